@@ -1,0 +1,85 @@
+"""From a face in a picture to what a model sees: the one place that training and demo share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.errors import UserError
+
+FORMAT = "fer-nas.preprocessing/1"
+METADATA_KEY = "fer-nas"
+MAX_SIDE = 1024
+MAX_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a model expects of its input. Stored as JSON in the ONNX metadata.
+
+    A model takes float32 (N, channels, height, width) of `(pixel - mean) / std`, pixels 0..255.
+    `margin` is the share of the detected box that is added on every side before cropping.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    mean: float = 127.5
+    std: float = 63.75
+    margin: float = 0.0
+    training_data: str = "unknown"
+    genome_id: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def normalise(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 images of any shape -> float32 of the same shape."""
+        return (images.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Entry for the ONNX `metadata_props`."""
+        return {METADATA_KEY: json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], where: str) -> Preprocessing:
+        """Read the ONNX metadata. UserError when they are missing, malformed or out of bounds."""
+        text = metadata.get(METADATA_KEY)
+        if text is None:
+            raise UserError(
+                f"{where}: no '{METADATA_KEY}' metadata; expected a model written by nas.retrain"
+            )
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            raise UserError(f"{where}: metadata '{METADATA_KEY}' is not valid JSON") from None
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            raise UserError(f"{where}: metadata '{METADATA_KEY}' is not of format {FORMAT!r}")
+        unknown = set(data) - {f for f in cls.__dataclass_fields__}
+        if unknown:
+            raise UserError(f"{where}: metadata has unknown field {sorted(unknown)[0]!r}")
+        try:
+            found = cls(**{**data, "classes": tuple(data["classes"])})
+            found._check()
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{where}: metadata '{METADATA_KEY}': {error}") from None
+        return found
+
+    def _check(self) -> None:
+        for name in ("channels", "height", "width"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= MAX_SIDE:
+                raise ValueError(f"{name}: expected an integer in [1, {MAX_SIDE}], got {value!r}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels: expected 1 or 3, got {self.channels}")
+        if not all(isinstance(c, str) and c for c in self.classes):
+            raise ValueError("classes: expected non-empty names")
+        if not 2 <= len(self.classes) <= MAX_CLASSES:
+            raise ValueError(f"classes: expected 2 to {MAX_CLASSES}, got {len(self.classes)}")
+        if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"mean, std: expected finite and std > 0, got {self.mean}, {self.std}")
+        if not 0.0 <= self.margin <= 2.0:
+            raise ValueError(f"margin: expected a number in [0, 2], got {self.margin!r}")
