@@ -1,0 +1,200 @@
+"""Every evaluation ever made, and what follows from it: Pareto front, hypervolume, fitness."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import moocore
+import numpy as np
+
+from nas.errors import UserError
+from nas.genome import Genome
+from nas.schema import Float, Int
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much training an evaluation gets: epochs over a fraction of the training part."""
+
+    epochs: Annotated[int, Int(1, 10_000)] = 3
+    fraction: Annotated[float, Float(0.001, 1.0)] = 1.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Raw metrics of one genome at one fidelity. `index` is its place in the order of asking.
+
+    metrics of an ok evaluation: accuracy (0..1), params, macs, activations, fps (predicted).
+    """
+
+    index: int
+    genome: Genome
+    fidelity: Fidelity
+    seed: int
+    status: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    seconds: float = 0.0
+    started: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return self.genome.id
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        plain = {k: getattr(self, k) for k in self.__dataclass_fields__}
+        return {
+            **plain,
+            "id": self.id,
+            "genome": self.genome.to_dict(),
+            "fidelity": asdict(self.fidelity),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], where: str) -> Evaluation:
+        """Check and read what `to_dict` gives. UserError when it does not fit."""
+        try:
+            rest = {k: data[k] for k in cls.__dataclass_fields__ if k not in ("genome", "fidelity")}
+            fidelity = Fidelity(**data["fidelity"])
+            genome = Genome.from_dict(data["genome"], f"{where}: genome")
+            found = cls(genome=genome, fidelity=fidelity, **rest)
+            if found.ok:
+                check_metrics(found.metrics)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{where}: not an evaluation: {error}") from None
+        return found
+
+
+def check_metrics(metrics: dict[str, float]) -> None:
+    """ValueError for a metric that is not finite: it must never reach ranking."""
+    for name, value in metrics.items():
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"metric {name} is {value!r}")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric's name and direction."""
+
+    name: str
+    maximise: bool
+
+
+OBJECTIVES = (Objective("accuracy", True), Objective("params", False), Objective("fps", True))
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """`accuracy - a*max(0, params/limit - 1) - b*max(0, 1 - fps/target)`, one scalar."""
+
+    params_limit: Annotated[float, Float(1, 1e12)] = 500_000
+    fps_target: Annotated[float, Float(0.001, 1e9)] = 500
+    params_weight: Annotated[float, Float(0, 1000)] = 0.1
+    fps_weight: Annotated[float, Float(0, 1000)] = 0.1
+
+    def __call__(self, metrics: dict[str, float]) -> float:
+        too_big = max(0.0, metrics["params"] / self.params_limit - 1)
+        too_slow = max(0.0, 1 - metrics["fps"] / self.fps_target)
+        penalty = self.params_weight * too_big + self.fps_weight * too_slow
+        return metrics["accuracy"] - penalty
+
+
+def pareto_front(
+    evaluations: Iterable[Evaluation], objectives: Sequence[Objective] = OBJECTIVES
+) -> list[Evaluation]:
+    """Non-dominated ok evaluations, by ascending params; of equal points the first told stays."""
+    ok = [e for e in evaluations if e.ok]
+    if not ok:
+        return []
+    keep = moocore.is_nondominated(_costs(ok, objectives), keep_weakly=False)
+    front = [e for e, k in zip(ok, keep, strict=True) if k]
+    return sorted(front, key=lambda e: (e.metrics["params"], e.index))
+
+
+def best(evaluations: Iterable[Evaluation], fitness: Fitness) -> Evaluation | None:
+    """The evaluation of the front with the highest penalised fitness."""
+    front = pareto_front(evaluations)
+    return max(front, key=lambda e: fitness(e.metrics), default=None)
+
+
+def hypervolume(
+    evaluations: Iterable[Evaluation], objectives: Sequence[Objective], reference: Sequence[float]
+) -> float:
+    """Dominated volume up to the reference point (in the metrics' own units and directions)."""
+    ok = [e for e in evaluations if e.ok]
+    if not ok:
+        return 0.0
+    signs = np.array([-1.0 if o.maximise else 1.0 for o in objectives])
+    return float(moocore.hypervolume(_costs(ok, objectives), ref=np.asarray(reference) * signs))
+
+
+def _costs(evaluations: list[Evaluation], objectives: Sequence[Objective]) -> Any:
+    return np.array(
+        [[-e.metrics[o.name] if o.maximise else e.metrics[o.name] for o in objectives]
+         for e in evaluations], dtype=float,
+    )  # fmt: skip
+
+
+class Archive:
+    """Append-only evaluations, each on disk (and synced) before anyone hears of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.evaluations: list[Evaluation] = []
+        self._file: IO[bytes] | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Archive:
+        """Read a run's evaluations. A last line cut off by a crash is dropped from the file."""
+        archive = cls(path)
+        if path.exists():
+            whole = archive._read()
+            if whole < path.stat().st_size and os.access(path, os.W_OK):
+                os.truncate(path, whole)
+        return archive
+
+    def append(self, evaluation: Evaluation) -> None:
+        if self._file is None:
+            self._file = open(self.path, "ab")  # noqa: SIM115 - kept open for the whole run
+        line = json.dumps(evaluation.to_dict(), allow_nan=False, separators=(",", ":"))
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.evaluations.append(evaluation)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return iter(self.evaluations)
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+    def _read(self) -> int:
+        """Parse whole lines; returns how many bytes they take."""
+        whole = 0
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                where = f"{self.path}:{number}"
+                if not line.endswith(b"\n"):
+                    return whole
+                try:
+                    data = json.loads(line)
+                except (ValueError, RecursionError):
+                    raise UserError(f"{where}: not valid JSON") from None
+                self.evaluations.append(Evaluation.from_dict(data, where))
+                whole += len(line)
+        return whole

@@ -1,0 +1,137 @@
+"""The optimisers: they propose genomes (ask) and learn from evaluations (tell). Imports DEAP.
+
+Steady state (mu + 1): every told evaluation may enter the population at once, nobody waits for a
+generation. One loop serves three algorithms: `nsga2` ranks by all objectives, `ga` by the penalised
+fitness alone, `random` learns nothing. Child k's randomness comes from (seed, k), so the state is
+only the number of children asked and what was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from deap import base, tools
+
+from nas.archive import OBJECTIVES, Evaluation, Fitness, Objective
+from nas.genome import Genome
+from nas.space import Rng, SearchSpace
+from nas.variation import crossover, mutate
+
+ALGORITHMS = ("nsga2", "ga", "random")
+TOURNAMENT = 3
+CROSSOVER_RATE = 0.5
+TRIES_FOR_A_NEW_GENOME = 100
+
+
+class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is complete
+    """No genome that has not been asked before was found."""
+
+
+@dataclass
+class _Individual:
+    genome: Genome
+    fitness: Any  # deap.base.Fitness with this search's weights
+
+
+class Evolution:
+    """Ask and tell over a search space.
+
+    initial: genomes proposed first. population: mu, how many parents survive.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        algorithm: str = "nsga2",
+        seed: int = 0,
+        population: int = 20,
+        initial: Sequence[Genome] = (),
+        fitness: Fitness | None = None,
+        objectives: Sequence[Objective] = OBJECTIVES,
+    ) -> None:
+        assert algorithm in ALGORITHMS
+        self.space = space
+        self.algorithm = algorithm
+        self.seed = seed
+        self.size = population
+        self.initial = list({g.id: g for g in initial}.values())
+        self.scalar = fitness or Fitness()
+        self.objectives = objectives
+        self.asked = 0
+        self.population: list[_Individual] = []
+        self._seen: set[str] = set()
+        weights = (1.0,)
+        if algorithm == "nsga2":
+            weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
+        self._fitness_class = type("SearchFitness", (base.Fitness,), {"weights": weights})
+
+    def ask(self) -> tuple[int, Genome]:
+        """The next child and its index. SpaceExhausted when nothing new is found."""
+        index = self.asked
+        genome = self._propose(index)
+        self._seen.add(genome.id)
+        self.asked += 1
+        return index, genome
+
+    def asked_before(self, index: int, genome: Genome) -> None:
+        """Take note of a child that an earlier process asked for (resume)."""
+        self._seen.add(genome.id)
+        self.asked = max(self.asked, index + 1)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """Let an evaluation compete for a place in the population; a failed one never does."""
+        self._seen.add(evaluation.id)
+        if not evaluation.ok or self.algorithm == "random":
+            return
+        values = self._values(evaluation)
+        individual = _Individual(evaluation.genome, self._fitness_class(values))
+        self.population = tools.selNSGA2([*self.population, individual], self.size)
+
+    def _values(self, evaluation: Evaluation) -> tuple[float, ...]:
+        if self.algorithm == "ga":
+            return (self.scalar(evaluation.metrics),)
+        return tuple(evaluation.metrics[o.name] for o in self.objectives)
+
+    def _propose(self, index: int) -> Genome:
+        if index < len(self.initial):
+            return self.initial[index]
+        rng = np.random.default_rng([self.seed, index])
+        for _ in range(TRIES_FOR_A_NEW_GENOME):
+            genome = self._child(index, rng)
+            if genome.id not in self._seen:
+                return genome
+        for _ in range(TRIES_FOR_A_NEW_GENOME):
+            genome = self.space.sample(rng)
+            if genome.id not in self._seen:
+                return genome
+        raise SpaceExhausted(f"{len(self._seen)} genomes tried and no new one found")
+
+    def _child(self, index: int, rng: Rng) -> Genome:
+        if self.algorithm == "random" or index < self.size or len(self.population) < 2:
+            return self.space.sample(rng)
+        ranked = self._ranked()
+        first, second = self._tournament(ranked, rng), self._tournament(ranked, rng)
+        if rng.random() < CROSSOVER_RATE:
+            child = crossover(first, second, self.space, rng)
+            if child.id not in self._seen:
+                return child
+            return mutate(child, self.space, rng)
+        return mutate(first, self.space, rng)
+
+    def _ranked(self) -> list[_Individual]:
+        """The population from best to worst: front by front, less crowded first."""
+        fronts = tools.sortNondominated(self.population, len(self.population))
+        for front in fronts:
+            tools.emo.assignCrowdingDist(front)
+        return [
+            individual
+            for front in fronts
+            for individual in sorted(front, key=lambda i: -i.fitness.crowding_dist)
+        ]
+
+    def _tournament(self, ranked: list[_Individual], rng: Rng) -> Genome:
+        # Over ranks, with our own generator: DEAP's tournament draws from the global one.
+        return ranked[int(rng.integers(len(ranked), size=TOURNAMENT).min())].genome

@@ -1,0 +1,211 @@
+"""The genome: a network's architecture as plain, validated data. No torch here.
+
+The grammar is wide enough for the hand-designed networks of FER (AlexNet, FER-net, VGGNet, ResNet
+and the report's proposed model); a search space (nas/space.py) is a small part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from nas.errors import UserError, read_json
+from nas.schema import Choice, Flag, Float, Int, read
+
+FORMAT = "fer-nas.genome/1"
+# What may stand beside `genome` in a file; none of it changes the network.
+BESIDE = ("id", "name", "notes", "published", "evaluation")
+
+ACTIVATIONS = ("none", "relu", "leaky_relu", "elu", "gelu", "silu", "hardswish")
+
+Activation = Annotated[str, Choice(ACTIVATIONS, "activation")]
+Channels = Annotated[int, Int(1, 4096)]
+Kernel = Annotated[int, Int(1, 11, odd=True)]
+Stride = Annotated[int, Int(1, 4)]
+Padding = Annotated[str, Choice(("same", "valid"), "padding")]
+Rate = Annotated[float, Float(0.0, 0.9)]
+Ratio = Annotated[float, Float(0.0, 1.0)]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Pixels that the network receives; `resize` > 0 scales them bilinearly to a square first."""
+
+    channels: Annotated[int, Int(1, 4)] = 1
+    height: Annotated[int, Int(8, 512)] = 48
+    width: Annotated[int, Int(8, 512)] = 48
+    resize: Annotated[int, Int(0, 512)] = 0
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution, batch norm before or after the activation (or none), activation."""
+
+    kind: ClassVar[str] = "conv"
+    channels: Channels
+    kernel: Kernel = 3
+    stride: Stride = 1
+    padding: Padding = "same"
+    norm: Annotated[str, Choice(("before", "after", "none"), "norm")] = "before"
+    activation: Activation = "relu"
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Two convolutions with batch norm and a skip (He et al. 2015, basic block)."""
+
+    kind: ClassVar[str] = "residual"
+    channels: Channels
+    kernel: Kernel = 3
+    stride: Stride = 1
+    se_ratio: Ratio = 0.0
+    activation: Activation = "relu"
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """MobileNetV2's inverted residual: 1x1 expansion, depthwise, linear 1x1; optional SE.
+
+    The skip is there where input and output shapes agree. The expansion is `expand` times the
+    input channels; with 1 there is none. SE squeezes to `se_ratio` times the input channels.
+    """
+
+    kind: ClassVar[str] = "inverted"
+    channels: Channels
+    kernel: Kernel = 3
+    stride: Stride = 1
+    expand: Annotated[int, Int(1, 16)] = 4
+    se_ratio: Ratio = 0.0
+    activation: Activation = "relu"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max or average pooling, then dropout of whole elements."""
+
+    kind: ClassVar[str] = "pool"
+    type: Annotated[str, Choice(("max", "avg"), "pool type")] = "max"
+    kernel: Annotated[int, Int(2, 7)] = 2
+    stride: Stride = 2
+    padding: Padding = "valid"
+    dropout: Rate = 0.0
+
+
+Block = Conv | Residual | Inverted | Pool
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks that belong together: usually those of one resolution. Crossover swaps stages."""
+
+    blocks: tuple[Conv | Residual | Inverted | Pool, ...]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer of the head: linear, batch norm if asked, activation, dropout."""
+
+    units: Annotated[int, Int(1, 8192)]
+    norm: Annotated[bool, Flag()] = False
+    activation: Activation = "relu"
+    dropout: Rate = 0.0
+
+
+@dataclass(frozen=True)
+class Head:
+    """Feature map -> vector -> hidden layers -> one linear classifier (implied)."""
+
+    pool: Annotated[str, Choice(("flatten", "avg", "max"), "head pool")] = "avg"
+    dropout: Rate = 0.0
+    hidden: tuple[Dense, ...] = ()
+
+
+@dataclass(frozen=True)
+class Genome:
+    """A network. `bias` gives convolutions followed by a batch norm a bias as well.
+
+    That bias changes no function before a batch norm, but published parameter counts include it.
+    """
+
+    input: Input
+    num_classes: Annotated[int, Int(2, 1000)]
+    stages: tuple[Stage, ...]
+    head: Head
+    bias: Annotated[bool, Flag()] = False
+
+    @cached_property
+    def id(self) -> str:
+        """First 12 hex digits of SHA-256 over the canonical JSON."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, every field spelled out, blocks with their `kind`."""
+        data = dataclasses.asdict(self)
+        for stage, plain in zip(self.stages, data["stages"], strict=True):
+            plain["blocks"] = [
+                {"kind": block.kind, **fields}
+                for block, fields in zip(stage.blocks, plain["blocks"], strict=True)
+            ]
+        data["head"]["hidden"] = list(data["head"]["hidden"])
+        data["stages"] = list(data["stages"])
+        return data
+
+    def to_json(self, **beside: Any) -> str:
+        """A self-sufficient file; `beside` may hold name, notes, published, evaluation."""
+        assert set(beside) <= set(BESIDE)
+        return json.dumps(
+            {"format": FORMAT, "id": self.id, **beside, "genome": self.to_dict()}, indent=1
+        )
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "genome") -> Genome:
+        """Read and check plain data. UserError names the field that does not fit."""
+        genome = read(cls, data, where)
+        assert isinstance(genome, Genome)
+        if not genome.stages or not any(stage.blocks for stage in genome.stages):
+            raise UserError(f"{where}.stages: a network needs at least one block")
+        size = genome.input
+        if size.resize == size.height == size.width:  # an inactive gene makes no second id
+            genome = dataclasses.replace(genome, input=dataclasses.replace(size, resize=0))
+        return genome
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "genome.json") -> Genome:
+        """Parse what `to_json` writes."""
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"{where}: not valid JSON: {error}") from None
+        return _from_file(data, where)
+
+
+def load(path: str | Path) -> tuple[Genome, dict[str, Any]]:
+    """A genome file: the genome, and what stands beside it (name, notes, published figures)."""
+    path = Path(path)
+    data = read_json(path)
+    genome = _from_file(data, str(path))
+    beside = {key: data[key] for key in BESIDE if key in data}
+    beside.setdefault("name", path.stem)
+    return genome, beside
+
+
+def _from_file(data: Any, where: str) -> Genome:
+    if not isinstance(data, dict) or "genome" not in data:
+        raise UserError(f"{where}: not a genome file; expected a mapping with format and genome")
+    if data.get("format") != FORMAT:
+        raise UserError(
+            f"{where}: format {data.get('format')!r} is not understood; this version reads {FORMAT!r}"
+        )
+    unknown = set(data) - {"format", "genome", *BESIDE}
+    if unknown:
+        raise UserError(f"{where}: unknown key {sorted(unknown)[0]!r} beside the genome")
+    genome = Genome.from_dict(data["genome"], f"{where}: genome")
+    if data.get("id") not in (None, genome.id):
+        raise UserError(f"{where}: id {data['id']!r} does not fit the genome, which is {genome.id}")
+    return genome

@@ -1,0 +1,210 @@
+"""An ONNX graph straight from a genome: in milliseconds, without torch.
+
+The search times this graph and nas/export.py ships it, so a measured frame rate is that of the
+model the user gets. Batch norm is folded into the convolution or linear layer before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from nas.genome import Genome
+from nas.layers import (
+    Act,
+    BatchNorm,
+    Conv2d,
+    Drop,
+    Flatten,
+    GlobalPool,
+    Layer,
+    Linear,
+    Pool2d,
+    Resize,
+    SqueezeExcite,
+    Unit,
+    check_size,
+    lower,
+)
+
+OPSET = 20
+IR_VERSION = 10
+BN_EPS = 1e-5
+Weights = Mapping[str, Any]
+
+
+def to_onnx(
+    genome: Genome, weights: Weights | None = None, metadata: Mapping[str, str] | None = None
+) -> onnx.ModelProto:
+    """The genome's model: input `image` float32 (N, C, H, W), output `logits` (N, classes).
+
+    weights: arrays under the names of the torch `state_dict`; None draws small random ones, which
+    is all that timing needs.
+    """
+    check_size(genome)
+    graph = _Graph(weights)
+    out = "image"
+    for unit in lower(genome):
+        out = graph.unit(unit, out)
+    graph.nodes[-1].output[0] = "logits"
+    size = genome.input
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            genome.id,
+            [_value("image", ["N", size.channels, size.height, size.width])],
+            [_value("logits", ["N", genome.num_classes])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="fer-nas",
+        ir_version=IR_VERSION,
+    )
+    helper.set_model_props(model, dict(metadata or {}))
+    onnx.checker.check_model(model)
+    return model
+
+
+def _value(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+class _Graph:
+    def __init__(self, weights: Weights | None) -> None:
+        self.weights = weights
+        self.rng = np.random.default_rng(0)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def unit(self, unit: Unit, x: str) -> str:
+        main = self.chain(unit.name, unit.main, x)
+        if unit.skip is not None:
+            skip = self.chain(unit.name, unit.skip, x)
+            main = self.node("Add", [main, skip])
+        return self.chain(unit.name, unit.post, main)
+
+    def chain(self, prefix: str, layers: tuple[Layer, ...], x: str) -> str:
+        i = 0
+        while i < len(layers):
+            layer = layers[i]
+            following = layers[i + 1] if i + 1 < len(layers) else None
+            if isinstance(layer, Conv2d | Linear) and isinstance(following, BatchNorm):
+                x = self.affine(prefix, layer, following, x)
+                i += 2
+            else:
+                x = self.layer(prefix, layer, x)
+                i += 1
+        return x
+
+    def layer(self, prefix: str, layer: Layer, x: str) -> str:
+        match layer:
+            case Conv2d() | Linear():
+                return self.affine(prefix, layer, None, x)
+            case BatchNorm():
+                scale, shift = self.norm(f"{prefix}.{layer.name}", layer.in_shape[0])
+                shape = (-1, 1, 1)
+                x = self.node("Mul", [x, self.constant(scale.reshape(shape))])
+                return self.node("Add", [x, self.constant(shift.reshape(shape))])
+            case Act():
+                return self.activation(layer.function, x)
+            case Pool2d():
+                return self.pool(layer, x)
+            case GlobalPool():
+                return self.node("GlobalAveragePool" if layer.type == "avg" else "GlobalMaxPool", [x])
+            case SqueezeExcite():
+                return self.squeeze_excite(f"{prefix}.{layer.name}", layer, x)
+            case Flatten():
+                return self.node("Flatten", [x], axis=1)
+            case Drop():
+                return x
+            case Resize():
+                sizes = self.constant(np.array([layer.side] * 2, dtype=np.int64))
+                return self.node(
+                    "Resize", [x, "", "", sizes], axes=[2, 3],
+                    mode="linear", coordinate_transformation_mode="half_pixel",
+                )  # fmt: skip
+        raise AssertionError(layer)
+
+    def affine(self, prefix: str, layer: Conv2d | Linear, norm: BatchNorm | None, x: str) -> str:
+        name = f"{prefix}.{layer.name}"
+        if isinstance(layer, Conv2d):
+            shape: tuple[int, ...] = (
+                layer.channels, layer.in_shape[0] // layer.groups, layer.kernel, layer.kernel,
+            )  # fmt: skip
+        else:
+            shape = (layer.features, int(np.prod(layer.in_shape)))
+        weight = self.weight(f"{name}.weight", shape)
+        has_bias = isinstance(layer, Linear) or layer.bias
+        bias = self.weight(f"{name}.bias", shape[:1]) if has_bias else np.zeros(shape[0], np.float32)
+        if norm is not None:
+            scale, shift = self.norm(f"{prefix}.{norm.name}", shape[0])
+            weight = weight * scale.reshape(-1, *[1] * (len(shape) - 1))
+            bias = bias * scale + shift
+        inputs = [x, self.constant(weight), self.constant(bias)]
+        if isinstance(layer, Linear):
+            return self.node("Gemm", inputs, transB=1)
+        return self.node(
+            "Conv", inputs, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2,
+            pads=[layer.padding] * 4, group=layer.groups,
+        )  # fmt: skip
+
+    def norm(self, name: str, channels: int) -> tuple[Any, Any]:
+        """Batch norm in evaluation mode as (scale, shift)."""
+        if self.weights is None:
+            return np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        gamma, beta, mean, var = (
+            self.weight(f"{name}.{part}", (channels,))
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / np.sqrt(var + np.float32(BN_EPS))
+        return scale, beta - mean * scale
+
+    def activation(self, function: str, x: str) -> str:
+        if function == "silu":
+            return self.node("Mul", [x, self.node("Sigmoid", [x])])
+        alpha = {"leaky_relu": {"alpha": 0.01}}.get(function, {})
+        names = {
+            "relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu",
+            "gelu": "Gelu", "hardswish": "HardSwish",
+        }  # fmt: skip
+        return self.node(names[function], [x], **alpha)
+
+    def pool(self, layer: Pool2d, x: str) -> str:
+        window = {
+            "kernel_shape": [layer.kernel] * 2,
+            "strides": [layer.stride] * 2,
+            "pads": [layer.padding] * 4,
+        }
+        if layer.type == "max":
+            return self.node("MaxPool", [x], **window)
+        return self.node("AveragePool", [x], count_include_pad=1, **window)
+
+    def squeeze_excite(self, name: str, layer: SqueezeExcite, x: str) -> str:
+        c, s = layer.in_shape[0], layer.squeezed
+        y = self.node("GlobalAveragePool", [x])
+        for part, shape, act in (("reduce", (s, c, 1, 1), "Relu"), ("expand", (c, s, 1, 1), "Sigmoid")):
+            weight = self.constant(self.weight(f"{name}.{part}.weight", shape))
+            bias = self.constant(self.weight(f"{name}.{part}.bias", shape[:1]))
+            y = self.node(act, [self.node("Conv", [y, weight, bias])])
+        return self.node("Mul", [x, y])
+
+    def weight(self, name: str, shape: tuple[int, ...]) -> Any:
+        if self.weights is None:
+            return self.rng.normal(0, 0.05, shape).astype(np.float32)
+        found = np.asarray(self.weights[name], dtype=np.float32)
+        assert found.shape == shape, (name, found.shape, shape)
+        return found
+
+    def constant(self, array: Any) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, op: str, inputs: list[str], **attributes: Any) -> str:
+        out = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [out], **attributes))
+        return out

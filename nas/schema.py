@@ -1,0 +1,193 @@
+"""Plain data (parsed JSON or YAML) -> frozen dataclasses, with errors that name the place.
+
+Fields are annotated with a rule, `kernel: Annotated[int, Int(1, 11, odd=True)]`. A tuple is read
+from a list, a dataclass from a mapping, a union of dataclasses by its `kind`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from nas.errors import UserError, did_you_mean, one_of
+
+MAX_ITEMS = 256
+
+
+@dataclass(frozen=True)
+class Int:
+    """An integer in [low, high]; integral floats are coerced, so that 3 and 3.0 are one value."""
+
+    low: int
+    high: int
+    odd: bool = False
+
+    def read(self, value: Any, where: str) -> int:
+        number = _number(value, where)
+        if number != int(number):
+            raise UserError(f"{where}: must be an integer, got {value!r}")
+        if not self.low <= number <= self.high:
+            raise UserError(f"{where}: must be in [{self.low}, {self.high}], got {value!r}")
+        if self.odd and int(number) % 2 == 0:
+            raise UserError(f"{where}: must be odd, got {value!r}")
+        return int(number)
+
+
+@dataclass(frozen=True)
+class Float:
+    """A finite number in [low, high]."""
+
+    low: float
+    high: float
+
+    def read(self, value: Any, where: str) -> float:
+        number = float(_number(value, where))
+        if not self.low <= number <= self.high:
+            raise UserError(f"{where}: must be in [{self.low:g}, {self.high:g}], got {value!r}")
+        return number + 0.0  # -0.0 becomes 0.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    options: tuple[str, ...]
+    what: str = "value"
+
+    def read(self, value: Any, where: str) -> str:
+        if isinstance(value, bool):
+            raise UserError(
+                f"{where}: got {value}; YAML reads unquoted on, off, yes and no as true or false: "
+                f"quote the word; expected one of {', '.join(self.options)}"
+            )
+        if value not in self.options:
+            raise one_of(where, value, self.options, self.what)
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    def read(self, value: Any, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise UserError(f"{where}: must be true or false, got {value!r}")
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string of bounded length."""
+
+    limit: int = 4096
+
+    def read(self, value: Any, where: str) -> str:
+        if not isinstance(value, str) or len(value) > self.limit:
+            raise UserError(f"{where}: must be text of at most {self.limit} characters")
+        return value
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A list is a choice, a scalar is fixed: read into a tuple of distinct values of `each`."""
+
+    each: Any
+
+    def read(self, value: Any, where: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            return (read(self.each, value, where),)
+        if not value:
+            raise UserError(f"{where}: an empty list leaves no choice")
+        found = tuple(read(self.each, v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
+        if len(set(found)) != len(found):
+            raise UserError(f"{where}: the same value stands twice in {value!r}")
+        return found
+
+
+def read(hint: Any, value: Any, where: str) -> Any:
+    """`value` read as the annotated type `hint`. UserError names `where` it does not fit."""
+    if hasattr(hint, "read") and not isinstance(hint, type):
+        return hint.read(value, where)
+    if get_origin(hint) is Annotated:
+        return get_args(hint)[1].read(value, where)
+    if get_origin(hint) in (types.UnionType, typing.Union):
+        return _read_union(get_args(hint), value, where)
+    if get_origin(hint) is tuple:
+        return tuple(
+            read(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(_items(value, where))
+        )
+    if dataclasses.is_dataclass(hint):
+        return _read_dataclass(hint, value, where)
+    raise TypeError(f"no rule to read {hint!r}")
+
+
+def _number(value: Any, where: str) -> int | float:
+    if isinstance(value, str) and _is_number(value):
+        raise UserError(
+            f"{where}: got the text {value!r}; YAML takes an exponent without a dot as text: "
+            f"write {float(value)!r}"
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{where}: must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise UserError(f"{where}: must be finite, got {value!r}")
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _items(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise UserError(f"{where}: must be a list, got {value!r}")
+    if len(value) > MAX_ITEMS:
+        raise UserError(f"{where}: {len(value)} items, at most {MAX_ITEMS} are allowed")
+    return value
+
+
+def _read_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if types.NoneType in options:
+        (other,) = (o for o in options if o is not types.NoneType)
+        return None if value is None else read(other, value, where)
+    kinds = {option.kind: option for option in options}
+    if not isinstance(value, dict) or "kind" not in value:
+        raise UserError(f"{where}: must be a mapping with a kind, one of {', '.join(kinds)}")
+    if value["kind"] not in kinds:
+        raise one_of(f"{where}.kind", value["kind"], kinds, "block")
+    rest = {k: v for k, v in value.items() if k != "kind"}
+    return _read_dataclass(kinds[value["kind"]], rest, where)
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: must be a mapping, got {value!r}")
+    hints = _hints(cls)
+    for key in value:
+        if key not in hints:
+            raise UserError(
+                f"{where}: unknown key {key!r}; expected {', '.join(hints)}"
+                f"{did_you_mean(key, hints)}"
+            )
+    given = {key: read(hints[key], v, f"{where}.{key}") for key, v in value.items()}
+    for field in dataclasses.fields(cls):
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if required and field.name not in given:
+            raise UserError(f"{where}: {field.name} is missing")
+    return cls(**given)

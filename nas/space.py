@@ -1,0 +1,493 @@
+"""The search space: which genomes may be sampled. A YAML file; no torch here.
+
+A list in the YAML is a choice, a scalar is fixed. `Genes` is a genome seen through the space: only
+what the space lets vary. Variation changes genes; `SearchSpace.build` makes the genome again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import inf, prod
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from nas.errors import UserError
+from nas.genome import (
+    ACTIVATIONS,
+    Block,
+    Conv,
+    Dense,
+    Genome,
+    Head,
+    Input,
+    Inverted,
+    Pool,
+    Residual,
+    Stage,
+)
+from nas.layers import Cost, cost
+from nas.schema import Choice, Choices, Flag, Float, Int, Text, read
+from nas.yaml_file import read_yaml
+
+DOWNSAMPLES = ("none", "max", "avg", "stride")
+KINDS: dict[str, type[Conv | Residual | Inverted]] = {
+    "conv": Conv,
+    "residual": Residual,
+    "inverted": Inverted,
+}
+SAMPLES_BEFORE_GIVING_UP = 10_000
+REPAIR_STEPS = 100
+
+Rng = np.random.Generator
+Channels = Annotated[tuple[int, ...], Choices(Int(1, 4096))]
+Kernels = Annotated[tuple[int, ...], Choices(Int(1, 11, odd=True))]
+Activations = Annotated[tuple[str, ...], Choices(Choice(ACTIVATIONS, "activation"))]
+Ratios = Annotated[tuple[float, ...], Choices(Float(0.0, 1.0))]
+
+
+class _Hidden:
+    """Widths of the head's hidden layers: [512, 128], one width, or 0 for none."""
+
+    def read(self, value: Any, where: str) -> tuple[int, ...]:
+        if value == 0 and not isinstance(value, bool):
+            return ()
+        widths = value if isinstance(value, list) else [value]
+        return tuple(Int(1, 8192).read(w, f"{where}[{i}]") for i, w in enumerate(widths))
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    channels: Annotated[int, Int(1, 4)] = 1
+    height: Annotated[int, Int(8, 512)] = 48
+    width: Annotated[int, Int(8, 512)] = 48
+    resize: Annotated[tuple[int, ...], Choices(Int(0, 512))] = (0,)
+
+
+@dataclass(frozen=True)
+class StemSpec:
+    channels: Channels
+    kernel: Kernels = (3,)
+    stride: Annotated[tuple[int, ...], Choices(Int(1, 4))] = (1,)
+    activation: Activations = ("relu",)
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    channels: Channels
+    depth: Annotated[tuple[int, ...], Choices(Int(0, 32))]
+    blocks: Annotated[tuple[str, ...], Choices(Choice(tuple(KINDS), "block"))]
+    downsample: Annotated[tuple[str, ...], Choices(Choice(DOWNSAMPLES, "downsample"))] = ("none",)
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    kernel: Kernels = (3,)
+    activation: Activations = ("relu",)
+
+
+@dataclass(frozen=True)
+class ResidualSpec:
+    kernel: Kernels = (3,)
+    se_ratio: Ratios = (0.0,)
+    activation: Activations = ("relu",)
+
+
+@dataclass(frozen=True)
+class InvertedSpec:
+    kernel: Kernels = (3,)
+    expand: Annotated[tuple[int, ...], Choices(Int(1, 16))] = (4,)
+    se_ratio: Ratios = (0.0,)
+    activation: Activations = ("relu",)
+
+
+@dataclass(frozen=True)
+class BlockSpecs:
+    conv: ConvSpec = ConvSpec()
+    residual: ResidualSpec = ResidualSpec()
+    inverted: InvertedSpec = InvertedSpec()
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    pool: Annotated[tuple[str, ...], Choices(Choice(("flatten", "avg", "max"), "head pool"))]
+    hidden: Annotated[tuple[tuple[int, ...], ...], Choices(_Hidden())] = ((),)
+    dropout: Annotated[tuple[float, ...], Choices(Float(0.0, 0.9))] = (0.0,)
+    norm: Annotated[bool, Flag()] = False
+    activation: Annotated[str, Choice(ACTIVATIONS, "activation")] = "relu"
+
+
+class _Bounds:
+    """[lowest, highest] of a cost, both allowed."""
+
+    def read(self, value: Any, where: str) -> tuple[int, int]:
+        if not isinstance(value, list) or len(value) != 2:
+            raise UserError(f"{where}: must be [lowest, highest], got {value!r}")
+        low, high = (Int(0, 10**15).read(v, f"{where}[{i}]") for i, v in enumerate(value))
+        if low > high:
+            raise UserError(f"{where}: lowest must not exceed highest, got {value!r}")
+        return low, high
+
+
+@dataclass(frozen=True)
+class Constraints:
+    params: Annotated[tuple[int, int] | None, _Bounds()] = None
+    macs: Annotated[tuple[int, int] | None, _Bounds()] = None
+    activations: Annotated[tuple[int, int] | None, _Bounds()] = None
+
+    def bounds(self) -> dict[str, tuple[int, int]]:
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+
+@dataclass(frozen=True)
+class StemGenes:
+    channels: int
+    kernel: int
+    stride: int
+    activation: str
+
+
+@dataclass(frozen=True)
+class StageGenes:
+    """Blocks carry no meaning in `channels` and `stride`: the stage's apply, see `build`."""
+
+    downsample: str
+    channels: int
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class HeadGenes:
+    pool: str
+    hidden: tuple[int, ...]
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Genes:
+    """A genome seen through a search space."""
+
+    resize: int
+    bias: bool
+    stem: StemGenes
+    stages: tuple[StageGenes, ...]
+    head: HeadGenes
+
+
+GenePath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Loaded from YAML with `load`; the field names are the YAML's keys."""
+
+    version: Annotated[int, Int(1, 1)]
+    name: Annotated[str, Text(64)]
+    input: InputSpec
+    num_classes: Annotated[int, Int(2, 1000)]
+    stem: StemSpec
+    stages: tuple[StageSpec, ...]
+    head: HeadSpec
+    blocks: BlockSpecs = BlockSpecs()
+    bias: Annotated[tuple[bool, ...], Choices(Flag())] = (False,)
+    constraints: Constraints = Constraints()
+
+    def build(self, genes: Genes) -> Genome:
+        """The genome of these genes."""
+        stem = Stage((Conv(**dataclasses.asdict(genes.stem)),))
+        size = self.input
+        resize = 0 if genes.resize == size.height == size.width else genes.resize
+        hidden = tuple(
+            Dense(w, self.head.norm, self.head.activation, genes.head.dropout)
+            for w in genes.head.hidden
+        )
+        # One gene for dropout: behind every hidden layer, or before the classifier alone.
+        head = Head(genes.head.pool, 0.0 if hidden else genes.head.dropout, hidden)
+        return Genome(
+            Input(size.channels, size.height, size.width, resize),
+            self.num_classes,
+            (stem, *(_build_stage(stage) for stage in genes.stages)),
+            head,
+            genes.bias,
+        )
+
+    def genes(self, genome: Genome) -> Genes:
+        """The inverse of `build`. UserError says in which gene the genome leaves the space."""
+        if len(genome.stages) != len(self.stages) + 1 or len(genome.stages[0].blocks) != 1:
+            raise UserError(
+                f"space {self.name}: expected a stem of one conv and {len(self.stages)} stages, "
+                f"got {len(genome.stages)} stages"
+            )
+        stem = genome.stages[0].blocks[0]
+        if not isinstance(stem, Conv):
+            raise UserError(f"space {self.name}: the stem must be a conv, got {stem.kind}")
+        head = genome.head
+        genes = Genes(
+            genome.input.resize or self._native_resize(),
+            genome.bias,
+            StemGenes(stem.channels, stem.kernel, stem.stride, stem.activation),
+            tuple(
+                self._stage_genes(i, stage) for i, stage in enumerate(genome.stages[1:])
+            ),
+            HeadGenes(
+                head.pool,
+                tuple(dense.units for dense in head.hidden),
+                head.hidden[0].dropout if head.hidden else head.dropout,
+            ),
+        )  # fmt: skip
+        self._check(genes)
+        if self.build(genes) != genome:
+            raise UserError(f"space {self.name}: genome {genome.id} has genes this space fixes")
+        return genes
+
+    def contains(self, genome: Genome) -> bool:
+        """Whether the space (constraints included) holds the genome."""
+        try:
+            self.genes(genome)
+        except UserError:
+            return False
+        return self.violation(genome) == 0
+
+    def violation(self, genome: Genome) -> float:
+        """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
+        try:
+            found = cost(genome)
+        except UserError:
+            return inf
+        return sum(
+            max(0.0, value / high - 1 if high else float(value), 1 - value / low if low else 0.0)
+            for value, (low, high) in self._bounded(found)
+        )
+
+    def sample(self, rng: Rng) -> Genome:
+        """A random feasible genome: genes uniform, repaired where a constraint is broken."""
+        for _ in range(200):
+            genome = self.build(self.sample_genes(rng))
+            if self.violation(genome) == 0:
+                return genome
+            repaired = self.repair(genome)
+            if repaired is not None:
+                return repaired
+        raise UserError(self._why_impossible(rng))
+
+    def sample_genes(self, rng: Rng) -> Genes:
+        """Uniform genes, constraints ignored."""
+        pick = _picker(rng)
+        return Genes(
+            pick(self.input.resize),
+            pick(self.bias),
+            StemGenes(*(pick(getattr(self.stem, f)) for f in StemGenes.__dataclass_fields__)),
+            tuple(self._sample_stage(i, rng) for i in range(len(self.stages))),
+            HeadGenes(*(pick(getattr(self.head, f)) for f in HeadGenes.__dataclass_fields__)),
+        )
+
+    def sample_block(self, stage: int, rng: Rng) -> Block:
+        """A random block of those that the stage allows."""
+        pick = _picker(rng)
+        kind = pick(self.stages[stage].blocks)
+        spec = getattr(self.blocks, kind)
+        return KINDS[kind](channels=1, **{name: pick(vs) for name, vs in vars(spec).items()})
+
+    def repair(self, genome: Genome) -> Genome | None:
+        """The nearest feasible genome by greedy steps: change the gene that costs most."""
+        genes, worst = self.genes(genome), self.violation(genome)
+        for _ in range(REPAIR_STEPS):
+            if worst == 0:
+                return genome
+            steps = [self.build(g) for g in self._adjacent(genes)]
+            if not steps:
+                return None
+            best = min(steps, key=self.violation)
+            if self.violation(best) >= worst:
+                return None
+            genome, worst = best, self.violation(best)
+            genes = self.genes(genome)
+        return None
+
+    def sites(self, genes: Genes) -> list[tuple[GenePath, tuple[Any, ...]]]:
+        """Every value gene with more than one choice: its path in `Genes` and its choices."""
+        return [(path, choices) for path, choices in self._choices(genes) if len(choices) > 1]
+
+    def allows_blocks(self, index: int, stage: StageGenes, blocks: tuple[Block, ...]) -> bool:
+        """Whether a stage may hold these blocks instead of its own."""
+        spec = self.stages[index]
+        return len(blocks) in spec.depth and stage.downsample in _downsamples(spec, bool(blocks))
+
+    def size(self) -> int:
+        """How many different genomes there are, constraints ignored (exact)."""
+        block_counts = {
+            kind: prod(len(choices) for choices in vars(getattr(self.blocks, kind)).values())
+            for kind in KINDS
+        }
+        stem = prod(len(choices) for choices in vars(self.stem).values())
+        head = len(self.head.pool) * len(self.head.hidden) * len(self.head.dropout)
+        stages = prod(
+            _stage_size(spec, sum(block_counts[k] for k in spec.blocks)) for spec in self.stages
+        )
+        return len(self.input.resize) * len(self.bias) * stem * stages * head
+
+    def _native_resize(self) -> int:
+        side = self.input.height
+        return side if side == self.input.width and side in self.input.resize else 0
+
+    def _bounded(self, found: Cost) -> list[tuple[int, tuple[int, int]]]:
+        return [(getattr(found, k), bounds) for k, bounds in self.constraints.bounds().items()]
+
+    def _sample_stage(self, index: int, rng: Rng) -> StageGenes:
+        pick, spec = _picker(rng), self.stages[index]
+        depth = pick(spec.depth)
+        blocks = tuple(self.sample_block(index, rng) for _ in range(depth))
+        downsample = pick(_downsamples(spec, bool(blocks)))
+        return StageGenes(downsample, pick(spec.channels) if blocks else spec.channels[0], blocks)
+
+    def _stage_genes(self, index: int, stage: Stage) -> StageGenes:
+        spec, blocks = self.stages[index], list(stage.blocks)
+        downsample = "none"
+        if blocks and isinstance(blocks[0], Pool):
+            downsample = blocks.pop(0).type  # type: ignore[union-attr]
+        elif blocks and blocks[0].stride == 2:
+            downsample = "stride"
+        if any(isinstance(block, Pool) for block in blocks):
+            raise UserError(f"space {self.name}: stages[{index}]: a pool may only come first")
+        channels = blocks[0].channels if blocks else spec.channels[0]  # type: ignore[union-attr]
+        genes = tuple(dataclasses.replace(block, channels=1, stride=1) for block in blocks)
+        return StageGenes(downsample, channels, genes)
+
+    def _check(self, genes: Genes) -> None:
+        for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
+            where = f"space {self.name}: stages[{i}]"
+            if len(stage.blocks) not in spec.depth:
+                raise UserError(f"{where}: depth {len(stage.blocks)} is not among {spec.depth}")
+            for block in stage.blocks:
+                if block.kind not in spec.blocks:
+                    raise UserError(f"{where}: block {block.kind} is not among {spec.blocks}")
+        for path, choices in self._choices(genes):
+            if get_gene(genes, path) not in choices:
+                name = ".".join(map(str, path))
+                raise UserError(
+                    f"space {self.name}: {name} = {get_gene(genes, path)!r} is not among {choices}"
+                )
+
+    def _choices(self, genes: Genes) -> Iterator[tuple[GenePath, tuple[Any, ...]]]:
+        yield ("resize",), self.input.resize
+        yield ("bias",), self.bias
+        for name in StemGenes.__dataclass_fields__:
+            yield ("stem", name), getattr(self.stem, name)
+        for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
+            yield ("stages", i, "downsample"), _downsamples(spec, bool(stage.blocks))
+            # Without blocks the width is not expressed: one fixed value, so that it counts once.
+            yield ("stages", i, "channels"), spec.channels if stage.blocks else spec.channels[:1]
+            for j, block in enumerate(stage.blocks):
+                for name, choices in vars(getattr(self.blocks, block.kind)).items():
+                    yield ("stages", i, "blocks", j, name), choices
+        for name in HeadGenes.__dataclass_fields__:
+            yield ("head", name), getattr(self.head, name)
+
+    def _adjacent(self, genes: Genes) -> Iterator[Genes]:
+        """One step away: the next smaller or larger number, any other word, a block removed."""
+        for path, choices in self.sites(genes):
+            current = get_gene(genes, path)
+            for value in _next_to(current, choices):
+                yield set_gene(genes, path, value)
+        for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
+            for j in range(len(stage.blocks)):
+                blocks = stage.blocks[:j] + stage.blocks[j + 1 :]
+                if self.allows_blocks(i, stage, blocks):
+                    yield set_gene(genes, ("stages", i), with_blocks(spec, stage, blocks))
+
+    def _why_impossible(self, rng: Rng) -> str:
+        costs = []
+        for _ in range(SAMPLES_BEFORE_GIVING_UP):
+            try:
+                costs.append(cost(self.build(self.sample_genes(rng))))
+            except UserError:
+                continue
+        if not costs:
+            return f"{self.name}: none of {SAMPLES_BEFORE_GIVING_UP} samples leaves any pixels"
+        for key, (low, high) in self.constraints.bounds().items():
+            values = [getattr(c, key) for c in costs]
+            if not any(low <= v <= high for v in values):
+                seen = f"smallest seen {min(values)}" if min(values) > high else (
+                    f"largest seen {max(values)}"
+                )  # fmt: skip
+                return (
+                    f"{self.name}: 0 of {SAMPLES_BEFORE_GIVING_UP} samples satisfy "
+                    f"constraints.{key} [{low}, {high}]; {seen}"
+                )
+        return f"{self.name}: no sample satisfies all of {self.constraints.bounds()} together"
+
+
+def load(path: str | Path) -> SearchSpace:
+    """Read and check a search space file. UserError names the key that does not fit."""
+    path = Path(path)
+    space = read(SearchSpace, read_yaml(path), str(path))
+    assert isinstance(space, SearchSpace)
+    if not space.name.replace("_", "").replace("-", "").isalnum():
+        raise UserError(f"{path}: name: letters, digits, - and _ only, got {space.name!r}")
+    for i, stage in enumerate(space.stages):
+        if 0 in stage.depth and not {"max", "avg"} & set(stage.downsample):
+            raise UserError(
+                f"{path}: stages[{i}]: depth 0 leaves an empty stage; "
+                "it needs max or avg among downsample"
+            )
+    return space
+
+
+def get_gene(genes: Any, path: GenePath) -> Any:
+    """The value at a path such as ("stages", 1, "blocks", 0, "kernel")."""
+    for key in path:
+        genes = genes[key] if isinstance(key, int) else getattr(genes, key)
+    return genes
+
+
+def set_gene(genes: Any, path: GenePath, value: Any) -> Any:
+    """A copy with the value at the path replaced."""
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(key, int):
+        return (*genes[:key], set_gene(genes[key], rest, value), *genes[key + 1 :])
+    return dataclasses.replace(genes, **{key: set_gene(getattr(genes, key), rest, value)})
+
+
+def with_blocks(spec: StageSpec, stage: StageGenes, blocks: tuple[Block, ...]) -> StageGenes:
+    """The stage with other blocks; a width that is no longer expressed is canonical."""
+    return StageGenes(stage.downsample, stage.channels if blocks else spec.channels[0], blocks)
+
+
+def _picker(rng: Rng) -> Callable[[tuple[Any, ...]], Any]:
+    # Not rng.choice, which turns values into numpy scalars.
+    return lambda choices: choices[int(rng.integers(len(choices)))]
+
+
+def _next_to(current: Any, choices: tuple[Any, ...]) -> Iterator[Any]:
+    ordered = sorted(choices) if not isinstance(current, str) else list(choices)
+    at = ordered.index(current)
+    if isinstance(current, str):
+        yield from (c for c in ordered if c != current)
+    else:
+        yield from ordered[max(0, at - 1) : at] + ordered[at + 1 : at + 2]
+
+
+def _downsamples(spec: StageSpec, filled: bool) -> tuple[str, ...]:
+    """A stage without blocks can only pool."""
+    return spec.downsample if filled else tuple(d for d in spec.downsample if d in ("max", "avg"))
+
+
+def _build_stage(stage: StageGenes) -> Stage:
+    blocks: list[Block] = []
+    if stage.downsample in ("max", "avg"):
+        blocks.append(Pool(stage.downsample))
+    for i, block in enumerate(stage.blocks):
+        stride = 2 if i == 0 and stage.downsample == "stride" else 1
+        blocks.append(dataclasses.replace(block, channels=stage.channels, stride=stride))
+    return Stage(tuple(blocks))
+
+
+def _stage_size(spec: StageSpec, block_choices: int) -> int:
+    pools = sum(d in ("max", "avg") for d in spec.downsample)
+    filled = sum(block_choices**depth for depth in spec.depth if depth)
+    return pools * (0 in spec.depth) + len(spec.downsample) * len(spec.channels) * filled

@@ -1,0 +1,104 @@
+"""Mutation and crossover of genomes inside a search space. No torch here.
+
+Both always return a feasible genome of the space; randomness comes from the given generator only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from nas.genome import Genome
+from nas.space import Genes, Rng, SearchSpace, StageGenes, get_gene, set_gene, with_blocks
+
+ATTEMPTS = 20
+# One change is the usual step; a further one follows with this probability.
+FURTHER_CHANGE = 0.3
+STRUCTURAL_CHANGE = 0.35
+
+
+def mutate(genome: Genome, space: SearchSpace, rng: Rng) -> Genome:
+    """A neighbour: one or a few genes changed, blocks inserted, removed or replaced.
+
+    The result differs from `genome` unless the space holds nothing else near it.
+    """
+    for _ in range(ATTEMPTS):
+        genes = _change(space.genes(genome), space, rng)
+        while rng.random() < FURTHER_CHANGE:
+            genes = _change(genes, space, rng)
+        child = _feasible(genes, space)
+        if child is not None and child != genome:
+            return child
+    return space.sample(rng)
+
+
+def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
+    """Uniform crossover: stem, head, bias, resize and every stage from either parent.
+
+    Stages with the same number of blocks also mix inside: width, downsampling and each block.
+    """
+    ga, gb = space.genes(a), space.genes(b)
+
+    def either(x: Any, y: Any) -> Any:
+        return x if rng.random() < 0.5 else y
+
+    def mix(x: StageGenes, y: StageGenes) -> StageGenes:
+        if len(x.blocks) != len(y.blocks) or rng.random() < 0.5:
+            return either(x, y)  # type: ignore[no-any-return]
+        blocks = tuple(either(p, q) for p, q in zip(x.blocks, y.blocks, strict=True))
+        return StageGenes(
+            either(x.downsample, y.downsample), either(x.channels, y.channels), blocks
+        )
+
+    for _ in range(ATTEMPTS):
+        stages = tuple(mix(x, y) for x, y in zip(ga.stages, gb.stages, strict=True))
+        genes = Genes(
+            either(ga.resize, gb.resize),
+            either(ga.bias, gb.bias),
+            either(ga.stem, gb.stem),
+            stages,
+            either(ga.head, gb.head),
+        )
+        child = _feasible(genes, space)
+        if child is not None:
+            return child
+    return either(a, b)  # type: ignore[no-any-return]
+
+
+def _feasible(genes: Genes, space: SearchSpace) -> Genome | None:
+    child = space.build(genes)
+    return child if space.violation(child) == 0 else space.repair(child)
+
+
+def _change(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
+    if rng.random() < STRUCTURAL_CHANGE:
+        return _change_blocks(genes, space, rng)
+    sites = space.sites(genes)
+    if not sites:
+        return genes
+    path, choices = sites[int(rng.integers(len(sites)))]
+    others = [c for c in choices if c != get_gene(genes, path)]
+    changed = set_gene(genes, path, others[int(rng.integers(len(others)))])
+    assert isinstance(changed, Genes)
+    return changed
+
+
+def _change_blocks(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
+    index = int(rng.integers(len(genes.stages)))
+    stage = genes.stages[index]
+    at = int(rng.integers(len(stage.blocks) + 1))
+    new = space.sample_block(index, rng)
+    move = int(rng.integers(3))
+    if move == 0:
+        blocks = (*stage.blocks[:at], new, *stage.blocks[at:])
+    elif move == 1:
+        blocks = stage.blocks[:at] + stage.blocks[at + 1 :]
+    else:
+        blocks = (*stage.blocks[:at], new, *stage.blocks[at + 1 :])
+    if not space.allows_blocks(index, stage, blocks):
+        return genes
+    stage = with_blocks(space.stages[index], stage, blocks)
+    return dataclasses.replace(
+        genes, stages=(*genes.stages[:index], stage, *genes.stages[index + 1 :])
+    )
+
