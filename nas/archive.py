@@ -98,7 +98,7 @@ class Fitness:
     """`accuracy - a*max(0, params/limit - 1) - b*max(0, 1 - fps/target)`, one scalar."""
 
     params_limit: Annotated[float, Float(1, 1e12)] = 500_000
-    fps_target: Annotated[float, Float(0.001, 1e9)] = 500
+    fps_target: Annotated[float, Float(0.001, 1e9)] = 1000
     params_weight: Annotated[float, Float(0, 1000)] = 0.1
     fps_weight: Annotated[float, Float(0, 1000)] = 0.1
 

@@ -63,7 +63,7 @@ class Evolution:
         self.asked = 0
         self.population: list[_Individual] = []
         self._seen: set[str] = set()
-        weights = (1.0,)
+        weights: tuple[float, ...] = (1.0,)
         if algorithm == "nsga2":
             weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
         self._fitness_class = type("SearchFitness", (base.Fitness,), {"weights": weights})

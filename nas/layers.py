@@ -392,7 +392,9 @@ def _lower_dense(name: str, dense: Dense, shape: Shape) -> Unit:
 
 def describe(genome: Genome) -> str:
     """The genome as text: one line per unit with shape and cost."""
-    lines = [f"genome {genome.id}: {genome.input.channels}x{genome.input.height}x{genome.input.width}"]
+    lines = [
+        f"genome {genome.id}: {genome.input.channels}x{genome.input.height}x{genome.input.width}"
+    ]
     for unit in lower(genome):
         c, h, w = unit.out_shape
         what = " ".join(_describe_layer(layer) for layer in unit.main)

@@ -114,7 +114,9 @@ class _Graph:
             case Pool2d():
                 return self.pool(layer, x)
             case GlobalPool():
-                return self.node("GlobalAveragePool" if layer.type == "avg" else "GlobalMaxPool", [x])
+                return self.node(
+                    "GlobalAveragePool" if layer.type == "avg" else "GlobalMaxPool", [x]
+                )
             case SqueezeExcite():
                 return self.squeeze_excite(f"{prefix}.{layer.name}", layer, x)
             case Flatten():
@@ -139,7 +141,9 @@ class _Graph:
             shape = (layer.features, int(np.prod(layer.in_shape)))
         weight = self.weight(f"{name}.weight", shape)
         has_bias = isinstance(layer, Linear) or layer.bias
-        bias = self.weight(f"{name}.bias", shape[:1]) if has_bias else np.zeros(shape[0], np.float32)
+        bias = (
+            self.weight(f"{name}.bias", shape[:1]) if has_bias else np.zeros(shape[0], np.float32)
+        )
         if norm is not None:
             scale, shift = self.norm(f"{prefix}.{norm.name}", shape[0])
             weight = weight * scale.reshape(-1, *[1] * (len(shape) - 1))
@@ -186,7 +190,10 @@ class _Graph:
     def squeeze_excite(self, name: str, layer: SqueezeExcite, x: str) -> str:
         c, s = layer.in_shape[0], layer.squeezed
         y = self.node("GlobalAveragePool", [x])
-        for part, shape, act in (("reduce", (s, c, 1, 1), "Relu"), ("expand", (c, s, 1, 1), "Sigmoid")):
+        for part, shape, act in (
+            ("reduce", (s, c, 1, 1), "Relu"),
+            ("expand", (c, s, 1, 1), "Sigmoid"),
+        ):
             weight = self.constant(self.weight(f"{name}.{part}.weight", shape))
             bias = self.constant(self.weight(f"{name}.{part}.bias", shape[:1]))
             y = self.node(act, [self.node("Conv", [y, weight, bias])])

@@ -13,6 +13,7 @@ from nas.errors import UserError
 
 FORMAT = "fer-nas.preprocessing/1"
 METADATA_KEY = "fer-nas"
+MEAN, STD = 127.5, 63.75  # of pixels 0..255; the same for every model
 MAX_SIDE = 1024
 MAX_CLASSES = 1000
 
@@ -29,8 +30,8 @@ class Preprocessing:
     height: int
     width: int
     classes: tuple[str, ...]
-    mean: float = 127.5
-    std: float = 63.75
+    mean: float = MEAN
+    std: float = STD
     margin: float = 0.0
     training_data: str = "unknown"
     genome_id: str = ""

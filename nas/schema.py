@@ -103,7 +103,9 @@ class Choices:
             return (read(self.each, value, where),)
         if not value:
             raise UserError(f"{where}: an empty list leaves no choice")
-        found = tuple(read(self.each, v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
+        found = tuple(
+            read(self.each, v, f"{where}[{i}]") for i, v in enumerate(_items(value, where))
+        )
         if len(set(found)) != len(found):
             raise UserError(f"{where}: the same value stands twice in {value!r}")
         return found

@@ -43,6 +43,7 @@ SAMPLES_BEFORE_GIVING_UP = 10_000
 REPAIR_STEPS = 100
 
 Rng = np.random.Generator
+Wide = Conv | Residual | Inverted  # blocks with a width
 Channels = Annotated[tuple[int, ...], Choices(Int(1, 4096))]
 Kernels = Annotated[tuple[int, ...], Choices(Int(1, 11, odd=True))]
 Activations = Annotated[tuple[str, ...], Choices(Choice(ACTIVATIONS, "activation"))]
@@ -156,7 +157,7 @@ class StageGenes:
 
     downsample: str
     channels: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[Wide, ...]
 
 
 @dataclass(frozen=True)
@@ -284,7 +285,7 @@ class SearchSpace:
             HeadGenes(*(pick(getattr(self.head, f)) for f in HeadGenes.__dataclass_fields__)),
         )
 
-    def sample_block(self, stage: int, rng: Rng) -> Block:
+    def sample_block(self, stage: int, rng: Rng) -> Wide:
         """A random block of those that the stage allows."""
         pick = _picker(rng)
         kind = pick(self.stages[stage].blocks)
@@ -311,7 +312,7 @@ class SearchSpace:
         """Every value gene with more than one choice: its path in `Genes` and its choices."""
         return [(path, choices) for path, choices in self._choices(genes) if len(choices) > 1]
 
-    def allows_blocks(self, index: int, stage: StageGenes, blocks: tuple[Block, ...]) -> bool:
+    def allows_blocks(self, index: int, stage: StageGenes, blocks: tuple[Wide, ...]) -> bool:
         """Whether a stage may hold these blocks instead of its own."""
         spec = self.stages[index]
         return len(blocks) in spec.depth and stage.downsample in _downsamples(spec, bool(blocks))
@@ -344,17 +345,19 @@ class SearchSpace:
         return StageGenes(downsample, pick(spec.channels) if blocks else spec.channels[0], blocks)
 
     def _stage_genes(self, index: int, stage: Stage) -> StageGenes:
-        spec, blocks = self.stages[index], list(stage.blocks)
+        spec, first = self.stages[index], stage.blocks[:1]
+        blocks = tuple(block for block in stage.blocks if not isinstance(block, Pool))
+        pools = len(stage.blocks) - len(blocks)
         downsample = "none"
-        if blocks and isinstance(blocks[0], Pool):
-            downsample = blocks.pop(0).type  # type: ignore[union-attr]
-        elif blocks and blocks[0].stride == 2:
+        if first and isinstance(first[0], Pool):
+            downsample, pools = first[0].type, pools - 1
+        elif first and first[0].stride == 2:
             downsample = "stride"
-        if any(isinstance(block, Pool) for block in blocks):
+        if pools:
             raise UserError(f"space {self.name}: stages[{index}]: a pool may only come first")
-        channels = blocks[0].channels if blocks else spec.channels[0]  # type: ignore[union-attr]
-        genes = tuple(dataclasses.replace(block, channels=1, stride=1) for block in blocks)
-        return StageGenes(downsample, channels, genes)
+        channels = blocks[0].channels if blocks else spec.channels[0]
+        plain = tuple(dataclasses.replace(block, channels=1, stride=1) for block in blocks)
+        return StageGenes(downsample, channels, plain)
 
     def _check(self, genes: Genes) -> None:
         for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
@@ -453,7 +456,7 @@ def set_gene(genes: Any, path: GenePath, value: Any) -> Any:
     return dataclasses.replace(genes, **{key: set_gene(getattr(genes, key), rest, value)})
 
 
-def with_blocks(spec: StageSpec, stage: StageGenes, blocks: tuple[Block, ...]) -> StageGenes:
+def with_blocks(spec: StageSpec, stage: StageGenes, blocks: tuple[Wide, ...]) -> StageGenes:
     """The stage with other blocks; a width that is no longer expressed is canonical."""
     return StageGenes(stage.downsample, stage.channels if blocks else spec.channels[0], blocks)
 
@@ -489,5 +492,5 @@ def _build_stage(stage: StageGenes) -> Stage:
 
 def _stage_size(spec: StageSpec, block_choices: int) -> int:
     pools = sum(d in ("max", "avg") for d in spec.downsample)
-    filled = sum(block_choices**depth for depth in spec.depth if depth)
+    filled: int = sum(block_choices**depth for depth in spec.depth if depth)
     return pools * (0 in spec.depth) + len(spec.downsample) * len(spec.channels) * filled

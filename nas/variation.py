@@ -101,4 +101,3 @@ def _change_blocks(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
     return dataclasses.replace(
         genes, stages=(*genes.stages[:index], stage, *genes.stages[index + 1 :])
     )
-

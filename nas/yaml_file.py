@@ -13,8 +13,9 @@ from nas.errors import UserError, read_text
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(
-                None, None, "aliases (*name) are not allowed", self.peek_event().start_mark
+                None, None, "aliases (*name) are not allowed", mark
             )
         return super().compose_node(parent, index)
 

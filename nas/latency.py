@@ -1,0 +1,181 @@
+"""Frames per second of a genome on this machine: measured, and predicted by a calibrated model.
+
+Measured means: the genome's ONNX graph, ONNX Runtime on the CPU, batch 1, one thread.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.stats import spearmanr
+
+from nas.genome import Genome
+from nas.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite, cost, lower
+from nas.onnx_graph import to_onnx
+from nas.space import SearchSpace
+
+FEATURES = (
+    "constant",
+    "conv_macs",
+    "pointwise_macs",
+    "depthwise_macs",
+    "linear_macs",
+    "conv_elements",
+    "depthwise_elements",
+    "elementwise_elements",
+    "convs",
+    "other_layers",
+)
+FOLDS = 5
+CANDIDATES = 4  # sampled genomes for each one timed
+
+
+@dataclass(frozen=True)
+class FpsModel:
+    """Milliseconds as a non-negative combination of analytic features; plain numbers only."""
+
+    coefficients: tuple[float, ...]
+
+    def predict(self, genome: Genome) -> float:
+        """Frames per second, batch 1, one thread."""
+        milliseconds = float(np.dot(self.coefficients, features(genome)))
+        return 1000.0 / max(milliseconds, 1e-6)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The fitted model and what is known of its error, from 5-fold cross-validation.
+
+    held_out_error: median relative error of the predicted milliseconds. rank_correlation: Spearman.
+    """
+
+    model: FpsModel
+    held_out_error: float
+    rank_correlation: float
+    genomes: int
+    seconds: float
+
+
+def features(genome: Genome) -> Any:
+    """The analytic quantities that the fit uses, in the order of FEATURES (in millions)."""
+    found = dict.fromkeys(FEATURES, 0.0)
+    found["constant"] = 1.0
+    for unit in lower(genome):
+        for layer in unit.layers:
+            _count(layer, found)
+        if unit.skip is not None:
+            found["elementwise_elements"] += prod(unit.out_shape) / 1e6
+    return np.array([found[name] for name in FEATURES])
+
+
+def _count(layer: Layer, found: dict[str, float]) -> None:
+    elements, macs = (prod(layer.in_shape) + prod(layer.out_shape)) / 1e6, layer.macs / 1e6
+    if isinstance(layer, Conv2d):
+        kind = "depthwise" if layer.groups > 1 else "pointwise" if layer.kernel == 1 else "conv"
+        found[f"{kind}_macs"] += macs
+        found["depthwise_elements" if kind == "depthwise" else "conv_elements"] += elements
+        found["convs"] += 1
+    elif isinstance(layer, Linear):
+        found["linear_macs"] += macs
+        found["other_layers"] += 1
+    elif isinstance(layer, SqueezeExcite):
+        found["elementwise_elements"] += 2 * elements
+        found["linear_macs"] += macs
+        found["other_layers"] += 6
+    elif isinstance(layer, Pool2d | GlobalPool) or (isinstance(layer, Act) and layer.function != "relu"):
+        found["elementwise_elements"] += elements
+        found["other_layers"] += 1
+
+
+def measure(genomes: Sequence[Genome], rounds: int = 5, runs: int = 8) -> list[float]:
+    """Milliseconds of each genome: median over rounds of the median over runs.
+
+    The genomes take turns, so that a slow moment of a shared machine does not hit one alone.
+    """
+    sessions = [_session(genome) for genome in genomes]
+    inputs = [_image(genome) for genome in genomes]
+    times: list[list[float]] = [[] for _ in genomes]
+    for _ in range(rounds):
+        for session, image, found in zip(sessions, inputs, times, strict=True):
+            session.run(None, image)  # brings weights back into the caches
+            found.append(statistics.median(_time(session, image) for _ in range(runs)))
+    return [statistics.median(found) for found in times]
+
+
+def measure_fps(genomes: Sequence[Genome], rounds: int = 7, runs: int = 20) -> list[float]:
+    """Measured frames per second of each genome."""
+    return [1000.0 / ms for ms in measure(genomes, rounds, runs)]
+
+
+def calibrate(space: SearchSpace, seed: int = 0, genomes: int = 40) -> Calibration:
+    """Time sampled genomes of the space, spread over their MACs, and fit the model."""
+    started = time.perf_counter()
+    rng = np.random.default_rng([seed, 0xF95])
+    pool = {g.id: g for g in (space.sample(rng) for _ in range(CANDIDATES * genomes))}
+    ordered = sorted(pool.values(), key=lambda g: (cost(g).macs, g.id))
+    spread = np.geomspace(1, len(ordered), min(genomes, len(ordered))).round().astype(int) - 1
+    even = np.linspace(0, len(ordered) - 1, len(spread)).round().astype(int)
+    chosen = [ordered[i] for i in sorted({*spread[::2].tolist(), *even[1::2].tolist()})]
+    milliseconds = np.array(measure(chosen))
+    table = np.array([features(genome) for genome in chosen])
+    predicted = _cross_validate(table, milliseconds)
+    error = float(np.median(np.abs(predicted / milliseconds - 1)))
+    correlation = float(spearmanr(predicted, milliseconds).statistic) if len(chosen) > 2 else 1.0
+    return Calibration(
+        FpsModel(tuple(float(c) for c in _fit(table, milliseconds))),
+        error,
+        correlation,
+        len(chosen),
+        time.perf_counter() - started,
+    )
+
+
+def _cross_validate(table: Any, milliseconds: Any) -> Any:
+    fold = np.arange(len(milliseconds)) % FOLDS
+    predicted = np.empty_like(milliseconds)
+    for k in range(FOLDS):
+        held_out = fold == k
+        predicted[held_out] = table[held_out] @ _fit(table[~held_out], milliseconds[~held_out])
+    return predicted
+
+
+def _fit(table: Any, milliseconds: Any) -> Any:
+    # Rows divided by their target: relative errors count alike for small and large networks.
+    scale = np.maximum(np.abs(table).max(0), 1e-12)
+    rows = table / scale / milliseconds[:, None]
+    coefficients, _ = nnls(rows, np.ones(len(rows)))
+    return coefficients / scale
+
+
+def _session(genome: Genome) -> Any:
+    return session(to_onnx(genome).SerializeToString())
+
+
+def session(model: bytes | str, threads: int = 1) -> Any:
+    """An ONNX Runtime session on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _image(genome: Genome) -> dict[str, Any]:
+    size = genome.input
+    pixels = np.random.default_rng(0).normal(size=(1, size.channels, size.height, size.width))
+    return {"image": pixels.astype(np.float32)}
+
+
+def _time(session: Any, image: dict[str, Any]) -> float:
+    started = time.perf_counter()
+    session.run(None, image)
+    return (time.perf_counter() - started) * 1000

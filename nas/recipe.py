@@ -1,0 +1,80 @@
+"""How a model is trained: one recipe for search, tuning and retraining. YAML; no torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from nas.errors import UserError
+from nas.schema import Choice, Flag, Float, Int, read
+from nas.yaml_file import read_yaml
+
+OPTIMISERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
+SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")
+
+Share = Annotated[float, Float(0.0, 1.0)]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What nas/augment.py does to training images.
+
+    Each geometric change happens to an image with probability `probability`. flip, vertical_flip:
+    probabilities. shift, scale: largest share of the side. rotate: degrees. erase: probability of
+    erasing one rectangle. noise: standard deviation in grey levels of 255. Khaireddin and Chen use
+    shift 0.2, scale 0.2, rotate 10, probability 0.5, erase 0.5.
+    """
+
+    flip: Share = 0.5
+    vertical_flip: Share = 0.0
+    probability: Share = 0.7
+    shift: Share = 0.08
+    scale: Share = 0.12
+    rotate: Annotated[float, Float(0.0, 180.0)] = 10.0
+    erase: Share = 0.0
+    noise: Annotated[float, Float(0.0, 255.0)] = 0.0
+
+    @property
+    def geometric(self) -> bool:
+        return self.probability > 0 and (self.shift > 0 or self.scale > 0 or self.rotate > 0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Training settings. The defaults are those of the search's short trainings."""
+
+    epochs: Annotated[int, Int(1, 10_000)] = 3
+    batch: Annotated[int, Int(2, 8192)] = 64
+    optimiser: Annotated[str, Choice(OPTIMISERS, "optimiser")] = "nesterov"
+    lr: Annotated[float, Float(1e-7, 10.0)] = 0.05
+    momentum: Annotated[float, Float(0.0, 0.999)] = 0.9
+    weight_decay: Annotated[float, Float(0.0, 1.0)] = 5e-4
+    schedule: Annotated[str, Choice(SCHEDULES, "schedule")] = "one_cycle"
+    plateau_factor: Annotated[float, Float(0.01, 0.99)] = 0.75
+    plateau_patience: Annotated[int, Int(0, 1000)] = 5
+    restart_epochs: Annotated[int, Int(1, 10_000)] = 10
+    step_epochs: Annotated[int, Int(1, 10_000)] = 30
+    step_factor: Annotated[float, Float(0.01, 0.99)] = 0.1
+    label_smoothing: Annotated[float, Float(0.0, 0.9)] = 0.1
+    mixup: Annotated[float, Float(0.0, 10.0)] = 0.0
+    ema: Annotated[float, Float(0.0, 0.99999)] = 0.0
+    clip: Annotated[float, Float(0.0, 1e6)] = 5.0
+    early_stopping: Annotated[int, Int(0, 10_000)] = 0
+    flip_test: Annotated[bool, Flag()] = False
+    augment: Augment = Augment()
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def load(path: str | Path) -> Recipe:
+    """Read a recipe file; a missing key keeps its default. UserError names a wrong one."""
+    path = Path(path)
+    data = read_yaml(path)
+    if data is None:
+        raise UserError(f"{path}: empty; expected at least one setting")
+    recipe = read(Recipe, data, str(path))
+    assert isinstance(recipe, Recipe)
+    return recipe

@@ -1,0 +1,242 @@
+"""The run directory: its settings, its owner, its files. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import yaml
+
+from nas import __version__
+from nas.archive import Archive, Evaluation, Fidelity, Fitness, best, pareto_front
+from nas.errors import UserError, read_json
+from nas.evolution import ALGORITHMS
+from nas.genome import Genome
+from nas.recipe import Recipe
+from nas.schema import Choice, Flag, Float, Int, Text, read
+from nas.yaml_file import read_yaml
+
+EXPERIMENTS = Path("experiments")
+PACKAGES = ("torch", "numpy", "deap", "ray", "onnx", "onnxruntime", "opencv-python", "moocore")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a search does; `config.yaml` of a run, and `--config`."""
+
+    data: Annotated[str, Text()] = "synthetic"
+    algorithm: Annotated[str, Choice(ALGORITHMS, "algorithm")] = "nsga2"
+    evaluations: Annotated[int, Int(0, 10_000_000)] = 40
+    time_budget: Annotated[float, Float(0.0, 1e9)] = 0.0
+    workers: Annotated[int, Int(0, 10_000)] = 0
+    gpus_per_worker: Annotated[float, Float(0.0, 64.0)] = 0.0
+    device: Annotated[str, Text(64)] = "auto"
+    seed: Annotated[int, Int(0, 2**31 - 1)] = 0
+    population: Annotated[int, Int(4, 100_000)] = 20
+    deterministic: Annotated[bool, Flag()] = False
+    calibration_genomes: Annotated[int, Int(10, 1000)] = 40
+    fidelity: Fidelity = Fidelity()
+    fitness: Fitness = Fitness()
+    recipe: Recipe = Recipe()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a search configuration; a missing key keeps its default."""
+    settings = read(Settings, read_yaml(path) or {}, str(path))
+    assert isinstance(settings, Settings)
+    return settings
+
+
+class RunDirectory:
+    """One search's folder. Use as a context manager: it is locked while open for writing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def create(
+        cls, path: Path | None, settings: Settings, space_file: Path, initial: list[Genome],
+        command: list[str],
+    ) -> RunDirectory:  # fmt: skip
+        """A new folder with config.yaml, space.yaml, environment.json, initial.json."""
+        if path is None:
+            path = _free_name(space_file.stem, settings.seed)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(
+                f"{path}: exists and is not empty; expected a new folder, or --resume {path}"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path}: cannot create: {error.strerror}") from None
+        run = cls(path)
+        shutil.copyfile(space_file, run.file("space.yaml"))
+        plain = dataclasses.asdict(settings)
+        run.write("config.yaml", yaml.safe_dump(plain, sort_keys=False))
+        run.write("environment.json", json.dumps(environment(command), indent=1))
+        run.write("initial.json", json.dumps([g.to_dict() for g in initial]))
+        run._point_latest()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """An existing run. UserError when it is none."""
+        if not (path / "config.yaml").is_file():
+            raise UserError(f"{path}: not a run directory (no config.yaml)")
+        return cls(path)
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def settings(self) -> Settings:
+        return load_settings(self.file("config.yaml"))
+
+    def archive(self) -> Archive:
+        return Archive.load(self.file("evaluations.jsonl"))
+
+    def initial(self) -> list[Genome]:
+        path = self.file("initial.json")
+        data = read_json(path, 64 << 20)
+        if not isinstance(data, list):
+            raise UserError(f"{path}: must be a list of genomes")
+        return [Genome.from_dict(g, f"{path}[{i}]") for i, g in enumerate(data)]
+
+    def __enter__(self) -> RunDirectory:
+        lock = open(self.file("lock"), "a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read(200).strip() or "an unknown process"
+            lock.close()
+            raise UserError(f"{self.path}: in use by {owner}") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        self._lock = lock
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.truncate(0)
+            self._lock.close()
+            self._lock = None
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file atomically: a reader sees the old or the new one, never half."""
+        target = self.file(name)
+        partial = target.with_name(target.name + ".partial")
+        with open(partial, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+
+    def save_pending(self, asked: int, pending: dict[int, Genome]) -> None:
+        """What was asked and not yet told; with the archive, all of the optimiser's state."""
+        state = {"asked": asked, "pending": {str(i): g.to_dict() for i, g in pending.items()}}
+        self.write("state.json", json.dumps(state))
+
+    def load_pending(self) -> tuple[int, dict[int, Genome]]:
+        """As saved; nothing when the file is missing or damaged: those genomes are asked anew."""
+        path = self.file("state.json")
+        if not path.exists():
+            return 0, {}
+        try:
+            state = read_json(path, 256 << 20)
+            pending = {
+                int(i): Genome.from_dict(g, f"{path}: pending[{i}]")
+                for i, g in state["pending"].items()
+            }
+            return int(state["asked"]), pending
+        except (UserError, KeyError, TypeError, AttributeError, ValueError):
+            return 0, {}
+
+    def write_results(self, evaluations: list[Evaluation], fitness: Fitness) -> None:
+        """front.json and best.json, derived from the evaluations."""
+        front = pareto_front(evaluations)
+        self.write("front.json", json.dumps([result(e, fitness) for e in front], indent=1))
+        chosen = best(evaluations, fitness)
+        if chosen is not None:
+            plain = result(chosen, fitness)
+            del plain["genome"]
+            self.write("best.json", chosen.genome.to_json(name=chosen.id, evaluation=plain) + "\n")
+
+    def _point_latest(self) -> None:
+        if self.path.resolve().parent != EXPERIMENTS.resolve():
+            return
+        latest, fresh = EXPERIMENTS / "latest", EXPERIMENTS / ".latest.partial"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(self.path.name)
+        os.replace(fresh, latest)
+
+
+def result(evaluation: Evaluation, fitness: Fitness) -> dict[str, Any]:
+    """An evaluation as a row of front.json."""
+    return {
+        "id": evaluation.id,
+        **evaluation.metrics,
+        "fitness": fitness(evaluation.metrics),
+        "fidelity": dataclasses.asdict(evaluation.fidelity),
+        "genome": evaluation.genome.to_dict(),
+    }
+
+
+def environment(command: list[str]) -> dict[str, Any]:
+    """What the numbers of this run depend on beside its settings."""
+    return {
+        "command": command,
+        "fer_nas": __version__,
+        "git": _git(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _free_name(space: str, seed: int) -> Path:
+    name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{space}-s{seed}"
+    return EXPERIMENTS / name
+
+
+def _git() -> dict[str, Any]:
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
+        ).stdout.strip()
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=5
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "dirty": bool(status.strip())}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

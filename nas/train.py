@@ -1,0 +1,360 @@
+"""The one training loop: search, tuning and retraining all use it.
+
+Images stay on the device as uint8; every batch is cropped, augmented and normalised there.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.augment import augment, centre_crop, random_crop
+from nas.errors import UserError
+from nas.genome import Genome
+from nas.model import build
+from nas.preprocess import MEAN, STD
+from nas.recipe import Recipe
+
+EVALUATION_BATCH = 256
+WARM_UP = 0.25  # share of a one-cycle schedule that rises
+CHECKPOINT_VERSION = 1
+
+
+class Diverged(RuntimeError):
+    """The loss or a metric is not finite; the candidate failed."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How tensors are laid out and multiplied; which is fastest depends on the device."""
+
+    bf16: bool = False
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a data set: all images uint8 (N, C, H, W), labels int64 (N,), chosen rows."""
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass
+class Result:
+    """What training gives: weights of the chosen epoch, and one history row an epoch."""
+
+    model: nn.Module
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = "finished"
+
+
+def train(
+    genome: Genome,
+    fit: Part,
+    held_out: Part,
+    recipe: Recipe,
+    *,
+    seed: int,
+    mode: Mode | None = None,
+    keep_best: bool = False,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    validate_every_epoch: bool = True,
+) -> Result:
+    """Train a genome from scratch, or from `checkpoint` where that file exists.
+
+    keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
+    last. Diverged when the loss is not finite.
+    """
+    run = _Run(genome, fit, recipe, seed, mode or Mode())
+    if checkpoint is not None and checkpoint.exists():
+        run.load(checkpoint)
+    while run.epoch < recipe.epochs and not run.stalled():
+        started = time.perf_counter()
+        loss = run.train_epoch()
+        row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
+        if validate_every_epoch or run.epoch == recipe.epochs:
+            accuracy, validation_loss = score(
+                run.averaged, genome, held_out, run.mode, recipe.flip_test
+            )
+            row |= {"validation_accuracy": accuracy, "validation_loss": validation_loss}
+            run.note(accuracy, keep_best)
+        row["seconds"] = time.perf_counter() - started
+        run.history.append(row)
+        if checkpoint is not None:
+            run.save(checkpoint)
+        if on_epoch is not None:
+            on_epoch(row)
+    if keep_best and run.best_state is not None:
+        run.averaged.load_state_dict(run.best_state)
+    stopped = "finished" if run.epoch == recipe.epochs else "no progress"
+    return Result(run.averaged, run.history, run.best_epoch if keep_best else run.epoch, stopped)
+
+
+class _Run:
+    """The state of one training; everything in it goes into the checkpoint."""
+
+    def __init__(self, genome: Genome, fit: Part, recipe: Recipe, seed: int, mode: Mode) -> None:
+        torch.manual_seed(seed)  # initial weights and dropout
+        self.fit, self.recipe, self.mode = fit, recipe, mode
+        self.genome = genome
+        self.device = fit.images.device
+        self.model = build(genome).to(self.device)
+        if mode.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.model) if recipe.ema else self.model
+        self.optimiser = _optimiser(self.model, recipe)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.epoch = self.step = 0
+        self.lr = recipe.lr
+        self.plateau_factor, self.plateau_wait = 1.0, 0
+        self.best_accuracy, self.best_epoch = -1.0, 0
+        self.best_state: dict[str, Tensor] | None = None
+        self.history: list[dict[str, float]] = []
+        self.steps_per_epoch = max(1, len(fit) // recipe.batch)
+
+    def train_epoch(self) -> float:
+        """One pass over the training rows; returns the mean loss."""
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        for rows in self._batches():
+            total += self._train_step(rows)
+        self.epoch += 1
+        loss = float(total) / self.steps_per_epoch
+        if not math.isfinite(loss):
+            raise Diverged(f"loss is {loss} in epoch {self.epoch}")
+        return loss
+
+    def _batches(self) -> Iterator[Tensor]:
+        order = torch.randperm(len(self.fit), generator=self.generator, device=self.device)
+        for i in range(self.steps_per_epoch):  # a last smaller batch would unsettle batch norm
+            yield self.fit.rows[order[i * self.recipe.batch : (i + 1) * self.recipe.batch]]
+
+    def _train_step(self, rows: Tensor) -> Tensor:
+        recipe = self.recipe
+        x = self._prepare(rows)
+        y = F.one_hot(self.fit.labels[rows], self.genome.num_classes).to(torch.float32)
+        if recipe.mixup:
+            x, y = self._mixup(x, y)
+        self._set_lr()
+        with _autocast(self.device, self.mode):
+            logits = self.model(x)
+        loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        self.optimiser.step()
+        self.step += 1
+        if recipe.ema:
+            self._average()
+        return loss.detach()
+
+    def _prepare(self, rows: Tensor) -> Tensor:
+        size = self.genome.input
+        x = self.fit.images[rows].float()
+        if x.shape[2:] != (size.height, size.width):
+            x = random_crop(x, size.height, size.width, self.generator)
+        x = (augment(x, self.recipe.augment, self.generator) - MEAN) / STD
+        return x.contiguous(memory_format=torch.channels_last) if self.mode.channels_last else x
+
+    def _mixup(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Zhang et al. 2018; one Beta(mixup, mixup) share a batch, by two gamma draws."""
+        alpha = torch.full((2,), self.recipe.mixup, device=self.device)
+        gamma = torch._standard_gamma(alpha, generator=self.generator)
+        share = (gamma[0] / gamma.sum()).clamp(0, 1)
+        other = torch.randperm(len(x), generator=self.generator, device=self.device)
+        return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
+
+    def _set_lr(self) -> None:
+        done = self.step / self.steps_per_epoch
+        self.lr = learning_rate(self.recipe, done) * self.plateau_factor
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # The warm-up forgets the random start, which a fixed decay would carry for long.
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        ours, theirs = self.averaged.state_dict(), self.model.state_dict()
+        for name, value in ours.items():
+            if value.is_floating_point():
+                value.lerp_(theirs[name], 1 - decay)
+            else:
+                value.copy_(theirs[name])
+
+    def note(self, accuracy: float, keep: bool) -> None:
+        """Take note of a held-out accuracy: best epoch, plateau, early stopping."""
+        if accuracy > self.best_accuracy:
+            self.best_accuracy, self.best_epoch, self.plateau_wait = accuracy, self.epoch, 0
+            if keep:
+                self.best_state = copy.deepcopy(self.averaged.state_dict())
+            return
+        self.plateau_wait += 1
+        if self.recipe.schedule == "plateau" and self.plateau_wait > self.recipe.plateau_patience:
+            self.plateau_factor *= self.recipe.plateau_factor
+            self.plateau_wait = 0
+
+    def stalled(self) -> bool:
+        limit = self.recipe.early_stopping
+        return bool(limit) and self.epoch - self.best_epoch >= limit
+
+    _SCALARS = ("epoch", "step", "lr", "plateau_factor", "plateau_wait", "best_accuracy",
+                "best_epoch", "history", "best_state")  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Everything that a later process needs to go on, replaced atomically."""
+        state = {
+            "version": CHECKPOINT_VERSION,
+            "genome": self.genome.id,
+            "recipe": self.recipe.to_dict(),
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "global": torch.get_rng_state(),
+            **{name: getattr(self, name) for name in self._SCALARS},
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
+        except Exception as error:  # torch raises many kinds for a broken file
+            first = str(error).splitlines()[0]
+            raise UserError(f"{path}: not a readable checkpoint: {first}") from None
+        if state.get("version") != CHECKPOINT_VERSION or state.get("genome") != self.genome.id:
+            raise UserError(f"{path}: a checkpoint of another genome or version; remove it")
+        if state["recipe"] != self.recipe.to_dict():
+            raise UserError(f"{path}: a checkpoint of another recipe; remove it or use its recipe")
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        torch.set_rng_state(state["global"].cpu())
+        for name in self._SCALARS:
+            setattr(self, name, state[name])
+
+
+def learning_rate(recipe: Recipe, epochs_done: float) -> float:
+    """The rate after so many (fractional) epochs; `plateau` is constant here, see `note`."""
+    top, share = recipe.lr, min(1.0, epochs_done / recipe.epochs)
+    match recipe.schedule:
+        case "cosine":
+            return top * 0.5 * (1 + math.cos(math.pi * share))
+        case "cosine_restarts":  # Loshchilov and Hutter 2017, equal cycles
+            within = (epochs_done % recipe.restart_epochs) / recipe.restart_epochs
+            return top * 0.5 * (1 + math.cos(math.pi * within))
+        case "one_cycle":  # Smith and Topin 2018: up linearly, down by a cosine
+            if share < WARM_UP:
+                return top * (0.1 + 0.9 * share / WARM_UP)
+            fall = (share - WARM_UP) / (1 - WARM_UP)
+            return top * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * fall)))
+        case "step":
+            return top * recipe.step_factor ** int(epochs_done // recipe.step_epochs)
+    return top
+
+
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Weight decay only where it has a function: not on batch norm and biases."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    lr, momentum = recipe.lr, recipe.momentum
+    match recipe.optimiser:
+        case "sgd":
+            return torch.optim.SGD(groups, lr, momentum=momentum)
+        case "nesterov":
+            return torch.optim.SGD(groups, lr, momentum=momentum, nesterov=momentum > 0)
+        case "asgd":
+            return torch.optim.ASGD(groups, lr)
+        case "adam" | "amsgrad":
+            return torch.optim.Adam(groups, lr, amsgrad=recipe.optimiser == "amsgrad")
+        case "adamw":
+            return torch.optim.AdamW(groups, lr)
+        case "adadelta":
+            return torch.optim.Adadelta(groups, lr)
+    return torch.optim.Adagrad(groups, lr)
+
+
+def _autocast(device: torch.device, mode: Mode) -> Any:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16)
+
+
+@torch.no_grad()
+def logits(
+    model: nn.Module, genome: Genome, part: Part, mode: Mode | None = None, flip: bool = False
+) -> Tensor:
+    """Logits (rows, classes), float32, of a part's images; `flip` averages with the mirrored.
+
+    Images larger than the genome's input are cropped around the centre.
+    """
+    mode = mode or Mode()
+    model.eval()
+    size = genome.input
+    out = []
+    for rows in torch.split(part.rows, EVALUATION_BATCH):
+        x = (centre_crop(part.images[rows].float(), size.height, size.width) - MEAN) / STD
+        if mode.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with _autocast(part.images.device, mode):
+            y = model(x).float()
+            if flip:
+                y = (y + model(x.flip(3)).float()) / 2
+        out.append(y)
+    return torch.cat(out)
+
+
+def score(
+    model: nn.Module, genome: Genome, part: Part, mode: Mode, flip: bool = False
+) -> tuple[float, float]:
+    """Accuracy (0..1) and cross entropy. Diverged when the outputs are not finite."""
+    y = logits(model, genome, part, mode, flip)
+    if not bool(torch.isfinite(y).all()):
+        raise Diverged("the model's outputs are not finite")
+    labels = part.labels[part.rows]
+    accuracy = (y.argmax(1) == labels).float().mean()
+    return float(accuracy), float(F.cross_entropy(y, labels))
+
+
+def fastest_mode(device: torch.device, genome: Genome, batch: int = 64, steps: int = 4) -> Mode:
+    """Time training steps of a genome in every mode on this device; the fastest wins.
+
+    The modes take turns, so that a slow moment of a shared machine does not favour one.
+    """
+    modes = [Mode(b, c) for b in (False, True) for c in (False, True)]
+    seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
+    size = genome.input
+    images = torch.zeros(
+        batch, size.channels, size.height, size.width, dtype=torch.uint8, device=device
+    )
+    part = Part(images, torch.zeros(batch, dtype=torch.long, device=device),
+                torch.arange(batch, device=device))  # fmt: skip
+    runs = {mode: _Run(genome, part, Recipe(batch=batch), 0, mode) for mode in modes}
+    for _ in range(steps):
+        for mode, run in runs.items():
+            started = time.perf_counter()
+            run.train_epoch()
+            seconds[mode].append(time.perf_counter() - started)
+    return min(modes, key=lambda mode: sorted(seconds[mode])[len(seconds[mode]) // 2 - 1])

@@ -1,0 +1,131 @@
+"""Evaluate many genomes at once: in this process, or on Ray actors. The only file importing ray."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from nas.archive import Evaluation
+from nas.evaluator import Evaluator, Task, failed, run_task
+
+ATTEMPTS = 3  # of one task, when the workers that hold it die
+
+MakeEvaluator = Callable[..., Evaluator]
+
+
+class Workers(Protocol):
+    """`capacity` tasks may be in flight; `next` returns whichever finishes first."""
+
+    capacity: int
+
+    def submit(self, task: Task) -> None: ...
+
+    def next(self) -> Evaluation: ...
+
+    def close(self) -> None: ...
+
+
+class InProcess:
+    """One worker: this process. `next` does the work."""
+
+    capacity = 1
+
+    def __init__(self, make: MakeEvaluator, *arguments: Any, threads: int | None = None) -> None:
+        _limit_threads(threads or len(os.sched_getaffinity(0)))
+        self.evaluator = make(*arguments)
+        self.tasks: deque[Task] = deque()
+
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
+
+    def next(self) -> Evaluation:
+        return run_task(self.evaluator, self.tasks.popleft())
+
+    def close(self) -> None:
+        self.tasks.clear()
+
+
+class RayWorkers:
+    """`count` Ray actors, each holding one evaluator; the arguments are stored once a node.
+
+    A task whose actor dies goes to a new one, at most ATTEMPTS times.
+    """
+
+    def __init__(
+        self, make: MakeEvaluator, *arguments: Any, count: int, gpus_each: float = 0.0
+    ) -> None:
+        import ray
+
+        self._ray = ray
+        # uv or a notebook may have started Ray already; what we did not start, we do not stop.
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            ray.init(
+                num_cpus=max(count, 1), include_dashboard=False, log_to_driver=False,
+                logging_level="ERROR", configure_logging=False,
+            )  # fmt: skip
+        self.capacity = count
+        self._gpus_each = gpus_each
+        self._threads = max(1, len(os.sched_getaffinity(0)) // count)
+        self._make = make
+        self._arguments = [ray.put(argument) for argument in arguments]
+        self._idle = [self._start() for _ in range(count)]
+        self._running: dict[Any, tuple[Any, Task]] = {}
+        self._attempts: dict[int, int] = {}
+        # Actors import torch and copy the data now, so that the first task is not charged for it.
+        ray.get([actor.ready.remote() for actor in self._idle])
+
+    def submit(self, task: Task) -> None:
+        actor = self._idle.pop()
+        self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
+        self._running[actor.run.remote(task)] = (actor, task)
+
+    def next(self) -> Evaluation:
+        while True:
+            (reference,), _ = self._ray.wait(list(self._running), num_returns=1)
+            actor, task = self._running.pop(reference)
+            try:
+                evaluation: Evaluation = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                self._idle.append(self._start())
+                if self._attempts[task.index] >= ATTEMPTS:
+                    why = str(error).strip().splitlines()[0]
+                    return failed(task, f"its worker died {ATTEMPTS} times: {why}")
+                self.submit(task)
+                continue
+            self._idle.append(actor)
+            return evaluation
+
+    def close(self) -> None:
+        if self._ours:
+            self._ray.shutdown()
+            return
+        for actor in [*self._idle, *(actor for actor, _ in self._running.values())]:
+            self._ray.kill(actor)
+
+    def _start(self) -> Any:
+        options = {"num_cpus": 1, "num_gpus": self._gpus_each, "max_restarts": 0}
+        actor = self._ray.remote(**options)(_Actor)
+        return actor.remote(self._make, self._threads, *self._arguments)
+
+
+class _Actor:
+    def __init__(self, make: MakeEvaluator, threads: int, *arguments: Any) -> None:
+        _limit_threads(threads)
+        self.evaluator = make(*arguments)
+
+    def ready(self) -> bool:
+        return True
+
+    def run(self, task: Task) -> Evaluation:
+        return run_task(self.evaluator, task)
+
+
+def _limit_threads(threads: int) -> None:
+    # Threads x workers must not exceed the cores: OpenMP barriers spin (7x slower when they do).
+    import torch
+
+    torch.set_num_threads(threads)
