@@ -81,10 +81,13 @@ class Evolution:
         self._seen.add(genome.id)
         self.asked = max(self.asked, index + 1)
 
-    def tell(self, evaluation: Evaluation) -> None:
-        """Let an evaluation compete for a place in the population; a failed one never does."""
+    def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
+        """Let an evaluation compete for a place in the population; a failed one never does.
+
+        breed: False keeps a genome that the space does not hold out of the population.
+        """
         self._seen.add(evaluation.id)
-        if not evaluation.ok or self.algorithm == "random":
+        if not evaluation.ok or not breed or self.algorithm == "random":
             return
         values = self._values(evaluation)
         individual = _Individual(evaluation.genome, self._fitness_class(values))

@@ -89,7 +89,9 @@ def _count(layer: Layer, found: dict[str, float]) -> None:
         found["elementwise_elements"] += 2 * elements
         found["linear_macs"] += macs
         found["other_layers"] += 6
-    elif isinstance(layer, Pool2d | GlobalPool) or (isinstance(layer, Act) and layer.function != "relu"):
+    elif isinstance(layer, Pool2d | GlobalPool) or (
+        isinstance(layer, Act) and layer.function != "relu"
+    ):
         found["elementwise_elements"] += elements
         found["other_layers"] += 1
 

@@ -1,0 +1,198 @@
+"""A labelled set of face images in memory, and the one file format it is stored in. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.errors import UserError, one_of
+
+Bytes = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+SPLITS = ("train", "validation", "test")  # of FER2013: Training, PublicTest, PrivateTest
+MAX_SIDE = 1024
+MAX_CLASSES = 256  # labels are uint8
+MAX_BYTES = 2 << 30  # of all images; FER2013 has 83 MB
+MAX_META = 1 << 20
+ARRAYS = {"images": 4, "labels": 1, "split": 1, "meta": 1}  # name -> dimensions, all uint8
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images uint8 (N, C, H, W), labels and split uint8 (N,); split indexes `SPLITS`.
+
+    `provenance` is JSON: where the images come from, counts, duplicates, `synthetic`.
+    """
+
+    name: str
+    images: Bytes
+    labels: Bytes
+    split: Bytes
+    classes: tuple[str, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def indices(self, split_name: str) -> Indices:
+        """Rows of one split, ascending, int64."""
+        if split_name not in SPLITS:
+            raise one_of(self.name, split_name, SPLITS, "split")
+        return np.flatnonzero(self.split == SPLITS.index(split_name)).astype(np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that name the contents: pixels, labels, splits and classes."""
+        digest = hashlib.sha256(json.dumps([self.images.shape, self.classes]).encode())
+        for array in (self.images, self.labels, self.split):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """split -> class -> number of images."""
+        return {
+            name: {
+                c: int(n)
+                for c, n in zip(
+                    self.classes,
+                    np.bincount(self.labels[self.indices(name)], minlength=len(self.classes)),
+                    strict=True,
+                )
+            }
+            for name in SPLITS
+        }
+
+
+def check(dataset: Dataset, where: str) -> Dataset:
+    """The same data set. UserError names the first thing that is wrong with it."""
+    for name, dimensions in ARRAYS.items():
+        if name != "meta":
+            array = getattr(dataset, name)
+            _check_array(f"{where}: {name}", array.dtype, array.shape, dimensions)
+    n, channels, height, width = dataset.images.shape
+    if n < 1:
+        raise UserError(f"{where}: images: found none; expected at least 1")
+    if channels not in (1, 3):
+        raise UserError(f"{where}: images: found {channels} channels; expected 1 or 3")
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise UserError(f"{where}: images: found {height}x{width}; allowed sides 1 to {MAX_SIDE}")
+    for name in ("labels", "split"):
+        if len(getattr(dataset, name)) != n:
+            found = len(getattr(dataset, name))
+            raise UserError(f"{where}: {name}: found {found} entries; expected {n}, one an image")
+    _check_classes(dataset.classes, where)
+    for name, limit in (("labels", len(dataset.classes)), ("split", len(SPLITS))):
+        top = int(getattr(dataset, name).max())
+        if top >= limit:
+            raise UserError(f"{where}: {name}: found {top}; allowed 0 to {limit - 1}")
+    return dataset
+
+
+def _check_classes(classes: tuple[str, ...], where: str) -> None:
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        raise UserError(f"{where}: classes: found {len(classes)}; allowed 2 to {MAX_CLASSES}")
+    if not all(isinstance(c, str) and 0 < len(c) <= 100 for c in classes):
+        raise UserError(f"{where}: classes: expected names of 1 to 100 characters, got {classes!r}")
+    if len(set(classes)) < len(classes):
+        raise UserError(f"{where}: classes: found a name twice in {list(classes)}; expected once")
+
+
+def _check_array(where: str, dtype: Any, shape: tuple[int, ...], dimensions: int) -> None:
+    if dtype != np.uint8:
+        raise UserError(f"{where}: found dtype {dtype}; expected uint8")
+    if len(shape) != dimensions:
+        raise UserError(f"{where}: found shape {shape}; expected {dimensions} dimensions")
+    size = 1
+    for side in shape:  # Python integers do not overflow
+        size *= side
+    if size > MAX_BYTES:
+        raise UserError(f"{where}: found {size} bytes; allowed at most {MAX_BYTES}")
+
+
+def save(dataset: Dataset, path: Path | str) -> Path:
+    """Write a compressed .npz that holds no pickle; replaces an existing file at once or not."""
+    path = Path(path)
+    check(dataset, dataset.name)
+    meta = {
+        "name": dataset.name,
+        "classes": list(dataset.classes),
+        "provenance": dataset.provenance,
+    }
+    raw = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    if len(raw) > MAX_META:
+        raise UserError(f"{path}: provenance has {len(raw)} bytes; allowed at most {MAX_META}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            np.savez_compressed(
+                file, images=dataset.images, labels=dataset.labels, split=dataset.split, meta=raw
+            )
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(path: Path | str) -> Dataset:
+    """Read what `save` wrote. UserError when it is missing, broken, too big or something else."""
+    try:
+        with open(path, "rb") as file:
+            _check_headers(file, str(path))
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in ARRAYS}
+            meta = json.loads(arrays.pop("meta").tobytes())
+        dataset = Dataset(
+            name=str(meta["name"]),
+            classes=tuple(meta["classes"]),
+            provenance=dict(meta["provenance"]),
+            **arrays,
+        )
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not an intact .npz file ({error}); expected one written by "
+            "python -m nas.data prepare"
+        ) from None
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: malformed data set: {error}") from None
+    return check(dataset, str(path))
+
+
+def _check_headers(file: IO[bytes], where: str) -> None:
+    """Refuse pickles and zip bombs before anything is unpacked."""
+    with zipfile.ZipFile(file) as archive:
+        found = sorted(archive.namelist())
+        expected = sorted(f"{name}.npy" for name in ARRAYS)
+        if found != expected:
+            raise UserError(f"{where}: found arrays {found[:8]}; expected {expected}")
+        for name, dimensions in ARRAYS.items():
+            here = f"{where}: {name}"
+            with archive.open(f"{name}.npy") as member:
+                if np.lib.format.read_magic(member) != (1, 0):
+                    raise UserError(f"{here}: found another .npy version; expected 1.0")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+                header = member.tell()
+            _check_array(here, dtype, shape, dimensions)
+            if name == "meta" and shape[0] > MAX_META:
+                raise UserError(f"{here}: found {shape[0]} bytes; allowed at most {MAX_META}")
+            size, stated = header + int(np.prod(shape)), archive.getinfo(f"{name}.npy").file_size
+            if size != stated:
+                raise UserError(f"{here}: found {stated} bytes; its header says {size}")

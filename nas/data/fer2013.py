@@ -1,0 +1,262 @@
+"""FER2013 (Goodfellow et al., 2013) from any of the forms in which people hold it."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import hashlib
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nas.data.dataset import SPLITS, Bytes, Dataset, Indices, check
+from nas.data.pictures import pictures_by_class, read_grey, subfolders
+from nas.errors import UserError, one_of
+
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+USAGES = {"Training": 0, "PublicTest": 1, "PrivateTest": 2}  # -> index into SPLITS
+COUNTS = (  # official, per split and class
+    (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    (467, 56, 496, 895, 653, 415, 607),
+    (491, 55, 528, 879, 594, 416, 626),
+)
+SIDE = 48
+MAX_ROWS = 1_000_000
+MAX_LINE = 1 << 16  # a row has at most 9.3 kB
+SYNONYMS = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
+Stream = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
+PIXELS = {str(value): value for value in range(256)}
+FORMS = "fer2013.csv (plain, .gz, .bz2, .xz, .zip, .tar.gz), a folder with one, or train/ and test/"
+BROKEN = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError)
+
+
+def prepare_fer2013(source: Path, check_counts: bool = True) -> Dataset:
+    """Read FER2013. UserError names file and line of the first malformed row.
+
+    `source` is a CSV `emotion,pixels,Usage`, packed or not, a folder that holds one, or a folder
+    with train/CLASS and test/CLASS images. `check_counts` insists on the official counts.
+    """
+    if source.is_dir():
+        csv_file = _csv_in(source)
+        dataset = _from_csv(csv_file) if csv_file else _from_folders(source)
+    elif source.is_file():
+        dataset = _from_csv(source)
+    else:
+        raise UserError(f"{source}: no such file or folder; expected {FORMS}")
+    if check_counts:
+        official = dataset.provenance["official_splits"]
+        _check_counts(dataset, str(source), COUNTS if official else _mixed_counts(dataset))
+    return check(dataset, str(source))
+
+
+def _csv_in(folder: Path) -> Path | None:
+    for name in ("fer2013", "icml_face_data"):
+        for suffix in ("", ".gz", ".bz2", ".xz", ".zip"):
+            for found in (folder / f"{name}.csv{suffix}", folder / name / f"{name}.csv{suffix}"):
+                if found.is_file():
+                    return found
+    packed = [folder / f"fer2013{suffix}" for suffix in (".zip", ".tar.gz")]
+    return next((p for p in packed if p.is_file()), None)
+
+
+def _from_csv(path: Path) -> Dataset:
+    digest = hashlib.sha256()
+    try:
+        with ExitStack() as stack:
+            stream = _open(path, stack)
+            images, labels, split = _parse(_lines(stream, path, digest), path)
+    except UserError:
+        raise
+    except BROKEN as error:
+        raise UserError(f"{path}: cannot read: {error or 'truncated'}; expected {FORMS}") from None
+    provenance = {
+        "source": path.name,
+        "sha256": digest.hexdigest(),  # of the CSV, however it was packed
+        "official_splits": True,
+        "synthetic": False,
+    }
+    return Dataset("fer2013", images, labels, split, CLASSES, provenance)
+
+
+def _open(path: Path, stack: ExitStack) -> Stream:
+    """The CSV as a binary stream, unpacked on the fly: nothing is written or held whole."""
+    name = path.name.lower()
+    if name.endswith((".tar.gz", ".tgz", ".tar")):
+        tar = stack.enter_context(tarfile.open(path))  # noqa: SIM115 (the stack closes it)
+        member = _pick([m for m in tar.getnames() if m.lower().endswith(".csv")], path)
+        found = tar.extractfile(member)
+        if found is None:
+            raise UserError(f"{path}: {member} is not a file; expected a CSV")
+        return stack.enter_context(found)
+    if name.endswith(".zip"):
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        members = [m for m in archive.namelist() if m.lower().endswith(".csv")]
+        return stack.enter_context(archive.open(_pick(members, path)))
+    if name.endswith(".gz"):
+        return stack.enter_context(gzip.open(path))
+    if name.endswith(".bz2"):
+        return stack.enter_context(bz2.open(path))
+    if name.endswith(".xz"):
+        return stack.enter_context(lzma.open(path))
+    return stack.enter_context(open(path, "rb"))
+
+
+def _pick(members: list[str], path: Path) -> str:
+    """The CSV with all the splits: Kaggle's archive holds others beside it."""
+    for wanted in ("fer2013.csv", "icml_face_data.csv"):
+        for member in members:
+            if member.rsplit("/", 1)[-1].lower() == wanted:
+                return member
+    if len(members) != 1:
+        raise UserError(f"{path}: found CSV files {members[:8]}; expected fer2013.csv")
+    return members[0]
+
+
+def _lines(stream: Stream, path: Path, digest: Any) -> Iterator[str]:
+    """Lines of bounded length, so that a bomb without line ends does not fill the memory."""
+    number = 0
+    while raw := stream.readline(MAX_LINE):
+        number += 1
+        if len(raw) == MAX_LINE:
+            raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
+        digest.update(raw)
+        try:
+            yield raw.decode("ascii" if number > 1 else "utf-8-sig")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}:{number}: found non-ASCII bytes; expected a CSV") from None
+
+
+def _parse(lines: Iterator[str], path: Path) -> tuple[Bytes, Bytes, Bytes]:
+    """Images (N, 1, 48, 48), labels and splits (N,)."""
+    reader = csv.reader(lines)
+    pixels, labels, split = bytearray(), bytearray(), bytearray()
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        columns = _columns(header, path)
+        for row in reader:
+            if not row:
+                continue
+            where = f"{path}:{reader.line_num}"
+            if len(row) != len(header):
+                raise UserError(f"{where}: found {len(row)} columns; expected {len(header)}")
+            emotion, image, usage = (row[column].strip() for column in columns)
+            if len(emotion) != 1 or emotion not in "0123456":
+                raise UserError(f"{where}: emotion: found {emotion[:20]!r}; allowed 0 to 6")
+            if usage not in USAGES:
+                raise one_of(where, usage[:20], USAGES, "Usage")
+            labels.append(int(emotion))
+            split.append(USAGES[usage])
+            pixels += _pixels(image, where)
+            if len(labels) > MAX_ROWS:
+                raise UserError(f"{where}: more than {MAX_ROWS} rows")
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: not a CSV: {error}") from None
+    images = np.frombuffer(pixels, np.uint8).reshape(-1, 1, SIDE, SIDE)
+    return images, np.frombuffer(labels, np.uint8), np.frombuffer(split, np.uint8)
+
+
+def _columns(header: list[str], path: Path) -> list[int]:
+    wanted = ("emotion", "pixels", "usage")
+    if not all(name in header for name in wanted):
+        found = ", ".join(header)[:80]
+        raise UserError(
+            f"{path}:1: found columns {found!r}; expected emotion, pixels, Usage "
+            "(Kaggle's train.csv and test.csv lack Usage: take fer2013.csv or icml_face_data.csv)"
+        )
+    return [header.index(name) for name in wanted]
+
+
+def _pixels(text: str, where: str) -> bytes:
+    try:
+        values = bytes(map(PIXELS.__getitem__, text.split()))
+    except KeyError as error:
+        found = str(error.args[0])[:20]
+        raise UserError(f"{where}: pixels: found {found!r}; allowed 0 to 255") from None
+    if len(values) != SIDE * SIDE:
+        raise UserError(f"{where}: pixels: found {len(values)} values; expected {SIDE * SIDE}")
+    return values
+
+
+def _from_folders(source: Path) -> Dataset:
+    """Kaggle's image layout. Its test folder mixes PublicTest and PrivateTest for good.
+
+    So it is halved: within each class by the order of the pixels' hashes, which anyone can repeat.
+    """
+    folders = subfolders(source)
+    if not {"train", "test"} <= set(folders):
+        raise UserError(f"{source}: found {sorted(folders)[:8]}; expected {FORMS}")
+    train, train_labels = _read_folder(folders["train"])
+    test, test_labels = _read_folder(folders["test"])
+    images, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
+    split = np.zeros(len(images), np.uint8)
+    split[len(train) :] = _halves(test, test_labels)
+    provenance = {
+        "source": source.name,
+        "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+        "official_splits": False,
+        "note": "the source mixes PublicTest and PrivateTest; validation and test are halves of "
+        "them by hash order within each class, so scores do not compare with published ones",
+        "synthetic": False,
+    }
+    return Dataset("fer2013", images[:, None], labels, split, CLASSES, provenance)
+
+
+def _read_folder(folder: Path) -> tuple[Bytes, Bytes]:
+    images, labels = [], []
+    for name, files in pictures_by_class(folder).items():
+        name = SYNONYMS.get(name, name)
+        if name not in CLASSES:
+            raise one_of(str(folder), name, CLASSES, "class folder")
+        for file in files:
+            image = read_grey(file)
+            if image.shape != (SIDE, SIDE):
+                raise UserError(f"{file}: found {image.shape} pixels; expected {SIDE}x{SIDE}")
+            images.append(image)
+            labels.append(CLASSES.index(name))
+    return np.stack(images), np.array(labels, np.uint8)
+
+
+def _halves(images: Bytes, labels: Bytes) -> Bytes:
+    """1 (validation) or 2 (test) for each image; copies of one image stay together but at a cut."""
+    hashes = np.array([hashlib.sha256(image.data).hexdigest() for image in images])
+    order: Indices = np.lexsort((hashes, labels))
+    split = np.full(len(images), 2, np.uint8)
+    spare = 0  # odd classes take turns, so that the halves are equal
+    for label in np.unique(labels):
+        mine = order[labels[order] == label]
+        split[mine[: (len(mine) + spare) // 2]] = 1
+        spare ^= len(mine) % 2
+    return split
+
+
+def _mixed_counts(dataset: Dataset) -> tuple[tuple[int, ...], ...]:
+    """What the image layout must hold: only the sum of the two test splits is known."""
+    validation = dataset.labels[dataset.indices("validation")]
+    found = np.bincount(validation, minlength=len(CLASSES))
+    rest = np.array(COUNTS[1]) + np.array(COUNTS[2]) - found
+    return COUNTS[0], tuple(found.tolist()), tuple(rest.tolist())
+
+
+def _check_counts(dataset: Dataset, where: str, expected: tuple[tuple[int, ...], ...]) -> None:
+    for name, row in zip(SPLITS, expected, strict=True):
+        for (label, found), official in zip(dataset.counts()[name].items(), row, strict=True):
+            if found != official:
+                raise UserError(
+                    f"{where}: {name}/{label}: found {found} images; FER2013 has {official} "
+                    "(--allow-counts takes it as it is)"
+                )

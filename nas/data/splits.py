@@ -1,0 +1,90 @@
+"""Splits that stay fixed, keep class shares and never tear a group apart; duplicate images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import SPLITS, Bytes, Dataset, Indices
+from nas.errors import UserError
+
+
+def duplicate_groups(images: Bytes) -> Indices:
+    """A number for each image, (N,); images of the same bytes share it."""
+    numbers: dict[bytes, int] = {}
+    digests = (hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images)
+    return np.array([numbers.setdefault(d, len(numbers)) for d in digests], dtype=np.int64)
+
+
+def stratified_parts(
+    labels: npt.ArrayLike, groups: npt.ArrayLike, shares: Sequence[float], seed: int
+) -> Indices:
+    """A part for each row, (N,): close to `shares` in every class, each group in one part.
+
+    Groups are dealt out in random order, large ones first, each to the part that lacks most of
+    that group's classes relative to what it should get.
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    totals = Counter(labels.tolist())
+    missing = [{c: share * n for c, n in totals.items()} for share in shares]
+    contents: dict[int, Counter[int]] = {}
+    for group, label in zip(groups.tolist(), labels.tolist(), strict=True):
+        contents.setdefault(group, Counter())[label] += 1
+    order = list(contents)
+    np.random.default_rng(seed).shuffle(order)
+    order.sort(key=lambda g: -contents[g].total())  # stable: random among equals
+    part_of: dict[int, int] = {}
+    for group in order:
+        content = contents[group]
+        lacks = [
+            sum(n * lack[c] / totals[c] for c, n in content.items()) / share
+            for lack, share in zip(missing, shares, strict=True)
+        ]
+        best = max(range(len(shares)), key=lambda p: (lacks[p], shares[p]))
+        part_of[group] = best
+        for label, n in content.items():
+            missing[best][label] -= n
+    return np.array([part_of[g] for g in groups.tolist()], dtype=np.int64)
+
+
+def search_split(dataset: Dataset, seed: int = 0, fraction: float = 0.1) -> tuple[Indices, Indices]:
+    """Rows of the train split: (to fit on, held out for the search's scores), both ascending.
+
+    The search must not see the official validation and test splits. Copies of one image stay on
+    the same side, or the held-out score would reward memorising.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise UserError(f"search split: fraction: expected a number in (0, 1), got {fraction!r}")
+    train = dataset.indices("train")
+    groups = duplicate_groups(dataset.images[train])
+    part = stratified_parts(dataset.labels[train], groups, (1.0 - fraction, fraction), seed)
+    fit, held_out = train[part == 0], train[part == 1]
+    if not len(fit) or not len(held_out):
+        raise UserError(
+            f"{dataset.name}: train split has {len(train)} images, too few different ones to hold "
+            f"out a share of {fraction}"
+        )
+    return fit, held_out
+
+
+def duplicate_report(dataset: Dataset) -> dict[str, Any]:
+    """How many images are exact copies, constant, or copies under different labels."""
+    groups = duplicate_groups(dataset.images)
+    in_train = np.isin(groups, groups[dataset.indices("train")])
+    flat = dataset.images.reshape(len(dataset), -1)
+    seen = np.unique(np.stack([groups, dataset.labels.astype(np.int64)]), axis=1)
+    labels_of = np.bincount(seen[0])
+    return {
+        "images": len(dataset),
+        "distinct": len(labels_of),
+        "copies_in_train": {
+            name: int(in_train[dataset.indices(name)].sum()) for name in SPLITS if name != "train"
+        },
+        "constant": int((flat.max(axis=1) == flat.min(axis=1)).sum()),
+        "conflicting_labels": int((labels_of > 1).sum()),
+    }

@@ -1,0 +1,304 @@
+"""Command line: `python -m nas.search --space search_spaces/fer.yaml`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import UserError, exit_code
+
+if TYPE_CHECKING:
+    from nas.archive import Evaluation
+    from nas.genome import Genome
+    from nas.loop import Outcome, Search
+    from nas.run import Settings
+    from nas.space import SearchSpace
+
+PROPOSED = Path("search_spaces/references/proposed.json")
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    if args.dry_run:
+        return _dry_run(args)
+    from nas.data import open_dataset
+    from nas.loop import run_search
+    from nas.run import RunDirectory
+
+    settings = _settings(args)
+    progress = _Bar(quiet=args.json)
+    if args.resume:
+        run = RunDirectory.open(Path(args.resume))
+        space = _space(run.file("space.yaml"))
+        initial = run.initial()
+    else:
+        space = _space(Path(args.space))
+        initial = _seeds(args.seed_genomes, space, progress)
+    dataset = open_dataset(settings.data)
+    if dataset.provenance.get("synthetic"):
+        progress.note(
+            "data: SYNTHETIC faces drawn by code. The accuracies say nothing about real faces; "
+            "prepare a data set with: python -m nas.data prepare fer2013 --from FILE"
+        )
+    if not args.resume:
+        command = ["python", "-m", "nas.search", *argv]
+        path = Path(args.run_dir) if args.run_dir else None
+        run = RunDirectory.create(path, settings, Path(args.space), initial, command)
+    with run:
+        if args.resume:
+            _store(run, settings)
+        progress.note(f"run directory: {run.path}")
+        search, outcome = run_search(run, settings, space, dataset, initial, progress)
+        _write_summary(search, outcome)
+    _print_outcome(args, search, outcome)
+    return 130 if outcome.stopped == "interrupted" else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nas.search",
+        description="Search a space for networks that are accurate, small and fast.",
+    )
+    add = parser.add_argument
+    add("--space", metavar="YAML", help="the search space, such as search_spaces/fer.yaml")
+    add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
+    add("--evaluations", type=int, metavar="N", help="networks to train (default 40)")
+    add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core or GPU)")
+    add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
+    add("--algorithm", metavar="NAME", help="nsga2 (default), ga or random")
+    add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
+    add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
+    add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
+    add("--population", type=int, metavar="N", help="parents that survive (default 20)")
+    add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty")
+    add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
+    add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters")
+    add("--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps")
+    add("--deterministic", action="store_true", default=None, help="tell results in order asked")
+    add("--config", metavar="YAML", help="all settings, as config.yaml of a run")
+    add("--seed-genomes", nargs="+", metavar="JSON", help="first members, or none "
+        "(default: the report's proposed model)")  # fmt: skip
+    add("--run-dir", metavar="DIR", help="default: experiments/<date>-<space>-s<seed>")
+    add("--resume", metavar="RUN", help="go on with a run")
+    add("--dry-run", action="store_true", help="print the size of the space and a sample")
+    add("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from nas.run import RunDirectory, Settings, load_settings
+    from nas.schema import read
+
+    if args.resume and (args.space or args.run_dir or args.seed_genomes or args.config):
+        raise UserError("--resume: takes space, seed genomes and settings from the run; drop them")
+    if not args.resume and not args.space:
+        raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
+    settings = Settings()
+    if args.resume:
+        settings = RunDirectory.open(Path(args.resume)).settings()
+    elif args.config:
+        settings = load_settings(Path(args.config))
+    plain: dict[str, Any] = dataclasses.asdict(settings)
+    for place, names in {
+        (): ("data", "evaluations", "workers", "gpus_per_worker", "algorithm", "seed",
+             "population", "deterministic"),
+        ("fidelity",): ("epochs", "fraction"),
+        ("fitness",): ("params_limit", "fps_target", "params_weight", "fps_weight"),
+    }.items():  # fmt: skip
+        target = plain[place[0]] if place else plain
+        target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
+    if args.time_budget is not None:
+        plain["time_budget"] = _seconds(args.time_budget)
+        if args.evaluations is None:
+            plain["evaluations"] = 0  # time alone decides
+    if not plain["workers"]:
+        plain["workers"] = len(os.sched_getaffinity(0))
+    checked = read(Settings, plain, "settings")
+    assert isinstance(checked, Settings)
+    return checked
+
+
+def _seconds(text: str) -> float:
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+    try:
+        value = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise UserError(f"--time-budget: expected a time such as 90s, 30m or 2h, got {text!r}")
+    return value
+
+
+def _space(path: Path) -> SearchSpace:
+    from nas.space import load
+
+    return load(path)
+
+
+def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[Genome]:
+    """The genomes to start from; one that does not fit the data is left out, loudly."""
+    from nas.genome import load
+
+    if given == ["none"]:
+        return []
+    paths = [Path(p) for p in given] if given else [PROPOSED] if PROPOSED.exists() else []
+    genomes = []
+    for path in paths:
+        genome, beside = load(path)
+        size = space.input
+        ours = (size.channels, size.height, size.width, space.num_classes)
+        theirs = genome.input
+        if (theirs.channels, theirs.height, theirs.width, genome.num_classes) != ours:
+            if given:
+                raise UserError(f"{path}: input or classes do not fit space {space.name}")
+            progress.note(f"{beside['name']}: input or classes do not fit this space; left out")
+            continue
+        if not space.contains(genome):
+            progress.note(
+                f"{beside['name']}: outside space {space.name}; evaluated for comparison, not bred"
+            )
+        genomes.append(genome)
+    return genomes
+
+
+def _store(run: Any, settings: Settings) -> None:
+    import yaml
+
+    run.write("config.yaml", yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False))
+
+
+def _dry_run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from nas.layers import cost, describe
+
+    if not args.space:
+        raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
+    space = _space(Path(args.space))
+    rng = np.random.default_rng(args.seed or 0)
+    feasible = sum(space.violation(space.build(space.sample_genes(rng))) == 0 for _ in range(1000))
+    genome = space.sample(rng)
+    if args.json:
+        print(json.dumps({
+            "space": space.name, "genomes": space.size(), "feasible_share": feasible / 1000,
+            "sample": genome.to_dict(), "cost": dataclasses.asdict(cost(genome)),
+        }))  # fmt: skip
+        return 0
+    print(f"space {space.name}: {space.size():.3g} genomes before constraints;")
+    print(f"of 1000 random ones {feasible} satisfy {space.constraints.bounds() or 'all of none'}")
+    print(f"a feasible sample:\n{describe(genome)}")
+    return 0
+
+
+def _write_summary(search: Search, outcome: Outcome) -> None:
+    done = outcome.evaluations
+    summary = {
+        "stopped": outcome.stopped,
+        "evaluations": len(done),
+        "failed": sum(not e.ok for e in done),
+        "loop_seconds": outcome.seconds,
+        "driver_overhead": outcome.overhead,
+        "training_seconds": sum(e.seconds for e in done),
+    }
+    search.run.write("summary.json", json.dumps(summary, indent=1))
+
+
+def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -> None:
+    from nas.archive import best, pareto_front
+    from nas.inspect import front_rows, front_table
+
+    run, settings = search.run, search.settings
+    inside = search.inside()
+    front = pareto_front(inside)
+    chosen = best(inside, settings.fitness)
+    if args.json:
+        print(json.dumps({
+            "run": str(run.path), "stopped": outcome.stopped,
+            "evaluations": len(outcome.evaluations), "best": chosen.id if chosen else None,
+            "front": front_rows(front, settings.fitness, outcome.front_fps),
+        }))  # fmt: skip
+        return
+    failures = [e for e in outcome.evaluations if not e.ok]
+    print(
+        f"{outcome.stopped}: {len(outcome.evaluations)} evaluations ({len(failures)} failed) in "
+        f"{outcome.seconds:.0f} s; driver overhead {outcome.overhead:.1%}"
+    )
+    for failure in failures[:3]:
+        print(f"failed: {failure.id}: {failure.error.splitlines()[0]}")
+    if chosen is None:
+        print(f"no network was evaluated; go on with: python -m nas.search --resume {run.path}")
+        return
+    print(front_table(front, settings.fitness, outcome.front_fps, chosen.id))
+    print(f"\nNext:\n  python -m nas.inspect {run.path}")
+    print(f"  python -m nas.retrain --genome {run.file('best.json')} --data {settings.data}")
+    model = run.file(f"retrain/{chosen.id}/model.onnx")
+    print(f"  python -m nas.realtime --model {model} --source 0")
+    if outcome.stopped != "finished":
+        print(f"  python -m nas.search --resume {run.path}")
+
+
+class _Bar:
+    """The progress line: evaluations, ETA, best so far, front size."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._bar: Any = None
+        self._started = time.monotonic()
+
+    def note(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def update(self, search: Search, evaluation: Evaluation | None) -> None:
+        if self.quiet:
+            return
+        if self._bar is None:
+            self._open(search)
+        if evaluation is None:
+            return
+        from nas.archive import best, pareto_front
+
+        inside = search.inside()
+        chosen = best(inside, search.settings.fitness)
+        shown = f"front {len(pareto_front(inside))}"
+        if chosen is not None:
+            m = chosen.metrics
+            shown = f"best {m['accuracy']:.1%} {m['params'] / 1e3:.0f}k params, {shown}"
+        budget = search.settings.time_budget
+        if budget:
+            left = max(0.0, budget - (time.monotonic() - self._started))
+            shown += f", {left / 60:.0f} min left"
+        self._bar.set_postfix_str(shown, refresh=False)
+        self._bar.update(1)
+
+    def _open(self, search: Search) -> None:
+        from tqdm import tqdm
+
+        self._started = time.monotonic()
+        self._bar = tqdm(
+            total=search.settings.evaluations or None,
+            initial=len(search.archive),
+            unit="net",
+            desc="search",
+            dynamic_ncols=True,
+            mininterval=0.2 if sys.stderr.isatty() else 15,
+            smoothing=0.1,
+        )
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
