@@ -23,6 +23,7 @@ from nas.space import SearchSpace
 from nas.workers import InProcess, RayWorkers, Workers
 
 Note = Callable[[str], None]
+MODE_GENOMES = 6  # sampled genomes that decide the training mode
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,11 @@ def measure_machine(
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    mode = fastest_mode(torch.device(device), space.sample(np.random.default_rng(settings.seed)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // settings.workers))  # as each worker will have
+    rng = np.random.default_rng(settings.seed)
+    mode = fastest_mode(torch.device(device), [space.sample(rng) for _ in range(MODE_GENOMES)])
+    torch.set_num_threads(threads)
     machine = Machine(calibration, mode.bf16, mode.channels_last, device)
     run.write("machine.json", machine.to_json())
     note(

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,10 @@ PROPOSED = Path("search_spaces/references/proposed.json")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
+    # A shell's background jobs ignore SIGINT, and a batch system sends SIGTERM: both end a search
+    # as Ctrl-C does, with a front and a best.json.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     if args.dry_run:
         return _dry_run(args)
     from nas.data import open_dataset

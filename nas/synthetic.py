@@ -26,79 +26,38 @@ VERSION = 1  # part of the provenance: another drawing is another data set
 T = np.linspace(-1.0, 1.0, 15)  # along an eye, a brow or a mouth
 CIRCLE = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
 
-Points = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
 
-# Action units after Ekman and Friesen's FACS: the face at full intensity differs from rest by these.
+# Action units after Ekman and Friesen's FACS: what a full expression adds to the face at rest.
+# fmt: off
 UNITS = (
-    "inner_brow",  # up
-    "outer_brow",  # up
-    "frown",  # brows together
-    "eye",  # opening
-    "squint",  # lower lid up
-    "nose",  # wrinkled
-    "corner",  # mouth corners up
-    "width",  # of the mouth
-    "open",  # jaw
-    "upper_lip",  # raised
-    "teeth",
-    "fold",  # from nose to mouth
+    "inner_brow", "outer_brow",  # up
+    "frown",                     # brows together
+    "eye", "squint",             # opening; lower lid up
+    "nose",                      # wrinkled
+    "corner", "width",           # of the mouth: corners up, wider
+    "open", "upper_lip",         # jaw down; lip raised
+    "teeth",                     # shown
+    "fold",                      # from nose to mouth
 )
-EXPRESSIONS: dict[str, tuple[dict[str, float], ...]] = {  # variants of each class
-    "angry": (
-        dict(inner_brow=-1.0, outer_brow=0.1, frown=1.0, eye=-0.3, corner=-0.35, width=-0.2),
-        dict(inner_brow=-1.0, frown=1.0, eye=0.1, corner=-0.1, open=0.35, teeth=1.0, nose=0.3),
-    ),
-    "disgust": (
-        dict(
-            inner_brow=-0.6,
-            frown=0.5,
-            eye=-0.4,
-            squint=0.8,
-            nose=1.0,
-            corner=-0.5,
-            upper_lip=1.0,
-            fold=1.0,
-            open=0.15,
-        ),
-        dict(
-            inner_brow=-0.5,
-            outer_brow=-0.2,
-            eye=-0.5,
-            squint=0.7,
-            nose=1.0,
-            corner=-0.7,
-            upper_lip=0.6,
-            fold=0.8,
-        ),
-    ),
-    "fear": (
-        dict(
-            inner_brow=0.9,
-            outer_brow=0.3,
-            frown=0.6,
-            eye=0.9,
-            corner=-0.4,
-            width=0.3,
-            open=0.3,
-            teeth=0.6,
-        ),
-        dict(inner_brow=0.8, outer_brow=0.1, frown=0.5, eye=0.8, corner=-0.3, width=0.15, open=0.5),
-    ),
-    "happy": (
-        dict(corner=1.0, width=0.5, open=0.35, teeth=1.0, squint=0.6, fold=0.7),
-        dict(corner=0.9, width=0.4, squint=0.5, fold=0.6),
-    ),
-    "sad": (
-        dict(inner_brow=0.7, outer_brow=-0.6, frown=0.3, eye=-0.4, corner=-0.9, width=-0.1),
-        dict(inner_brow=0.6, outer_brow=-0.5, eye=-0.6, corner=-0.7, open=0.1),
-    ),
-    "surprise": (
-        dict(inner_brow=0.9, outer_brow=1.0, eye=0.9, width=-0.5, open=1.0),
-        dict(inner_brow=0.8, outer_brow=0.9, eye=0.8, width=-0.3, open=0.6),
-    ),
-    "neutral": ({},),
+EXPRESSIONS = {  # the variants of each class
+    #            brows            eyes        nose  mouth
+    "angry":    ((-1.0, 0.1, 1.0, -0.3, 0.0,  0.0,  -0.35, -0.2, 0.0, 0.0, 0.0, 0.0),
+                 (-1.0, 0.0, 1.0,  0.1, 0.0,  0.3,  -0.1,   0.0, 0.35, 0.0, 1.0, 0.0)),
+    "disgust":  ((-0.6, 0.0, 0.5, -0.4, 0.8,  1.0,  -0.5,   0.0, 0.15, 1.0, 0.0, 1.0),
+                 (-0.5, -0.2, 0.0, -0.5, 0.7, 1.0,  -0.7,   0.0, 0.0, 0.6, 0.0, 0.8)),
+    "fear":     ((0.9, 0.3, 0.6,   0.9, 0.0,  0.0,  -0.4,   0.3, 0.3, 0.0, 0.6, 0.0),
+                 (0.8, 0.1, 0.5,   0.8, 0.0,  0.0,  -0.3,  0.15, 0.5, 0.0, 0.0, 0.0)),
+    "happy":    ((0.0, 0.0, 0.0,   0.0, 0.6,  0.0,   1.0,   0.5, 0.35, 0.0, 1.0, 0.7),
+                 (0.0, 0.0, 0.0,   0.0, 0.5,  0.0,   0.9,   0.4, 0.0, 0.0, 0.0, 0.6)),
+    "sad":      ((0.7, -0.6, 0.3, -0.4, 0.0,  0.0,  -0.9,  -0.1, 0.0, 0.0, 0.0, 0.0),
+                 (0.6, -0.5, 0.0, -0.6, 0.0,  0.0,  -0.7,   0.0, 0.1, 0.0, 0.0, 0.0)),
+    "surprise": ((0.9, 1.0, 0.0,   0.9, 0.0,  0.0,   0.0,  -0.5, 1.0, 0.0, 0.0, 0.0),
+                 (0.8, 0.9, 0.0,   0.8, 0.0,  0.0,   0.0,  -0.3, 0.6, 0.0, 0.0, 0.0)),
+    "neutral":  ((0.0,) * 12,),
 }
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -106,8 +65,8 @@ class Canvas:
     """A grey image and the map from face coordinates to it: x, y in [-1, 1], y downwards."""
 
     image: Bytes
-    matrix: Points  # (2, 2), pixels per unit
-    centre: Points  # (2,), pixels
+    matrix: Floats  # (2, 2), pixels per unit
+    centre: Floats  # (2,), pixels
     yaw: float  # the head turned: what stands out from it moves sideways
 
     def place(self, x: Any, y: Any, depth: float = 1.0) -> npt.NDArray[np.int32]:
@@ -163,10 +122,8 @@ def draw_face(expression: str, rng: Generator) -> Bytes:
     _draw_mouth(canvas, skin, units, rng)
     _draw_eyes(canvas, skin, units, rng)
     _occlude(canvas, rng)
-    lit = _light(canvas.image.astype(np.float32), rng)
-    small = cv2.resize(lit, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    small += rng.normal(0, rng.uniform(1.0, 9.0), small.shape)
-    return np.clip(np.round(small), 0, 255).astype(np.uint8)
+    small = cv2.resize(canvas.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return _expose(np.asarray(small, np.float64), rng)
 
 
 def _tone(grey: float) -> tuple[float]:
@@ -176,27 +133,25 @@ def _tone(grey: float) -> tuple[float]:
 def _units(expression: str, rng: Generator) -> dict[str, float]:
     """Rest differs between people; intensity between pictures, from subtle to full."""
     variants = EXPRESSIONS[expression]
-    full = variants[rng.integers(len(variants))]
+    full = np.array(variants[rng.integers(len(variants))])
     intensity = 0.25 + 0.75 * rng.beta(2.0, 1.3)
-    noise = rng.normal(0, 0.13, len(UNITS))
-    return {
-        unit: full.get(unit, 0.0) * intensity * rng.uniform(0.75, 1.15) + float(offset)
-        for unit, offset in zip(UNITS, noise, strict=True)
-    }
+    found = full * intensity * rng.uniform(0.75, 1.15, len(UNITS))
+    found += rng.normal(0, 0.13, len(UNITS))
+    return dict(zip(UNITS, found.tolist(), strict=True))
 
 
-def _pose(rng: Generator) -> tuple[Points, Points, float]:
+def _pose(rng: Generator) -> tuple[Floats, Floats, float]:
     """What a face detector leaves: a few degrees, a tenth of the size, a few pixels."""
-    angle = np.deg2rad(rng.normal(0, 7))
+    angle = np.deg2rad(rng.normal(0, 6))
     half = CANVAS * 0.46 * rng.uniform(0.88, 1.12)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.diag([rng.uniform(0.92, 1.08), 1.0])
-    centre = CANVAS / 2 + rng.normal(0, CANVAS * 0.03, 2)
-    return half * turn @ stretch, centre, float(rng.normal(0, 0.07))
+    centre = CANVAS / 2 + rng.normal(0, CANVAS * 0.025, 2)
+    return half * turn @ stretch, centre, float(rng.normal(0, 0.06))
 
 
 def _background(rng: Generator) -> Bytes:
-    """A smooth gradient with a few blurred shapes."""
+    """Soft patches of light and dark."""
     import cv2
 
     coarse = rng.uniform(0, 255, (3, 3)).astype(np.float32) * 0.5 + rng.uniform(0, 127)
@@ -228,9 +183,9 @@ def _draw_head(canvas: Canvas, skin: float, rng: Generator) -> None:
             skin * shade,
             depth=0.2,
         )
-    if rng.random() < 0.18:  # beard or stubble
-        low = np.clip(y, 0.28, 1.0)
-        canvas.fill(x * width * narrow * 0.97, low, skin * rng.uniform(0.5, 0.85), depth=0.2)
+    if rng.random() < 0.18:  # beard or stubble along the jaw
+        low = np.maximum(y, 0.2 + 0.42 * (1 - x**2))
+        canvas.fill(x * width * narrow, low, skin * rng.uniform(0.5, 0.85), depth=0.2)
     if not bald:
         line, tilt = rng.uniform(-0.78, -0.55), rng.normal(0, 0.12)
         top = x * (width + 0.03)
@@ -319,7 +274,7 @@ def _draw_eyes(canvas: Canvas, skin: float, units: dict[str, float], rng: Genera
             canvas.fill(side * apart + across, height + down, grey)
         canvas.stroke(x, upper, skin * 0.25, 0.035)
         canvas.stroke(x, lower, skin * 0.68, 0.02)
-        inner = side * (apart - 0.19 - 0.0 + 0.05 * -units["frown"])
+        inner = side * (apart - 0.19 - 0.05 * units["frown"])
         outer = side * (apart + 0.19)
         along = (T + 1) / 2  # 0 inner, 1 outer end
         level = (
@@ -359,16 +314,15 @@ def _occlude(canvas: Canvas, rng: Generator) -> None:
     canvas.fill(centre[0] + wide * np.cos(CIRCLE), centre[1] + high * np.sin(CIRCLE), grey)
 
 
-def _light(image: npt.NDArray[np.float32], rng: Generator) -> npt.NDArray[np.float32]:
-    """Light from one side, contrast, gamma, blur. Values stay near 0..255."""
+def _expose(image: Floats, rng: Generator) -> Bytes:
+    """Light from one side, gamma, contrast, brightness, blur and noise of a camera."""
     import cv2
 
-    line = np.linspace(-1, 1, CANVAS, dtype=np.float32)
-    dx, dy = rng.normal(0, 0.22, 2).astype(np.float32)
+    line = np.linspace(-1, 1, SIDE)
+    dx, dy = rng.normal(0, 0.22, 2)
     image = image * (1 + dx * line[None, :] + dy * line[:, None])
-    image = 255 * np.clip(image / 255, 0, 1) ** np.float32(rng.uniform(0.7, 1.5))
-    middle = image.mean()
-    image = (image - middle) * np.float32(rng.uniform(0.55, 1.15)) + middle
-    image += np.float32(rng.normal(0, 15))
-    blur = float(rng.uniform(0.3, 1.3)) * SCALE * 0.7
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), blur), dtype=np.float32)
+    image = 255 * np.clip(image / 255, 0, 1) ** rng.uniform(0.7, 1.5)
+    image = image.mean() + (image - image.mean()) * rng.uniform(0.65, 1.15) + rng.normal(0, 15)
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.9)))
+    image = image + rng.normal(0, rng.uniform(1.0, 7.0), image.shape)
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)

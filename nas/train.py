@@ -9,7 +9,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from nas.recipe import Recipe
 EVALUATION_BATCH = 256
 WARM_UP = 0.25  # share of a one-cycle schedule that rises
 CHECKPOINT_VERSION = 1
+TIMED_STEPS = 4
 
 
 class Diverged(RuntimeError):
@@ -338,23 +339,33 @@ def score(
     return float(accuracy), float(F.cross_entropy(y, labels))
 
 
-def fastest_mode(device: torch.device, genome: Genome, batch: int = 64, steps: int = 4) -> Mode:
-    """Time training steps of a genome in every mode on this device; the fastest wins.
+def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int = 64) -> Mode:
+    """Time training steps of some genomes in every mode on this device; the fastest wins.
 
-    The modes take turns, so that a slow moment of a shared machine does not favour one.
+    The modes take turns and the quickest of their steps count, so that a slow moment of a shared
+    machine does not decide.
     """
     modes = [Mode(b, c) for b in (False, True) for c in (False, True)]
-    seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
+    total = dict.fromkeys(modes, 0.0)
+    for genome in genomes:
+        runs = {mode: _Run(genome, _blank(genome, batch, device), Recipe(batch=batch), 0, mode)
+                for mode in modes}  # fmt: skip
+        seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
+        for _ in range(TIMED_STEPS):
+            for mode, run in runs.items():
+                started = time.perf_counter()
+                run.train_epoch()
+                seconds[mode].append(time.perf_counter() - started)
+        for mode in modes:
+            total[mode] += min(seconds[mode])
+    return min(modes, key=lambda mode: total[mode])
+
+
+def _blank(genome: Genome, batch: int, device: torch.device) -> Part:
     size = genome.input
-    images = torch.zeros(
-        batch, size.channels, size.height, size.width, dtype=torch.uint8, device=device
+    shape = (batch, size.channels, size.height, size.width)
+    return Part(
+        torch.zeros(shape, dtype=torch.uint8, device=device),
+        torch.zeros(batch, dtype=torch.long, device=device),
+        torch.arange(batch, device=device),
     )
-    part = Part(images, torch.zeros(batch, dtype=torch.long, device=device),
-                torch.arange(batch, device=device))  # fmt: skip
-    runs = {mode: _Run(genome, part, Recipe(batch=batch), 0, mode) for mode in modes}
-    for _ in range(steps):
-        for mode, run in runs.items():
-            started = time.perf_counter()
-            run.train_epoch()
-            seconds[mode].append(time.perf_counter() - started)
-    return min(modes, key=lambda mode: sorted(seconds[mode])[len(seconds[mode]) // 2 - 1])
