@@ -200,7 +200,8 @@ def _from_file(data: Any, where: str) -> Genome:
         raise UserError(f"{where}: not a genome file; expected a mapping with format and genome")
     if data.get("format") != FORMAT:
         raise UserError(
-            f"{where}: format {data.get('format')!r} is not understood; this version reads {FORMAT!r}"
+            f"{where}: format {data.get('format')!r} is not understood; "
+            f"this version reads {FORMAT!r}"
         )
     unknown = set(data) - {"format", "genome", *BESIDE}
     if unknown:

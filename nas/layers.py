@@ -254,8 +254,8 @@ def check_size(genome: Genome) -> None:
     found = cost(genome)
     if found.params > MAX_PARAMS or found.activations > MAX_ACTIVATIONS:
         raise UserError(
-            f"genome {genome.id}: {found.params:,} parameters and {found.activations:,} activations;"
-            f" at most {MAX_PARAMS:,} and {MAX_ACTIVATIONS:,} are built"
+            f"genome {genome.id}: {found.params:,} parameters and {found.activations:,} "
+            f"activations; at most {MAX_PARAMS:,} and {MAX_ACTIVATIONS:,} are built"
         )
 
 
@@ -399,9 +399,8 @@ def describe(genome: Genome) -> str:
         c, h, w = unit.out_shape
         what = " ".join(_describe_layer(layer) for layer in unit.main)
         what += "" if unit.skip is None else " +project" if unit.skip else " +skip"
-        lines.append(
-            f"  {unit.name:<15} {f'{c}x{h}x{w}':>11} {unit.cost.params:>10,} {unit.cost.macs:>12,}  {what}"
-        )
+        shape, found = f"{c}x{h}x{w}", unit.cost
+        lines.append(f"  {unit.name:<15} {shape:>11} {found.params:>10,} {found.macs:>12,}  {what}")
     total = cost(genome)
     lines.append(
         f"  {'total':<15} {'':>11} {total.params:>10,} {total.macs:>12,}"

@@ -7,11 +7,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from nas.archive import Archive, Evaluation
+from nas.archive import Archive, Evaluation, pareto_front
 from nas.data import Dataset, search_split
 from nas.errors import UserError, read_json
 from nas.evaluator import SearchData, Task, TrainingEvaluator
@@ -55,8 +55,8 @@ class Outcome:
         return 1 - self.waited / self.seconds if self.seconds else 0.0
 
 
-class Progress:
-    """What a search reports while it runs; the command line draws it. This one stays silent."""
+class Progress(Protocol):
+    """What a search reports while it runs; the command line draws it."""
 
     def note(self, text: str) -> None:
         """A line of news."""
@@ -77,10 +77,10 @@ class Search:
         settings: Settings,
         space: SearchSpace,
         initial: list[Genome],
-        progress: Progress | None = None,
+        progress: Progress,
     ) -> None:
         self.run, self.settings, self.space = run, settings, space
-        self.progress = progress or Progress()
+        self.progress = progress
         self.archive: Archive = run.archive()
         self.evolution = Evolution(
             space, settings.algorithm, settings.seed, settings.population, initial, settings.fitness
@@ -224,8 +224,6 @@ def run_search(
 
 def finish(search: Search, note: Note) -> dict[str, float]:
     """Write the results, then measure the front's fps for real. {id: fps}."""
-    from nas.archive import pareto_front
-
     run, fitness = search.run, search.settings.fitness
     inside = search.inside()
     run.write_results(inside, fitness)

@@ -59,7 +59,7 @@ class Preprocessing:
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not valid JSON") from None
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not of format {FORMAT!r}")
-        unknown = set(data) - {f for f in cls.__dataclass_fields__}
+        unknown = set(data) - set(cls.__dataclass_fields__)
         if unknown:
             raise UserError(f"{where}: metadata has unknown field {sorted(unknown)[0]!r}")
         try:

@@ -250,7 +250,7 @@ def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -
 
 
 class _Bar:
-    """The progress line: evaluations, ETA, best so far, front size."""
+    """The progress line (a nas.loop.Progress): evaluations, ETA, best so far, front size."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet

@@ -8,6 +8,7 @@ where they are subtle, as real ones do, so no model reaches 100%.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,18 @@ class Canvas:
     centre: Floats  # (2,), pixels
     yaw: float  # the head turned: what stands out from it moves sideways
 
+    @cached_property
+    def unit(self) -> float:
+        """Pixels per unit, averaged over directions."""
+        return float(np.sqrt(np.abs(np.linalg.det(self.matrix))))
+
     def place(self, x: Any, y: Any, depth: float = 1.0) -> npt.NDArray[np.int32]:
-        x = np.asarray(x) + self.yaw * depth
-        points = np.stack(np.broadcast_arrays(x, y), axis=-1) @ self.matrix.T + self.centre
-        return np.round(points * (1 << SHIFT)).astype(np.int32)
+        """Face coordinates, each (n,) or a number -> OpenCV's fixed-point pixels (n, 2)."""
+        points = np.empty((max(np.size(x), np.size(y)), 2))
+        points[:, 0], points[:, 1] = x, y
+        points[:, 0] += self.yaw * depth
+        points = points @ (self.matrix.T * (1 << SHIFT)) + self.centre * (1 << SHIFT)
+        return np.rint(points).astype(np.int32)
 
     def fill(self, x: Any, y: Any, grey: float, depth: float = 1.0) -> None:
         import cv2
@@ -83,7 +92,7 @@ class Canvas:
         """`width` in face units."""
         import cv2
 
-        pixels = max(1, round(width * float(np.abs(np.linalg.det(self.matrix))) ** 0.5))
+        pixels = max(1, round(width * self.unit))
         points = [self.place(x, y, depth)]
         cv2.polylines(self.image, points, False, _tone(grey), pixels, cv2.LINE_AA, SHIFT)
 
@@ -127,7 +136,7 @@ def draw_face(expression: str, rng: Generator) -> Bytes:
 
 
 def _tone(grey: float) -> tuple[float]:
-    return (float(np.clip(grey, 0, 255)),)
+    return (min(max(float(grey), 0.0), 255.0),)
 
 
 def _units(expression: str, rng: Generator) -> dict[str, float]:

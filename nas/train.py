@@ -31,7 +31,7 @@ CHECKPOINT_VERSION = 1
 TIMED_STEPS = 4
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """The loss or a metric is not finite; the candidate failed."""
 
 
@@ -81,7 +81,7 @@ def train(
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
-    last. Diverged when the loss is not finite.
+    last. DivergedError when the loss is not finite.
     """
     run = _Run(genome, fit, recipe, seed, mode or Mode())
     if checkpoint is not None and checkpoint.exists():
@@ -139,7 +139,7 @@ class _Run:
         self.epoch += 1
         loss = float(total) / self.steps_per_epoch
         if not math.isfinite(loss):
-            raise Diverged(f"loss is {loss} in epoch {self.epoch}")
+            raise DivergedError(f"loss is {loss} in epoch {self.epoch}")
         return loss
 
     def _batches(self) -> Iterator[Tensor]:
@@ -330,10 +330,10 @@ def logits(
 def score(
     model: nn.Module, genome: Genome, part: Part, mode: Mode, flip: bool = False
 ) -> tuple[float, float]:
-    """Accuracy (0..1) and cross entropy. Diverged when the outputs are not finite."""
+    """Accuracy (0..1) and cross entropy. DivergedError when the outputs are not finite."""
     y = logits(model, genome, part, mode, flip)
     if not bool(torch.isfinite(y).all()):
-        raise Diverged("the model's outputs are not finite")
+        raise DivergedError("the model's outputs are not finite")
     labels = part.labels[part.rows]
     accuracy = (y.argmax(1) == labels).float().mean()
     return float(accuracy), float(F.cross_entropy(y, labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
@@ -62,10 +63,12 @@ class RayWorkers:
         # uv or a notebook may have started Ray already; what we did not start, we do not stop.
         self._ours = not ray.is_initialized()
         if self._ours:
+            # A private cluster of this process on loopback; the setting silences Ray's notice.
+            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             ray.init(
                 num_cpus=max(count, 1), include_dashboard=False, log_to_driver=False,
-                logging_level="ERROR", configure_logging=False,
+                logging_level=logging.ERROR, configure_logging=False,
             )  # fmt: skip
         self.capacity = count
         self._gpus_each = gpus_each
@@ -107,8 +110,7 @@ class RayWorkers:
             self._ray.kill(actor)
 
     def _start(self) -> Any:
-        options = {"num_cpus": 1, "num_gpus": self._gpus_each, "max_restarts": 0}
-        actor = self._ray.remote(**options)(_Actor)
+        actor = self._ray.remote(num_cpus=1, num_gpus=self._gpus_each, max_restarts=0)(_Actor)
         return actor.remote(self._make, self._threads, *self._arguments)
 
 

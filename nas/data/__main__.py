@@ -116,9 +116,15 @@ def _show(summary: dict[str, Any], as_json: bool) -> None:
         if key == "counts":
             _show_counts(value)
         elif isinstance(value, dict):
-            print(f"{key}: {', '.join(f'{k} {v}' for k, v in value.items())}")
+            print(f"{key}: {_flat(value)}")
         else:
             print(f"{key}: {value}")
+
+
+def _flat(value: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{k} ({_flat(v)})" if isinstance(v, dict) else f"{k} {v}" for k, v in value.items()
+    )
 
 
 def _show_counts(counts: dict[str, dict[str, int]]) -> None:

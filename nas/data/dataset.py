@@ -135,15 +135,20 @@ def save(dataset: Dataset, path: Path | str) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez_compressed(
-                file, images=dataset.images, labels=dataset.labels, split=dataset.split, meta=raw
-            )
-        os.replace(partial, path)
+        try:
+            with open(partial, "wb") as file:
+                np.savez_compressed(
+                    file,
+                    images=dataset.images,
+                    labels=dataset.labels,
+                    split=dataset.split,
+                    meta=raw,
+                )
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot write: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -62,7 +62,7 @@ def prepare_folder(source: Path, name: str, size: int = 48, seed: int = 0) -> Da
         if not (parts == index).any():
             raise UserError(
                 f"{source}: {part} split is empty: found {len(np.unique(groups))} separate groups "
-                "of images (a subject or a picture each); expected at least 3"
+                "of images (a subject or a picture each), too few to fill three splits"
             )
     provenance = _provenance(source, files, groups, given)
     provenance["sha256"] = hashlib.sha256(images.tobytes()).hexdigest()

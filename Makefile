@@ -1,0 +1,39 @@
+# `make search` and `make test` do all the set-up themselves; nothing but Python and make is needed.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: help search test lint bench clean
+
+help:
+	@echo "make search  set up, then search search_spaces/fer.yaml on embedded synthetic faces"
+	@echo "make test    set up, then run the tests"
+	@echo "make lint    set up, then run ruff and mypy"
+	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
+	@echo "make clean   remove the environment"
+
+# Made anew when the dependencies change; torch's CPU build first, so that nothing pulls CUDA in.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q --disable-pip-version-check torch==2.13.0 || \
+	  echo "no torch 2.13.0 here: taking what pyproject.toml allows"
+	$(RUN) -m pip install -q --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+search: $(VENV)/installed
+	$(RUN) -m nas.search --space search_spaces/fer.yaml
+
+test: $(VENV)/installed
+	$(RUN) -m pytest
+
+lint: $(VENV)/installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: $(VENV)/installed
+	$(RUN) benchmarks/training.py
+	$(RUN) benchmarks/workers.py
+
+clean:
+	rm -rf $(VENV)

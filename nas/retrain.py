@@ -1,0 +1,119 @@
+"""Command line: `python -m nas.retrain --genome best.json`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from nas.errors import UserError, exit_code
+
+RECIPE = Path("experiments/recipes/modern.yaml")
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    from nas.data import open_dataset
+    from nas.genome import load
+    from nas.recipe import load as load_recipe
+
+    path = Path(args.genome)
+    genome, _ = load(path)
+    recipe = load_recipe(Path(args.recipe))
+    if args.epochs is not None:
+        if not 1 <= args.epochs <= 10_000:
+            raise UserError(f"--epochs: must be in [1, 10000], got {args.epochs}")
+        recipe = dataclasses.replace(recipe, epochs=args.epochs)
+    if not 1 <= args.seeds <= 100:
+        raise UserError(f"--seeds: must be in [1, 100], got {args.seeds}")
+    dataset = open_dataset(args.data or _data_of_run(path))
+    out = Path(args.out) if args.out else path.parent / "retrain" / genome.id
+    if dataset.provenance.get("synthetic"):
+        print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
+    from nas.retraining import retrain
+
+    print(f"retraining {genome.id} on {dataset.name}, into {out}", file=sys.stderr)
+    try:
+        report = retrain(
+            genome, dataset, recipe, out,
+            seeds=list(range(args.seed, args.seed + args.seeds)), device=args.device,
+            command=["python", "-m", "nas.retrain", *argv],
+            note=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {out}", file=sys.stderr)
+        return 130
+    if args.json:
+        print(json.dumps(report))
+        return 0
+    _print(report, out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nas.retrain",
+        description="Train a genome fully, report on the test split once, export ONNX.",
+    )
+    add = parser.add_argument
+    add("--genome", required=True, metavar="JSON", help="a genome file, such as a run's best.json")
+    add("--data", metavar="NAME|NPZ", help="default: that of the genome's run, else synthetic")
+    add("--recipe", default=str(RECIPE), metavar="YAML", help="training settings")
+    add("--epochs", type=int, metavar="N", help="instead of the recipe's")
+    add("--seed", type=int, default=0, metavar="N", help="the first seed (default 0)")
+    add("--seeds", type=int, default=1, metavar="N", help="train N times; report mean and spread")
+    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    add("--out", metavar="DIR", help="default: retrain/<id> beside the genome file")
+    add("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def _data_of_run(genome_file: Path) -> str | None:
+    from nas.run import RunDirectory
+
+    folder = genome_file.parent
+    return RunDirectory(folder).settings().data if (folder / "config.yaml").exists() else None
+
+
+def _print(report: dict, out: Path) -> None:  # type: ignore[type-arg]
+    from nas.report import table
+
+    rows = []
+    for split in ("validation", "test"):
+        found = report[split]
+        low, high = found["accuracy_interval"]
+        rows.append({
+            "split": split, "n": found["n"], "accuracy": 100 * found["accuracy"],
+            "interval": f"{100 * low:.1f}..{100 * high:.1f}",
+            "macro": 100 * found["macro_f1"], "weighted": 100 * found["weighted_f1"],
+        })  # fmt: skip
+    print(table(rows, [
+        ("split", "split", ""), ("n", "images", ",.0f"), ("accuracy", "accuracy %", ".2f"),
+        ("interval", "95 % interval", ""), ("macro", "macro F1 %", ".2f"),
+        ("weighted", "weighted F1 %", ".2f"),
+    ]))  # fmt: skip
+    classes = [
+        {"class": name, **{k: 100 * v[k] for k in ("precision", "recall", "f1")},
+         "support": v["support"]}
+        for name, v in report["test"]["per_class"].items()
+    ]  # fmt: skip
+    print("\ntest, per class:")
+    print(table(classes, [
+        ("class", "class", ""), ("precision", "precision %", ".1f"), ("recall", "recall %", ".1f"),
+        ("f1", "F1 %", ".1f"), ("support", "images", ",.0f"),
+    ]))  # fmt: skip
+    if len(report["seeds"]["list"]) > 1:
+        print(f"\nover seeds {report['seeds']['list']}: {json.dumps(report['seeds']['test'])}")
+    parity = report["onnx_parity"]
+    print(
+        f"\n{report['cost']['params']:,} parameters, {report['fps']:.0f} fps (batch 1, one "
+        f"thread); ONNX differs from torch by at most {parity['max_difference']:.1g}"
+    )
+    print(f"everything is in {out}\nNext:")
+    print(f"  python -m nas.realtime --model {out / 'model.onnx'} --source 0")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

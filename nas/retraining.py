@@ -1,0 +1,217 @@
+"""Train a genome fully, then report, once, on the private test split; export what a demo needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from nas.data import Dataset, duplicate_report
+from nas.errors import UserError
+from nas.export import Parity, export_onnx, save_weights
+from nas.genome import Genome
+from nas.latency import measure_fps
+from nas.layers import cost
+from nas.metrics import classification_report, summarise_seeds
+from nas.recipe import Recipe
+from nas.report import confusion_png, curves_png, model_card
+from nas.run import environment
+from nas.train import Mode, Part, Result, fastest_mode, logits, train
+
+Note = Callable[[str], None]
+
+
+@dataclass
+class _Trained:
+    seed: int
+    result: Result
+    validation: dict[str, Any]
+
+
+def retrain(
+    genome: Genome,
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    seeds: list[int],
+    device: str = "auto",
+    command: list[str] | None = None,
+    note: Note = print,
+) -> dict[str, Any]:
+    """Train once for each seed and write everything into `out`; returns the report.
+
+    Checkpoints are chosen on the validation split (PublicTest for FER2013). The test split
+    (PrivateTest) is read here, after the last training, and never again: a folder that holds a
+    report is refused. An interrupted call goes on from its checkpoints when repeated.
+    """
+    report_file = out / "report.json"
+    if report_file.exists():
+        raise UserError(
+            f"{report_file}: exists, and the test split is read once; expected a new --out"
+        )
+    _check_fit(genome, dataset)
+    parts = _parts(dataset, _device(device))
+    mode = _mode(genome, parts["train"], out)
+    trained = [
+        _train_seed(genome, dataset, parts, recipe, out / f"seed{seed}", seed, mode, note)
+        for seed in seeds
+    ]
+    chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
+    tests = [_evaluate(genome, dataset, t.result, parts["test"]) for t in trained]
+    test = tests[trained.index(chosen)]
+    parity = _export(genome, chosen.result, dataset, parts["validation"], out)
+    report = _report(genome, dataset, recipe, mode, chosen, test, parity)
+    report["command"] = command or []
+    report["environment"] = environment(command or [])
+    report["seeds"] = {
+        "list": seeds,
+        "validation": summarise_seeds([t.validation for t in trained]),
+        "test": summarise_seeds(tests),
+    }
+    if recipe.flip_test:
+        flipped = _evaluate(genome, dataset, chosen.result, parts["test"], flip=True)
+        report["test_with_mirrored"] = {
+            k: flipped[k] for k in ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")
+        }
+    _write(out, report, chosen, genome)
+    return report
+
+
+def _train_seed(
+    genome: Genome, dataset: Dataset, parts: dict[str, Part], recipe: Recipe,
+    folder: Path, seed: int, mode: Mode, note: Note,
+) -> _Trained:  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"data": dataset.name, "seed": seed, "recipe": recipe.to_dict()}
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    took: list[float] = []
+
+    def on_epoch(row: dict[str, float]) -> None:
+        took.append(row["seconds"])
+        left = (recipe.epochs - row["epoch"]) * sum(took) / len(took)
+        note(
+            f"seed {seed} epoch {row['epoch']:.0f}/{recipe.epochs}: loss {row['train_loss']:.3f}, "
+            f"validation {row['validation_accuracy']:.2%}, {row['seconds']:.0f} s, "
+            f"{left / 60:.0f} min left"
+        )
+
+    result = train(
+        genome, parts["train"], parts["validation"], recipe,
+        seed=seed, mode=mode, keep_best=True, checkpoint=folder / "checkpoint.pt",
+        on_epoch=on_epoch,
+    )  # fmt: skip
+    lines = "".join(json.dumps(row) + "\n" for row in result.history)
+    (folder / "metrics.jsonl").write_text(lines)
+    validation = _evaluate(genome, dataset, result, parts["validation"])
+    return _Trained(seed, result, validation)
+
+
+def _evaluate(
+    genome: Genome, dataset: Dataset, result: Result, part: Part, flip: bool = False
+) -> dict[str, Any]:
+    """float32, as the exported model computes."""
+    y = torch.softmax(logits(result.model, genome, part, flip=flip), 1)
+    labels = part.labels[part.rows].cpu().numpy()
+    return classification_report(labels, y.cpu().numpy().astype(np.float64), dataset.classes)
+
+
+def _export(genome: Genome, result: Result, dataset: Dataset, part: Part, out: Path) -> Parity:
+    save_weights(genome, result.model, out / "model.safetensors")
+    return export_onnx(genome, result.model, dataset, part, out / "model.onnx")
+
+
+def _report(
+    genome: Genome, dataset: Dataset, recipe: Recipe, mode: Mode, chosen: _Trained,
+    test: dict[str, Any], parity: Parity,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "genome": genome.id,
+        "cost": asdict(cost(genome)),
+        "fps": measure_fps([genome])[0],
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "counts": dataset.counts(),
+            "provenance": dataset.provenance,
+            "duplicates": duplicate_report(dataset),
+        },
+        "recipe": recipe.to_dict(),
+        "mode": asdict(mode),
+        "seed": chosen.seed,
+        "epochs_trained": len(chosen.result.history),
+        "best_epoch": chosen.result.best_epoch,
+        "training_seconds": sum(row["seconds"] for row in chosen.result.history),
+        "validation": chosen.validation,
+        "test": test,
+        "onnx_parity": asdict(parity),
+    }
+
+
+def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) -> None:
+    classes = tuple(report["test"]["per_class"])
+    for split in ("validation", "test"):
+        found = report[split]
+        title = f"{genome.id}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
+        confusion_png(out / f"confusion_{split}.png", found["confusion"], classes, title)
+    curves_png(out / "curves.png", chosen.result.history, f"{genome.id}, seed {chosen.seed}")
+    (out / "genome.json").write_text(genome.to_json() + "\n")
+    (out / "MODEL_CARD.md").write_text(model_card(report))
+    # Last: its presence says that the test split has been read.
+    (out / "report.json").write_text(json.dumps(report, indent=1))
+
+
+def _check_fit(genome: Genome, dataset: Dataset) -> None:
+    channels, height, width = dataset.images.shape[1:]
+    size = genome.input
+    if genome.num_classes != len(dataset.classes):
+        raise UserError(
+            f"genome {genome.id}: {genome.num_classes} classes; data set {dataset.name} has "
+            f"{len(dataset.classes)}"
+        )
+    if channels != size.channels or height < size.height or width < size.width:
+        raise UserError(
+            f"genome {genome.id}: input {size.channels}x{size.height}x{size.width} does not fit "
+            f"data set {dataset.name} of {channels}x{height}x{width}"
+        )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"--device: cannot use {name!r}: {first}") from None
+
+
+def _parts(dataset: Dataset, device: torch.device) -> dict[str, Part]:
+    images: Tensor = torch.tensor(dataset.images, device=device)
+    labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64), device=device)
+    parts = {
+        name: Part(images, labels, torch.tensor(dataset.indices(name), device=device))
+        for name in ("train", "validation", "test")
+    }
+    for name, part in parts.items():
+        if not len(part):
+            raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
+    return parts
+
+
+def _mode(genome: Genome, part: Part, out: Path) -> Mode:
+    """Measured once for a folder: a resumed training must not change its arithmetic."""
+    path = out / "mode.json"
+    if path.exists():
+        return Mode(**json.loads(path.read_text()))
+    mode = fastest_mode(part.images.device, [genome])
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(mode)))
+    return mode
