@@ -55,7 +55,12 @@ class RayWorkers:
     """
 
     def __init__(
-        self, make: MakeEvaluator, *arguments: Any, count: int, gpus_each: float = 0.0
+        self,
+        make: MakeEvaluator,
+        *arguments: Any,
+        count: int,
+        gpus_each: float = 0.0,
+        threads: int | None = None,
     ) -> None:
         import ray
 
@@ -72,7 +77,7 @@ class RayWorkers:
             )  # fmt: skip
         self.capacity = count
         self._gpus_each = gpus_each
-        self._threads = max(1, len(os.sched_getaffinity(0)) // count)
+        self._threads = threads or max(1, len(os.sched_getaffinity(0)) // count)
         self._make = make
         self._arguments = [ray.put(argument) for argument in arguments]
         self._idle = [self._start() for _ in range(count)]

@@ -1,0 +1,85 @@
+"""Figures of a classifier on a split: accuracy with its interval, F1, confusion, calibration."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+Z95 = 1.959964
+CALIBRATION_BINS = 15
+
+
+def classification_report(
+    labels: Any, probabilities: Any, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """labels: integers (N,); probabilities: (N, classes). Plain data, shares in 0..1.
+
+    confusion: rows are true classes, columns predicted. ValueError when a probability is not
+    finite or there is no image.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if len(labels) == 0 or probabilities.shape != (len(labels), len(classes)):
+        raise ValueError(f"{len(labels)} labels do not fit probabilities {probabilities.shape}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("probabilities are not finite")
+    predicted = probabilities.argmax(1)
+    indices = list(range(len(classes)))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=indices, zero_division=0
+    )
+    right = int((predicted == labels).sum())
+    weights = support / support.sum()
+    true_probability = probabilities[np.arange(len(labels)), labels]
+    return {
+        "n": len(labels),
+        "accuracy": right / len(labels),
+        "accuracy_interval": list(wilson_interval(right, len(labels))),
+        "macro_f1": float(f1.mean()),
+        "weighted_f1": float((f1 * weights).sum()),
+        "macro_precision": float(precision.mean()),
+        "macro_recall": float(recall.mean()),
+        "per_class": {
+            name: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i, name in enumerate(classes)
+        },
+        "confusion": confusion_matrix(labels, predicted, labels=indices).tolist(),
+        "nll": float(-np.log(np.clip(true_probability, 1e-12, 1)).mean()),
+        "calibration_error": calibration_error(predicted == labels, probabilities.max(1)),
+    }
+
+
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927)."""
+    share = right / n
+    centre = share + Z95**2 / (2 * n)
+    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
+    scale = 1 + Z95**2 / n
+    return (max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+
+
+def calibration_error(right: Any, confidence: Any) -> float:
+    """Expected calibration error over equal-width bins (Guo et al. 2017)."""
+    bins = np.minimum((np.asarray(confidence) * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    gap = np.bincount(bins, weights=np.asarray(right, dtype=float) - confidence,
+                      minlength=CALIBRATION_BINS)  # fmt: skip
+    return float(np.abs(gap).sum() / counts.sum())
+
+
+def summarise_seeds(reports: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Mean and sample standard deviation (None for one seed) of the main figures."""
+    summary: dict[str, dict[str, float | None]] = {}
+    for name in ("accuracy", "macro_f1", "weighted_f1"):
+        values = [report[name] for report in reports]
+        std = statistics.stdev(values) if len(values) > 1 else None
+        summary[name] = {"mean": statistics.fmean(values), "std": std}
+    return summary

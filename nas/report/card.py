@@ -1,0 +1,104 @@
+"""The model card that travels with a model (Mitchell et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_card(report: dict[str, Any]) -> str:
+    """Markdown from the report of nas.retraining.retrain."""
+    data, cost, test = report["data"], report["cost"], report["test"]
+    return "\n\n".join([
+        f"# Model card: {report['genome']} on {data['name']}",
+        _warning(data),
+        f"A convolutional network found or given as genome `{report['genome']}` (genome.json): "
+        f"{cost['params']:,} parameters, {cost['macs']:,} multiply-accumulates for one image, "
+        f"{report['fps']:.0f} frames a second in ONNX Runtime on the machine that trained it "
+        "(classification alone, batch 1, one thread). It maps one grey face crop to the "
+        f"probabilities of {', '.join(test['per_class'])}.",
+        "## Training data\n\n" + _training_data(report),
+        "## Results\n\n" + _results(report),
+        "## Intended use\n\nResearch on networks for facial expression recognition, teaching, and "
+        "demonstrations with people who know of it and agree.",
+        "## Not to be used\n\nNot at work or at school to infer anyone's emotions: Regulation (EU) "
+        "2024/1689, Article 5(1)(f), prohibits that, medical and safety reasons apart. Nor for "
+        "surveillance, hiring, medical, insurance or law enforcement decisions, nor on people who "
+        "did not agree.",
+        "## Known bias and limits\n\n" + _limits(report),
+        "## Files\n\n"
+        "- `model.onnx`: float32; the preprocessing stands in its metadata. Against torch on "
+        f"{report['onnx_parity']['images']} images: logits differ by at most "
+        f"{report['onnx_parity']['max_difference']:.1g}, "
+        f"{report['onnx_parity']['same_labels']:.1%} of labels are the same.\n"
+        "- `model.safetensors`: the same weights for torch; `genome.json`: the architecture.\n"
+        "- `report.json`: every figure, the recipe, the environment and the command.\n\n"
+        "Run it: `python -m nas.realtime --model model.onnx --source 0`",
+    ]).replace("\n\n\n\n", "\n\n") + "\n"  # fmt: skip
+
+
+def _warning(data: dict[str, Any]) -> str:
+    if data["provenance"].get("synthetic"):
+        return (
+            "**Trained on SYNTHETIC faces drawn by code. Its accuracy says nothing about real "
+            "faces; do not show it to anyone as a working model.**"
+        )
+    return ""
+
+
+def _training_data(report: dict[str, Any]) -> str:
+    data = report["data"]
+    counts = data["counts"]
+    lines = [
+        f"- {split}: {sum(found.values()):,} images ("
+        + ", ".join(f"{name} {n:,}" for name, n in found.items())
+        + ")"
+        for split, found in counts.items()
+    ]
+    lines.append(f"- exact copies: {data['duplicates']}")
+    lines.append(
+        f"- trained {report['epochs_trained']} epochs, seed {report['seed']}; the weights are "
+        f"those of epoch {report['best_epoch']}, chosen on the validation split"
+    )
+    return "\n".join(lines)
+
+
+def _results(report: dict[str, Any]) -> str:
+    lines = [
+        "| split | images | accuracy % | 95 % interval | macro F1 % | weighted F1 % |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for split in ("validation", "test"):
+        found = report[split]
+        low, high = found["accuracy_interval"]
+        lines.append(
+            f"| {split} | {found['n']:,} | {100 * found['accuracy']:.2f} | {100 * low:.1f} to "
+            f"{100 * high:.1f} | {100 * found['macro_f1']:.2f} | {100 * found['weighted_f1']:.2f} |"
+        )
+    lines += ["", "Test, per class:", "", "| class | precision % | recall % | F1 % | images |",
+              "| --- | --- | --- | --- | --- |"]  # fmt: skip
+    for name, found in report["test"]["per_class"].items():
+        figures = " | ".join(f"{100 * found[k]:.1f}" for k in ("precision", "recall", "f1"))
+        lines.append(f"| {name} | {figures} | {found['support']} |")
+    spread = report["seeds"]["test"]["accuracy"]
+    if spread["std"] is not None:
+        lines += ["", f"Over {len(report['seeds']['list'])} seeds: test accuracy "
+                  f"{100 * spread['mean']:.2f} % +- {100 * spread['std']:.2f} (sample standard "
+                  "deviation); the shipped one was chosen on validation."]  # fmt: skip
+    else:
+        lines += ["", "One seed: differences of a point or less to other models mean nothing."]
+    return "\n".join(lines)
+
+
+def _limits(report: dict[str, Any]) -> str:
+    per_class = report["test"]["per_class"]
+    weakest = min(per_class, key=lambda name: per_class[name]["recall"])
+    return (
+        "- An expression on a face is not the emotion behind it.\n"
+        f"- Weakest class: {weakest}, recall {100 * per_class[weakest]['recall']:.1f} % on the "
+        "test split.\n"
+        "- FER2013 was collected by web search and labelled roughly (human accuracy about 65 %); "
+        "its age, gender and skin tone mix is unknown and skewed, so are the errors for groups of "
+        "people. `disgust` has 1.5 % of its images.\n"
+        "- Posed and strong expressions prevail; light, pose and glasses unlike those of the "
+        "training faces lower the accuracy by an amount that was not measured."
+    )

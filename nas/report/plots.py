@@ -1,0 +1,128 @@
+"""Pictures with matplotlib, without a display and without pyplot's global state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+INK, MUTED, BLUE, ORANGE, GREEN = "#222222", "#9a9a9a", "#0072b2", "#d55e00", "#009e73"
+Point = dict[str, Any]  # id, accuracy (0..1), params, fps
+
+
+def pareto_png(
+    path: Path,
+    points: list[Point],
+    front_ids: set[str],
+    best_id: str | None,
+    references: dict[str, Point],
+    title: str,
+) -> None:
+    """Accuracy against parameters and against fps; front, best and references marked."""
+    figure = Figure(figsize=(11, 4.8), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    figure.suptitle(title, color=INK)
+    for axes, key, label in (
+        (left, "params", "parameters"),
+        (right, "fps", "predicted frames per second (batch 1, one thread)"),
+    ):
+        _scatter(axes, key, points, front_ids, best_id, references, smaller=key == "params")
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.25, which="both", linewidth=0.5)
+    left.set_ylabel("search accuracy (%)")
+    left.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.savefig(path)
+
+
+def _scatter(
+    axes: Any, key: str, points: list[Point], front_ids: set[str], best_id: str | None,
+    references: dict[str, Point], smaller: bool,
+) -> None:  # fmt: skip
+    front = [p for p in points if p["id"] in front_ids]
+    rest = [p for p in points if p["id"] not in front_ids]
+    for found, colour, size, label in (
+        (rest, MUTED, 14, "evaluated"),
+        (front, BLUE, 34, "Pareto front (accuracy, params, fps)"),
+    ):
+        axes.scatter(
+            [p[key] for p in found], [100 * p["accuracy"] for p in found],
+            s=size, color=colour, label=label, zorder=2, linewidths=0,
+        )  # fmt: skip
+    x, y = _staircase([(p[key], 100 * p["accuracy"]) for p in points], smaller)
+    axes.plot(x, y, color=BLUE, linewidth=1, alpha=0.6, zorder=1)
+    for p in front:
+        if p["id"] == best_id:
+            axes.scatter([p[key]], [100 * p["accuracy"]], marker="*", s=190, color=ORANGE,
+                         zorder=4, label="best.json (penalised fitness)")  # fmt: skip
+    for name, p in references.items():
+        at = (p[key], 100 * p["accuracy"])
+        axes.scatter(*[[v] for v in at], marker="D", s=42, facecolors="none", edgecolors=GREEN,
+                     linewidths=1.8, zorder=3)  # fmt: skip
+        axes.annotate(name, at, xytext=(7, 5), textcoords="offset points", color=GREEN, fontsize=9)
+
+
+def _staircase(points: list[tuple[float, float]], smaller: bool) -> tuple[list[float], list[float]]:
+    """The boundary of what is dominated in this projection."""
+    xs: list[float] = []
+    ys: list[float] = []
+    best = -np.inf
+    for x, y in sorted(points, key=lambda p: (p[0] if smaller else -p[0], -p[1])):
+        if y > best:
+            if xs:
+                xs.append(x)
+                ys.append(float(best))
+            xs.append(x)
+            ys.append(y)
+            best = y
+    return xs, ys
+
+
+def confusion_png(
+    path: Path, confusion: list[list[int]], classes: tuple[str, ...], title: str
+) -> None:
+    """Percent of each true class, with counts."""
+    counts = np.asarray(confusion)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 1.6 + 0.75 * len(classes)
+    figure = Figure(figsize=(side + 0.6, side), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=10)
+    for i, j in np.ndindex(*counts.shape):
+        colour = "white" if share[i, j] > 0.55 else INK
+        text = f"{100 * share[i, j]:.0f}%\n{counts[i, j]}"
+        axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path)
+
+
+def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
+    """Loss, held-out accuracy and learning rate over the epochs."""
+    figure = Figure(figsize=(11, 3.6), dpi=120, layout="constrained")
+    loss, accuracy, rate = figure.subplots(1, 3, width_ratios=[3, 3, 2])
+    figure.suptitle(title, fontsize=10)
+    scored = [row for row in history if "validation_accuracy" in row]
+    marker = "o" if len(history) < 3 else None
+    for axes, rows, key, label, colour, scale in (
+        (loss, history, "train_loss", "training (smoothed, mixed)", BLUE, 1),
+        (loss, scored, "validation_loss", "validation", ORANGE, 1),
+        (accuracy, scored, "validation_accuracy", "validation", ORANGE, 100),
+        (rate, history, "lr", "learning rate", INK, 1),
+    ):
+        axes.plot(
+            [row["epoch"] for row in rows], [scale * row[key] for row in rows],
+            color=colour, label=label, marker=marker,
+        )  # fmt: skip
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.25)
+    loss.set_ylabel("cross entropy")
+    loss.legend(frameon=False, fontsize=9)
+    accuracy.set_ylabel("validation accuracy (%)")
+    rate.set_ylabel("learning rate")
+    figure.savefig(path)

@@ -1,0 +1,31 @@
+"""Aligned plain-text tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Column = tuple[str, str, str]  # key in the row, header, format specification
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> str:
+    """Text to the left, numbers to the right, `-` for a missing value."""
+    cells = [[_cell(row.get(key), spec) for key, _, spec in columns] for row in rows]
+    headers = [header for _, header, _ in columns]
+    widths = [max(len(line[i]) for line in [headers, *cells]) for i in range(len(columns))]
+    left = [
+        all(isinstance(row.get(key), str | None) for row in rows) and not spec
+        for key, _, spec in columns
+    ]
+    lines = [headers, ["-" * w for w in widths], *cells]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if to_left else cell.rjust(w)
+            for cell, w, to_left in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Any, spec: str) -> str:
+    return "-" if value is None else format(value, spec)
