@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 from nas.genome import Genome
 from nas.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite, cost, lower
 from nas.onnx_graph import to_onnx
+from nas.onnx_session import session
 from nas.space import SearchSpace
 
 FEATURES = (
@@ -158,17 +159,6 @@ def _fit(table: Any, milliseconds: Any) -> Any:
 
 def _session(genome: Genome) -> Any:
     return session(to_onnx(genome).SerializeToString())
-
-
-def session(model: bytes | str, threads: int = 1) -> Any:
-    """An ONNX Runtime session on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _image(genome: Genome) -> dict[str, Any]:

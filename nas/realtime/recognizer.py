@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from nas.errors import UserError
-from nas.latency import session
+from nas.onnx_session import session
 from nas.preprocess import Preprocessing
 from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
 
