@@ -14,9 +14,9 @@ from torch import nn
 from nas.data import Dataset
 from nas.errors import UserError
 from nas.genome import Genome
-from nas.onnx_session import session
 from nas.model import build
 from nas.onnx_graph import to_onnx
+from nas.onnx_session import session
 from nas.preprocess import Preprocessing
 from nas.train import Part, logits
 

@@ -106,9 +106,9 @@ def measure(genomes: Sequence[Genome], rounds: int = 5, runs: int = 8) -> list[f
     inputs = [_image(genome) for genome in genomes]
     times: list[list[float]] = [[] for _ in genomes]
     for _ in range(rounds):
-        for session, image, found in zip(sessions, inputs, times, strict=True):
-            session.run(None, image)  # brings weights back into the caches
-            found.append(statistics.median(_time(session, image) for _ in range(runs)))
+        for each, image, found in zip(sessions, inputs, times, strict=True):
+            each.run(None, image)  # brings weights back into the caches
+            found.append(statistics.median(_time(each, image) for _ in range(runs)))
     return [statistics.median(found) for found in times]
 
 

@@ -28,7 +28,7 @@ class HaarDetector:
 
     def __call__(self, grey: Any) -> list[Box]:
         found = self.cascade.detectMultiScale(
-            grey, scaleFactor=1.1, minNeighbors=6,
+            grey, scaleFactor=1.1, minNeighbors=5,
             minSize=(self.minimum, self.minimum),
         )  # fmt: skip
         return sorted(tuple(int(v) for v in box) for box in found)  # type: ignore[misc]
