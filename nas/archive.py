@@ -164,9 +164,9 @@ class Archive:
         return archive
 
     def append(self, evaluation: Evaluation) -> None:
+        line = json.dumps(evaluation.to_dict(), allow_nan=False, separators=(",", ":"))
         if self._file is None:
             self._file = open(self.path, "ab")  # noqa: SIM115 - kept open for the whole run
-        line = json.dumps(evaluation.to_dict(), allow_nan=False, separators=(",", ":"))
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -86,41 +86,38 @@ class Search:
             space, settings.algorithm, settings.seed, settings.population, initial, settings.fitness
         )
         self.pending: dict[int, Genome] = {}
-        self._finished: dict[int, Evaluation] = {}  # deterministic mode: told in order of asking
-        self._told = 0
-        self._replay()
+        self._requeue: list[Task] = []
+        self._in_flight = self._told = 0
+        self._exhausted = False
+        # Deterministic mode tells in the order of asking; what came early waits here.
+        self._early: dict[int, Evaluation] = {}
+        if settings.deterministic:
+            self._early = {e.index: e for e in self.archive}
+        else:
+            self._replay()
 
     def loop(self, workers: Workers, deadline: float | None = None) -> Outcome:
         """Until the evaluations are made, the time is up, nothing new is left, or Ctrl-C."""
         started, waited = time.perf_counter(), 0.0
         stopped = "interrupted"
-        requeue = sorted(self.pending.items())
-        in_flight = 0
-        exhausted = False
         try:
-            while True:
-                while in_flight < self._room(workers) and not exhausted:
-                    try:
-                        task = self._next_task(requeue, deadline)
-                    except SpaceExhausted:
-                        exhausted = True
-                        break
-                    if task is None:
-                        break
-                    workers.submit(task)
-                    in_flight += 1
-                if not in_flight:
-                    stopped = self._why_stopped(exhausted, deadline)
-                    break
+            self._fill(workers, deadline)
+            self._settle(workers, deadline)
+            while self._in_flight:
                 self.progress.update(self, None)
                 before = time.perf_counter()
                 evaluation = workers.next()
                 waited += time.perf_counter() - before
-                in_flight -= 1
+                self._in_flight -= 1
                 self._accept(evaluation)
+                self._settle(workers, deadline)
+                self._fill(workers, deadline)
                 self.progress.update(self, evaluation)
+            stopped = self._why_stopped(deadline)
         except KeyboardInterrupt:
             self.progress.note("interrupted: finishing with what is there")
+        finally:
+            self.archive.close()
         seconds = time.perf_counter() - started
         self.progress.close()
         return Outcome(self.archive.evaluations, stopped, seconds, waited)
@@ -130,30 +127,55 @@ class Search:
         return [e for e in self.archive if e.ok and self.space.contains(e.genome)]
 
     def _replay(self) -> None:
-        """Bring the optimiser to where the archive ends; what was asked and not told is pending."""
+        """Bring the optimiser to where the archive ends; what was asked and not told is pending.
+
+        Deterministic mode needs none of it: asking anew, in order, gives the same genomes, and
+        those in the archive are not evaluated again.
+        """
         asked, pending = self.run.load_pending()
         done = {e.index for e in self.archive}
         self.pending = {i: g for i, g in pending.items() if i not in done}
         for evaluation in self.archive:
             self._tell(evaluation)
-        for index, genome in self.pending.items():
+        for index, genome in sorted(self.pending.items()):
             self.evolution.asked_before(index, genome)
+            self._requeue.append(self._task(index, genome))
         # Without a readable state.json, ask on from the last finished evaluation.
         self.evolution.asked = max([asked, self.evolution.asked, *(i + 1 for i in done)])
 
-    def _room(self, workers: Workers) -> int:
-        # In deterministic mode child k is asked after exactly k - capacity + 1 tells.
-        return workers.capacity - len(self._finished)
+    def _fill(self, workers: Workers, deadline: float | None) -> None:
+        """Give every free worker a task."""
+        while self._in_flight < workers.capacity and not self._ahead(workers):
+            task = self._requeue.pop(0) if self._requeue else self._ask(deadline)
+            if task is None:
+                return
+            if task.index in self._early:  # a resumed run has it
+                if self._early[task.index].id != task.genome.id:
+                    raise UserError(
+                        f"{self.run.path}: evaluation {task.index} is of another genome than "
+                        "this version asks for; resume it with the version that started it"
+                    )
+                continue
+            workers.submit(task)
+            self._in_flight += 1
 
-    def _next_task(self, requeue: list[tuple[int, Genome]], deadline: float | None) -> Task | None:
-        if requeue:
-            return self._task(*requeue.pop(0))
+    def _ahead(self, workers: Workers) -> bool:
+        """Deterministic mode asks for child k after exactly k - capacity + 1 tells."""
+        ahead = self.evolution.asked - self._told >= workers.capacity
+        return self.settings.deterministic and ahead
+
+    def _ask(self, deadline: float | None) -> Task | None:
         limit = self.settings.evaluations
-        if (limit and self.evolution.asked >= limit) or _past(deadline):
+        if (limit and self.evolution.asked >= limit) or _past(deadline) or self._exhausted:
             return None
-        index, genome = self.evolution.ask()
-        self.pending[index] = genome
-        self.run.save_pending(self.evolution.asked, self.pending)
+        try:
+            index, genome = self.evolution.ask()
+        except SpaceExhausted:
+            self._exhausted = True
+            return None
+        if index not in self._early:
+            self.pending[index] = genome
+            self.run.save_pending(self.evolution.asked, self.pending)
         return self._task(index, genome)
 
     def _task(self, index: int, genome: Genome) -> Task:
@@ -162,24 +184,25 @@ class Search:
     def _accept(self, evaluation: Evaluation) -> None:
         self.archive.append(evaluation)  # on disk before the optimiser hears of it
         self.pending.pop(evaluation.index, None)
-        self._tell(evaluation)
+        if self.settings.deterministic:
+            self._early[evaluation.index] = evaluation
+        else:
+            self._tell(evaluation)
         self.run.write_results(self.inside(), self.settings.fitness)
 
-    def _tell(self, evaluation: Evaluation) -> None:
-        if not self.settings.deterministic:
-            self._tell_optimiser(evaluation)
-            return
-        self._finished[evaluation.index] = evaluation
-        while self._told in self._finished:
-            self._tell_optimiser(self._finished.pop(self._told))
+    def _settle(self, workers: Workers, deadline: float | None) -> None:
+        """Tell what is next in the order of asking; ask after every single tell."""
+        while self._told in self._early:
+            self._tell(self._early.pop(self._told))
+            self._fill(workers, deadline)
 
-    def _tell_optimiser(self, evaluation: Evaluation) -> None:
+    def _tell(self, evaluation: Evaluation) -> None:
         self._told += 1
         # A seed genome from outside the space is measured for comparison, not bred.
         self.evolution.tell(evaluation, breed=self.space.contains(evaluation.genome))
 
-    def _why_stopped(self, exhausted: bool, deadline: float | None) -> str:
-        if exhausted:
+    def _why_stopped(self, deadline: float | None) -> str:
+        if self._exhausted:
             return "the space holds no further genome"
         return "time is up" if _past(deadline) else "finished"
 
@@ -217,7 +240,6 @@ def run_search(
         outcome = search.loop(workers, deadline)
     finally:
         workers.close()
-        search.archive.close()
     outcome.front_fps = finish(search, progress.note)
     return search, outcome
 

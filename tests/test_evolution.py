@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from nas.archive import OBJECTIVES, Evaluation, Fidelity, hypervolume
+from nas.evolution import Evolution, SpaceExhausted
+from nas.layers import cost
+from nas.space import SearchSpace
+
+
+def told(index, genome, accuracy=None, status="ok"):
+    found = cost(genome)
+    if accuracy is None:  # prefers depth and inverted blocks: something to learn
+        kinds = [b.kind for s in genome.stages for b in s.blocks]
+        accuracy = 0.1 * kinds.count("inverted") + 0.05 * len(kinds)
+    metrics = {"accuracy": accuracy, "params": found.params, "fps": 1e6 / (1 + found.macs)}
+    return Evaluation(index, genome, Fidelity(), 0, status, metrics if status == "ok" else {})
+
+
+def drive(evolution, n):
+    for _ in range(n):
+        index, genome = evolution.ask()
+        yield told(index, genome)
+
+
+def run(space, algorithm, n, seed=0):
+    evolution = Evolution(space, algorithm, seed, population=10)
+    found = []
+    for e in drive(evolution, n):
+        evolution.tell(e)
+        found.append(e)
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "ga", "random"])
+def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm):
+    first, second = run(quick, algorithm, 60), run(quick, algorithm, 60)
+    assert [e.id for e in first] == [e.id for e in second]
+    assert len({e.id for e in first}) == 60
+    other = run(quick, algorithm, 60, seed=1)
+    assert [e.id for e in first] != [e.id for e in other]
+
+
+def test_evolution_beats_random_search(quick):
+    def volume(algorithm, seed):
+        return hypervolume(run(quick, algorithm, 120, seed), OBJECTIVES[:2], (0.0, 60_000.0))
+
+    wins = sum(volume("nsga2", s) > volume("random", s) for s in range(5))
+    assert wins >= 4
+
+
+def test_ga_climbs_its_fitness(quick):
+    found = [e.metrics["accuracy"] for e in run(quick, "ga", 120)]
+    assert np.mean(found[-30:]) > np.mean(found[:30]) + 0.05
+
+
+def test_failed_and_foreign_evaluations_never_breed(quick, proposed):
+    evolution = Evolution(quick, population=4)
+    for i in range(8):
+        index, genome = evolution.ask()
+        evolution.tell(told(index, genome, 0.9 - 0.01 * i, "failed" if i % 2 else "ok"))
+    evolution.tell(told(99, proposed, 1.0), breed=False)
+    assert len(evolution.population) == 4
+    assert proposed.id not in {i.genome.id for i in evolution.population}
+
+
+def test_initial_genomes_come_first_and_once(quick, rng):
+    a, b = quick.sample(rng), quick.sample(rng)
+    evolution = Evolution(quick, initial=[a, b, a])
+    asked = [evolution.ask()[1].id for _ in range(10)]
+    assert asked[:2] == [a.id, b.id]
+    assert len(set(asked)) == 10
+
+
+def test_a_space_comes_to_its_end(quick):
+    space = SearchSpace(
+        1, "two", quick.input, 7, quick.stem,
+        (type(quick.stages[0])((8,), (1,), ("conv",), ("max",)),),
+        type(quick.head)(("avg",)),
+    )  # fmt: skip
+    evolution = Evolution(space, population=4)
+    size = space.size()
+    with pytest.raises(SpaceExhausted):  # noqa: PT012
+        for e in drive(evolution, size + 1):
+            evolution.tell(e)
+    assert evolution.asked >= size * 0.9

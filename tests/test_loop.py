@@ -1,0 +1,193 @@
+"""The search loop with a fake evaluator: order, resume, failures, budgets."""
+
+import time
+
+import numpy as np
+import pytest
+
+from nas.archive import Fidelity, pareto_front
+from nas.errors import UserError
+from nas.evaluator import run_task
+from nas.layers import cost
+from nas.loop import Search
+from nas.run import RunDirectory, Settings
+from nas.workers import InProcess
+
+
+class Silent:
+    def note(self, text):
+        pass
+
+    def update(self, search, evaluation):
+        pass
+
+    def close(self):
+        pass
+
+
+class FakeEvaluator:
+    """Accuracy is a function of the genome; stops after some calls as Ctrl-C would."""
+
+    def __init__(self, calls=10**9, fail=()):
+        self.calls, self.fail, self.seen = calls, fail, []
+
+    def __call__(self, genome, fidelity, seed):
+        if len(self.seen) >= self.calls:
+            raise KeyboardInterrupt
+        self.seen.append(genome.id)
+        number = len(self.seen)
+        if number in self.fail:
+            raise MemoryError("no room for this one")
+        found = cost(genome)
+        accuracy = np.random.default_rng(int(genome.id, 16)).random()
+        if number == 5 and self.fail:
+            accuracy = float("nan")
+        return {"accuracy": accuracy, "params": found.params, "fps": 1e9 / found.macs}
+
+
+class OutOfOrder:
+    """Two workers whose answers come in an order of their own."""
+
+    capacity = 2
+
+    def __init__(self, evaluator, seed):
+        self.evaluator, self.tasks = evaluator, []
+        self.rng = np.random.default_rng(seed)
+
+    def submit(self, task):
+        self.tasks.append(task)
+        assert len(self.tasks) <= self.capacity
+
+    def next(self):
+        task = self.tasks.pop(int(self.rng.integers(len(self.tasks))))
+        return run_task(self.evaluator, task)
+
+    def close(self):
+        pass
+
+
+def in_process(evaluator):
+    return InProcess(lambda: evaluator, threads=2)
+
+
+def search(path, quick_file, space, settings, initial=()):
+    run = RunDirectory(path)
+    if not path.exists():
+        run = RunDirectory.create(path, settings, quick_file, list(initial), ["test"])
+    return Search(run, settings, space, list(initial), Silent())
+
+
+@pytest.fixture
+def start(tmp_path, quick):
+    from conftest import ROOT
+
+    def begin(name, **settings):
+        chosen = Settings(population=8, **settings)
+        return search(tmp_path / name, ROOT / "search_spaces/quick.yaml", quick, chosen)
+
+    return begin
+
+
+def rows(found):
+    return [(e.index, e.id, e.status, e.metrics) for e in sorted(found, key=lambda e: e.index)]
+
+
+@pytest.mark.parametrize("stop_after", [0, 3, 17])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_interrupted_and_resumed_is_uninterrupted(start, stop_after, damaged):
+    whole = start("whole", evaluations=30, deterministic=True)
+    assert whole.loop(in_process(FakeEvaluator())).stopped == "finished"
+    cut = start("cut", evaluations=30, deterministic=True)
+    outcome = cut.loop(in_process(FakeEvaluator(stop_after)))
+    assert outcome.stopped == "interrupted"
+    assert len(outcome.evaluations) == stop_after
+    cut.archive.close()
+    if damaged:
+        cut.run.file("state.json").write_text("{ not whole")
+    again = start("cut", evaluations=30, deterministic=True)
+    evaluator = FakeEvaluator()
+    again.loop(in_process(evaluator))
+    assert len(evaluator.seen) == 30 - stop_after
+    assert rows(again.archive) == rows(whole.archive)
+    assert [e.id for e in pareto_front(again.archive)] == [
+        e.id for e in pareto_front(whole.archive)
+    ]
+
+
+def test_deterministic_whatever_order_the_workers_answer_in(start):
+    ids = []
+    for order in range(3):
+        found = start(f"order{order}", evaluations=40, deterministic=True)
+        found.loop(OutOfOrder(FakeEvaluator(), order))
+        ids.append(rows(found.archive))
+    assert ids[0] == ids[1] == ids[2]
+
+
+def test_resumed_with_two_workers_is_uninterrupted(start):
+    whole = start("whole", evaluations=30, deterministic=True)
+    whole.loop(OutOfOrder(FakeEvaluator(), 0))
+    cut = start("cut", evaluations=30, deterministic=True)
+    cut.loop(OutOfOrder(FakeEvaluator(13), 1))
+    cut.archive.close()
+    again = start("cut", evaluations=30, deterministic=True)
+    again.loop(OutOfOrder(FakeEvaluator(), 2))
+    assert rows(again.archive) == rows(whole.archive)
+
+
+def test_failed_candidates_do_not_end_the_search(start):
+    found = start("run", evaluations=20)
+    outcome = found.loop(in_process(FakeEvaluator(fail=(2, 7))))
+    assert outcome.stopped == "finished"
+    failed = [e for e in outcome.evaluations if not e.ok]
+    assert [e.index for e in failed] == [1, 4, 6]
+    assert failed[0].error == "MemoryError: no room for this one"
+    assert "accuracy is nan" in failed[1].error
+    front = {e.index for e in pareto_front(found.inside())}
+    assert not front & {1, 4, 6}
+    assert found.run.file("best.json").exists()
+
+
+def test_time_is_up(start):
+    found = start("run", evaluations=0)
+    outcome = found.loop(in_process(FakeEvaluator()), time.monotonic() + 0.3)
+    assert outcome.stopped == "time is up"
+    assert len(outcome.evaluations) > 0
+
+
+def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick, proposed):
+    from conftest import ROOT
+
+    found = search(
+        tmp_path / "run", ROOT / "search_spaces/quick.yaml", quick,
+        Settings(evaluations=10, population=4), [proposed],
+    )  # fmt: skip
+    found.loop(in_process(FakeEvaluator()))
+    assert found.archive.evaluations[0].id == proposed.id
+    assert proposed.id not in {e.id for e in found.inside()}
+
+
+def test_one_run_one_owner(start):
+    found = start("run", evaluations=1)
+    import os
+
+    with found.run, pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
+        RunDirectory(found.run.path).__enter__()
+    with found.run:
+        pass
+
+
+def test_a_used_folder_is_refused(start, tmp_path):
+    from conftest import ROOT
+
+    found = start("run", evaluations=1)
+    with pytest.raises(UserError, match="exists and is not empty"):
+        RunDirectory.create(
+            found.run.path, Settings(), ROOT / "search_spaces/quick.yaml", [], ["test"]
+        )
+    with pytest.raises(UserError, match="not a run directory"):
+        RunDirectory.open(tmp_path)
+
+
+def test_settings_round_trip(start):
+    found = start("run", evaluations=7, fidelity=Fidelity(2, 0.5))
+    assert found.run.settings() == found.settings

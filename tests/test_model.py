@@ -1,0 +1,136 @@
+"""The three readings of the lowered layers agree: cost, torch, ONNX."""
+
+import math
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from conftest import REFERENCES, SPACES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas import space as spaces
+from nas.errors import UserError
+from nas.genome import Conv, Dense, Genome, Head, Input, Inverted, Pool, Residual, Stage, load
+from nas.layers import cost, describe
+from nas.model import SqueezeExciteModule, build
+from nas.onnx_graph import to_onnx
+
+LOADED = [spaces.load(path) for path in SPACES]
+seeds = st.integers(0, 10**6)
+
+
+def everything(activation, norm, pool):
+    """A network with every kind of block and an odd setting of each."""
+    return Genome(
+        Input(2, 37, 41, 32), 5,
+        (
+            Stage((Conv(6, 5, 2, "valid", norm, activation), Pool(pool, 3, 2, "same", 0.1))),
+            Stage((Residual(6, 3, 1, 0.5, activation), Residual(8, 5, 2, 0.0, activation))),
+            Stage((Inverted(8, 3, 1, 3, 0.3, activation), Inverted(10, 5, 1, 1, 0.0, activation))),
+            Stage((Pool(pool), Conv(7, 1, norm="none"))),
+        ),
+        Head("max", 0.1, (Dense(9, True, activation, 0.2), Dense(6, False, "none"))),
+        bias=True,
+    )  # fmt: skip
+
+
+def check(genome):
+    torch.manual_seed(0)
+    model = build(genome)
+    size = genome.input
+    x = torch.randn(3, size.channels, size.height, size.width)
+    check_gradients(model, x)
+    model.eval()
+    check_cost(genome, model, x[:1])
+    check_onnx(genome, model, x)
+
+
+def check_gradients(model, x):
+    loss = model.train()(x).square().sum()
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def check_cost(genome, model, x):
+    elements = 0
+
+    def count(module, _, output):
+        nonlocal elements
+        elements += output.numel()
+
+    for module in model.modules():
+        leaf = not list(module.children()) and not isinstance(module, nn.Dropout | nn.Flatten)
+        if leaf or isinstance(module, SqueezeExciteModule):
+            module.register_forward_hook(count)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x)
+    found = cost(genome)
+    assert found.params == sum(p.numel() for p in model.parameters())
+    assert found.macs == counter.get_total_flops() // 2
+    assert found.activations == elements
+
+
+def check_onnx(genome, model, x):
+    with torch.no_grad():
+        for module in model.modules():  # statistics as after training
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 2)
+                module.weight.uniform_(0.5, 1.5)
+        expected = model(x).numpy()
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    session = onnxruntime.InferenceSession(
+        to_onnx(genome, weights).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {"image": x.numpy()})[0]
+    assert found.shape == (len(x), genome.num_classes)
+    scale = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(found, expected, atol=2e-4 * scale)
+
+
+@pytest.mark.parametrize("space", LOADED, ids=lambda s: s.name)
+@settings(max_examples=8, deadline=None)
+@given(seed=seeds)
+def test_sampled_genomes(space, seed):
+    check(space.sample(np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "hardswish"])
+@pytest.mark.parametrize(("norm", "pool"), [("after", "max"), ("before", "avg"), ("none", "avg")])
+def test_every_block_and_setting(activation, norm, pool):
+    check(everything(activation, norm, pool))
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("proposed", 784_263), ("vggnet", 29_890_759)]
+)  # fmt: skip
+def test_published_parameter_counts(name, params):
+    (path,) = (p for p in REFERENCES if p.stem == name)
+    assert cost(load(path)[0]).params == params
+
+
+def test_proposed_is_what_the_report_describes(proposed):
+    check(proposed)
+    text = describe(proposed)
+    assert "784,263" in text
+    assert math.isclose(cost(proposed).params * 4 / 2**20, 2.99, abs_tol=0.01)
+
+
+def test_a_genome_too_large_is_refused_before_it_is_built():
+    huge = Genome(
+        Input(1, 512, 512), 7, (Stage((Conv(4096),)), Stage((Conv(4096, 11),) * 3)), Head("flatten")
+    )
+    with pytest.raises(UserError, match="are built"):
+        build(huge)
+    with pytest.raises(UserError, match="are built"):
+        to_onnx(huge)
+
+
+def test_a_network_without_pixels_is_refused():
+    genome = Genome(Input(1, 8, 8), 7, (Stage((Pool(kernel=7), Pool())),), Head())
+    with pytest.raises(UserError, match=r"stages\[0\].blocks\[1\]: a pool of kernel 2"):
+        build(genome)

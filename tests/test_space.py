@@ -1,0 +1,175 @@
+import dataclasses
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import REFERENCES, SPACES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas import space as spaces
+from nas.errors import UserError
+from nas.genome import load
+from nas.layers import cost
+from nas.variation import crossover, mutate
+
+LOADED = {path.stem: spaces.load(path) for path in SPACES}
+seeds = st.integers(0, 10**6)
+
+TINY = """
+version: 1
+name: tiny
+input: {height: 16, width: 16, resize: [16, 12]}
+num_classes: 3
+bias: [false, true]
+stem: {channels: [2, 4], kernel: 3, stride: 2}
+stages:
+  - {downsample: [max, stride], depth: [0, 1], channels: [2, 3], blocks: [conv, inverted]}
+blocks: {conv: {kernel: [1, 3]}, inverted: {expand: [1, 2]}}
+head: {pool: [avg, flatten], hidden: [0, [4, 3]], dropout: [0, 0.5]}
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("space", LOADED.values(), ids=LOADED)
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds)
+def test_variation_stays_inside(space, seed):
+    rng = np.random.default_rng(seed)
+    a, b = space.sample(rng), space.sample(rng)
+    child, mutant = crossover(a, b, space, rng), mutate(a, space, rng)
+    for genome in (a, b, child, mutant):
+        assert space.contains(genome)
+        assert space.build(space.genes(genome)) == genome
+    assert mutant != a
+
+
+def test_the_same_generator_gives_the_same_genomes(quick):
+    def ids():
+        rng = np.random.default_rng(5)
+        found = [quick.sample(rng) for _ in range(5)]
+        found += [mutate(found[0], quick, rng), crossover(found[1], found[2], quick, rng)]
+        return [g.id for g in found]
+
+    assert ids() == ids()
+
+
+def test_crossover_takes_from_both_parents(quick, rng):
+    a, b = quick.sample(rng), quick.sample(rng)
+    children = {crossover(a, b, quick, rng).id for _ in range(50)}
+    assert len(children - {a.id, b.id}) >= 3
+    for _ in range(20):
+        child = crossover(a, b, quick, rng)
+        assert child.stages[0] in (a.stages[0], b.stages[0])
+        assert child.head in (a.head, b.head)
+
+
+def test_mutation_reaches_every_gene(tmp_path):
+    space = spaces.load(written(tmp_path, TINY))
+    rng = np.random.default_rng(0)
+    seen = {space.sample(rng).id}
+    genome = space.sample(rng)
+    for _ in range(30_000):
+        genome = mutate(genome, space, rng)
+        seen.add(genome.id)
+        if len(seen) == space.size():
+            break
+    assert len(seen) == space.size()
+
+
+def test_size_is_the_number_of_different_genomes(tmp_path):
+    space = spaces.load(written(tmp_path, TINY))
+    stage = 1 + 2 * 2 * 4  # pooled and empty, or downsample x width x block
+    assert space.size() == 2 * 2 * 2 * stage * 8
+    rng = np.random.default_rng(1)
+    assert len({space.sample(rng).id for _ in range(20_000)}) == space.size()
+
+
+def test_the_proposed_model_lies_in_fer(proposed):
+    assert LOADED["fer"].contains(proposed)
+    assert not LOADED["fer_tiny"].contains(proposed)
+
+
+def test_tiny_networks_are_tiny(rng):
+    space = LOADED["fer_tiny"]
+    assert all(cost(space.sample(rng)).params <= 60_000 for _ in range(20))
+
+
+def test_repair_shrinks_what_costs_most(rng):
+    space = LOADED["fer"]
+    broken = (space.build(space.sample_genes(rng)) for _ in itertools.count())
+    large = next(g for g in broken if cost(g).params > 2_000_000)
+    repaired = space.repair(large)
+    assert repaired is not None
+    assert space.violation(large) > 0 == space.violation(repaired)
+    # Greedy steps keep most of the genome: it stays near the limit.
+    assert cost(repaired).params > 100_000 or cost(repaired).macs > 20_000_000
+
+
+def test_an_impossible_constraint_says_so(tmp_path, rng):
+    text = TINY + "constraints: {params: [0, 10]}\n"
+    space = spaces.load(written(tmp_path, text))
+    with pytest.raises(
+        UserError,
+        match=r"0 of 10000 samples satisfy constraints.params \[0, 10\]; smallest seen \d+",
+    ):
+        space.sample(rng)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("blocks: [conv, inverted]", "blocks: [mbcnv]", r"stages\[0\].blocks\[0\]: unknown block"),
+        ("blocks: [conv, inverted]", "blocks: []", "leaves no choice"),
+        ("blocks: [conv, inverted]", "blocks: [conv, conv]", "stands twice"),
+        ("kernel: 3,", "kernl: 3,", "did you mean 'kernel'"),
+        ("kernel: 3,", "kernel: 4,", "must be odd"),
+        ("pool: [avg, flatten]", "pool: off", "YAML reads unquoted"),
+        ("dropout: [0, 0.5]", "dropout: 1e-1", "exponent without a dot"),
+        ("downsample: [max, stride]", "downsample: [stride]", "depth 0 leaves an empty stage"),
+        ("version: 1", "version: 2", "must be in"),
+        ("num_classes: 3", "num_classes: 3\nnum_classes: 4", r":\d+: not valid YAML: key"),
+        ("stem: {", "stem: &a {", None),
+        ("name: tiny", "name: ../tiny", "letters, digits"),
+    ],
+)
+def test_mistakes_in_the_yaml(tmp_path, old, new, message):
+    path = written(tmp_path, TINY.replace(old, new))
+    if message is None:
+        assert spaces.load(path).name == "tiny"
+        return
+    with pytest.raises(UserError, match=message):
+        spaces.load(path)
+
+
+def test_yaml_that_could_blow_up_is_refused(tmp_path):
+    bomb = "a: &a [1, 2]\nb: *a\n"
+    with pytest.raises(UserError, match="aliases"):
+        spaces.load(written(tmp_path, bomb))
+    with pytest.raises(UserError, match="larger than"):
+        spaces.load(written(tmp_path, "#" * (2 << 20)))
+    with pytest.raises(UserError, match="not valid YAML"):
+        spaces.load(written(tmp_path, "!!python/object/apply:os.system [ls]"))
+
+
+def test_contains_says_why_not(proposed):
+    widened = dataclasses.replace(proposed, num_classes=8)
+    with pytest.raises(UserError, match="genes this space fixes"):
+        LOADED["fer"].genes(widened)
+    for path in REFERENCES:
+        if path.stem != "proposed":
+            assert not LOADED["fer"].contains(load(path)[0])
+
+
+def test_the_data_side_does_not_import_torch():
+    modules = "genome, space, variation, archive, evolution, layers, run, recipe, inspect, search"
+    code = f"from nas import {modules}\nimport sys\nprint({{'torch', 'ray'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
