@@ -123,7 +123,7 @@ def draw_face(expression: str, rng: Generator) -> Bytes:
     """One face, uint8 (48, 48)."""
     import cv2
 
-    skin = float(rng.uniform(95, 215))
+    skin = float(rng.uniform(120, 210))
     canvas = Canvas(_background(rng), *_pose(rng))
     units = _units(expression, rng)
     _draw_head(canvas, skin, rng)
@@ -143,9 +143,9 @@ def _units(expression: str, rng: Generator) -> dict[str, float]:
     """Rest differs between people; intensity between pictures, from subtle to full."""
     variants = EXPRESSIONS[expression]
     full = np.array(variants[rng.integers(len(variants))])
-    intensity = 0.25 + 0.75 * rng.beta(2.0, 1.3)
+    intensity = 0.55 + 0.6 * rng.beta(2.0, 1.3)
     found = full * intensity * rng.uniform(0.75, 1.15, len(UNITS))
-    found += rng.normal(0, 0.13, len(UNITS))
+    found += rng.normal(0, 0.1, len(UNITS))
     return dict(zip(UNITS, found.tolist(), strict=True))
 
 
@@ -328,10 +328,10 @@ def _expose(image: Floats, rng: Generator) -> Bytes:
     import cv2
 
     line = np.linspace(-1, 1, SIDE)
-    dx, dy = rng.normal(0, 0.22, 2)
+    dx, dy = rng.normal(0, 0.12, 2)
     image = image * (1 + dx * line[None, :] + dy * line[:, None])
-    image = 255 * np.clip(image / 255, 0, 1) ** rng.uniform(0.7, 1.5)
-    image = image.mean() + (image - image.mean()) * rng.uniform(0.65, 1.15) + rng.normal(0, 15)
+    image = 255 * np.clip(image / 255, 0, 1) ** rng.uniform(0.8, 1.3)
+    image = image.mean() + (image - image.mean()) * rng.uniform(0.8, 1.15) + rng.normal(0, 10)
     image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.9)))
     image = image + rng.normal(0, rng.uniform(1.0, 7.0), image.shape)
     return np.clip(np.round(image), 0, 255).astype(np.uint8)

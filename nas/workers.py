@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from nas.archive import Evaluation
@@ -71,10 +74,14 @@ class RayWorkers:
             # A private cluster of this process on loopback; the setting silences Ray's notice.
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            ray.init(
-                num_cpus=max(count, 1), include_dashboard=False, log_to_driver=False,
-                logging_level=logging.ERROR, configure_logging=False,
-            )  # fmt: skip
+            with _kept_sigterm():
+                ray.init(
+                    num_cpus=max(count, 1),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
         self.capacity = count
         self._gpus_each = gpus_each
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) // count)
@@ -129,6 +136,15 @@ class _Actor:
 
     def run(self, task: Task) -> Evaluation:
         return run_task(self.evaluator, task)
+
+
+@contextmanager
+def _kept_sigterm() -> Iterator[None]:
+    """Ray replaces the SIGTERM handler by one that aborts; a search must end with its results."""
+    ours = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ours)
 
 
 def _limit_threads(threads: int) -> None:
