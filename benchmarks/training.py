@@ -115,7 +115,7 @@ def main() -> None:
     n = args.batches * BATCH
     images = rng.integers(0, 256, (n, 1, 48, 48), dtype=np.uint8)
     labels = rng.integers(0, 7, n)
-    mode = fastest_mode(torch.device("cpu"), [genome])
+    mode = fastest_mode(torch.device("cpu"), [genome], BATCH)
     loops: dict[str, PlainLoop | OurLoop] = {
         "plain": PlainLoop(genome, images, labels),
         "ours float32": OurLoop(genome, images, labels, Mode(False, True)),

@@ -301,7 +301,8 @@ def measure_machine(
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // settings.workers))  # as each worker will have
     rng = np.random.default_rng(settings.seed)
-    mode = fastest_mode(torch.device(device), [space.sample(rng) for _ in range(MODE_GENOMES)])
+    sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
+    mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch)
     torch.set_num_threads(threads)
     machine = Machine(calibration, mode.bf16, mode.channels_last, device)
     run.write("machine.json", machine.to_json())

@@ -43,12 +43,16 @@ class Augment:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training settings. The defaults are those of the search's short trainings."""
+    """Training settings. The defaults are those of the search's short trainings.
+
+    There AdamW was ahead of Nesterov momentum for each of seven networks of fer.yaml (1350 faces,
+    3 epochs, batch 32).
+    """
 
     epochs: Annotated[int, Int(1, 10_000)] = 3
-    batch: Annotated[int, Int(2, 8192)] = 64
-    optimiser: Annotated[str, Choice(OPTIMISERS, "optimiser")] = "nesterov"
-    lr: Annotated[float, Float(1e-7, 10.0)] = 0.05
+    batch: Annotated[int, Int(2, 8192)] = 32
+    optimiser: Annotated[str, Choice(OPTIMISERS, "optimiser")] = "adamw"
+    lr: Annotated[float, Float(1e-7, 10.0)] = 0.003
     momentum: Annotated[float, Float(0.0, 0.999)] = 0.9
     weight_decay: Annotated[float, Float(0.0, 1.0)] = 5e-4
     schedule: Annotated[str, Choice(SCHEDULES, "schedule")] = "one_cycle"

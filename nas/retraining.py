@@ -59,7 +59,7 @@ def retrain(
         )
     _check_fit(genome, dataset)
     parts = _parts(dataset, _device(device))
-    mode = _mode(genome, parts["train"], out)
+    mode = _mode(genome, parts["train"], recipe.batch, out)
     trained = [
         _train_seed(genome, dataset, parts, recipe, out / f"seed{seed}", seed, mode, note)
         for seed in seeds
@@ -206,12 +206,12 @@ def _parts(dataset: Dataset, device: torch.device) -> dict[str, Part]:
     return parts
 
 
-def _mode(genome: Genome, part: Part, out: Path) -> Mode:
+def _mode(genome: Genome, part: Part, batch: int, out: Path) -> Mode:
     """Measured once for a folder: a resumed training must not change its arithmetic."""
     path = out / "mode.json"
     if path.exists():
         return Mode(**json.loads(path.read_text()))
-    mode = fastest_mode(part.images.device, [genome])
+    mode = fastest_mode(part.images.device, [genome], batch)
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(mode)))
     return mode

@@ -339,7 +339,7 @@ def score(
     return float(accuracy), float(F.cross_entropy(y, labels))
 
 
-def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int = 64) -> Mode:
+def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Mode:
     """Time training steps of some genomes in every mode on this device; the fastest wins.
 
     The modes take turns and the quickest of their steps count, so that a slow moment of a shared

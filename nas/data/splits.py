@@ -52,12 +52,17 @@ def stratified_parts(
     return np.array([part_of[g] for g in groups.tolist()], dtype=np.int64)
 
 
-def search_split(dataset: Dataset, seed: int = 0, fraction: float = 0.1) -> tuple[Indices, Indices]:
+def search_split(
+    dataset: Dataset, seed: int = 0, fraction: float | None = None
+) -> tuple[Indices, Indices]:
     """Rows of the train split: (to fit on, held out for the search's scores), both ascending.
 
     The search must not see the official validation and test splits. Copies of one image stay on
-    the same side, or the held-out score would reward memorising.
+    the same side, or the held-out score would reward memorising. By default a tenth is held out,
+    of a small data set up to a quarter, so that scores have a standard error of about 2 points.
     """
+    if fraction is None:
+        fraction = min(0.25, max(0.1, 600 / max(1, len(dataset.indices("train")))))
     if not 0.0 < fraction < 1.0:
         raise UserError(f"search split: fraction: expected a number in (0, 1), got {fraction!r}")
     train = dataset.indices("train")
