@@ -85,6 +85,20 @@ class Inverted:
 
 
 @dataclass(frozen=True)
+class Separable:
+    """Two depthwise-separable convolutions and a skip (Chollet 2017, Xception's module).
+
+    With a stride, a 3x3 max pool of that stride follows them and a 1x1 convolution is the skip.
+    """
+
+    kind: ClassVar[str] = "separable"
+    channels: Channels
+    kernel: Kernel = 3
+    stride: Stride = 1
+    activation: Activation = "relu"
+
+
+@dataclass(frozen=True)
 class Pool:
     """Max or average pooling, then dropout of whole elements."""
 
@@ -96,14 +110,14 @@ class Pool:
     dropout: Rate = 0.0
 
 
-Block = Conv | Residual | Inverted | Pool
+Block = Conv | Residual | Inverted | Separable | Pool
 
 
 @dataclass(frozen=True)
 class Stage:
     """Blocks that belong together: usually those of one resolution. Crossover swaps stages."""
 
-    blocks: tuple[Conv | Residual | Inverted | Pool, ...]
+    blocks: tuple[Conv | Residual | Inverted | Separable | Pool, ...]
 
 
 @dataclass(frozen=True)
@@ -118,9 +132,13 @@ class Dense:
 
 @dataclass(frozen=True)
 class Head:
-    """Feature map -> vector -> hidden layers -> one linear classifier (implied)."""
+    """Feature map -> vector -> hidden layers -> one linear classifier (implied).
 
-    pool: Annotated[str, Choice(("flatten", "avg", "max"), "head pool")] = "avg"
+    With pool `conv` a 3x3 convolution to the classes and their mean are the whole head (after Lin
+    et al. 2014, network in network); there are no hidden layers then.
+    """
+
+    pool: Annotated[str, Choice(("flatten", "avg", "max", "conv"), "head pool")] = "avg"
     dropout: Rate = 0.0
     hidden: tuple[Dense, ...] = ()
 
@@ -170,6 +188,8 @@ class Genome:
         assert isinstance(genome, Genome)
         if not genome.stages or not any(stage.blocks for stage in genome.stages):
             raise UserError(f"{where}.stages: a network needs at least one block")
+        if genome.head.pool == "conv" and genome.head.hidden:
+            raise UserError(f"{where}.head.hidden: must be empty where the head's pool is 'conv'")
         size = genome.input
         if size.resize == size.height == size.width:  # an inactive gene makes no second id
             genome = dataclasses.replace(genome, input=dataclasses.replace(size, resize=0))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import prod
 
 from nas.errors import UserError
-from nas.genome import Block, Conv, Dense, Genome, Inverted, Pool, Residual
+from nas.genome import Block, Conv, Dense, Genome, Inverted, Pool, Residual, Separable
 
 Shape = tuple[int, int, int]
 MAX_PARAMS = 500_000_000
@@ -279,10 +279,12 @@ class _Chain:
 
     def conv(
         self, name: str, channels: int, kernel: int = 1, stride: int = 1,
-        groups: int = 1, norm: bool = True, valid: bool = False,
+        groups: int = 1, norm: bool = True, valid: bool = False, bare: bool = False,
     ) -> None:  # fmt: skip
+        """`bare`: neither norm nor bias, because another convolution follows at once."""
         padding = 0 if valid else kernel // 2
-        bias = self.bias or not norm
+        norm = norm and not bare
+        bias = not bare and (self.bias or not norm)
         self.add(Conv2d(name, self.shape, channels, kernel, stride, padding, groups, bias))
         if norm:
             self.add(BatchNorm(f"{name}_norm", self.shape))
@@ -308,6 +310,8 @@ def _lower_block(name: str, block: Block, shape: Shape, bias: bool) -> Unit:
         return _lower_residual(name, block, chain)
     if isinstance(block, Inverted):
         return _lower_inverted(name, block, chain)
+    if isinstance(block, Separable):
+        return _lower_separable(name, block, chain)
     return _lower_pool(name, block, chain)
 
 
@@ -357,6 +361,22 @@ def _lower_inverted(name: str, block: Inverted, chain: _Chain) -> Unit:
     return Unit(name, shape, tuple(chain.layers), () if chain.shape == shape else None)
 
 
+def _lower_separable(name: str, block: Separable, chain: _Chain) -> Unit:
+    shape = chain.shape
+    for i in (1, 2):
+        channels = chain.shape[0]
+        chain.conv(f"depthwise{i}", channels, block.kernel, groups=channels, bare=True)
+        chain.conv(f"pointwise{i}", block.channels)
+        if i == 1:
+            chain.act("act", block.activation)
+    if block.stride > 1:
+        chain.add(Pool2d("pool", chain.shape, "max", 3, block.stride, 1))
+    skip = _Chain(shape, chain.bias)
+    if chain.shape != shape:
+        skip.conv("shortcut", block.channels, 1, block.stride)
+    return Unit(name, shape, tuple(chain.layers), tuple(skip.layers))
+
+
 def _lower_pool(name: str, block: Pool, chain: _Chain) -> Unit:
     shape = chain.shape
     padding = block.kernel // 2 if block.padding == "same" else 0
@@ -368,6 +388,12 @@ def _lower_pool(name: str, block: Pool, chain: _Chain) -> Unit:
 def _lower_head(genome: Genome, shape: Shape) -> list[Unit]:
     head = genome.head
     features = _Chain(shape, True)
+    if head.pool == "conv":
+        features.drop("drop", head.dropout)
+        features.conv("conv", genome.num_classes, 3, norm=False)
+        features.add(GlobalPool("pool", features.shape, "avg"))
+        features.add(Flatten("flatten", features.shape))
+        return [Unit("classifier", shape, tuple(features.layers))]
     if head.pool != "flatten":
         features.add(GlobalPool("pool", shape, head.pool))
     features.add(Flatten("flatten", features.shape))

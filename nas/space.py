@@ -27,6 +27,7 @@ from nas.genome import (
     Inverted,
     Pool,
     Residual,
+    Separable,
     Stage,
 )
 from nas.layers import Cost, cost
@@ -34,16 +35,17 @@ from nas.schema import Choice, Choices, Flag, Float, Int, Text, read
 from nas.yaml_file import read_yaml
 
 DOWNSAMPLES = ("none", "max", "avg", "stride")
-KINDS: dict[str, type[Conv | Residual | Inverted]] = {
+KINDS: dict[str, type[Conv | Residual | Inverted | Separable]] = {
     "conv": Conv,
     "residual": Residual,
     "inverted": Inverted,
+    "separable": Separable,
 }
 SAMPLES_BEFORE_GIVING_UP = 10_000
 REPAIR_STEPS = 100
 
 Rng = np.random.Generator
-Wide = Conv | Residual | Inverted  # blocks with a width
+Wide = Conv | Residual | Inverted | Separable  # blocks with a width
 Channels = Annotated[tuple[int, ...], Choices(Int(1, 4096))]
 Kernels = Annotated[tuple[int, ...], Choices(Int(1, 11, odd=True))]
 Activations = Annotated[tuple[str, ...], Choices(Choice(ACTIVATIONS, "activation"))]
@@ -106,10 +108,17 @@ class InvertedSpec:
 
 
 @dataclass(frozen=True)
+class SeparableSpec:
+    kernel: Kernels = (3,)
+    activation: Activations = ("relu",)
+
+
+@dataclass(frozen=True)
 class BlockSpecs:
     conv: ConvSpec = ConvSpec()
     residual: ResidualSpec = ResidualSpec()
     inverted: InvertedSpec = InvertedSpec()
+    separable: SeparableSpec = SeparableSpec()
 
 
 @dataclass(frozen=True)

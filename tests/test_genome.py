@@ -4,7 +4,7 @@ import pytest
 from conftest import REFERENCES
 
 from nas.errors import UserError
-from nas.genome import Genome, load
+from nas.genome import Conv, Genome, Head, Input, Stage, load
 
 
 def changed(genome, path, value):
@@ -80,3 +80,10 @@ def test_files_of_other_formats_are_refused(proposed):
 def test_a_missing_file_is_one_clear_line(tmp_path):
     with pytest.raises(UserError, match=r"no\.json: cannot read: No such file"):
         load(tmp_path / "no.json")
+
+
+def test_a_convolutional_head_has_no_hidden_layers():
+    plain = Genome(Input(), 7, (Stage((Conv(4),)),), Head("conv")).to_dict()
+    plain["head"]["hidden"] = [{"units": 8}]
+    with pytest.raises(UserError, match=r"head.hidden: must be empty"):
+        Genome.from_dict(plain)

@@ -14,7 +14,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas import space as spaces
 from nas.errors import UserError
-from nas.genome import Conv, Dense, Genome, Head, Input, Inverted, Pool, Residual, Stage, load
+from nas.genome import (
+    Conv,
+    Dense,
+    Genome,
+    Head,
+    Input,
+    Inverted,
+    Pool,
+    Residual,
+    Separable,
+    Stage,
+    load,
+)
 from nas.layers import cost, describe
 from nas.model import SqueezeExciteModule, build
 from nas.onnx_graph import to_onnx
@@ -31,6 +43,7 @@ def everything(activation, norm, pool):
             Stage((Conv(6, 5, 2, "valid", norm, activation), Pool(pool, 3, 2, "same", 0.1))),
             Stage((Residual(6, 3, 1, 0.5, activation), Residual(8, 5, 2, 0.0, activation))),
             Stage((Inverted(8, 3, 1, 3, 0.3, activation), Inverted(10, 5, 1, 1, 0.0, activation))),
+            Stage((Separable(10, 3, 1, activation), Separable(6, 5, 2, activation))),
             Stage((Pool(pool), Conv(7, 1, norm="none"))),
         ),
         Head("max", 0.1, (Dense(9, True, activation, 0.2), Dense(6, False, "none"))),
@@ -105,12 +118,39 @@ def test_every_block_and_setting(activation, norm, pool):
     check(everything(activation, norm, pool))
 
 
-@pytest.mark.parametrize(
-    ("name", "params"), [("proposed", 784_263), ("vggnet", 29_890_759)]
-)  # fmt: skip
-def test_published_parameter_counts(name, params):
-    (path,) = (p for p in REFERENCES if p.stem == name)
-    assert cost(load(path)[0]).params == params
+def test_fully_convolutional_head():
+    check(Genome(Input(1, 20, 24), 5, (Stage((Separable(6, 3, 2),)),), Head("conv", 0.2)))
+
+
+GOLDEN = {  # trained parameters and MACs of every reference network
+    "alexnet": (57_017_031, 663_269_952),
+    "fernet": (980_711, 33_105_664),
+    "mini_xception": (56_951, 5_520_448),
+    "proposed": (784_263, 41_040_768),
+    "resnet": (5_325_159, 651_831_040),
+    "vggnet": (29_890_759, 350_519_296),
+}
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
+def test_golden_costs_of_the_references(path):
+    found = cost(load(path)[0])
+    assert (found.params, found.macs) == GOLDEN[path.stem]
+
+
+def test_vggnet_has_the_published_share_of_convolutions():
+    (path,) = (p for p in REFERENCES if p.stem == "vggnet")
+    model = build(load(path)[0])
+    convolutions = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d))
+    assert sum(p.numel() for m in convolutions for p in m.parameters()) == 4_688_064
+
+
+def test_mini_xception_has_its_count_with_statistics():
+    (path,) = (p for p in REFERENCES if p.stem == "mini_xception")
+    genome = load(path)[0]
+    check(genome)
+    state = build(genome).state_dict()
+    assert sum(v.numel() for k, v in state.items() if "num_batches" not in k) == 58_423
 
 
 def test_proposed_is_what_the_report_describes(proposed):
