@@ -84,7 +84,13 @@ class PlainLoop:
 class OurLoop:
     def __init__(self, genome: Genome, images: np.ndarray, labels: np.ndarray, mode: Mode) -> None:
         part = Part(torch.tensor(images), torch.tensor(labels), torch.arange(len(images)))
-        self.run = _Run(genome, part, Recipe(batch=BATCH, lr=0.01, augment=AUGMENT), 0, mode)
+        self.run = _Run(
+            genome,
+            part,
+            Recipe(batch=BATCH, optimiser="nesterov", lr=0.01, augment=AUGMENT),
+            0,
+            mode,
+        )
 
     def epoch(self) -> None:
         self.run.train_epoch()

@@ -30,6 +30,12 @@ def one_of(where: str, found: object, allowed: Iterable[object], what: str = "va
     )
 
 
+def first_line(error: BaseException) -> str:
+    """What a library complains of, in one line; the exception's name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def read_text(path: Path, limit: int = 4 << 20) -> str:
     """The text of a small UTF-8 file. UserError when it is missing, a folder, binary or too big."""
     try:

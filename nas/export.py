@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nas.data import Dataset
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 from nas.genome import Genome
 from nas.model import build
 from nas.onnx_graph import to_onnx
@@ -94,6 +94,5 @@ def load_weights(genome: Genome, path: Path) -> nn.Module:
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"{path}: no weights of genome {genome.id}: {first}") from None
+        raise UserError(f"{path}: no weights of genome {genome.id}: {first_line(error)}") from None
     return model

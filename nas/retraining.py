@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor
 
 from nas.data import Dataset, duplicate_report
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 from nas.export import Parity, export_onnx, save_weights
 from nas.genome import Genome
 from nas.latency import measure_fps
@@ -189,8 +189,7 @@ def _device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"--device: cannot use {name!r}: {first}") from None
+        raise UserError(f"--device: cannot use {name!r}: {first_line(error)}") from None
 
 
 def _parts(dataset: Dataset, device: torch.device) -> dict[str, Part]:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.augment import augment, centre_crop, random_crop
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 from nas.genome import Genome
 from nas.model import build
 from nas.preprocess import MEAN, STD
@@ -240,8 +240,7 @@ class _Run:
         try:
             state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
         except Exception as error:  # torch raises many kinds for a broken file
-            first = str(error).splitlines()[0]
-            raise UserError(f"{path}: not a readable checkpoint: {first}") from None
+            raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from None
         if state.get("version") != CHECKPOINT_VERSION or state.get("genome") != self.genome.id:
             raise UserError(f"{path}: a checkpoint of another genome or version; remove it")
         if state["recipe"] != self.recipe.to_dict():

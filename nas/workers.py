@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from nas.archive import Evaluation
+from nas.errors import first_line
 from nas.evaluator import Evaluator, Task, failed, run_task
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die
@@ -107,7 +108,7 @@ class RayWorkers:
             except self._ray.exceptions.RayError as error:
                 self._idle.append(self._start())
                 if self._attempts[task.index] >= ATTEMPTS:
-                    why = str(error).strip().splitlines()[0]
+                    why = first_line(error)
                     return failed(task, f"its worker died {ATTEMPTS} times: {why}")
                 self.submit(task)
                 continue

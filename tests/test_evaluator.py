@@ -1,0 +1,81 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from nas.archive import Fidelity
+from nas.data import search_split
+from nas.evaluator import SearchData, Task, TrainingEvaluator, failed, known_metrics, run_task
+from nas.genome import Conv, Genome, Head, Input, Stage
+from nas.latency import FEATURES, FpsModel
+from nas.layers import cost
+from nas.recipe import Recipe
+
+FPS = FpsModel((2.0, *[0.0] * (len(FEATURES) - 1)))
+TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
+
+
+@pytest.fixture(scope="module")
+def evaluator(faces):
+    fit, held_out = search_split(faces)
+    data = SearchData(faces.images, faces.labels, fit, held_out)
+    return TrainingEvaluator(data, Recipe(batch=16), FPS, (False, True))
+
+
+def test_metrics_of_a_training(evaluator):
+    found = evaluator(TINY, Fidelity(2, 1.0), 0)
+    assert 0 <= found["accuracy"] <= 1
+    assert found["fps"] == 500
+    assert (found["params"], found["macs"]) == (cost(TINY).params, cost(TINY).macs)
+
+
+def test_the_same_seed_the_same_accuracy(evaluator):
+    first, again, other = (evaluator(TINY, Fidelity(2, 1.0), seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
+    seen = []
+
+    def train(genome, fit, held_out, recipe, **_):
+        seen.append((recipe.epochs, len(fit), tuple(fit.rows.tolist())))
+        raise MemoryError("enough")
+
+    monkeypatch.setattr("nas.train.train", train)
+    for fidelity in (Fidelity(3, 1.0), Fidelity(5, 0.5), Fidelity(5, 0.5), Fidelity(1, 0.001)):
+        run_task(evaluator, Task(0, TINY, fidelity, 0))
+    whole = len(evaluator.fit)
+    half = round(whole / 2)
+    assert [s[:2] for s in seen] == [(3, whole), (5, half), (5, half), (1, 16)]
+    assert seen[1][2] == seen[2][2]  # the same part for every genome
+    assert set(seen[1][2]) < set(seen[0][2])
+
+
+def test_a_task_that_fails_is_an_evaluation(evaluator):
+    impossible = dataclasses.replace(TINY, num_classes=3)  # labels go to 6
+    task = Task(7, impossible, Fidelity(1, 1.0), 0)
+    found = run_task(evaluator, task)
+    assert (found.index, found.status, found.metrics) == (7, "failed", {})
+    assert found.error
+    assert run_task(evaluator, dataclasses.replace(task, genome=TINY)).ok
+
+
+def test_a_metric_that_is_not_finite_is_a_failure():
+    def broken(genome, fidelity, seed):
+        return {**known_metrics(genome, FPS), "accuracy": float("inf")}
+
+    found = run_task(broken, Task(0, TINY, Fidelity(1, 1.0), 0))
+    assert not found.ok
+    assert "accuracy is inf" in found.error
+
+
+def test_a_worker_that_never_answered():
+    found = failed(Task(3, TINY, Fidelity(1, 1.0), 0), "x" * 10**6)
+    assert not found.ok
+    assert len(found.error) < 10_000
+
+
+def test_held_out_rows_are_not_trained_on(evaluator):
+    assert not set(evaluator.fit.rows.tolist()) & set(evaluator.held_out.rows.tolist())
+    assert len(np.unique(evaluator.held_out.rows)) == len(evaluator.held_out)

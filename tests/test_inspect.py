@@ -1,0 +1,93 @@
+import json
+
+import cv2
+import pytest
+from conftest import REFERENCES, ROOT
+
+from nas.archive import Archive, Evaluation, Fidelity, pareto_front
+from nas.errors import exit_code
+from nas.inspect import main
+from nas.layers import cost
+from nas.run import RunDirectory, Settings
+
+QUICK = ROOT / "search_spaces/quick.yaml"
+
+
+@pytest.fixture
+def run(tmp_path, quick, proposed, monkeypatch):
+    """A run of made-up accuracies; the reference network is outside the space."""
+    import numpy as np
+
+    monkeypatch.chdir(ROOT)
+    directory = RunDirectory.create(tmp_path / "run", Settings(), QUICK, [], ["test"])
+    archive = Archive.load(directory.file("evaluations.jsonl"))
+    rng = np.random.default_rng(0)
+    for i, genome in enumerate([proposed, *(quick.sample(rng) for _ in range(20))]):
+        found = cost(genome)
+        metrics = {
+            "accuracy": float(rng.uniform(0.2, 0.6)), "params": found.params, "macs": found.macs,
+            "activations": found.activations, "fps": 1e10 / found.macs,
+        }  # fmt: skip
+        archive.append(Evaluation(i, genome, Fidelity(1, 1.0), 0, "ok", metrics, "", 1.0, 0.0))
+    archive.close()
+    return directory
+
+
+def test_the_front_as_a_table(run, capsys):
+    assert main([str(run.path)]) == 0
+    printed = capsys.readouterr().out
+    front = pareto_front(list(run.archive())[1:])
+    for e in front:
+        assert e.id in printed
+        assert f"{e.metrics['params']:,}" in printed
+    assert printed.count("*") == 2  # the best one's mark, and its explanation
+    picture = cv2.imread(str(run.file("pareto.png")))
+    assert min(picture.shape[:2]) > 300
+    assert picture.std() > 10
+
+
+def test_the_front_as_json(run, capsys):
+    assert main([str(run.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["id"] for row in found["front"]] == [
+        e.id for e in pareto_front(list(run.archive())[1:])
+    ]
+    assert found["best"] in {row["id"] for row in found["front"]}
+
+
+def test_a_genome_as_text(run, proposed, capsys):
+    assert main([str(run.path), "--genome", proposed.id[:6]]) == 0
+    printed = capsys.readouterr().out
+    assert "784,263" in printed
+    assert "dw3x3" in printed
+    assert main([str(run.path), "--genome", proposed.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == proposed.id
+
+
+def test_the_references(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert main(["--references", "--json"]) == 0
+    found = {row["name"]: row["params"] for row in json.loads(capsys.readouterr().out)}
+    assert set(found) == {p.stem for p in REFERENCES}
+    assert found["proposed"] == 784_263
+    assert main(["--references"]) == 0
+    assert "29,890,759" in capsys.readouterr().out
+
+
+def test_a_genome_file(capsys):
+    path = str(ROOT / "search_spaces/references/proposed.json")
+    assert main([path]) == 0
+    assert "784,263" in capsys.readouterr().out
+    assert main([path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cost"]["params"] == 784_263
+
+
+def test_mistakes(run, tmp_path, capsys):
+    assert exit_code(main, []) == 2
+    assert exit_code(main, [str(tmp_path)]) == 2
+    assert exit_code(main, [str(run.path), "--genome", "zzz"]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 3
+    assert "RUN: missing" in errors[0]
+    assert "not a run directory" in errors[1]
+    assert "no genome with id 'zzz' among 21" in errors[2]

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from nas import latency
+from nas.latency import FEATURES, FpsModel, calibrate, features, measure_fps
+from nas.layers import cost
+
+
+def test_features_add_up(proposed):
+    found = dict(zip(FEATURES, features(proposed), strict=True))
+    macs = sum(v for k, v in found.items() if k.endswith("_macs"))
+    assert macs == pytest.approx(cost(proposed).macs / 1e6)
+    assert found["convs"] == 14  # 2 convolutions and 4 inverted blocks of 3
+    assert found["constant"] == 1
+
+
+def test_prediction_is_the_inverse_of_milliseconds(proposed):
+    only_constant = FpsModel((4.0, *[0.0] * (len(FEATURES) - 1)))
+    assert only_constant.predict(proposed) == 250.0
+
+
+def test_the_fit_finds_a_known_machine(quick, monkeypatch):
+    """Times made by a known model: the calibration must recover it and say that it fits."""
+    truth = np.array([0.05, 0.02, 0.03, 0.2, 0.01, 0.1, 0.3, 0.2, 0.004, 0.002])
+
+    def timed(genomes, rounds=5, runs=8):
+        return [float(truth @ features(g)) for g in genomes]
+
+    monkeypatch.setattr(latency, "measure", timed)
+    found = calibrate(quick, genomes=30)
+    assert found.held_out_error < 0.02
+    assert found.rank_correlation > 0.99
+    rng = np.random.default_rng(5)
+    for genome in (quick.sample(rng) for _ in range(20)):
+        assert found.model.predict(genome) == pytest.approx(1000 / (truth @ features(genome)), 0.05)
+
+
+def test_noise_shows_in_the_held_out_error(quick, monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(latency, "measure", lambda gs: rng.lognormal(0, 0.5, len(gs)).tolist())
+    found = calibrate(quick, genomes=30)
+    assert found.held_out_error > 0.1
+    assert found.rank_correlation < 0.8
+
+
+def test_measured_on_this_machine(proposed, quick):
+    small = quick.sample(np.random.default_rng(0))
+    fps = measure_fps([proposed, small], rounds=3, runs=5)
+    assert len(fps) == 2
+    assert all(np.isfinite(fps))
+    assert min(fps) > 0
+    assert calibrate(quick, genomes=12).genomes <= 12

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from nas.metrics import calibration_error, classification_report, summarise_seeds, wilson_interval
+
+
+def one_hot(predicted, n=3):
+    return np.eye(n)[predicted] * 0.8 + 0.2 / n
+
+
+def test_against_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, p = rng.integers(0, 4, 500), rng.dirichlet(np.ones(4), 500)
+    found = classification_report(labels, p, ("a", "b", "c", "d"))
+    predicted = p.argmax(1)
+    assert found["accuracy"] == accuracy_score(labels, predicted)
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert found["weighted_f1"] == pytest.approx(f1_score(labels, predicted, average="weighted"))
+    assert found["accuracy_interval"][0] < found["accuracy"] < found["accuracy_interval"][1]
+    assert sum(map(sum, found["confusion"])) == found["n"] == 500
+
+
+def test_by_hand():
+    found = classification_report([0, 0, 1, 1, 2], one_hot([0, 1, 1, 1, 0]), ("a", "b", "c"))
+    assert found["confusion"] == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]  # rows are true classes
+    assert found["accuracy"] == 0.6
+    assert found["per_class"]["b"] == {
+        "precision": pytest.approx(2 / 3), "recall": 1.0, "f1": pytest.approx(0.8), "support": 2,
+    }  # fmt: skip
+    assert found["per_class"]["c"]["f1"] == 0.0
+    assert found["nll"] == pytest.approx(-(3 * np.log(0.8 + 0.2 / 3) + 2 * np.log(0.2 / 3)) / 5)
+
+
+def test_a_class_that_does_not_occur_is_no_error():
+    found = classification_report([0, 1], one_hot([0, 1]), ("a", "b", "c"))
+    assert found["per_class"]["c"]["support"] == 0
+    assert found["weighted_f1"] == 1.0
+
+
+def test_interval_of_fer2013():
+    low, high = wilson_interval(2459, 3589)  # 68.5 %
+    assert (high - low) / 2 == pytest.approx(0.0152, abs=2e-4)
+    assert wilson_interval(0, 10)[0] == 0.0
+    assert wilson_interval(10, 10)[1] == pytest.approx(1.0)
+
+
+def test_calibration_error_by_hand():
+    # 10 at confidence 0.9 of which 6 are right, 10 at 0.5 of which 5 are: 0.5 * 0.3 + 0.5 * 0.
+    right = np.array([1] * 6 + [0] * 4 + [1] * 5 + [0] * 5)
+    assert calibration_error(right, np.repeat([0.9, 0.5], 10)) == pytest.approx(0.15)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        classification_report([0], [[np.nan, 1.0]], ("a", "b"))
+    with pytest.raises(ValueError, match="do not fit"):
+        classification_report([], np.empty((0, 2)), ("a", "b"))
+
+
+def test_mean_and_spread_of_seeds():
+    reports = [dict.fromkeys(("accuracy", "macro_f1", "weighted_f1"), v) for v in (0.5, 0.6, 0.7)]
+    found = summarise_seeds(reports)["accuracy"]
+    assert found == {"mean": pytest.approx(0.6), "std": pytest.approx(0.1)}
+    assert summarise_seeds(reports[:1])["macro_f1"] == {"mean": 0.5, "std": None}

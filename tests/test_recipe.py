@@ -1,0 +1,53 @@
+import dataclasses
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from nas.errors import UserError
+from nas.recipe import Augment, Recipe, load
+
+FILES = sorted((ROOT / "experiments/recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_recipe_loads_and_round_trips(path, tmp_path):
+    recipe = load(path)
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(yaml.safe_dump(recipe.to_dict()))
+    assert load(copy) == recipe
+
+
+def test_the_report_as_it_was_trained():
+    recipe = load(ROOT / "experiments/recipes/report.yaml")
+    assert (recipe.optimiser, recipe.lr, recipe.batch, recipe.epochs) == ("sgd", 0.01, 64, 158)
+
+
+def test_a_missing_key_keeps_its_default(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("lr: 0.5\naugment: {rotate: 3}\n")
+    expected = dataclasses.replace(Recipe(), lr=0.5, augment=Augment(rotate=3.0))
+    assert load(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optimizer: sgd", "did you mean 'optimiser'"),
+        ("optimiser: sdg", "optimiser.*'sdg'.*did you mean 'sgd'"),
+        ("epochs: 0", r"epochs: must be in \[1, 10000\], got 0"),
+        ("lr: .nan", "lr"),
+        ("batch: 1.5", "batch"),
+        ("flip_test: 3", "flip_test"),
+        ("augment: {flip: 1.5}", "augment.flip"),
+        ("- 1", "mapping"),
+        ("", "empty"),
+        ("lr: [", "YAML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, message):
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        load(path)
+    assert str(path) in str(error.value)

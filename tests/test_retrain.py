@@ -1,0 +1,174 @@
+"""Retraining end to end on a few drawn faces: report, files, resume, one reading of the test."""
+
+import json
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import ROOT
+
+from nas import retraining
+from nas.data import load as load_data
+from nas.errors import exit_code
+from nas.export import load_weights
+from nas.genome import Conv, Genome, Head, Input, Stage, load
+from nas.preprocess import Preprocessing
+from nas.retrain import main
+
+RECIPE = str(ROOT / "experiments/recipes/short.yaml")
+TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
+FILES = {
+    "report.json", "genome.json", "mode.json", "model.onnx", "model.safetensors", "MODEL_CARD.md",
+    "curves.png", "confusion_validation.png", "confusion_test.png", "seed0",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def genome_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("genome") / "best.json"
+    path.write_text(TINY.to_json())
+    return path
+
+
+@pytest.fixture(scope="module")
+def arguments(genome_file, faces_file):
+    return ["--genome", str(genome_file), "--data", str(faces_file), "--recipe", RECIPE]
+
+
+@pytest.fixture(scope="module")
+def out(arguments, tmp_path_factory):
+    path = tmp_path_factory.mktemp("retrain") / "out"
+    assert main([*arguments, "--epochs", "2", "--seeds", "2", "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(out):
+    return json.loads((out / "report.json").read_text())
+
+
+def test_files(out):
+    assert {p.name for p in out.iterdir()} >= FILES
+    for name in ("curves", "confusion_validation", "confusion_test"):
+        picture = cv2.imread(str(out / f"{name}.png"))
+        assert min(picture.shape[:2]) > 200
+        assert picture.std() > 5
+    assert load(out / "genome.json")[0] == TINY
+
+
+def test_the_report_is_consistent(report):
+    for split in ("validation", "test"):
+        found = report[split]
+        confusion = np.array(found["confusion"])
+        assert confusion.sum() == found["n"] == 70
+        assert found["accuracy"] == pytest.approx(np.trace(confusion) / 70)
+        low, high = found["accuracy_interval"]
+        assert low < found["accuracy"] < high
+        supports = [row["support"] for row in found["per_class"].values()]
+        assert supports == confusion.sum(1).tolist()
+        assert {"macro_f1", "weighted_f1", "calibration_error"} <= set(found)
+    assert report["genome"] == TINY.id
+    assert report["epochs_trained"] == 2
+    assert report["onnx_parity"]["max_difference"] < 1e-3
+
+
+def test_seeds_give_mean_and_spread(report):
+    seeds = report["seeds"]
+    assert seeds["list"] == [0, 1]
+    assert seeds["test"]["accuracy"]["std"] >= 0
+    assert 0 <= seeds["validation"]["accuracy"]["mean"] <= 1
+
+
+def test_the_exported_model_gives_the_reported_accuracy(out, report, faces_file):
+    dataset = load_data(faces_file)
+    session = onnxruntime.InferenceSession(out / "model.onnx")
+    p = Preprocessing.from_metadata(session.get_modelmeta().custom_metadata_map, "model.onnx")
+    for split in ("validation", "test"):
+        rows = dataset.indices(split)
+        logits = session.run(None, {"image": p.normalise(dataset.images[rows])})[0]
+        right = (logits.argmax(1) == dataset.labels[rows]).mean()
+        assert right == pytest.approx(report[split]["accuracy"])
+
+
+def test_the_shipped_weights_are_those_of_the_best_seed(out, report, faces_file):
+    import torch
+
+    model = load_weights(TINY, out / "model.safetensors").eval()
+    dataset = load_data(faces_file)
+    rows = dataset.indices("validation")
+    x = (torch.tensor(dataset.images[rows]).float() - 127.5) / 63.75
+    with torch.no_grad():
+        right = (model(x).argmax(1).numpy() == dataset.labels[rows]).mean()
+    assert right == pytest.approx(report["validation"]["accuracy"])
+    assert right >= report["seeds"]["validation"]["accuracy"]["mean"]
+
+
+def test_the_card_says_what_it_must(out):
+    card = (out / "MODEL_CARD.md").read_text()
+    for text in (
+        "SYNTHETIC",
+        "Training data",
+        "Intended use",
+        "Known bias",
+        "Not at work or at school",
+    ):
+        assert text in card
+
+
+def test_the_test_split_is_read_once(arguments, out, capsys):
+    before = (out / "report.json").read_text()
+    assert exit_code(main, [*arguments, "--epochs", "2", "--out", str(out)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "the test split is read once" in error
+    assert (out / "report.json").read_text() == before
+
+
+def test_interrupted_and_repeated(arguments, tmp_path, monkeypatch, capsys):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main([*arguments, "--epochs", "3", "--json", "--out", str(whole)]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    trained = retraining.train
+
+    def stop_after_two(*args, on_epoch, **more):
+        def on(row):
+            on_epoch(row)
+            if row["epoch"] == 2:
+                raise KeyboardInterrupt
+
+        return trained(*args, on_epoch=on, **more)
+
+    cut.mkdir()
+    (cut / "mode.json").write_text((whole / "mode.json").read_text())
+    monkeypatch.setattr(retraining, "train", stop_after_two)
+    assert main([*arguments, "--epochs", "3", "--out", str(cut)]) == 130
+    assert not (cut / "report.json").exists()
+    monkeypatch.setattr(retraining, "train", trained)
+    assert main([*arguments, "--epochs", "3", "--json", "--out", str(cut)]) == 0
+    again = json.loads(capsys.readouterr().out)
+    for split in ("validation", "test"):
+        assert again[split]["confusion"] == expected[split]["confusion"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--genome", "none.json"], "none.json: cannot read"),
+        (["--data", "nothing"], "nothing"),
+        (["--recipe", "none.yaml"], "none.yaml: cannot read"),
+        (["--epochs", "0"], "--epochs: must be in"),
+        (["--seeds", "0"], "--seeds: must be in"),
+        (["--device", "toaster"], "--device: cannot use 'toaster'"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments, tmp_path, changes, message, capsys):
+    assert exit_code(main, [*arguments, "--out", str(tmp_path / "out"), *changes]) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_classes_must_fit(arguments, tmp_path, capsys):
+    path = tmp_path / "five.json"
+    path.write_text(Genome(Input(), 5, TINY.stages, Head()).to_json())
+    argv = [*arguments, "--genome", str(path), "--out", str(tmp_path / "out")]
+    assert exit_code(main, argv) == 2
+    assert "5 classes; data set synthetic has 7" in capsys.readouterr().err

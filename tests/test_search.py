@@ -1,0 +1,198 @@
+"""The command line of the search, on real parts: a small space, a small data set."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from nas.archive import Archive
+from nas.errors import exit_code
+from nas.genome import load
+from nas.search import main
+
+QUICK = str(ROOT / "search_spaces/quick.yaml")
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    """The seed genome is found from the repository's root; signal handlers are put back."""
+    monkeypatch.chdir(ROOT)
+    kept = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Fewer networks to calibrate on, less training: the loop is the same."""
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    plain = {"calibration_genomes": 10, "population": 4, "fidelity": {"epochs": 1, "fraction": 0.5}}
+    path.write_text(yaml.safe_dump(plain))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def arguments(config, faces_file):
+    return ["--space", QUICK, "--data", str(faces_file), "--config", config, "--workers", "1"]
+
+
+@pytest.fixture(scope="module")
+def finished(arguments, tmp_path_factory):
+    """One run of five evaluations, and what it printed as JSON."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    found = subprocess.run(
+        [sys.executable, "-m", "nas.search", *arguments, "--evaluations", "5", "--json",
+         "--run-dir", str(path)],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return path, json.loads(found.stdout)
+
+
+def test_a_run_leaves_everything(finished, proposed):
+    path, printed = finished
+    names = {p.name for p in path.iterdir()}
+    assert names >= {
+        "config.yaml", "space.yaml", "environment.json", "initial.json", "machine.json",
+        "evaluations.jsonl", "state.json", "front.json", "best.json", "measured_fps.json",
+        "summary.json",
+    }  # fmt: skip
+    archive = Archive.load(path / "evaluations.jsonl")
+    assert len(archive) == 5 == printed["evaluations"]
+    assert archive.evaluations[0].id == proposed.id  # the report's model is the first member
+    assert all(e.ok for e in archive)
+    best, _ = load(path / "best.json")
+    assert best.id == printed["best"] in {row["id"] for row in printed["front"]}
+    assert all(row["fps_measured"] > 0 for row in printed["front"])
+    assert (path / "space.yaml").read_text() == (ROOT / "search_spaces/quick.yaml").read_text()
+    machine = json.loads((path / "machine.json").read_text())
+    assert 0 <= machine["calibration"]["held_out_error"] < 2
+
+
+def test_the_front_is_not_dominated(finished):
+    path, _ = finished
+    rows = json.loads((path / "front.json").read_text())
+    for a in rows:
+        for b in rows:
+            better = (
+                b["accuracy"] >= a["accuracy"],
+                b["params"] <= a["params"],
+                b["fps"] >= a["fps"],
+            )
+            same = all(a[k] == b[k] for k in ("accuracy", "params", "fps"))
+            assert not all(better) or same
+
+
+def test_resume_goes_on_without_repeating(finished, capsys):
+    path, _ = finished
+    before = [e.id for e in Archive.load(path / "evaluations.jsonl")]
+    assert main(["--resume", str(path), "--evaluations", "8"]) == 0
+    after = [e.id for e in Archive.load(path / "evaluations.jsonl")]
+    assert after[: len(before)] == before
+    assert len(after) == 8 == len(set(after))
+    printed = capsys.readouterr().out
+    for command in ("inspect", "retrain --genome", "realtime --model"):
+        assert f"python -m nas.{command} {path}" in printed
+
+
+def test_without_seed_genomes(arguments, tmp_path, proposed):
+    run = tmp_path / "run"
+    options = ["--seed-genomes", "none", "--evaluations", "2", "--run-dir", str(run)]
+    assert main([*arguments, *options, "--algorithm", "ga", "--time-budget", "10m"]) == 0
+    assert proposed.id not in {e.id for e in Archive.load(run / "evaluations.jsonl")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interrupted_with_a_front_and_a_best(arguments, tmp_path, number, workers):
+    run = tmp_path / "run"
+    log = open(tmp_path / "log", "w")  # noqa: SIM115 - closed below
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nas.search", *arguments, "--workers", workers, "--evaluations",
+         "100000", "--run-dir", str(run)],
+        stdout=log, stderr=log, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_for_lines(run / "evaluations.jsonl", 3, process)
+        if number == signal.SIGINT:  # as a terminal sends it: to the whole group
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.wait(60) == 130
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        log.close()
+    text = (tmp_path / "log").read_text()
+    assert "Traceback" not in text
+    assert "interrupted" in text
+    assert f"nas.search --resume {run}" in text
+    assert load(run / "best.json")[0].id in {
+        row["id"] for row in json.loads((run / "front.json").read_text())
+    }
+    assert json.loads((run / "summary.json").read_text())["stopped"] == "interrupted"
+
+
+def _wait_for_lines(path, lines, process):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists() and path.read_text().count("\n") >= lines:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"no {lines} evaluations came; exit code {process.poll()}")
+
+
+def test_dry_run(tmp_path, monkeypatch, capsys):
+    assert main(["--space", QUICK, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "genomes before constraints" in printed
+    assert "classifier" in printed
+    assert main(["--space", QUICK, "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["genomes"] > 1
+    assert found["cost"]["params"] > 0
+    assert 0 <= found["feasible_share"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "--space: missing"),
+        (["--space", "nowhere.yaml"], "nowhere.yaml: cannot read"),
+        (["--space", "README.md"], "README.md"),
+        (["--space", QUICK, "--data", "nothing"], "nothing"),
+        (["--space", QUICK, "--evaluations", "-1"], "evaluations: must be in"),
+        (["--space", QUICK, "--time-budget", "soon"], "--time-budget: expected a time"),
+        (["--space", QUICK, "--algorithm", "nsga"], "did you mean 'nsga2'"),
+        (["--space", QUICK, "--epochs", "0"], "fidelity.epochs"),
+        (["--space", QUICK, "--fraction", "2"], "fidelity.fraction"),
+        (["--space", QUICK, "--seed-genomes", "none.json"], "none.json: cannot read"),
+        (["--space", QUICK, "--data", "FACES", "--run-dir", "nas"], "nas: exists and is not empty"),
+        (["--resume", "nowhere"], "nowhere: not a run directory"),
+        (["--resume", "nowhere", "--space", QUICK], "--resume: takes space"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(argv, message, faces_file, capsys):
+    argv = [str(faces_file) if a == "FACES" else a for a in argv]
+    assert exit_code(main, argv) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_space_and_data_must_fit(tmp_path, faces_file, capsys):
+    space = tmp_path / "other.yaml"
+    space.write_text(
+        (ROOT / "search_spaces/quick.yaml").read_text().replace("num_classes: 7", "num_classes: 5")
+    )
+    argv = ["--space", str(space), "--data", str(faces_file), "--run-dir", str(tmp_path / "run")]
+    assert exit_code(main, argv) == 2
+    assert "num_classes 5 does not fit" in capsys.readouterr().err

@@ -1,0 +1,272 @@
+"""The training loop: schedules, optimisers, checkpoints, divergence."""
+
+import dataclasses
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nas.errors import UserError
+from nas.genome import Conv, Dense, Genome, Head, Input, Stage
+from nas.model import DepthwiseConv2d
+from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
+from nas.train import (
+    DivergedError,
+    Mode,
+    Part,
+    fastest_mode,
+    learning_rate,
+    logits,
+    score,
+    train,
+)
+
+PLAIN = Augment(flip=0.0, probability=0.0)
+TINY = Genome(
+    Input(1, 12, 12), 3, (Stage((Conv(6, 3, 2), Conv(8, 3))),), Head("avg", 0.1, (Dense(8, True),))
+)
+BASE = Recipe(
+    epochs=4, batch=16, optimiser="nesterov", lr=0.05, label_smoothing=0.0, augment=PLAIN
+)  # fmt: skip
+
+
+def stripes(n, seed=0, side=12):
+    """Three classes that a small network can tell: bars across, bars down, noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    images = rng.integers(0, 60, (n, 1, side, side))
+    bars = (np.arange(side) % 4 < 2) * 150
+    images[labels == 0] += bars[None, None, :, None]
+    images[labels == 1] += bars[None, None, None, :]
+    rows = torch.arange(n)
+    return Part(torch.tensor(images.astype(np.uint8)), torch.tensor(labels), rows)
+
+
+def weights(result):
+    return torch.cat([v.flatten().double() for v in result.model.state_dict().values()])
+
+
+@pytest.fixture(scope="module")
+def data():
+    return stripes(96), stripes(60, 1)
+
+
+def test_learns_what_can_be_learned(data):
+    recipe = dataclasses.replace(BASE, epochs=10, augment=Augment(flip=0.5))
+    result = train(TINY, *data, recipe, seed=0)
+    losses = [row["train_loss"] for row in result.history]
+    assert result.history[-1]["validation_accuracy"] > 0.9
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_every_optimiser_lowers_the_loss(data, optimiser):
+    lr = {"adadelta": 1.0, "adagrad": 0.02, "adam": 0.005, "amsgrad": 0.005, "adamw": 0.005}
+    recipe = dataclasses.replace(
+        BASE, epochs=6, optimiser=optimiser, lr=lr.get(optimiser, 0.05), schedule="constant"
+    )
+    history = train(TINY, *data, recipe, seed=0).history
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
+
+
+def test_schedules_by_hand():
+    def rate(schedule, done, **more):
+        return learning_rate(Recipe(epochs=100, lr=1.0, schedule=schedule, **more), done)
+
+    assert rate("constant", 70) == rate("plateau", 70) == 1.0
+    assert [rate("cosine", e) for e in (0, 50, 100)] == pytest.approx([1, 0.5, 0])
+    restarts = [rate("cosine_restarts", e, restart_epochs=10) for e in (0, 5, 9.999, 10, 15)]
+    assert restarts == pytest.approx([1, 0.5, 0, 1, 0.5], abs=1e-5)
+    assert [rate("one_cycle", e) for e in (0, 25, 100)] == pytest.approx([0.1, 1, 0.001])
+    assert max(rate("one_cycle", e) for e in range(101)) <= 1.0
+    steps = [rate("step", e, step_epochs=30, step_factor=0.1) for e in (0, 29.9, 30, 60, 99)]
+    assert steps == pytest.approx([1, 1, 0.1, 0.01, 0.001])
+    assert {"constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step"} == set(
+        SCHEDULES
+    )
+
+
+def test_plateau_lowers_the_rate_after_its_patience(data):
+    fit, held_out = data
+    # Labels that have nothing to do with the images: accuracy cannot keep rising.
+    noise = dataclasses.replace(
+        held_out, labels=torch.tensor(np.random.default_rng(0).integers(0, 3, 60))
+    )
+    recipe = dataclasses.replace(
+        BASE, epochs=12, lr=0.01, schedule="plateau", plateau_patience=0, plateau_factor=0.5
+    )
+    history = train(TINY, fit, noise, recipe, seed=0).history
+    best, expected = -1.0, 0.01
+    for row in history:
+        assert row["lr"] == pytest.approx(expected)
+        if row["validation_accuracy"] > best:
+            best = row["validation_accuracy"]
+        else:
+            expected /= 2
+    assert history[-1]["lr"] < 0.01
+
+
+def test_early_stopping_ends_and_keeps_the_best(data):
+    fit, held_out = data
+    noise = dataclasses.replace(
+        held_out, labels=torch.tensor(np.random.default_rng(0).integers(0, 3, 60))
+    )
+    recipe = dataclasses.replace(BASE, epochs=60, early_stopping=3)
+    result = train(TINY, fit, noise, recipe, seed=0, keep_best=True)
+    accuracies = [row["validation_accuracy"] for row in result.history]
+    assert result.stopped == "no progress"
+    assert len(accuracies) == result.best_epoch + 3 < 60
+    assert result.best_epoch == 1 + int(np.argmax(accuracies))
+    kept, _ = score(result.model, TINY, noise, Mode())
+    assert kept == pytest.approx(max(accuracies))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
+def test_interrupted_and_resumed_is_uninterrupted(data, tmp_path, schedule):
+    recipe = dataclasses.replace(
+        BASE, epochs=5, schedule=schedule, ema=0.9, mixup=0.3, plateau_patience=0,
+        optimiser="adamw", lr=0.003, augment=Augment(erase=0.5, noise=3),
+    )  # fmt: skip
+    whole = train(TINY, *data, recipe, seed=3, keep_best=True)
+    checkpoint = tmp_path / "checkpoint.pt"
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, *data, recipe, seed=3, keep_best=True, checkpoint=checkpoint, on_epoch=stop)
+    torch.manual_seed(99)  # a new process has another global state
+    epochs = []
+    resumed = train(
+        TINY, *data, recipe, seed=3, keep_best=True, checkpoint=checkpoint,
+        on_epoch=lambda row: epochs.append(row["epoch"]),
+    )  # fmt: skip
+    assert epochs == [3, 4, 5]
+    assert torch.equal(weights(resumed), weights(whole))
+    assert [r["train_loss"] for r in resumed.history] == [r["train_loss"] for r in whole.history]
+    assert resumed.best_epoch == whole.best_epoch
+
+
+def test_another_seed_is_another_network(data):
+    recipe = dataclasses.replace(BASE, epochs=1)
+    first, second, again = (weights(train(TINY, *data, recipe, seed=s)) for s in (0, 1, 0))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
+    recipe = dataclasses.replace(BASE, epochs=1)
+    path, mark = tmp_path / "checkpoint.pt", tmp_path / "executed"
+    train(TINY, *data, recipe, seed=0, checkpoint=path)
+    other = dataclasses.replace(TINY, head=Head("max"))
+    with pytest.raises(UserError, match="another genome"):
+        train(other, *data, recipe, seed=0, checkpoint=path)
+    with pytest.raises(UserError, match="another recipe"):
+        train(TINY, *data, dataclasses.replace(recipe, lr=0.01), seed=0, checkpoint=path)
+    for content in (b"", b"not a checkpoint", path.read_bytes()[:500]):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="not a readable checkpoint"):
+            train(TINY, *data, recipe, seed=0, checkpoint=path)
+    path.write_bytes(pickle.dumps(Payload(mark)))
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        train(TINY, *data, recipe, seed=0, checkpoint=path)
+    torch.save({"version": 1, "x": Payload(mark)}, path)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        train(TINY, *data, recipe, seed=0, checkpoint=path)
+    assert not mark.exists()
+
+
+def test_a_diverging_training_is_noticed(data):
+    recipe = dataclasses.replace(BASE, optimiser="sgd", lr=10.0, clip=0.0, epochs=8)
+    deep = Genome(Input(1, 12, 12), 3, (Stage((Conv(8, 3, norm="none"),) * 6),), Head("flatten"))
+    with pytest.raises(DivergedError, match=r"not finite|loss is"):
+        train(deep, *data, recipe, seed=0)
+
+
+def test_average_of_weights_by_hand(data):
+    fit, held_out = data
+    one = dataclasses.replace(fit, rows=fit.rows[:16])  # one step an epoch
+    recipe = dataclasses.replace(BASE, epochs=1, ema=0.999)
+    averaged = weights(train(TINY, one, held_out, recipe, seed=0))
+    trained = weights(train(TINY, one, held_out, dataclasses.replace(recipe, ema=0.0), seed=0))
+    start = weights(train(TINY, one, held_out, dataclasses.replace(recipe, lr=1e-7), seed=0))
+    floating = torch.cat(
+        [
+            torch.full((v.numel(),), v.is_floating_point())
+            for v in train(TINY, one, held_out, recipe, seed=0).model.state_dict().values()
+        ]
+    )
+    decay = 2 / 11  # (1 + step) / (10 + step), less than 0.999
+    # Batch norm's statistics move at any rate, so only what the optimiser moves is compared.
+    moved = floating & ((trained - start).abs() > 1e-4)
+    share = (averaged - start)[moved] / (trained - start)[moved]
+    assert float(share.median()) == pytest.approx(1 - decay, abs=0.02)
+
+
+def test_flip_averages_with_the_mirrored(data):
+    _, held_out = data
+    model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
+    mirrored = dataclasses.replace(held_out, images=held_out.images.flip(3))
+    expected = (logits(model, TINY, held_out) + logits(model, TINY, mirrored)) / 2
+    torch.testing.assert_close(logits(model, TINY, held_out, flip=True), expected)
+
+
+def test_larger_images_are_cropped_at_the_centre(data):
+    model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
+    large = stripes(9, side=16)
+    centre = dataclasses.replace(large, images=large.images[:, :, 2:14, 2:14])
+    torch.testing.assert_close(logits(model, TINY, large), logits(model, TINY, centre))
+    train(TINY, stripes(32, side=16), stripes(9, side=16), BASE, seed=0)
+
+
+def test_score_is_accuracy_and_cross_entropy(data):
+    _, held_out = data
+    model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
+    y = logits(model, TINY, held_out)
+    accuracy, loss = score(model, TINY, held_out, Mode())
+    assert accuracy == pytest.approx(float((y.argmax(1) == held_out.labels).float().mean()))
+    assert loss == pytest.approx(float(F.cross_entropy(y, held_out.labels)))
+
+
+def test_modes_agree_within_bfloat16(data):
+    recipe = dataclasses.replace(BASE, epochs=8)
+    full = train(TINY, *data, recipe, seed=0, mode=Mode(False, False))
+    fast = train(TINY, *data, recipe, seed=0, mode=Mode(True, True))
+    for a, b in zip(full.history[:2], fast.history[:2], strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=0.05)
+    assert fast.history[-1]["validation_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1)])
+def test_depthwise_under_autocast_is_the_same_convolution(kernel, stride):
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=False)
+    x = torch.randn(2, 8, 10, 10)
+    expected = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.05)
+
+
+def test_fastest_mode_is_one_of_the_modes():
+    mode = fastest_mode(torch.device("cpu"), [TINY], 4)
+    assert mode in {Mode(b, c) for b in (False, True) for c in (False, True)}
+
+
+def test_one_cycle_ends_low(data):
+    lr = train(TINY, *data, BASE, seed=0).history[-1]["lr"]
+    assert 0 < lr < BASE.lr / 10
+    assert math.isfinite(lr)
