@@ -26,8 +26,9 @@ from torch.utils.data import DataLoader, Dataset
 from nas.genome import Genome, load
 from nas.layers import cost
 from nas.model import build
+from nas.predict import Mode, Part
 from nas.recipe import Augment, Recipe
-from nas.train import Mode, Part, _Run, fastest_mode
+from nas.train import _Run, fastest_mode
 
 BATCH = 64
 AUGMENT = Augment()

@@ -61,7 +61,7 @@ class TrainingEvaluator:
     ) -> None:
         import torch
 
-        from nas.train import Mode, Part
+        from nas.predict import Mode, Part
 
         self.recipe, self.fps_model, self.mode = recipe, fps_model, Mode(*mode)
         # A copy: arrays that come from Ray's store are read-only.

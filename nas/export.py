@@ -17,8 +17,8 @@ from nas.genome import Genome
 from nas.model import build
 from nas.onnx_graph import to_onnx
 from nas.onnx_session import session
+from nas.predict import Part, logits
 from nas.preprocess import Preprocessing
-from nas.train import Part, logits
 
 PARITY_IMAGES = 512
 TOLERANCE = 1e-3  # largest difference of a logit that rounding explains

@@ -14,6 +14,9 @@ from nas.yaml_file import read_yaml
 OPTIMISERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
 SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")
 
+VIEWS = ("single", "flip", "ten_crop")
+FIT_ON = ("train", "train+validation")
+
 Share = Annotated[float, Float(0.0, 1.0)]
 
 
@@ -47,6 +50,11 @@ class Recipe:
 
     There AdamW was ahead of Nesterov momentum for each of seven networks of fer.yaml (1350 faces,
     3 epochs, batch 32).
+
+    mixup, cutmix: alpha of the Beta distribution, 0 is off. distill: the teachers' share of the
+    loss, at `temperature`; without a teacher it is nothing. soft_labels: train on the votes of the
+    data set (FERPlus). fit_on: with train+validation the last epoch is taken, since nothing is left
+    to choose one on. views, train_views: see nas/predict.py; an image's logits are their mean.
     """
 
     epochs: Annotated[int, Int(1, 10_000)] = 3
@@ -66,7 +74,13 @@ class Recipe:
     ema: Annotated[float, Float(0.0, 0.99999)] = 0.0
     clip: Annotated[float, Float(0.0, 1e6)] = 5.0
     early_stopping: Annotated[int, Int(0, 10_000)] = 0
-    flip_test: Annotated[bool, Flag()] = False
+    cutmix: Annotated[float, Float(0.0, 10.0)] = 0.0
+    soft_labels: Annotated[bool, Flag()] = False
+    fit_on: Annotated[str, Choice(FIT_ON, "part")] = "train"
+    distill: Share = 0.0
+    temperature: Annotated[float, Float(0.5, 20.0)] = 2.0
+    train_views: Annotated[str, Choice(("single", "ten_crop"), "views")] = "single"
+    views: Annotated[str, Choice(VIEWS, "views")] = "single"
     augment: Augment = Augment()
 
     def to_dict(self) -> dict[str, Any]:

@@ -39,6 +39,11 @@ def main(argv: list[str]) -> int:
         report = retrain(
             genome, dataset, recipe, out,
             seeds=list(range(args.seed, args.seed + args.seeds)), device=args.device,
+            initial=Path(args.initial) if args.initial else None,
+            teachers=[
+                (load(Path(f) / "genome.json")[0], Path(f) / "model.safetensors")
+                for f in args.teacher
+            ],
             command=["python", "-m", "nas.retrain", *argv],
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )  # fmt: skip
@@ -64,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, metavar="N", help="instead of the recipe's")
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default 0)")
     add("--seeds", type=int, default=1, metavar="N", help="train N times; report mean and spread")
+    add("--initial", metavar="WEIGHTS", help="fine-tune this model.safetensors of the genome")
+    add(
+        "--teacher",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a retrained network's folder to distil from; may be given several times",
+    )
     add("--device", default="auto", help="auto, cpu, cuda, ...")
     add("--out", metavar="DIR", help="default: retrain/<id> beside the genome file")
     add("--json", action="store_true", help="print the report as JSON")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from torch import Tensor
 
 from nas.data import Dataset, duplicate_report
 from nas.errors import UserError, first_line
-from nas.export import Parity, export_onnx, save_weights
+from nas.export import Parity, export_onnx, load_weights, save_weights
 from nas.genome import Genome
 from nas.latency import measure_fps
 from nas.layers import cost
 from nas.metrics import classification_report, summarise_seeds
+from nas.predict import Mode, Part, logits
 from nas.recipe import Recipe
 from nas.report import confusion_png, curves_png, model_card
 from nas.run import environment
-from nas.train import Mode, Part, Result, fastest_mode, logits, train
+from nas.train import Result, Teacher, fastest_mode, train
 
 Note = Callable[[str], None]
 
@@ -42,11 +43,16 @@ def retrain(
     out: Path,
     *,
     seeds: list[int],
+    initial: Path | None = None,
+    teachers: Sequence[tuple[Genome, Path]] = (),
     device: str = "auto",
     command: list[str] | None = None,
     note: Note = print,
 ) -> dict[str, Any]:
     """Train once for each seed and write everything into `out`; returns the report.
+
+    initial: weights (safetensors) to start from instead of random ones. teachers: genomes and
+    weights whose averaged logits are distilled by the recipe's `distill`.
 
     Checkpoints are chosen on the validation split (PublicTest for FER2013). The test split
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
@@ -58,10 +64,14 @@ def retrain(
             f"{report_file}: exists, and the test split is read once; expected a new --out"
         )
     _check_fit(genome, dataset)
-    parts = _parts(dataset, _device(device))
+    parts = _parts(dataset, _device(device), recipe)
+    start = None if initial is None else load_weights(genome, initial).state_dict()
+    teacher = _teacher(teachers, genome, parts["train"].images.device, recipe)
     mode = _mode(genome, parts["train"], recipe.batch, out)
     trained = [
-        _train_seed(genome, dataset, parts, recipe, out / f"seed{seed}", seed, mode, note)
+        _train_seed(
+            genome, dataset, parts, recipe, out / f"seed{seed}", seed, mode, note, start, teacher
+        )
         for seed in seeds
     ]
     chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
@@ -76,10 +86,13 @@ def retrain(
         "validation": summarise_seeds([t.validation for t in trained]),
         "test": summarise_seeds(tests),
     }
-    if recipe.flip_test:
-        flipped = _evaluate(genome, dataset, chosen.result, parts["test"], flip=True)
-        report["test_with_mirrored"] = {
-            k: flipped[k] for k in ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")
+    report["initial"] = str(initial) if initial else None
+    report["teachers"] = [str(path) for _, path in teachers]
+    if recipe.views != "single":
+        several = _evaluate(genome, dataset, chosen.result, parts["test"], recipe.views)
+        report["test_with_views"] = {
+            "views": recipe.views,
+            **{k: several[k] for k in ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")},
         }
     _write(out, report, chosen, genome)
     return report
@@ -88,6 +101,7 @@ def retrain(
 def _train_seed(
     genome: Genome, dataset: Dataset, parts: dict[str, Part], recipe: Recipe,
     folder: Path, seed: int, mode: Mode, note: Note,
+    initial: dict[str, Tensor] | None, teacher: Teacher | None,
 ) -> _Trained:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"data": dataset.name, "seed": seed, "recipe": recipe.to_dict()}
@@ -104,9 +118,9 @@ def _train_seed(
         )
 
     result = train(
-        genome, parts["train"], parts["validation"], recipe,
-        seed=seed, mode=mode, keep_best=True, checkpoint=folder / "checkpoint.pt",
-        on_epoch=on_epoch,
+        genome, parts["fit"], parts["validation"], recipe, seed=seed, mode=mode,
+        keep_best=recipe.fit_on == "train", initial=initial, teacher=teacher,
+        checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
     )  # fmt: skip
     lines = "".join(json.dumps(row) + "\n" for row in result.history)
     (folder / "metrics.jsonl").write_text(lines)
@@ -115,10 +129,10 @@ def _train_seed(
 
 
 def _evaluate(
-    genome: Genome, dataset: Dataset, result: Result, part: Part, flip: bool = False
+    genome: Genome, dataset: Dataset, result: Result, part: Part, views: str = "single"
 ) -> dict[str, Any]:
     """float32, as the exported model computes."""
-    y = torch.softmax(logits(result.model, genome, part, flip=flip), 1)
+    y = torch.softmax(logits(result.model, genome, part, views=views), 1)
     labels = part.labels[part.rows].cpu().numpy()
     return classification_report(labels, y.cpu().numpy().astype(np.float64), dataset.classes)
 
@@ -192,7 +206,28 @@ def _device(name: str) -> torch.device:
         raise UserError(f"--device: cannot use {name!r}: {first_line(error)}") from None
 
 
-def _parts(dataset: Dataset, device: torch.device) -> dict[str, Part]:
+def _teacher(
+    teachers: Sequence[tuple[Genome, Path]], student: Genome, device: torch.device, recipe: Recipe
+) -> Teacher | None:
+    """The mean logits of the teachers, which see the student's own pixels."""
+    if not teachers:
+        return None
+    if not recipe.distill:
+        raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
+    models = []
+    for genome, path in teachers:
+        if genome.input != student.input or genome.num_classes != student.num_classes:
+            raise UserError(f"{path}: another input or other classes than genome {student.id}")
+        models.append(load_weights(genome, path).eval().to(device))
+
+    def teach(x: Tensor) -> Tensor:
+        return torch.stack([model(x) for model in models]).mean(0)
+
+    return teach
+
+
+def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Part]:
+    """The splits, and `fit`: what is trained on."""
     images: Tensor = torch.tensor(dataset.images, device=device)
     labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64), device=device)
     parts = {
@@ -202,6 +237,13 @@ def _parts(dataset: Dataset, device: torch.device) -> dict[str, Part]:
     for name, part in parts.items():
         if not len(part):
             raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
+    rows = parts["train"].rows
+    if recipe.fit_on == "train+validation":
+        rows = torch.cat([rows, parts["validation"].rows])
+    targets = None
+    if recipe.soft_labels:
+        targets = torch.tensor(dataset.soft_labels(), device=device)
+    parts["fit"] = Part(images, labels, rows, targets)
     return parts
 
 

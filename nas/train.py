@@ -6,6 +6,7 @@ Images stay on the device as uint8; every batch is cropped, augmented and normal
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import os
 import time
@@ -18,41 +19,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.augment import augment, centre_crop, random_crop
+from nas.augment import augment, random_crop
 from nas.errors import UserError, first_line
 from nas.genome import Genome
 from nas.model import build
+from nas.optimise import learning_rate, optimiser
+from nas.predict import DivergedError, Mode, Part, autocast, score, views_of
 from nas.preprocess import MEAN, STD
-from nas.recipe import Recipe
+from nas.recipe import Augment, Recipe
 
-EVALUATION_BATCH = 256
-WARM_UP = 0.25  # share of a one-cycle schedule that rises
 CHECKPOINT_VERSION = 1
 TIMED_STEPS = 4
 
-
-class DivergedError(RuntimeError):
-    """The loss or a metric is not finite; the candidate failed."""
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How tensors are laid out and multiplied; which is fastest depends on the device."""
-
-    bf16: bool = False
-    channels_last: bool = False
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some images of a data set: all images uint8 (N, C, H, W), labels int64 (N,), chosen rows."""
-
-    images: Tensor
-    labels: Tensor
-    rows: Tensor
-
-    def __len__(self) -> int:
-        return len(self.rows)
+Teacher = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -74,6 +53,8 @@ def train(
     seed: int,
     mode: Mode | None = None,
     keep_best: bool = False,
+    initial: dict[str, Tensor] | None = None,
+    teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     validate_every_epoch: bool = True,
@@ -81,9 +62,10 @@ def train(
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
-    last. DivergedError when the loss is not finite.
+    last. initial: weights to start from. teacher: normalised pixels -> logits to learn from, by
+    the recipe's `distill`. DivergedError when the loss is not finite.
     """
-    run = _Run(genome, fit, recipe, seed, mode or Mode())
+    run = _Run(genome, fit, recipe, seed, mode or Mode(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
     while run.epoch < recipe.epochs and not run.stalled():
@@ -92,7 +74,7 @@ def train(
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
         if validate_every_epoch or run.epoch == recipe.epochs:
             accuracy, validation_loss = score(
-                run.averaged, genome, held_out, run.mode, recipe.flip_test
+                run.averaged, genome, held_out, run.mode, recipe.views
             )
             row |= {"validation_accuracy": accuracy, "validation_loss": validation_loss}
             run.note(accuracy, keep_best)
@@ -111,16 +93,23 @@ def train(
 class _Run:
     """The state of one training; everything in it goes into the checkpoint."""
 
-    def __init__(self, genome: Genome, fit: Part, recipe: Recipe, seed: int, mode: Mode) -> None:
+    def __init__(
+        self, genome: Genome, fit: Part, recipe: Recipe, seed: int, mode: Mode,
+        initial: dict[str, Tensor] | None = None, teacher: Teacher | None = None,
+    ) -> None:  # fmt: skip
         torch.manual_seed(seed)  # initial weights and dropout
         self.fit, self.recipe, self.mode = fit, recipe, mode
         self.genome = genome
         self.device = fit.images.device
-        self.model = build(genome).to(self.device)
+        self.teacher = teacher
+        self.model = build(genome)
+        if initial is not None:
+            self.model.load_state_dict(initial)
+        self.model = self.model.to(self.device)
         if mode.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.model) if recipe.ema else self.model
-        self.optimiser = _optimiser(self.model, recipe)
+        self.optimiser = optimiser(self.model, recipe)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.epoch = self.step = 0
         self.lr = recipe.lr
@@ -149,14 +138,15 @@ class _Run:
 
     def _train_step(self, rows: Tensor) -> Tensor:
         recipe = self.recipe
-        x = self._prepare(rows)
-        y = F.one_hot(self.fit.labels[rows], self.genome.num_classes).to(torch.float32)
-        if recipe.mixup:
-            x, y = self._mixup(x, y)
+        x, y = self._prepare(rows), self._targets(rows)
+        if len(x) > len(y):  # ten crops of each image
+            y = y.repeat(len(x) // len(y), 1)
+        if recipe.mixup or recipe.cutmix:
+            x, y = self._mix(x, y)
         self._set_lr()
-        with _autocast(self.device, self.mode):
+        with autocast(self.device, self.mode):
             logits = self.model(x)
-        loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+        loss = self._loss(logits.float(), x, y)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if recipe.clip:
@@ -167,21 +157,71 @@ class _Run:
             self._average()
         return loss.detach()
 
+    def _targets(self, rows: Tensor) -> Tensor:
+        """Class shares (rows, classes): soft labels where the part has them."""
+        if self.fit.targets is not None:
+            return self.fit.targets[rows]
+        return F.one_hot(self.fit.labels[rows], self.genome.num_classes).to(torch.float32)
+
+    def _loss(self, logits: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Cross entropy, and with a teacher Hinton et al. 2015's distillation."""
+        recipe = self.recipe
+        loss = F.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+        if self.teacher is None or not recipe.distill:
+            return loss
+        t = recipe.temperature
+        with torch.no_grad():
+            taught = torch.softmax(self.teacher(x).float() / t, 1)
+        soft = F.cross_entropy(logits / t, taught) * t * t
+        return (1 - recipe.distill) * loss + recipe.distill * soft
+
     def _prepare(self, rows: Tensor) -> Tensor:
-        size = self.genome.input
+        """Augmented, cropped and normalised pixels; with ten crops ten times as many."""
+        size, settings = self.genome.input, self.recipe.augment
         x = self.fit.images[rows].float()
-        if x.shape[2:] != (size.height, size.width):
-            x = random_crop(x, size.height, size.width, self.generator)
-        x = (augment(x, self.recipe.augment, self.generator) - MEAN) / STD
+        if self.recipe.train_views == "ten_crop":
+            # Khaireddin and Chen: every crop is erased for itself.
+            x = augment(x, dataclasses.replace(settings, erase=0.0), self.generator)
+            x = torch.cat(views_of(x, size.height, size.width, "ten_crop"))
+            x = augment(x, Augment(flip=0.0, probability=0.0, erase=settings.erase), self.generator)
+        else:
+            if x.shape[2:] != (size.height, size.width):
+                x = random_crop(x, size.height, size.width, self.generator)
+            x = augment(x, settings, self.generator)
+        x = (x - MEAN) / STD
         return x.contiguous(memory_format=torch.channels_last) if self.mode.channels_last else x
 
-    def _mixup(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Zhang et al. 2018; one Beta(mixup, mixup) share a batch, by two gamma draws."""
-        alpha = torch.full((2,), self.recipe.mixup, device=self.device)
-        gamma = torch._standard_gamma(alpha, generator=self.generator)
-        share = (gamma[0] / gamma.sum()).clamp(0, 1)
+    def _mix(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019), one share a batch.
+
+        Where a recipe has both, each batch takes one of them at random.
+        """
         other = torch.randperm(len(x), generator=self.generator, device=self.device)
-        return share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
+        coin = float(torch.rand((), generator=self.generator, device=self.device))
+        if self.recipe.mixup and (not self.recipe.cutmix or coin < 0.5):
+            share = self._beta(self.recipe.mixup)
+            x = share * x + (1 - share) * x[other]
+        else:
+            x, share = self._cut(x, x[other], self._beta(self.recipe.cutmix))
+        return x, share * y + (1 - share) * y[other]
+
+    def _cut(self, x: Tensor, other: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Paste one rectangle of `other`; returns the share of `x` that is left."""
+        height, width = x.shape[2:]
+        side = (1 - share).sqrt()
+        centre = torch.rand(2, generator=self.generator, device=self.device)
+        y = torch.arange(height, device=self.device) + 0.5
+        z = torch.arange(width, device=self.device) + 0.5
+        rows = (y - centre[0] * height).abs() < side * height / 2
+        columns = (z - centre[1] * width).abs() < side * width / 2
+        cut = rows[:, None] & columns[None, :]
+        return torch.where(cut, other, x), 1 - cut.float().mean()
+
+    def _beta(self, alpha: float) -> Tensor:
+        """A draw of Beta(alpha, alpha), by two gamma draws."""
+        shape = torch.full((2,), alpha, device=self.device)
+        gamma = torch._standard_gamma(shape, generator=self.generator)
+        return (gamma[0] / gamma.sum()).clamp(0, 1)
 
     def _set_lr(self) -> None:
         done = self.step / self.steps_per_epoch
@@ -252,90 +292,6 @@ class _Run:
         torch.set_rng_state(state["global"].cpu())
         for name in self._SCALARS:
             setattr(self, name, state[name])
-
-
-def learning_rate(recipe: Recipe, epochs_done: float) -> float:
-    """The rate after so many (fractional) epochs; `plateau` is constant here, see `note`."""
-    top, share = recipe.lr, min(1.0, epochs_done / recipe.epochs)
-    match recipe.schedule:
-        case "cosine":
-            return top * 0.5 * (1 + math.cos(math.pi * share))
-        case "cosine_restarts":  # Loshchilov and Hutter 2017, equal cycles
-            within = (epochs_done % recipe.restart_epochs) / recipe.restart_epochs
-            return top * 0.5 * (1 + math.cos(math.pi * within))
-        case "one_cycle":  # Smith and Topin 2018: up linearly, down by a cosine
-            if share < WARM_UP:
-                return top * (0.1 + 0.9 * share / WARM_UP)
-            fall = (share - WARM_UP) / (1 - WARM_UP)
-            return top * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * fall)))
-        case "step":
-            return top * recipe.step_factor ** int(epochs_done // recipe.step_epochs)
-    return top
-
-
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Weight decay only where it has a function: not on batch norm and biases."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    lr, momentum = recipe.lr, recipe.momentum
-    match recipe.optimiser:
-        case "sgd":
-            return torch.optim.SGD(groups, lr, momentum=momentum)
-        case "nesterov":
-            return torch.optim.SGD(groups, lr, momentum=momentum, nesterov=momentum > 0)
-        case "asgd":
-            return torch.optim.ASGD(groups, lr)
-        case "adam" | "amsgrad":
-            return torch.optim.Adam(groups, lr, amsgrad=recipe.optimiser == "amsgrad")
-        case "adamw":
-            return torch.optim.AdamW(groups, lr)
-        case "adadelta":
-            return torch.optim.Adadelta(groups, lr)
-    return torch.optim.Adagrad(groups, lr)
-
-
-def _autocast(device: torch.device, mode: Mode) -> Any:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16)
-
-
-@torch.no_grad()
-def logits(
-    model: nn.Module, genome: Genome, part: Part, mode: Mode | None = None, flip: bool = False
-) -> Tensor:
-    """Logits (rows, classes), float32, of a part's images; `flip` averages with the mirrored.
-
-    Images larger than the genome's input are cropped around the centre.
-    """
-    mode = mode or Mode()
-    model.eval()
-    size = genome.input
-    out = []
-    for rows in torch.split(part.rows, EVALUATION_BATCH):
-        x = (centre_crop(part.images[rows].float(), size.height, size.width) - MEAN) / STD
-        if mode.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with _autocast(part.images.device, mode):
-            y = model(x).float()
-            if flip:
-                y = (y + model(x.flip(3)).float()) / 2
-        out.append(y)
-    return torch.cat(out)
-
-
-def score(
-    model: nn.Module, genome: Genome, part: Part, mode: Mode, flip: bool = False
-) -> tuple[float, float]:
-    """Accuracy (0..1) and cross entropy. DivergedError when the outputs are not finite."""
-    y = logits(model, genome, part, mode, flip)
-    if not bool(torch.isfinite(y).all()):
-        raise DivergedError("the model's outputs are not finite")
-    labels = part.labels[part.rows]
-    accuracy = (y.argmax(1) == labels).float().mean()
-    return float(accuracy), float(F.cross_entropy(y, labels))
 
 
 def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Mode:

@@ -10,8 +10,8 @@ import torch
 from nas.errors import UserError
 from nas.export import check_parity, export_onnx, load_weights, save_weights
 from nas.model import build
+from nas.predict import Part
 from nas.preprocess import Preprocessing
-from nas.train import Part
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from nas.errors import exit_code
 from nas.export import export_onnx
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.model import build
+from nas.predict import Part
 from nas.preprocess import Preprocessing
 from nas.realtime import __main__ as command
 from nas.realtime.detector import HaarDetector, crop_face
 from nas.realtime.draw import annotate
 from nas.realtime.recognizer import Face, Recognizer, softmax
-from nas.train import Part
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 BOXES = [(20, 30, 60, 60), (100, 10, 50, 50)]

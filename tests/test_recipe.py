@@ -23,6 +23,14 @@ def test_the_report_as_it_was_trained():
     assert (recipe.optimiser, recipe.lr, recipe.batch, recipe.epochs) == ("sgd", 0.01, 64, 158)
 
 
+def test_khaireddin_as_published():
+    recipe = load(ROOT / "experiments/recipes/khaireddin.yaml")
+    assert (recipe.optimiser, recipe.lr, recipe.momentum) == ("nesterov", 0.01, 0.9)
+    assert (recipe.weight_decay, recipe.epochs, recipe.schedule) == (1e-4, 300, "plateau")
+    assert (recipe.plateau_factor, recipe.plateau_patience) == (0.75, 5)
+    assert recipe.train_views == recipe.views == "ten_crop"
+
+
 def test_a_missing_key_keeps_its_default(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("lr: 0.5\naugment: {rotate: 3}\n")
@@ -38,7 +46,7 @@ def test_a_missing_key_keeps_its_default(tmp_path):
         ("epochs: 0", r"epochs: must be in \[1, 10000\], got 0"),
         ("lr: .nan", "lr"),
         ("batch: 1.5", "batch"),
-        ("flip_test: 3", "flip_test"),
+        ("views: three", "unknown views"),
         ("augment: {flip: 1.5}", "augment.flip"),
         ("- 1", "mapping"),
         ("", "empty"),

@@ -166,6 +166,33 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, tmp_path, changes, mes
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
 
+def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("epochs: 1\nfit_on: train+validation\ndistill: 0.5\nviews: ten_crop\n")
+    folder = tmp_path / "tuned"
+    options = ["--initial", str(out / "model.safetensors"), "--teacher", str(out)]
+    assert main([*arguments, "--recipe", str(recipe), *options, "--out", str(folder)]) == 0
+    found = json.loads((folder / "report.json").read_text())
+    assert found["teachers"] == [str(out / "model.safetensors")]
+    assert found["initial"] == str(out / "model.safetensors")
+    assert found["test_with_views"]["views"] == "ten_crop"
+    assert found["recipe"]["fit_on"] == "train+validation"
+
+
+def test_a_teacher_needs_a_share(arguments, out, tmp_path, capsys):
+    argv = [*arguments, "--teacher", str(out), "--out", str(tmp_path / "out")]
+    assert exit_code(main, argv) == 2
+    assert "the recipe's distill is 0" in capsys.readouterr().err
+
+
+def test_soft_labels_need_votes(arguments, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("soft_labels: true\n")
+    argv = [*arguments, "--recipe", str(recipe), "--out", str(tmp_path / "out")]
+    assert exit_code(main, argv) == 2
+    assert "has no votes" in capsys.readouterr().err
+
+
 def test_classes_must_fit(arguments, tmp_path, capsys):
     path = tmp_path / "five.json"
     path.write_text(Genome(Input(), 5, TINY.stages, Head()).to_json())

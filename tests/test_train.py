@@ -12,17 +12,10 @@ import torch.nn.functional as F
 from nas.errors import UserError
 from nas.genome import Conv, Dense, Genome, Head, Input, Stage
 from nas.model import DepthwiseConv2d
+from nas.optimise import learning_rate
+from nas.predict import DivergedError, Mode, Part, logits, score, views_of
 from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
-from nas.train import (
-    DivergedError,
-    Mode,
-    Part,
-    fastest_mode,
-    learning_rate,
-    logits,
-    score,
-    train,
-)
+from nas.train import _Run, fastest_mode, train
 
 PLAIN = Augment(flip=0.0, probability=0.0)
 TINY = Genome(
@@ -220,7 +213,92 @@ def test_flip_averages_with_the_mirrored(data):
     model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
     mirrored = dataclasses.replace(held_out, images=held_out.images.flip(3))
     expected = (logits(model, TINY, held_out) + logits(model, TINY, mirrored)) / 2
-    torch.testing.assert_close(logits(model, TINY, held_out, flip=True), expected)
+    torch.testing.assert_close(logits(model, TINY, held_out, views="flip"), expected)
+
+
+def test_ten_crops_by_hand():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    found = views_of(x, 3, 3, "ten_crop")
+    corners = [int(v[0, 0, 0, 0]) for v in found[:5]]
+    assert corners == [0, 1, 4, 5, 0]
+    assert [int(v[0, 0, 0, 0]) for v in found[5:]] == [2, 3, 6, 7, 2]  # mirrored
+    assert all(v.shape == (1, 1, 3, 3) for v in found)
+
+
+def test_ten_crops_of_images_of_the_inputs_size_are_scaled_back():
+    x = torch.arange(48.0).repeat(2, 1, 48, 1)
+    found = views_of(x, 48, 48, "ten_crop")
+    assert len(found) == 10
+    assert all(v.shape == (2, 1, 48, 48) for v in found)
+    means = [float(v.mean()) for v in found[:5]]  # 40 columns from 0, from 8, from 4
+    assert means == pytest.approx([19.5, 27.5, 19.5, 27.5, 23.5], abs=0.1)
+
+
+def test_images_smaller_than_the_input_are_refused():
+    with pytest.raises(UserError, match="12x12 are smaller than the input 16x16"):
+        views_of(torch.zeros(1, 1, 12, 12), 16, 16, "flip")
+
+
+def test_training_on_ten_crops(data):
+    fit, held_out = stripes(48, side=16), stripes(30, 1, side=16)
+    recipe = dataclasses.replace(
+        BASE, epochs=6, train_views="ten_crop", views="ten_crop", augment=Augment(erase=0.5)
+    )
+    history = train(TINY, fit, held_out, recipe, seed=0).history
+    assert history[-1]["validation_accuracy"] > 0.8
+
+
+def mixed(**settings):
+    """One batch of white images of class 0 and black ones of class 1, mixed."""
+    images = torch.zeros(64, 1, 12, 12, dtype=torch.uint8)
+    images[:32] = 255
+    part = Part(images, (torch.arange(64) >= 32).long(), torch.arange(64))
+    recipe = dataclasses.replace(BASE, **settings)
+    run = _Run(dataclasses.replace(TINY, num_classes=2), part, recipe, 0, Mode())
+    rows = torch.arange(64)
+    return run._mix(run._prepare(rows), run._targets(rows))
+
+
+@pytest.mark.parametrize("settings", [{"mixup": 1.0}, {"cutmix": 1.0}])
+def test_mixing_gives_labels_the_share_of_the_pixels(settings):
+    x, y = mixed(**settings)
+    white = (x.mean((1, 2, 3)) * 63.75 + 127.5) / 255
+    torch.testing.assert_close(white, y[:, 0], atol=0.01, rtol=0)
+    torch.testing.assert_close(y.sum(1), torch.ones(64))
+    assert float(y[:, 0].std()) > 0.02
+    values = x.unique()
+    assert len(values) == 2 if "cutmix" in settings else len(values) > 2
+
+
+def test_soft_labels_are_what_is_learned(data):
+    fit, held_out = data
+    # The labels say one thing, the votes another: the votes must win.
+    turned = torch.nn.functional.one_hot((fit.labels + 1) % 3, 3).float()
+    recipe = dataclasses.replace(BASE, epochs=10)
+    model = train(TINY, dataclasses.replace(fit, targets=turned), held_out, recipe, seed=0).model
+    said = logits(model, TINY, held_out).argmax(1)
+    assert float((said == (held_out.labels + 1) % 3).float().mean()) > 0.8
+
+
+def test_a_student_learns_from_its_teacher_alone(data):
+    fit, held_out = data
+    recipe = dataclasses.replace(BASE, epochs=10)
+    teacher = train(TINY, fit, held_out, recipe, seed=0).model.eval()
+    wrong = dataclasses.replace(fit, labels=torch.zeros_like(fit.labels))
+    taught = dataclasses.replace(recipe, distill=1.0)
+    model = train(TINY, wrong, held_out, taught, seed=1, teacher=teacher).model
+    assert score(model, TINY, held_out, Mode())[0] > 0.8
+    alone = train(TINY, wrong, held_out, recipe, seed=1).model
+    assert score(alone, TINY, held_out, Mode())[0] < 0.5
+
+
+def test_fine_tuning_starts_where_it_was(data):
+    first = train(TINY, *data, dataclasses.replace(BASE, epochs=10), seed=0)
+    gentle = dataclasses.replace(BASE, epochs=1, lr=1e-6)
+    tuned = train(TINY, *data, gentle, seed=5, initial=first.model.state_dict())
+    assert tuned.history[0]["train_loss"] < 0.6
+    accuracy = first.history[-1]["validation_accuracy"]
+    assert tuned.history[0]["validation_accuracy"] == pytest.approx(accuracy, abs=0.1)
 
 
 def test_larger_images_are_cropped_at_the_centre(data):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nas.data.dataset import SPLITS, Dataset, load, save
 from nas.data.fer2013 import CLASSES, prepare_fer2013
+from nas.data.ferplus import with_votes
 from nas.data.folder import prepare_folder
 from nas.data.splits import duplicate_report, search_split
 from nas.errors import UserError, did_you_mean
@@ -23,6 +24,7 @@ __all__ = [
     "prepare_folder",
     "save",
     "search_split",
+    "with_votes",
 ]
 
 DATA = Path("data")

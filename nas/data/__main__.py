@@ -18,6 +18,7 @@ from nas.data import (
     prepare_fer2013,
     prepare_folder,
     save,
+    with_votes,
 )
 from nas.data.pictures import contact_sheet
 from nas.errors import UserError, exit_code
@@ -51,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument(
         "--allow-counts", action="store_true", help="take a FER2013 that is not the official one"
     )
+    prepare.add_argument(
+        "--votes", type=Path, metavar="CSV", help="FERPlus's fer2013new.csv (fer2013 only)"
+    )
     info = commands.add_parser("info", help="counts, duplicates, provenance")
     preview = commands.add_parser("preview", help="contact sheet, one row per class")
     for command in (info, preview):
@@ -72,6 +76,9 @@ def _prepare(args: argparse.Namespace) -> int:
         dataset = prepare_fer2013(source, check_counts=not args.allow_counts)
     else:
         dataset = prepare_folder(source, name, args.size)
+    if args.votes:
+        dataset = with_votes(dataset, args.votes)
+        dataset.provenance["votes"] = args.votes.name
     dataset.provenance["duplicates"] = duplicate_report(dataset)
     dataset.provenance["counts"] = dataset.counts()
     path = save(dataset, args.out / f"{name}.npz")

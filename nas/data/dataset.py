@@ -26,13 +26,15 @@ MAX_CLASSES = 256  # labels are uint8
 MAX_BYTES = 2 << 30  # of all images; FER2013 has 83 MB
 MAX_META = 1 << 20
 ARRAYS = {"images": 4, "labels": 1, "split": 1, "meta": 1}  # name -> dimensions, all uint8
+VOTES = {"votes": 2}  # an array that a file may have
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images uint8 (N, C, H, W), labels and split uint8 (N,); split indexes `SPLITS`.
 
-    `provenance` is JSON: where the images come from, counts, duplicates, `synthetic`.
+    `provenance` is JSON: where the images come from, counts, duplicates, `synthetic`. votes uint8
+    (N, classes): how many annotators chose each class, where that is known (FERPlus).
     """
 
     name: str
@@ -41,6 +43,7 @@ class Dataset:
     split: Bytes
     classes: tuple[str, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
+    votes: Bytes | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,11 +54,22 @@ class Dataset:
             raise one_of(self.name, split_name, SPLITS, "split")
         return np.flatnonzero(self.split == SPLITS.index(split_name)).astype(np.int64)
 
+    def soft_labels(self) -> npt.NDArray[np.float32]:
+        """Shares of the votes (N, classes); the hard label where no vote is for any class."""
+        if self.votes is None:
+            raise UserError(
+                f"{self.name}: has no votes; expected one prepared with --votes fer2013new.csv"
+            )
+        hard = np.eye(len(self.classes), dtype=np.float32)[self.labels]
+        total = self.votes.sum(1, keepdims=True, dtype=np.float32)
+        return np.where(total > 0, self.votes / np.maximum(total, 1), hard).astype(np.float32)
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that name the contents: pixels, labels, splits and classes."""
         digest = hashlib.sha256(json.dumps([self.images.shape, self.classes]).encode())
-        for array in (self.images, self.labels, self.split):
+        arrays = [self.images, self.labels, self.split]
+        for array in [*arrays, self.votes] if self.votes is not None else arrays:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
@@ -92,6 +106,10 @@ def check(dataset: Dataset, where: str) -> Dataset:
             found = len(getattr(dataset, name))
             raise UserError(f"{where}: {name}: found {found} entries; expected {n}, one an image")
     _check_classes(dataset.classes, where)
+    if dataset.votes is not None:
+        shape, expected = dataset.votes.shape, (n, len(dataset.classes))
+        if dataset.votes.dtype != np.uint8 or shape != expected:
+            raise UserError(f"{where}: votes: found {shape}; expected uint8 {expected}")
     for name, limit in (("labels", len(dataset.classes)), ("split", len(SPLITS))):
         top = int(getattr(dataset, name).max())
         if top >= limit:
@@ -137,13 +155,15 @@ def save(dataset: Dataset, path: Path | str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(partial, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    images=dataset.images,
-                    labels=dataset.labels,
-                    split=dataset.split,
-                    meta=raw,
-                )
+                arrays: dict[str, Any] = {
+                    "images": dataset.images,
+                    "labels": dataset.labels,
+                    "split": dataset.split,
+                    "meta": raw,
+                }
+                if dataset.votes is not None:
+                    arrays["votes"] = dataset.votes
+                np.savez_compressed(file, **arrays)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -159,7 +179,7 @@ def load(path: Path | str) -> Dataset:
             _check_headers(file, str(path))
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in ARRAYS}
+                arrays = {name: archive[name] for name in archive.files}
             meta = json.loads(arrays.pop("meta").tobytes())
         dataset = Dataset(
             name=str(meta["name"]),
@@ -185,10 +205,11 @@ def _check_headers(file: IO[bytes], where: str) -> None:
     """Refuse pickles and zip bombs before anything is unpacked."""
     with zipfile.ZipFile(file) as archive:
         found = sorted(archive.namelist())
-        expected = sorted(f"{name}.npy" for name in ARRAYS)
+        known = {**ARRAYS, **VOTES} if "votes.npy" in found else ARRAYS
+        expected = sorted(f"{name}.npy" for name in known)
         if found != expected:
             raise UserError(f"{where}: found arrays {found[:8]}; expected {expected}")
-        for name, dimensions in ARRAYS.items():
+        for name, dimensions in known.items():
             here = f"{where}: {name}"
             with archive.open(f"{name}.npy") as member:
                 if np.lib.format.read_magic(member) != (1, 0):

@@ -1,0 +1,65 @@
+"""FERPlus (Barsoum et al., 2016): ten annotators' votes for each image of FER2013."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from nas.data.dataset import SPLITS, Dataset
+from nas.data.fer2013 import CLASSES, USAGES
+from nas.errors import UserError
+
+COLUMNS = {  # of fer2013new.csv, by our classes; contempt, unknown and no face (NF) have none
+    "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness",
+    "sad": "sadness", "surprise": "surprise", "neutral": "neutral",
+}  # fmt: skip
+MAX_BYTES = 64 << 20
+
+
+def with_votes(dataset: Dataset, path: Path) -> Dataset:
+    """FER2013 from its CSV with the votes of fer2013new.csv (plain or .gz) added.
+
+    The rows match by position. UserError when they do not: another number of rows, another split.
+    """
+    if dataset.classes != CLASSES or not dataset.provenance.get("official_splits"):
+        raise UserError("--votes: only for FER2013 prepared from its CSV, whose order they follow")
+    rows = list(csv.DictReader(io.StringIO(_text(path))))
+    missing = {"Usage", *COLUMNS.values()} - set(rows[0] if rows else ())
+    if missing:
+        raise UserError(f"{path}: no column {sorted(missing)[0]!r}; expected fer2013new.csv")
+    if len(rows) != len(dataset):
+        raise UserError(f"{path}: found {len(rows)} rows; the data set has {len(dataset)} images")
+    votes = np.zeros((len(rows), len(CLASSES)), np.uint8)
+    for i, row in enumerate(rows):
+        where = f"{path}:{i + 2}"
+        split = SPLITS[dataset.split[i]]
+        if USAGES.get(row["Usage"]) != dataset.split[i]:
+            raise UserError(f"{where}: Usage: found {row['Usage']!r}; the image is of {split}")
+        votes[i] = [_count(row[COLUMNS[name]], where) for name in CLASSES]
+    return dataclasses.replace(dataset, votes=votes)
+
+
+def _count(text: str | None, where: str) -> int:
+    if text is None or not text.isdigit() or int(text) > 100:
+        raise UserError(f"{where}: found {text!r} votes; expected 0 to 100")
+    return int(text)
+
+
+def _text(path: Path) -> str:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot read: {error}") from None
+    if len(raw) > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES} bytes; expected fer2013new.csv")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; expected fer2013new.csv") from None

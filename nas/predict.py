@@ -1,0 +1,109 @@
+"""What a model says of images: logits over one or several views of each, and their score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.augment import centre_crop
+from nas.errors import UserError
+from nas.genome import Genome
+from nas.preprocess import MEAN, STD
+
+EVALUATION_BATCH = 256
+TEN_CROP_SHARE = 40 / 48  # of the side, where images are no larger than the input
+
+
+class DivergedError(RuntimeError):
+    """The loss or a metric is not finite; the candidate failed."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How tensors are laid out and multiplied; which is fastest depends on the device."""
+
+    bf16: bool = False
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a data set: all images uint8 (N, C, H, W), labels int64 (N,), chosen rows.
+
+    targets: float (N, classes), soft labels to train on instead of the labels.
+    """
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
+    targets: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor]:
+    """Views (N, C, height, width) of images (N, C, H, W), each at least as large.
+
+    single: the centre. flip: also its mirror image. ten_crop: the corners and the centre, each
+    mirrored too; images of the input's own size are cropped to 40/48 of it and scaled back.
+    """
+    full_h, full_w = images.shape[2:]
+    if full_h < height or full_w < width:
+        raise UserError(f"images of {full_h}x{full_w} are smaller than the input {height}x{width}")
+    if views != "ten_crop":
+        x = centre_crop(images, height, width)
+        return [x] if views == "single" else [x, x.flip(3)]
+    h, w = height, width
+    if (full_h, full_w) == (height, width):
+        h, w = round(height * TEN_CROP_SHARE), round(width * TEN_CROP_SHARE)
+    low, right = full_h - h, full_w - w
+    places = [(0, 0), (0, right), (low, 0), (low, right), (low // 2, right // 2)]
+    crops = [images[:, :, y : y + h, x : x + w] for y, x in places]
+    if (h, w) != (height, width):
+        crops = [F.interpolate(c, (height, width), mode="bilinear") for c in crops]
+    return crops + [crop.flip(3) for crop in crops]
+
+
+def autocast(device: torch.device, mode: Mode) -> Any:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16)
+
+
+@torch.no_grad()
+def logits(
+    model: nn.Module, genome: Genome, part: Part, mode: Mode | None = None, views: str = "single"
+) -> Tensor:
+    """Logits (rows, classes), float32, of a part's images: the mean over their views."""
+    mode = mode or Mode()
+    model.eval()
+    size = genome.input
+    out = []
+    for rows in torch.split(part.rows, EVALUATION_BATCH):
+        images = (part.images[rows].float() - MEAN) / STD
+        found = [_forward(model, x, mode) for x in views_of(images, size.height, size.width, views)]
+        out.append(torch.stack(found).mean(0))
+    return torch.cat(out)
+
+
+def _forward(model: nn.Module, x: Tensor, mode: Mode) -> Tensor:
+    if mode.channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    with autocast(x.device, mode):
+        y: Tensor = model(x)
+    return y.float()
+
+
+def score(
+    model: nn.Module, genome: Genome, part: Part, mode: Mode, views: str = "single"
+) -> tuple[float, float]:
+    """Accuracy (0..1) and cross entropy. DivergedError when the outputs are not finite."""
+    y = logits(model, genome, part, mode, views)
+    if not bool(torch.isfinite(y).all()):
+        raise DivergedError("the model's outputs are not finite")
+    labels = part.labels[part.rows]
+    accuracy = (y.argmax(1) == labels).float().mean()
+    return float(accuracy), float(F.cross_entropy(y, labels))
