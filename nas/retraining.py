@@ -63,8 +63,8 @@ def retrain(
         raise UserError(
             f"{report_file}: exists, and the test split is read once; expected a new --out"
         )
-    _check_fit(genome, dataset)
-    parts = _parts(dataset, _device(device), recipe)
+    check_fit(genome, dataset)
+    parts = _parts(dataset, torch_device(device), recipe)
     start = None if initial is None else load_weights(genome, initial).state_dict()
     teacher = _teacher(teachers, genome, parts["train"].images.device, recipe)
     mode = _mode(genome, parts["train"], recipe.batch, out)
@@ -182,7 +182,8 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
     (out / "report.json").write_text(json.dumps(report, indent=1))
 
 
-def _check_fit(genome: Genome, dataset: Dataset) -> None:
+def check_fit(genome: Genome, dataset: Dataset) -> None:
+    """UserError when the data set's images or classes are not the genome's."""
     channels, height, width = dataset.images.shape[1:]
     size = genome.input
     if genome.num_classes != len(dataset.classes):
@@ -197,7 +198,8 @@ def _check_fit(genome: Genome, dataset: Dataset) -> None:
         )
 
 
-def _device(name: str) -> torch.device:
+def torch_device(name: str) -> torch.device:
+    """A usable device; auto is CUDA where there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

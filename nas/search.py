@@ -120,7 +120,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         target = plain[place[0]] if place else plain
         target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
     if args.time_budget is not None:
-        plain["time_budget"] = _seconds(args.time_budget)
+        plain["time_budget"] = seconds(args.time_budget)
         if args.evaluations is None:
             plain["evaluations"] = 0  # time alone decides
     if not plain["workers"]:
@@ -130,7 +130,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     return checked
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time such as 90s, 30m or 2h."""
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
     try:
         value = float(text[:-1]) * unit if unit else float(text)

@@ -1,0 +1,104 @@
+"""Command line: `python -m nas.tune --genome best.json`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from nas.errors import UserError, exit_code
+
+RECIPES = Path("experiments/recipes")
+GRIDS = ("optimisers", "schedules")
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    from nas.data import open_dataset
+    from nas.genome import load
+    from nas.recipe import load as load_recipe
+    from nas.search import seconds
+
+    if not 1 <= args.trials <= 100_000:
+        raise UserError(f"--trials: must be in [1, 100000], got {args.trials}")
+    if not 1 <= args.epochs <= 10_000:
+        raise UserError(f"--epochs: must be in [1, 10000], got {args.epochs}")
+    genome, _ = load(Path(args.genome))
+    default = RECIPES / ("khaireddin.yaml" if args.grid else "modern.yaml")
+    base = load_recipe(Path(args.recipe) if args.recipe else default)
+    base = dataclasses.replace(base, epochs=args.epochs)
+    budget = seconds(args.time_budget) if args.time_budget else None
+    dataset = open_dataset(args.data)
+    if dataset.provenance.get("synthetic"):
+        print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
+    from nas.retraining import check_fit, torch_device
+    from nas.tuning import Goal, rows, tune
+
+    check_fit(genome, dataset)
+    device = str(torch_device(args.device))
+    goal = Goal(genome, dataset, base, args.grid, args.seed, device)
+    out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
+    try:
+        study = tune(
+            goal, out, args.trials, seconds=budget,
+            note=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on. Results so far: {out}", file=sys.stderr)
+        return 130
+    found = rows(study, goal)
+    if args.json:
+        print(json.dumps({"study": str(out / "study.db"), "trials": found}))
+        return 0
+    _print(found, bool(args.grid))
+    print(f"\nstudy: {out / 'study.db'} (optuna-dashboard sqlite:///{out / 'study.db'})")
+    print(f"Next:\n  python -m nas.retrain --genome {args.genome} --recipe {out}/best_recipe.yaml")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nas.tune",
+        description="Tune the training recipe of one network; the same command goes on.",
+    )
+    add = parser.add_argument
+    add("--genome", required=True, metavar="JSON", help="a genome file, such as a run's best.json")
+    add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
+    add(
+        "--recipe",
+        metavar="YAML",
+        help="what to start from (default: modern, khaireddin for grids)",
+    )
+    add("--trials", type=int, default=30, metavar="N", help="in all (default 30)")
+    add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
+    add("--epochs", type=int, default=10, metavar="N", help="of each trial (default 10)")
+    add("--grid", choices=GRIDS, help="run one of the report's two grids as it stands instead")
+    add("--seed", type=int, default=0, metavar="N", help="of sampler and trainings (default 0)")
+    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    add("--out", metavar="DIR", help="default: experiments/tune-<genome id>")
+    add("--json", action="store_true", help="print the trials as JSON")
+    return parser
+
+
+def _print(found: list[dict], grid: bool) -> None:  # type: ignore[type-arg]
+    from nas.report import table
+
+    for row in found:
+        row["percent"] = None if row["accuracy"] is None else 100 * row["accuracy"]
+    settings = [
+        ("optimiser", "optimiser", ""), ("schedule", "schedule", ""), ("lr", "lr", ".2g"),
+        ("weight_decay", "decay", ".1g"), ("batch", "batch", "d"),
+        ("augmentation", "augment x", ".2f"), ("label_smoothing", "smoothing", ".2f"),
+    ]  # fmt: skip
+    print(table(found, [
+        ("trial", "trial", "d"),
+        *([("setting", "setting", "")] if grid else settings),
+        ("percent", "accuracy %", ".2f"), ("best_epoch", "best epoch", "d"),
+        ("seconds", "s", ".0f"), ("state", "state", ""),
+    ]))  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,290 @@
+"""Tune a recipe for one genome with Optuna; the only file that imports it.
+
+The score is the accuracy on the part of Training that the search holds out too: neither the
+validation nor the test split is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+import yaml
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from nas.data import Dataset, search_split
+from nas.errors import UserError
+from nas.genome import Genome
+from nas.predict import DivergedError, Mode, Part
+from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
+from nas.train import fastest_mode, train
+
+Note = Callable[[str], None]
+BATCHES = (16, 32, 64, 128)
+# The report's two grids (after Khaireddin and Chen): all with momentum 0.9, weight decay 1e-4.
+PUBLISHED: dict[str, Any] = {
+    "momentum": 0.9, "weight_decay": 1e-4, "plateau_factor": 0.75, "plateau_patience": 5,
+}  # fmt: skip
+FIXED = {"lr": 0.001, "schedule": "constant"}
+DECAYING = {"lr": 0.01, "schedule": "plateau"}
+GRIDS: dict[str, dict[str, dict[str, Any]]] = {
+    "optimisers": {
+        f"{optimiser}, {name}": {"optimiser": optimiser, **rate}
+        for optimiser in ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adadelta", "adagrad")
+        for name, rate in (("fixed", FIXED), ("decaying", DECAYING))
+    },
+    "schedules": {
+        schedule: {"optimiser": "nesterov", "lr": 0.01, "schedule": schedule}
+        for schedule in SCHEDULES
+    },
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a study is about; a study file made for another goal is refused."""
+
+    genome: Genome
+    dataset: Dataset
+    base: Recipe
+    grid: str | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "genome": self.genome.id,
+            "data": self.dataset.fingerprint,
+            "recipe": self.base.to_dict(),
+            "grid": self.grid,
+            "seed": self.seed,
+        }
+
+
+def tune(
+    goal: Goal, folder: Path, trials: int, *, seconds: float | None = None, note: Note = print
+) -> optuna.Study:
+    """Run trials until `trials` are done, or the time is up; goes on where the study is.
+
+    Writes study.db, trials.csv and best_recipe.yaml into `folder` after every trial. With a grid
+    every setting of it is one trial, and `trials` is ignored.
+    """
+    study = open_study(goal, folder)
+    _queue(study, goal)
+    total = len(GRIDS[goal.grid]) if goal.grid else trials
+    left = total - len(finished(study))
+    if left <= 0:
+        write_results(study, goal, folder)
+        return study
+    objective = _Objective(goal)
+    started = time.monotonic()
+
+    def after(study: optuna.Study, trial: FrozenTrial) -> None:
+        write_results(study, goal, folder)
+        done = len(finished(study))
+        new = done - (total - left)
+        eta = (time.monotonic() - started) / max(new, 1) * (total - done)
+        note(f"trial {done}/{total}: {_outcome(trial)}; {_leader(study)}; {eta / 60:.0f} min left")
+
+    study.optimize(
+        objective, n_trials=left, timeout=seconds, callbacks=[after], catch=(DivergedError,)
+    )
+    return study
+
+
+def open_study(goal: Goal, folder: Path) -> optuna.Study:
+    """The study in folder/study.db. UserError when it belongs to another goal."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "study.db"
+    try:
+        study = optuna.create_study(
+            storage=f"sqlite:///{path}",
+            study_name=f"{goal.genome.id}-{goal.grid or 'recipe'}",
+            direction="maximize",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=goal.seed),
+            pruner=optuna.pruners.NopPruner()
+            if goal.grid
+            else optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        )
+    except Exception as error:  # SQLAlchemy's many kinds for a file that is no database
+        raise UserError(f"{path}: not a study: {type(error).__name__}") from None
+    found = study.user_attrs.get("goal")
+    if found is None:
+        study.set_user_attr("goal", goal.to_dict())
+    elif found != json.loads(json.dumps(goal.to_dict())):
+        other = [k for k, v in goal.to_dict().items() if json.loads(json.dumps(v)) != found.get(k)]
+        raise UserError(f"{path}: a study of another {', '.join(other)}; expected a new --out")
+    return study
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials with an answer: complete, pruned, or diverged."""
+    return [
+        t
+        for t in study.trials
+        if t.state in (TrialState.COMPLETE, TrialState.PRUNED) or "diverged" in t.user_attrs
+    ]
+
+
+def recipe_of(goal: Goal, params: Mapping[str, Any]) -> Recipe:
+    """The recipe that a trial's parameters stand for."""
+    if goal.grid:
+        chosen = GRIDS[goal.grid][params["setting"]]
+        return dataclasses.replace(goal.base, **{**PUBLISHED, **chosen})
+    plain = dict(params)
+    strength = plain.pop("augmentation")
+    return dataclasses.replace(goal.base, **plain, augment=_scaled(goal.base.augment, strength))
+
+
+def write_results(study: optuna.Study, goal: Goal, folder: Path) -> None:
+    """trials.csv, and best_recipe.yaml as soon as a trial is complete."""
+    study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
+    if best := _best(study):
+        plain = recipe_of(goal, best.params).to_dict()
+        comment = (
+            f"# Tuned for genome {goal.genome.id} on {goal.dataset.name}: held-out accuracy "
+            f"{best.value:.2%} (trial {best.number} of {len(study.trials)}).\n"
+        )
+        (folder / "best_recipe.yaml").write_text(comment + yaml.safe_dump(plain, sort_keys=False))
+
+
+def rows(study: optuna.Study, goal: Goal) -> list[dict[str, Any]]:
+    """Finished trials, best first: what was tried, accuracy, best epoch, seconds."""
+    found = []
+    for trial in finished(study):
+        complete = trial.state == TrialState.COMPLETE
+        recipe = recipe_of(goal, trial.params)
+        found.append({
+            "trial": trial.number,
+            "setting": trial.params.get("setting"),
+            "optimiser": recipe.optimiser, "schedule": recipe.schedule, "lr": recipe.lr,
+            "weight_decay": recipe.weight_decay, "batch": recipe.batch,
+            "augmentation": trial.params.get("augmentation"),
+            "label_smoothing": recipe.label_smoothing,
+            "accuracy": trial.value if complete else None,
+            "best_epoch": trial.user_attrs.get("best_epoch"),
+            "seconds": trial.duration.total_seconds() if trial.duration else None,
+            "state": "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower(),
+        })  # fmt: skip
+    return sorted(found, key=lambda row: -1.0 if row["accuracy"] is None else -1 - row["accuracy"])
+
+
+class _Objective:
+    """Trains once for a trial; a trial that lags behind the others is pruned between epochs."""
+
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+        device = torch.device(goal.device)
+        images = torch.tensor(goal.dataset.images, device=device)
+        labels = torch.tensor(goal.dataset.labels.astype("int64"), device=device)
+        self.fit, self.held_out = (
+            Part(images, labels, torch.tensor(rows, device=device))
+            for rows in search_split(goal.dataset)
+        )
+        self.mode: Mode = fastest_mode(device, [goal.genome], goal.base.batch)
+
+    def __call__(self, trial: Trial) -> float:
+        recipe = recipe_of(self.goal, _suggest(trial, self.goal))
+
+        def on_epoch(row: dict[str, float]) -> None:
+            trial.report(row["validation_accuracy"], int(row["epoch"]))
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        try:
+            result = train(
+                self.goal.genome, self.fit, self.held_out, recipe,
+                seed=self.goal.seed, mode=self.mode, keep_best=True, on_epoch=on_epoch,
+            )  # fmt: skip
+        except DivergedError as error:
+            trial.set_user_attr("diverged", str(error))
+            raise
+        trial.set_user_attr("best_epoch", result.best_epoch)
+        return max(row["validation_accuracy"] for row in result.history)
+
+
+def _suggest(trial: Trial, goal: Goal) -> dict[str, Any]:
+    if goal.grid:
+        return {"setting": trial.suggest_categorical("setting", list(GRIDS[goal.grid]))}
+    return {
+        "optimiser": trial.suggest_categorical("optimiser", OPTIMISERS),
+        "schedule": trial.suggest_categorical("schedule", SCHEDULES),
+        "lr": trial.suggest_float("lr", 1e-4, 1.0, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True),
+        "batch": trial.suggest_categorical("batch", BATCHES),
+        "augmentation": trial.suggest_float("augmentation", 0.0, 2.0),
+        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.3),
+    }
+
+
+def _scaled(augment: Augment, strength: float) -> Augment:
+    """Every change but mirroring, `strength` times as strong."""
+    return dataclasses.replace(
+        augment,
+        shift=min(1.0, augment.shift * strength),
+        scale=min(0.9, augment.scale * strength),
+        rotate=min(180.0, augment.rotate * strength),
+        erase=min(1.0, augment.erase * strength),
+        noise=min(255.0, augment.noise * strength),
+    )
+
+
+def _queue(study: optuna.Study, goal: Goal) -> None:
+    """Queue what must be run: the base recipe first, all of a grid, what was interrupted."""
+    for trial in study.get_trials(states=[TrialState.RUNNING]):  # its process was killed
+        study.tell(trial.number, state=TrialState.FAIL)
+    if goal.grid:
+        answered = {t.params["setting"] for t in finished(study)}
+        waiting = {t.system_attrs.get("fixed_params", {}).get("setting")
+                   for t in study.get_trials(states=[TrialState.WAITING])}  # fmt: skip
+        for setting in GRIDS[goal.grid]:
+            if setting not in answered | waiting:
+                study.enqueue_trial({"setting": setting})
+        return
+    if not study.trials:
+        study.enqueue_trial(_as_params(goal.base))
+        return
+    again: list[int] = list(study.user_attrs.get("queued_again", []))
+    for trial in study.get_trials(states=[TrialState.FAIL]):
+        if "diverged" not in trial.user_attrs and trial.number not in again and trial.params:
+            study.enqueue_trial(trial.params)
+            again.append(trial.number)
+    study.set_user_attr("queued_again", again)
+
+
+def _as_params(recipe: Recipe) -> dict[str, Any]:
+    """The base recipe as a trial, moved inside the ranges where it lies outside."""
+    return {
+        "optimiser": recipe.optimiser,
+        "schedule": recipe.schedule,
+        "lr": min(max(recipe.lr, 1e-4), 1.0),
+        "weight_decay": min(max(recipe.weight_decay, 1e-6), 1e-1),
+        "batch": min(BATCHES, key=lambda b: abs(b - recipe.batch)),
+        "augmentation": 1.0,
+        "label_smoothing": min(recipe.label_smoothing, 0.3),
+    }
+
+
+def _best(study: optuna.Study) -> FrozenTrial | None:
+    complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    return max(complete, key=lambda t: t.value or 0.0) if complete else None
+
+
+def _outcome(trial: FrozenTrial) -> str:
+    if trial.state == TrialState.COMPLETE:
+        return f"{trial.value:.2%}"
+    return "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower()
+
+
+def _leader(study: optuna.Study) -> str:
+    best = _best(study)
+    return f"best {best.value:.2%} (trial {best.number})" if best else "none complete yet"

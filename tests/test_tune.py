@@ -1,0 +1,166 @@
+"""Tuning on a real SQLite study with tiny trainings."""
+
+import dataclasses
+import json
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from nas import tuning
+from nas.errors import UserError, exit_code
+from nas.genome import Conv, Genome, Head, Input, Stage
+from nas.recipe import Recipe, load
+from nas.train import Result
+from nas.tune import main
+from nas.tuning import GRIDS, Goal, finished, open_study, recipe_of, tune
+
+TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
+
+
+@pytest.fixture
+def goal(faces):
+    return Goal(TINY, faces, Recipe(epochs=2))
+
+
+def quiet(text):
+    pass
+
+
+def test_study_csv_and_winner(goal, tmp_path):
+    tune(goal, tmp_path, 3, note=quiet)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert len(study.trials) == 3
+    first = study.trials[0].params  # the base recipe
+    assert (first["optimiser"], first["augmentation"]) == ("adamw", 1.0)
+    assert recipe_of(goal, first) == goal.base
+    assert load(tmp_path / "best_recipe.yaml") == recipe_of(goal, study.best_trial.params)
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 3
+
+
+def test_resume_adds_what_is_missing(goal, tmp_path):
+    tune(goal, tmp_path, 2, note=quiet)
+    study = tune(goal, tmp_path, 4, note=quiet)
+    assert len(study.trials) == 4
+    assert len(tune(goal, tmp_path, 4, note=quiet).trials) == 4
+
+
+def test_an_interrupted_trial_is_run_again(goal, tmp_path, monkeypatch):
+    def interrupted(*args, **more):
+        raise KeyboardInterrupt
+
+    tune(goal, tmp_path, 1, note=quiet)
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tune(goal, tmp_path, 3, note=quiet)
+    study = open_study(goal, tmp_path)
+    study.ask()  # a trial whose process was killed
+    cut = study.trials[1].params
+    study = tune(goal, tmp_path, 3, note=quiet)
+    assert len(finished(study)) == 3
+    assert cut in [t.params for t in finished(study)]
+    assert not study.get_trials(states=[TrialState.RUNNING])
+
+
+def test_another_goal_is_refused(goal, tmp_path):
+    tune(goal, tmp_path, 1, note=quiet)
+    other = dataclasses.replace(goal, base=Recipe(epochs=3), seed=1)
+    with pytest.raises(UserError, match="a study of another recipe, seed"):
+        tune(other, tmp_path, 2, note=quiet)
+    (tmp_path / "study.db").write_text("no database at all, but longer than a header" * 100)
+    with pytest.raises(UserError, match="not a study"):
+        open_study(goal, tmp_path)
+
+
+def test_a_diverging_trial_is_recorded(goal, tmp_path, monkeypatch):
+    calls = []
+    train = tuning.train
+
+    def diverges_once(*args, **more):
+        calls.append(1)
+        if len(calls) == 1:
+            raise tuning.DivergedError("loss is nan in epoch 1")
+        return train(*args, **more)
+
+    monkeypatch.setattr(tuning, "train", diverges_once)
+    study = tune(goal, tmp_path, 2, note=quiet)
+    states = [row["state"] for row in tuning.rows(study, goal)]
+    assert states == ["complete", "diverged"]
+    assert study.trials[0].user_attrs["diverged"] == "loss is nan in epoch 1"
+
+
+def test_pruning_stops_what_lags_behind(goal, tmp_path, monkeypatch):
+    """After the pruner's first trials, one that reports a low accuracy ends early."""
+    epochs = []
+
+    def fake(genome, fit, held_out, recipe, *, on_epoch, **more):
+        epochs.append(0)
+        accuracy = 0.5 if len(epochs) <= 5 else 0.1
+        for epoch in range(1, 6):
+            epochs[-1] = epoch
+            on_epoch({"epoch": epoch, "validation_accuracy": accuracy})
+        return Result(None, [{"validation_accuracy": accuracy}], 1)
+
+    monkeypatch.setattr(tuning, "train", fake)
+    study = tune(goal, tmp_path, 6, note=quiet)
+    assert study.trials[-1].state == TrialState.PRUNED
+    assert epochs[:5] == [5] * 5
+    assert epochs[5] < 5
+
+
+def test_the_reports_grids():
+    optimisers, schedules = GRIDS["optimisers"], GRIDS["schedules"]
+    assert len(optimisers) == 14  # seven, each at a fixed and a decaying rate
+    assert optimisers["adam, fixed"] == {"optimiser": "adam", "lr": 0.001, "schedule": "constant"}
+    assert optimisers["asgd, decaying"]["lr"] == 0.01
+    assert set(schedules) == {
+        "constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step",
+    }  # fmt: skip
+    assert all(s["optimiser"] == "nesterov" and s["lr"] == 0.01 for s in schedules.values())
+
+
+def test_a_grid_runs_every_setting_once(goal, tmp_path):
+    goal = dataclasses.replace(goal, grid="schedules", base=Recipe(epochs=1))
+    with pytest.raises(UserError, match="nothing"):  # stops in the middle, then goes on
+        tune(goal, tmp_path, 99, note=_stop_after(2))
+    study = tune(goal, tmp_path, 99, note=quiet)
+    settings = [t.params["setting"] for t in finished(study)]
+    assert sorted(settings) == sorted(GRIDS["schedules"])
+    recipe = recipe_of(goal, {"setting": "step"})
+    assert (recipe.weight_decay, recipe.momentum, recipe.schedule) == (1e-4, 0.9, "step")
+
+
+def _stop_after(count):
+    seen = []
+
+    def note(text):
+        seen.append(text)
+        if len(seen) == count:
+            raise UserError("nothing more")
+
+    return note
+
+
+def test_command_line(tmp_path, faces_file, monkeypatch, capsys):
+    path, out = tmp_path / "g.json", tmp_path / "tune"
+    path.write_text(TINY.to_json())
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("batch: 16\n")
+    argv = ["--genome", str(path), "--data", str(faces_file), "--recipe", str(recipe), "--epochs",
+            "1", "--out", str(out)]  # fmt: skip
+    assert main([*argv, "--trials", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["trials"]
+    assert len(found) == 2
+    assert np.isfinite(found[0]["accuracy"])
+    assert main([*argv, "--trials", "2"]) == 0
+    assert f"--recipe {out}/best_recipe.yaml" in capsys.readouterr().out
+    assert exit_code(main, [*argv, "--trials", "0"]) == 2
+    assert exit_code(main, [*argv, "--time-budget", "soon"]) == 2
+    assert exit_code(main, [*argv, "--seed", "1"]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert "--trials: must be in" in errors[0]
+    assert "--time-budget: expected a time" in errors[1]
+    assert "a study of another seed" in errors[-1]
