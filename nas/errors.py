@@ -51,12 +51,17 @@ def read_text(path: Path, limit: int = 4 << 20) -> str:
         raise UserError(f"{path}: not a UTF-8 text file") from None
 
 
+def parse_json(text: str, where: str) -> Any:
+    """The value. UserError when it is no JSON."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{where}: not valid JSON: {error}") from None
+
+
 def read_json(path: Path, limit: int = 4 << 20) -> Any:
     """The value in a JSON file. UserError names the line where it is broken."""
-    try:
-        return json.loads(read_text(path, limit))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
+    return parse_json(read_text(path, limit), str(path))
 
 
 def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nas.data import Dataset
-from nas.errors import UserError, first_line
+from nas.errors import UserError, first_line, parse_json
 from nas.genome import Genome
 from nas.model import build
 from nas.onnx_graph import to_onnx
@@ -80,12 +81,48 @@ def check_parity(genome: Genome, model: nn.Module, part: Part, path: Path) -> Pa
     return Parity(len(ours), float(np.abs(ours - theirs).max()), same)
 
 
-def save_weights(genome: Genome, model: nn.Module, path: Path) -> None:
-    """The state dict as safetensors; the genome id travels in its metadata."""
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, the names of its classes and of what it was trained on."""
+
+    genome: Genome
+    model: nn.Module
+    classes: tuple[str, ...]
+    training_data: str
+
+
+def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path) -> None:
+    """The state dict as safetensors; genome, classes and data travel in its metadata."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    metadata = {
+        "genome": genome.to_json(),
+        "classes": json.dumps(dataset.classes),
+        "training_data": dataset.name,
+    }
     partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata={"genome": genome.id})
+    save_file(state, partial, metadata=metadata)
     os.replace(partial, path)
+
+
+def open_trained(path: Path) -> Trained:
+    """Read what `save_weights` wrote. UserError when it is something else; never unpickles."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: not a readable safetensors file: {first_line(error)}") from None
+    if not {"genome", "classes", "training_data"} <= set(metadata):
+        raise UserError(f"{path}: no genome in its metadata; expected one written by nas.retrain")
+    genome = Genome.from_json(metadata["genome"], f"{path}: genome")
+    classes = parse_json(metadata["classes"], f"{path}: classes")
+    if (
+        not isinstance(classes, list)
+        or len(classes) != genome.num_classes
+        or not all(isinstance(name, str) for name in classes)
+    ):
+        raise UserError(f"{path}: classes: expected {genome.num_classes} names")
+    model = load_weights(genome, path).eval()
+    return Trained(genome, model, tuple(classes), metadata["training_data"][:100])
 
 
 def load_weights(genome: Genome, path: Path) -> nn.Module:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from nas.errors import UserError, read_json
+from nas.errors import UserError, parse_json, read_json
 from nas.schema import Choice, Flag, Float, Int, read
 
 FORMAT = "fer-nas.genome/1"
@@ -198,11 +198,7 @@ class Genome:
     @classmethod
     def from_json(cls, text: str, where: str = "genome.json") -> Genome:
         """Parse what `to_json` writes."""
-        try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(f"{where}: not valid JSON: {error}") from None
-        return _from_file(data, where)
+        return _from_file(parse_json(text, where), where)
 
 
 def load(path: str | Path) -> tuple[Genome, dict[str, Any]]:

@@ -138,7 +138,7 @@ def _evaluate(
 
 
 def _export(genome: Genome, result: Result, dataset: Dataset, part: Part, out: Path) -> Parity:
-    save_weights(genome, result.model, out / "model.safetensors")
+    save_weights(genome, result.model, dataset, out / "model.safetensors")
     return export_onnx(genome, result.model, dataset, part, out / "model.onnx")
 
 

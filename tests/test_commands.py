@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-COMMANDS = ("search", "inspect", "retrain", "realtime", "data")
+COMMANDS = ("search", "inspect", "retrain", "realtime", "data", "tune", "evaluate", "explain")
 # Modules that must work where torch is not installed or not wanted.
 WITHOUT_TORCH = (
     "genome", "layers", "space", "variation", "archive", "evolution", "recipe", "data",

@@ -6,9 +6,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from nas.errors import UserError
-from nas.export import check_parity, export_onnx, load_weights, save_weights
+from nas.export import check_parity, export_onnx, load_weights, open_trained, save_weights
 from nas.model import build
 from nas.predict import Part
 from nas.preprocess import Preprocessing
@@ -50,18 +51,21 @@ def test_a_difference_is_found(quick, faces, part, tmp_path):
     assert check_parity(genome, trained(genome, 1), part, path).max_difference > 0.01
 
 
-def test_weights_round_trip(quick, tmp_path):
+def test_weights_round_trip(quick, faces, tmp_path):
     genome = quick.sample(np.random.default_rng(0))
     model, path = trained(genome), tmp_path / "model.safetensors"
-    save_weights(genome, model, path)
-    loaded = load_weights(genome, path).state_dict()
+    save_weights(genome, model, faces, path)
+    found = open_trained(path)
+    assert found.genome == genome
+    assert (found.classes, found.training_data) == (faces.classes, "synthetic")
+    loaded = found.model.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
 
 
-def test_foreign_weights_are_refused(quick, proposed, tmp_path):
+def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):
     genome = quick.sample(np.random.default_rng(0))
     path = tmp_path / "model.safetensors"
-    save_weights(genome, trained(genome), path)
+    save_weights(genome, trained(genome), faces, path)
     with pytest.raises(UserError, match="no weights of genome 3fccb0f2dfab"):
         load_weights(proposed, path)
     path.write_bytes(b"\x80\x04 pickle or not")
@@ -69,6 +73,15 @@ def test_foreign_weights_are_refused(quick, proposed, tmp_path):
         load_weights(genome, path)
     with pytest.raises(UserError, match="no weights of genome"):
         load_weights(genome, tmp_path / "missing.safetensors")
+    with pytest.raises(UserError, match="not a readable safetensors file"):
+        open_trained(path)
+    save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(UserError, match="no genome in its metadata"):
+        open_trained(path)
+    lying = {"genome": proposed.to_json(), "classes": '["one"]', "training_data": "x"}
+    save_file({"weight": torch.zeros(2)}, path, metadata=lying)
+    with pytest.raises(UserError, match="classes: expected 7 names"):
+        open_trained(path)
 
 
 def test_a_smaller_input_is_cropped_in_both(quick, faces, part, tmp_path):

@@ -9,7 +9,7 @@ from nas.data.dataset import SPLITS, Dataset, load, save
 from nas.data.fer2013 import CLASSES, prepare_fer2013
 from nas.data.ferplus import with_votes
 from nas.data.folder import prepare_folder
-from nas.data.splits import duplicate_report, search_split
+from nas.data.splits import copies_of_train, duplicate_report, search_split
 from nas.errors import UserError, did_you_mean
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "SPLITS",
     "Dataset",
     "check_name",
+    "copies_of_train",
     "duplicate_report",
     "load",
     "open_dataset",

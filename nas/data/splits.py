@@ -77,6 +77,12 @@ def search_split(
     return fit, held_out
 
 
+def copies_of_train(dataset: Dataset) -> npt.NDArray[np.bool_]:
+    """Which images (N,) have the very bytes of one of the train split; its own are among them."""
+    groups = duplicate_groups(dataset.images)
+    return np.isin(groups, groups[dataset.indices("train")])
+
+
 def duplicate_report(dataset: Dataset) -> dict[str, Any]:
     """How many images are exact copies, constant, or copies under different labels."""
     groups = duplicate_groups(dataset.images)

@@ -126,3 +126,30 @@ def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
     accuracy.set_ylabel("validation accuracy (%)")
     rate.set_ylabel("learning rate")
     figure.savefig(path)
+
+
+def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str) -> None:
+    """Two rows a group: images with the answer above them, and the same under their maps.
+
+    groups: name -> items with image (H, W), map (H, W) in 0..1, answer, probability (0..1).
+    """
+    columns = max([1, *(len(items) for items in groups.values())])
+    figure = Figure(
+        figsize=(1.0 + 1.25 * columns, 0.6 + 2.75 * len(groups)), dpi=110, layout="constrained"
+    )
+    figure.suptitle(title, color=INK, fontsize=10)
+    axes = figure.subplots(2 * len(groups), columns, squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for g, (name, items) in enumerate(groups.items()):
+        axes[2 * g, 0].text(-0.25, 0.5, name, rotation=90, ha="center", va="center",
+                            transform=axes[2 * g, 0].transAxes, fontsize=10)  # fmt: skip
+        if not items:
+            axes[2 * g, 0].text(0.5, 0.5, "none", ha="center", va="center", color=MUTED)
+        for i, item in enumerate(items):
+            above, below = axes[2 * g, i], axes[2 * g + 1, i]
+            above.imshow(item["image"], cmap="gray")
+            above.set_title(f"{item['answer']} {item['probability']:.0%}", fontsize=7, color=INK)
+            below.imshow(item["image"], cmap="gray")
+            below.imshow(item["map"], cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+    figure.savefig(path)

@@ -1,0 +1,88 @@
+"""Which pixels an answer rests on: gradient maps and Grad-CAM, and a check that they mean it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas.errors import UserError
+from nas.genome import Genome
+from nas.layers import lower
+
+METHODS = ("gradient", "gradcam")
+NOISE, SAMPLES = 0.15, 16  # of SmoothGrad: in normalised pixels, and how many
+LEAST_SIDE = 3  # a coarser map would tell no place
+
+
+def saliency(genome: Genome, model: nn.Module, x: Tensor, target: Tensor, method: str) -> Tensor:
+    """x: normalised (N, C, H, W), target: classes (N,) -> maps (N, H, W) in 0..1.
+
+    gradient: SmoothGrad (Smilkov et al. 2017), the mean absolute gradient over noisy copies.
+    gradcam: Selvaraju et al. 2017, at the last feature map of at least 3x3, by captum.
+    """
+    model.eval()
+    maps = (
+        _gradient(model, x, target) if method == "gradient" else _grad_cam(genome, model, x, target)
+    )
+    low = maps.amin((1, 2), keepdim=True)
+    spread = (maps.amax((1, 2), keepdim=True) - low).clamp(min=1e-12)
+    return (maps - low) / spread
+
+
+def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(x.shape[0], *x.shape[2:])
+    for _ in range(SAMPLES):
+        noisy = x + NOISE * torch.randn(x.shape, generator=generator)
+        noisy.requires_grad_()
+        chosen = model(noisy).gather(1, target[:, None]).sum()
+        (gradient,) = torch.autograd.grad(chosen, noisy)
+        total += gradient.abs().sum(1)
+    return total / SAMPLES
+
+
+def _grad_cam(genome: Genome, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    from captum.attr import LayerGradCam
+
+    layer = model.get_submodule(feature_layer(genome))
+    found: Any = LayerGradCam(model, layer).attribute(x, target=target, relu_attributions=True)
+    maps: Tensor = F.interpolate(found.detach(), x.shape[2:], mode="bilinear")[:, 0]
+    return maps
+
+
+def feature_layer(genome: Genome) -> str:
+    """The name of the last unit whose output still has places."""
+    for unit in reversed(lower(genome)):
+        if min(unit.out_shape[1:]) >= LEAST_SIDE:
+            return unit.name
+    raise UserError(f"genome {genome.id}: no feature map of {LEAST_SIDE}x{LEAST_SIDE} or more")
+
+
+@torch.no_grad()
+def deletion(
+    model: nn.Module, x: Tensor, target: Tensor, maps: Tensor, share: float = 0.2, seed: int = 0
+) -> tuple[float, float]:
+    """How much the target's probability falls when pixels are blurred away (0..1).
+
+    (by the `share` most salient pixels, by as many random ones): a map that means something has a
+    first number well above the second.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    before = _probability(model, x, target)
+    falls = []
+    for order in (maps, torch.rand(maps.shape, generator=generator)):
+        flat = order.flatten(1)
+        count = max(1, round(share * flat.shape[1]))
+        chosen = torch.zeros_like(flat).scatter_(1, flat.topk(count, 1).indices, 1.0)
+        mask = chosen.view_as(order)[:, None]
+        blurred = F.avg_pool2d(x, 15, 1, 7, count_include_pad=False)
+        erased = x * (1 - mask) + blurred * mask
+        falls.append(float((before - _probability(model, erased, target)).mean()))
+    return falls[0], falls[1]
+
+
+def _probability(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    return torch.softmax(model(x), 1).gather(1, target[:, None])[:, 0]

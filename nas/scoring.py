@@ -1,0 +1,182 @@
+"""Score trained networks, alone and together, on any prepared data set.
+
+Classes are matched by name, so that a network can be scored on a data set with other classes: only
+those that all have count, and probabilities are renormalised over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data import Dataset, copies_of_train
+from nas.data.fer2013 import SYNONYMS
+from nas.errors import UserError
+from nas.export import open_trained
+from nas.genome import load
+from nas.layers import cost
+from nas.metrics import classification_report
+from nas.predict import EVALUATION_BATCH, views_of
+from nas.realtime.recognizer import load_model, softmax
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A network to score: normalised pixels (N, C, height, width) -> logits (N, classes).
+
+    params and macs are None where the file does not tell.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    forward: Callable[[Tensor], Tensor]
+    params: int | None = None
+    macs: int | None = None
+
+
+def open_model(path: Path) -> Scored:
+    """A model.safetensors or model.onnx of nas.retrain, or the folder that holds them."""
+    if path.is_dir():
+        path = path / "model.safetensors"
+    return _open_onnx(path) if path.suffix == ".onnx" else _open_weights(path)
+
+
+def evaluate(
+    models: Sequence[Scored], dataset: Dataset, split: str, views: str = "single"
+) -> dict[str, Any]:
+    """Figures of every model, and of their averaged probabilities where there are several.
+
+    Each on the whole split, and again without the exact copies of Training images where the split
+    has some. Plain data: see nas.metrics.classification_report.
+    """
+    classes = shared_classes(models, dataset)
+    ours = [canonical(name) for name in dataset.classes]
+    rows = dataset.indices(split)
+    known = np.isin(dataset.labels[rows], [ours.index(c) for c in classes])
+    dropped = int((~known).sum())
+    rows = rows[known]
+    if not len(rows):
+        raise UserError(f"data set {dataset.name}: no {split} images of {', '.join(classes)}")
+    labels = np.array([classes.index(ours[label]) for label in dataset.labels[rows]])
+    probabilities = [_probabilities(m, dataset.images, rows, views, classes) for m in models]
+    named = list(zip(models, probabilities, strict=True))
+    fresh = ~copies_of_train(dataset)[rows]
+    subsets = {"all": np.ones(len(rows), bool)}
+    if not fresh.all() and fresh.any():
+        subsets["without copies"] = fresh
+    results = []
+    for subset, chosen in subsets.items():
+        for model, p in named:
+            report = classification_report(labels[chosen], p[chosen], classes)
+            results.append(
+                {"model": model.name, "subset": subset, "params": model.params,
+                 "macs": model.macs, **report}
+            )  # fmt: skip
+        if len(models) > 1:
+            together = np.mean(probabilities, axis=0)[chosen]
+            report = classification_report(labels[chosen], together, classes)
+            results.append({"model": ENSEMBLE, "subset": subset, **_total(models), **report})
+    return {
+        "data": dataset.name,
+        "split": split,
+        "views": views,
+        "classes": list(classes),
+        "images_dropped": dropped,
+        "classes_dropped": sorted({*ours, *(canonical(c) for m in models for c in m.classes)}
+                                  - set(classes)),
+        "results": results,
+    }  # fmt: skip
+
+
+def canonical(name: str) -> str:
+    """One word for one expression: `Happiness` and `happy` are the same."""
+    return SYNONYMS.get(name.lower(), name.lower())
+
+
+def shared_classes(models: Sequence[Scored], dataset: Dataset) -> tuple[str, ...]:
+    """Canonical names of the classes that the data set and every model have."""
+    found = [canonical(name) for name in dataset.classes]
+    for model in models:
+        theirs = {canonical(name) for name in model.classes}
+        found = [name for name in found if name in theirs]
+    if len(found) < 2:
+        raise UserError(
+            f"data set {dataset.name} ({', '.join(dataset.classes)}) and the models share "
+            f"{len(found)} classes; expected two or more"
+        )
+    return tuple(found)
+
+
+def _probabilities(
+    model: Scored, images: Any, rows: Any, views: str, classes: tuple[str, ...]
+) -> Any:
+    """(rows, classes), float64, over the shared classes only."""
+    if images.shape[1] != model.channels:
+        raise UserError(
+            f"{model.name}: takes {model.channels} channels; the images have {images.shape[1]}"
+        )
+    theirs = [canonical(name) for name in model.classes]
+    columns = [theirs.index(name) for name in classes]
+    out = []
+    for start in range(0, len(rows), EVALUATION_BATCH):
+        pixels = torch.tensor(images[rows[start : start + EVALUATION_BATCH]]).float()
+        x = (pixels - model.mean) / model.std
+        logits = [model.forward(v) for v in views_of(x, model.height, model.width, views)]
+        out.append(torch.stack(logits).mean(0)[:, columns].numpy())
+    return softmax(np.concatenate(out))
+
+
+def _total(models: Sequence[Scored]) -> dict[str, int | None]:
+    """What an ensemble costs: the sum, unless one of them is unknown."""
+    known = all(m.params is not None for m in models)
+    return {
+        "params": sum(m.params or 0 for m in models) if known else None,
+        "macs": sum(m.macs or 0 for m in models) if known else None,
+    }
+
+
+def _open_weights(path: Path) -> Scored:
+    from nas.preprocess import MEAN, STD
+
+    found = open_trained(path)
+    size, total = found.genome.input, cost(found.genome)
+
+    def forward(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            y: Tensor = found.model(x)
+        return y
+
+    return Scored(
+        str(path), size.channels, size.height, size.width, found.classes, MEAN, STD, forward,
+        total.params, total.macs,
+    )  # fmt: skip
+
+
+def _open_onnx(path: Path) -> Scored:
+    session, p = load_model(path, threads=torch.get_num_threads())
+    name = session.get_inputs()[0].name
+
+    def forward(x: Tensor) -> Tensor:
+        return torch.tensor(session.run(None, {name: x.numpy()})[0])
+
+    beside = path.parent / "genome.json"
+    total = None
+    if beside.is_file() and (genome := load(beside)[0]).id == p.genome_id:
+        total = cost(genome)
+    return Scored(
+        str(path), p.channels, p.height, p.width, p.classes, p.mean, p.std, forward,
+        total.params if total else None, total.macs if total else None,
+    )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Scoring trained networks: one, several, other views, other classes, without copies."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from nas.data import Dataset, save
+from nas.errors import UserError, exit_code
+from nas.evaluate import main
+from nas.export import export_onnx, save_weights
+from nas.genome import Conv, Genome, Head, Input, Stage
+from nas.metrics import classification_report
+from nas.model import build
+from nas.predict import Part
+from nas.scoring import Scored, canonical, evaluate, open_model, shared_classes
+
+TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, faces):
+    """A network with its weights and ONNX, as retraining leaves them."""
+    path = tmp_path_factory.mktemp("retrained")
+    torch.manual_seed(0)
+    model = build(TINY).train()
+    with torch.no_grad():
+        model((torch.tensor(faces.images[:64]).float() - 127.5) / 63.75)
+    model.eval()
+    part = Part(torch.tensor(faces.images), torch.zeros(350, dtype=torch.long), torch.arange(8))
+    save_weights(TINY, model, faces, path / "model.safetensors")
+    export_onnx(TINY, model, faces, part, path / "model.onnx")
+    (path / "genome.json").write_text(TINY.to_json())
+    return path
+
+
+def constant(name, classes, logits, side=48):
+    """Answers the same for every image."""
+    row = torch.tensor(logits, dtype=torch.float32)
+    return Scored(name, 1, side, side, tuple(classes), 0.0, 1.0, lambda x: row.repeat(len(x), 1))
+
+
+def small(labels, classes, images=None, split=None):
+    n = len(labels)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n, 1, 48, 48), dtype=np.uint8) if images is None else images
+    split = np.ones(n, np.uint8) if split is None else np.array(split, np.uint8)
+    return Dataset("small", images, np.array(labels, np.uint8), split, tuple(classes))
+
+
+def test_weights_and_onnx_say_the_same(folder, faces):
+    by_torch, by_onnx = open_model(folder), open_model(folder / "model.onnx")
+    assert (by_torch.params, by_torch.macs) == (by_onnx.params, by_onnx.macs)
+    for views in ("single", "flip", "ten_crop"):
+        a, b = (
+            evaluate([m], faces, "validation", views)["results"][0] for m in (by_torch, by_onnx)
+        )
+        assert a["confusion"] == b["confusion"]
+        assert a["nll"] == pytest.approx(b["nll"], abs=1e-5)
+
+
+def test_an_ensemble_averages_probabilities():
+    data = small([0, 1, 1], ("a", "b"))
+    first, second = constant("x", "ab", [np.log(0.9), np.log(0.1)]), constant("y", "ab", [0.0, 3.0])
+    found = evaluate([first, second], data, "validation")["results"]
+    assert [r["model"] for r in found] == ["x", "y", "ensemble"]
+    p = (np.array([0.9, 0.1]) + np.exp([0, 3]) / np.exp([0, 3]).sum()) / 2
+    expected = classification_report([0, 1, 1], np.tile(p, (3, 1)), ("a", "b"))
+    assert found[2]["nll"] == pytest.approx(expected["nll"])
+
+
+def test_shared_classes_by_name():
+    """Trained on angry/happy/sad, scored on a set with happiness, contempt, anger."""
+    model = constant("m", ("angry", "happy", "sad"), [1.0, 2.0, 9.0])
+    data = small([0, 0, 1, 2], ("happiness", "contempt", "Anger"))
+    found = evaluate([model], data, "validation")
+    assert found["classes"] == ["happy", "angry"]
+    assert found["classes_dropped"] == ["contempt", "sad"]
+    assert found["images_dropped"] == 1
+    result = found["results"][0]
+    assert result["n"] == 3
+    assert result["confusion"] == [[2, 0], [1, 0]]  # sad is out of the question, so happy wins
+    happy = np.exp(2) / (np.exp(1) + np.exp(2))
+    assert result["nll"] == pytest.approx(-(2 * np.log(happy) + np.log(1 - happy)) / 3)
+    with pytest.raises(UserError, match="share 1 classes"):
+        shared_classes([model], small([0], ("happiness", "contempt")))
+    assert canonical("Surprised") == "surprise"
+
+
+def test_without_the_copies_of_training_images():
+    images = np.random.default_rng(0).integers(0, 256, (5, 1, 48, 48), dtype=np.uint8)
+    images[3] = images[0]  # a validation image that is also a training image
+    data = small([0, 1, 0, 0, 1], ("a", "b"), images, split=[0, 0, 1, 1, 1])
+    found = evaluate([constant("m", "ab", [1.0, 0.0])], data, "validation")["results"]
+    assert [(r["subset"], r["n"]) for r in found] == [("all", 3), ("without copies", 2)]
+    assert found[0]["accuracy"] == pytest.approx(2 / 3)
+    assert found[1]["accuracy"] == 0.5
+
+
+def test_command_line(folder, faces_file, tmp_path, capsys):
+    argv = [
+        "--model",
+        str(folder),
+        "--model",
+        str(folder / "model.onnx"),
+        "--data",
+        str(faces_file),
+    ]
+    assert main([*argv, "--views", "flip", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "ensemble" in printed
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert main([*argv, "--views", "flip", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == written
+    assert (tmp_path / "out" / "confusion_2.png").stat().st_size > 1000
+    assert main([*argv, "--split", "test", "--json"]) == 0
+    assert "none left to report" in capsys.readouterr().err
+
+
+def test_mistakes(folder, faces_file, faces, tmp_path, capsys):
+    coloured = dataclasses.replace(faces, images=np.repeat(faces.images, 3, 1))
+    smaller = dataclasses.replace(faces, images=faces.images[:, :, :40, :40])
+    for name, dataset in (("c", coloured), ("s", smaller)):
+        save(dataset, tmp_path / f"{name}.npz")
+    cases = [
+        (["--model", str(tmp_path / "no.safetensors")], "not a readable safetensors file"),
+        (["--model", str(tmp_path / "no.onnx")], "no such model file"),
+        (["--model", str(folder), "--data", str(tmp_path / "c.npz")], "takes 1 channels"),
+        (["--model", str(folder), "--data", str(tmp_path / "s.npz")], "smaller than the input"),
+    ]
+    for argv, message in cases:
+        assert exit_code(main, ["--data", str(faces_file), *argv]) == 2
+        assert message in capsys.readouterr().err.strip().splitlines()[-1]

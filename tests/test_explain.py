@@ -1,0 +1,107 @@
+"""Saliency: maps that point at what decides, and the pictures made of them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from nas.data import load as load_data
+from nas.errors import UserError, exit_code
+from nas.explain import main
+from nas.export import save_weights
+from nas.genome import Conv, Genome, Head, Input, Pool, Stage
+from nas.predict import Part
+from nas.recipe import Augment, Recipe
+from nas.saliency import deletion, feature_layer, saliency
+from nas.train import train
+
+CORNER = Genome(
+    Input(1, 24, 24), 2, (Stage((Conv(8), Pool())), Stage((Conv(16), Pool()))), Head("avg")
+)
+
+
+@pytest.fixture(scope="module")
+def corner():
+    """A network that tells whether there is a patch at the upper left; all else is noise."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(90, 160, (256, 1, 24, 24)).astype(np.uint8)
+    labels = np.arange(256) % 2
+    images[labels == 1, :, 2:8, 2:8] = 255
+    rows = torch.arange(256)
+    part = Part(torch.tensor(images), torch.tensor(labels), rows)
+    recipe = Recipe(epochs=12, augment=Augment(flip=0.0, probability=0.0))
+    model = train(CORNER, part, part, recipe, seed=0).model.eval()
+    x = (torch.tensor(images).float() - 127.5) / 63.75
+    return model, x[1::2][:32], torch.ones(32, dtype=torch.long)
+
+
+# A gradient says where a change would matter, so noise elsewhere has some too.
+@pytest.mark.parametrize(("method", "factor"), [("gradient", 1.1), ("gradcam", 2.0)])
+def test_maps_point_at_what_decides(corner, method, factor):
+    model, x, target = corner
+    maps = saliency(CORNER, model, x, target, method)
+    assert maps.shape == (32, 24, 24)
+    assert float(maps.min()) == 0.0
+    assert float(maps.max()) == 1.0
+    inside = maps[:, :10, :10].mean((1, 2))
+    outside = maps[:, 12:, 12:].mean((1, 2))
+    assert float((inside > factor * outside).float().mean()) > 0.9
+
+
+def test_deleting_what_is_salient_costs_more(corner):
+    model, x, target = corner
+    maps = saliency(CORNER, model, x, target, "gradient")
+    salient, by_chance = deletion(model, x, target, maps)
+    assert salient > by_chance + 0.1
+    assert deletion(model, x, target, 1 - maps)[0] < salient
+
+
+def test_feature_layer(proposed):
+    assert feature_layer(proposed) == "stage3_block0"  # 3x3, before the flattening
+    tiny = Genome(Input(1, 8, 8), 2, (Stage((Conv(4, 3, 4),)),), Head())
+    with pytest.raises(UserError, match="no feature map of 3x3"):
+        feature_layer(tiny)
+
+
+@pytest.fixture(scope="module")
+def weights(faces, tmp_path_factory):
+    genome = Genome(Input(), 7, (Stage((Conv(6, 5, 2),)), Stage((Conv(12, 3, 2),))), Head())
+    labels = torch.tensor(faces.labels.astype(np.int64))
+    parts = [
+        Part(torch.tensor(faces.images), labels, torch.tensor(faces.indices(s)))
+        for s in ("train", "validation")
+    ]
+    model = train(genome, *parts, Recipe(epochs=2), seed=0).model
+    path = tmp_path_factory.mktemp("trained") / "model.safetensors"
+    save_weights(genome, model, faces, path)
+    return path
+
+
+@pytest.mark.parametrize("method", ["gradient", "gradcam"])
+def test_command_line(weights, faces_file, tmp_path, method, capsys):
+    argv = ["--model", str(weights), "--data", str(faces_file), "--out", str(tmp_path)]
+    assert main([*argv, "--method", method, "--per-class", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    dataset = load_data(faces_file)
+    rows = set(dataset.indices("validation").tolist())
+    for entry in found["classes"]:
+        for kind in ("right", "wrong"):
+            assert entry[kind] == len(entry["images"][kind]) <= 3
+            for image in entry["images"][kind]:
+                assert image["row"] in rows
+                assert dataset.classes[dataset.labels[image["row"]]] == entry["class"]
+                assert (image["answer"] == entry["class"]) == (kind == "right")
+        assert min(cv2.imread(entry["picture"]).shape[:2]) > 100
+    assert cv2.imread(found["overview"]).std() > 10
+    assert json.loads((tmp_path / "explain.json").read_text()) == found
+
+
+def test_mistakes(weights, faces_file, tmp_path, capsys):
+    argv = ["--data", str(faces_file), "--out", str(tmp_path)]
+    assert exit_code(main, ["--model", str(tmp_path), *argv]) == 2
+    assert exit_code(main, ["--model", str(weights), *argv, "--per-class", "0"]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert "not a readable safetensors file" in errors[0]
+    assert "--per-class: must be in" in errors[1]
