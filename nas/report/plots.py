@@ -61,7 +61,15 @@ def _scatter(
         at = (p[key], 100 * p["accuracy"])
         axes.scatter(*[[v] for v in at], marker="D", s=42, facecolors="none", edgecolors=GREEN,
                      linewidths=1.8, zorder=3)  # fmt: skip
-        axes.annotate(name, at, xytext=(7, 5), textcoords="offset points", color=GREEN, fontsize=9)
+        axes.annotate(
+            name,
+            at,
+            xytext=(-7, 5),
+            textcoords="offset points",
+            ha="right",
+            color=GREEN,
+            fontsize=9,
+        )
 
 
 def _staircase(points: list[tuple[float, float]], smaller: bool) -> tuple[list[float], list[float]]:
