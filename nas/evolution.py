@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from deap import base, tools
 
 from nas.archive import OBJECTIVES, Evaluation, Fitness, Objective
-from nas.genome import Genome
-from nas.space import Rng, SearchSpace
-from nas.variation import crossover, mutate
+from nas.space import Rng
 
 ALGORITHMS = ("nsga2", "ga", "random")
 TOURNAMENT = 3
@@ -30,25 +28,33 @@ class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is com
     """No genome that has not been asked before was found."""
 
 
+class Space(Protocol):
+    """What is searched: genomes with an `id`, made at random, from one parent or from two."""
+
+    def sample(self, rng: Rng) -> Any: ...
+    def mutate(self, genome: Any, rng: Rng) -> Any: ...
+    def crossover(self, a: Any, b: Any, rng: Rng) -> Any: ...
+
+
 @dataclass
 class _Individual:
-    genome: Genome
+    genome: Any
     fitness: Any  # deap.base.Fitness with this search's weights
 
 
 class Evolution:
-    """Ask and tell over a search space.
+    """Ask and tell over a search space; any object with its three ways to make a genome will do.
 
     initial: genomes proposed first. population: mu, how many parents survive.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
+        space: Space,
         algorithm: str = "nsga2",
         seed: int = 0,
         population: int = 20,
-        initial: Sequence[Genome] = (),
+        initial: Sequence[Any] = (),
         fitness: Fitness | None = None,
         objectives: Sequence[Objective] = OBJECTIVES,
     ) -> None:
@@ -68,7 +74,7 @@ class Evolution:
             weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
         self._fitness_class = type("SearchFitness", (base.Fitness,), {"weights": weights})
 
-    def ask(self) -> tuple[int, Genome]:
+    def ask(self) -> tuple[int, Any]:
         """The next child and its index. SpaceExhausted when nothing new is found."""
         index = self.asked
         genome = self._propose(index)
@@ -76,7 +82,7 @@ class Evolution:
         self.asked += 1
         return index, genome
 
-    def asked_before(self, index: int, genome: Genome) -> None:
+    def asked_before(self, index: int, genome: Any) -> None:
         """Take note of a child that an earlier process asked for (resume)."""
         self._seen.add(genome.id)
         self.asked = max(self.asked, index + 1)
@@ -98,7 +104,7 @@ class Evolution:
             return (self.scalar(evaluation.metrics),)
         return tuple(evaluation.metrics[o.name] for o in self.objectives)
 
-    def _propose(self, index: int) -> Genome:
+    def _propose(self, index: int) -> Any:
         if index < len(self.initial):
             return self.initial[index]
         rng = np.random.default_rng([self.seed, index])
@@ -112,17 +118,17 @@ class Evolution:
                 return genome
         raise SpaceExhausted(f"{len(self._seen)} genomes tried and no new one found")
 
-    def _child(self, index: int, rng: Rng) -> Genome:
+    def _child(self, index: int, rng: Rng) -> Any:
         if self.algorithm == "random" or index < self.size or len(self.population) < 2:
             return self.space.sample(rng)
         ranked = self._ranked()
         first, second = self._tournament(ranked, rng), self._tournament(ranked, rng)
         if rng.random() < CROSSOVER_RATE:
-            child = crossover(first, second, self.space, rng)
+            child = self.space.crossover(first, second, rng)
             if child.id not in self._seen:
                 return child
-            return mutate(child, self.space, rng)
-        return mutate(first, self.space, rng)
+            return self.space.mutate(child, rng)
+        return self.space.mutate(first, rng)
 
     def _ranked(self) -> list[_Individual]:
         """The population from best to worst: front by front, less crowded first."""
@@ -135,6 +141,6 @@ class Evolution:
             for individual in sorted(front, key=lambda i: -i.fitness.crowding_dist)
         ]
 
-    def _tournament(self, ranked: list[_Individual], rng: Rng) -> Genome:
+    def _tournament(self, ranked: list[_Individual], rng: Rng) -> Any:
         # Over ranks, with our own generator: DEAP's tournament draws from the global one.
         return ranked[int(rng.integers(len(ranked), size=TOURNAMENT).min())].genome

@@ -301,6 +301,18 @@ class SearchSpace:
         spec = getattr(self.blocks, kind)
         return KINDS[kind](channels=1, **{name: pick(vs) for name, vs in vars(spec).items()})
 
+    def mutate(self, genome: Genome, rng: Rng) -> Genome:
+        """See nas/variation.py."""
+        from nas.variation import mutate
+
+        return mutate(genome, self, rng)
+
+    def crossover(self, a: Genome, b: Genome, rng: Rng) -> Genome:
+        """See nas/variation.py."""
+        from nas.variation import crossover
+
+        return crossover(a, b, self, rng)
+
     def repair(self, genome: Genome) -> Genome | None:
         """The nearest feasible genome by greedy steps: change the gene that costs most."""
         genes, worst = self.genes(genome), self.violation(genome)

@@ -6,7 +6,17 @@ import sys
 import pytest
 from conftest import ROOT
 
-COMMANDS = ("search", "inspect", "retrain", "realtime", "data", "tune", "evaluate", "explain")
+COMMANDS = (
+    "search",
+    "inspect",
+    "retrain",
+    "realtime",
+    "data",
+    "tune",
+    "evaluate",
+    "explain",
+    "bench",
+)
 # Modules that must work where torch is not installed or not wanted.
 WITHOUT_TORCH = (
     "genome", "layers", "space", "variation", "archive", "evolution", "recipe", "data",

@@ -17,10 +17,11 @@ def annotate(frame: Any, faces: list[Face], classes: tuple[str, ...]) -> Any:
     """A copy of the frame with every face's box, label and class probabilities."""
     out = frame.copy()
     for face in faces:
+        _bars(out, face, classes)
+    for face in faces:  # after all the panels, which might cover a neighbour's box or label
         x, y, w, h = face.box
         cv2.rectangle(out, (x, y), (x + w, y + h), GREEN, 2)
         _label(out, f"{face.label} {max(face.probabilities):.0%}", x, y)
-        _bars(out, face, classes)
     return out
 
 

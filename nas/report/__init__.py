@@ -1,7 +1,21 @@
 """What people look at: tables, pictures and the model card. No torch here."""
 
 from nas.report.card import model_card
-from nas.report.plots import confusion_png, curves_png, pareto_png, saliency_png
+from nas.report.plots import (
+    confusion_png,
+    curves_png,
+    hypervolume_png,
+    pareto_png,
+    saliency_png,
+)
 from nas.report.table import table
 
-__all__ = ["confusion_png", "curves_png", "model_card", "pareto_png", "saliency_png", "table"]
+__all__ = [
+    "confusion_png",
+    "curves_png",
+    "hypervolume_png",
+    "model_card",
+    "pareto_png",
+    "saliency_png",
+    "table",
+]

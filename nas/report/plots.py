@@ -161,3 +161,21 @@ def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str
             below.imshow(item["image"], cmap="gray")
             below.imshow(item["map"], cmap="inferno", alpha=0.55, vmin=0, vmax=1)
     figure.savefig(path)
+
+
+def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str) -> None:
+    """curves: optimiser -> rows of evaluations, lower quartile, median, upper quartile."""
+    figure = Figure(figsize=(7.5, 4.8), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    figure.suptitle(f"{title}: hypervolume, medians and quartiles", color=INK)
+    colours = [ORANGE, BLUE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", MUTED, INK]
+    for colour, (name, rows) in zip(colours, curves.items(), strict=False):
+        x, low, middle, high = zip(*rows, strict=True)
+        axes.plot(x, middle, color=colour, label=name)
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_xlabel("different networks evaluated")
+    axes.set_ylabel("share of the true front's hypervolume")
+    axes.grid(alpha=0.25, which="both", linewidth=0.5)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.savefig(path)

@@ -1,0 +1,1 @@
+"""Benchmarks of what this project claims: `python -m nas.bench search`."""

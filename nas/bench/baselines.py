@@ -1,0 +1,213 @@
+"""The optimisers to compare with, each as published or as its library has it.
+
+An optimiser is a function (table, budget, seed) -> rows in the order in which they were first
+evaluated, at most `budget` different ones. A repeated proposal costs nothing, as a cache would have
+it; one that the table does not hold is answered with the worst values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nas.archive import Evaluation, Fidelity, Objective
+from nas.bench.table import Table, TableGenome
+from nas.errors import UserError
+from nas.evolution import Evolution
+
+Optimiser = Callable[[Table, int, int], list[int]]
+POPULATION = 20
+AGEING_SAMPLE = 5
+# Proposals for each unit of budget, after which a search that repeats itself ends. Optuna keeps
+# every trial, and a proposal of TPE takes longer the more there are.
+STALL, STALL_OPTUNA = 200, 3
+
+
+class _Budget(Exception):  # noqa: N818 - not an error: the budget is spent
+    pass
+
+
+class _Counter:
+    """Looks rows up; counts different ones."""
+
+    def __init__(self, table: Table, budget: int) -> None:
+        self.table, self.budget = table, min(budget, len(table))
+        self.rows: dict[int, None] = {}
+        self.calls = 0
+        self.worst = (float(table.accuracy.min()) - 1.0, float(table.cost.max()) * 2)
+
+    def __call__(self, genes: Any) -> tuple[float, float]:
+        """(accuracy, cost)."""
+        self.calls += 1
+        if self.calls > STALL * self.budget:
+            raise _Budget
+        row = self.table.row(TableGenome(tuple(int(g) for g in genes)))
+        if row is None:
+            return self.worst
+        if row not in self.rows:
+            if len(self.rows) >= self.budget:
+                raise _Budget
+            self.rows[row] = None
+        return float(self.table.accuracy[row]), float(self.table.cost[row])
+
+
+def random_search(table: Table, budget: int, seed: int) -> list[int]:
+    rng = np.random.default_rng(seed)
+    return rng.permutation(len(table))[:budget].tolist()  # type: ignore[no-any-return]
+
+
+def ageing_evolution(table: Table, budget: int, seed: int) -> list[int]:
+    """Real et al. 2019 on accuracy alone: the best of a sample is mutated, the oldest dies."""
+    rng, look = np.random.default_rng(seed), _Counter(table, budget)
+    alive: deque[tuple[float, TableGenome]] = deque()
+    try:
+        while True:
+            if len(alive) < POPULATION:
+                genome = table.sample(rng)
+            else:
+                picked = rng.choice(len(alive), AGEING_SAMPLE, replace=False)
+                genome = table.mutate(max((alive[i] for i in picked), key=lambda p: p[0])[1], rng)
+                alive.popleft()
+            alive.append((look(genome.genes)[0], genome))
+    except _Budget:
+        return list(look.rows)
+
+
+def steady_state(table: Table, budget: int, seed: int) -> list[int]:
+    """Ours without a surrogate: nas.evolution's NSGA-II over accuracy and the table's cost."""
+    objectives = (Objective("accuracy", True), Objective("cost", False))
+    evolution = Evolution(table, "nsga2", seed, POPULATION, objectives=objectives)
+    rows: list[int] = []
+    while len(rows) < min(budget, len(table)):
+        index, genome = evolution.ask()
+        row = table.row(genome)
+        assert row is not None
+        rows.append(row)
+        metrics = {"accuracy": float(table.accuracy[row]), "cost": float(table.cost[row])}
+        evolution.tell(Evaluation(index, genome, Fidelity(), seed, "ok", metrics))
+    return rows
+
+
+def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
+    """DEAP's textbook loop: tournament on crowding, uniform crossover, one gene in d changed."""
+    from deap import base, tools
+
+    random.seed(seed)  # DEAP's operators draw from the global generator
+    fitness = type("TextbookFitness", (base.Fitness,), {"weights": (1.0, -1.0)})
+
+    class Individual(list):  # type: ignore[type-arg]
+        def __init__(self, genes: Any) -> None:
+            super().__init__(genes)
+            self.fitness: Any = fitness()
+
+    tops = [len(c) - 1 for c in table.choices]
+    look = _Counter(table, budget)
+
+    def evaluate(individuals: list[Individual]) -> None:
+        for individual in individuals:
+            if not individual.fitness.valid:
+                individual.fitness.values = look(individual)
+
+    def child(parent: Individual) -> Individual:
+        return Individual(parent)
+
+    try:
+        parents = [Individual(random.randint(0, t) for t in tops) for _ in range(POPULATION)]
+        evaluate(parents)
+        parents = tools.selNSGA2(parents, POPULATION)
+        while True:
+            offspring = [child(p) for p in tools.selTournamentDCD(parents, POPULATION)]
+            for a, b in zip(offspring[::2], offspring[1::2], strict=True):
+                if random.random() < 0.9:
+                    tools.cxUniform(a, b, 0.5)
+            for individual in offspring:
+                tools.mutUniformInt(individual, [0] * len(tops), tops, 1 / len(tops))
+            evaluate(offspring)
+            parents = tools.selNSGA2(parents + offspring, POPULATION)
+    except _Budget:
+        return list(look.rows)
+
+
+def pymoo_nsga2(table: Table, budget: int, seed: int) -> list[int]:
+    """pymoo's NSGA-II with its own operators for integers."""
+    try:
+        from pymoo.algorithms.moo.nsga2 import NSGA2
+        from pymoo.core.problem import ElementwiseProblem
+        from pymoo.operators.crossover.sbx import SBX
+        from pymoo.operators.mutation.pm import PM
+        from pymoo.operators.repair.rounding import RoundingRepair
+        from pymoo.operators.sampling.rnd import IntegerRandomSampling
+        from pymoo.optimize import minimize
+    except ImportError:
+        raise UserError("pymoo is not installed; pip install 'fer-nas[bench]'") from None
+    look = _Counter(table, budget)
+
+    class Problem(ElementwiseProblem):  # type: ignore[misc]
+        def __init__(self) -> None:
+            tops = np.array([len(c) - 1 for c in table.choices])
+            super().__init__(n_var=len(tops), n_obj=2, xl=0, xu=tops, vtype=int)
+
+        def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
+            accuracy, cost = look(x)
+            out["F"] = [-accuracy, cost]
+
+    algorithm = NSGA2(
+        pop_size=POPULATION,
+        sampling=IntegerRandomSampling(),
+        crossover=SBX(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+        mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+        eliminate_duplicates=True,
+    )
+    with contextlib.suppress(_Budget):
+        minimize(Problem(), algorithm, ("n_gen", 10**6), seed=seed, verbose=False)
+    return list(look.rows)
+
+
+def optuna_nsga2(table: Table, budget: int, seed: int) -> list[int]:
+    """Optuna's NSGA-II sampler with a population of 20."""
+    import optuna
+
+    sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
+    return _with_optuna(table, budget, sampler)
+
+
+def optuna_tpe(table: Table, budget: int, seed: int) -> list[int]:
+    """Optuna's (multi-objective) TPE sampler."""
+    import optuna
+
+    return _with_optuna(table, budget, optuna.samplers.TPESampler(seed=seed))
+
+
+def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    look = _Counter(table, budget)
+
+    def objective(trial: Any) -> tuple[float, float]:
+        genes = [
+            trial.suggest_categorical(f"gene{i}", list(range(len(choices))))
+            for i, choices in enumerate(table.choices)
+        ]
+        return look(genes)
+
+    with contextlib.suppress(_Budget):
+        study.optimize(objective, n_trials=STALL_OPTUNA * budget)
+    return list(look.rows)
+
+
+OPTIMISERS: dict[str, Optimiser] = {
+    "random": random_search,
+    "ageing": ageing_evolution,
+    "steady": steady_state,
+    "deap": deap_nsga2,
+    "pymoo": pymoo_nsga2,
+    "optuna-nsga2": optuna_nsga2,
+    "optuna-tpe": optuna_tpe,
+}

@@ -1,0 +1,99 @@
+"""Score optimisers on a table of trained networks, at equal budgets of different networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nas.bench.baselines import Optimiser
+from nas.bench.table import Table, front_rows
+
+NEAR = (0.1, 0.5)  # points below the best accuracy
+CURVE = 60  # points of a curve, spread evenly on a logarithmic axis
+Note = Callable[[str], None]
+
+
+def compare(
+    table: Table, optimisers: dict[str, Optimiser], budgets: Sequence[int], seeds: int, note: Note
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(scores: a row for each optimiser, budget and seed; curves: hypervolume at evaluations).
+
+    Every optimiser runs once a seed, to the largest budget: a smaller one is its beginning.
+    """
+    top = min(max(budgets), len(table))
+    marks = np.unique(np.geomspace(10, top, CURVE).round().astype(int))
+    scores, curves = [], []
+    for name, optimiser in optimisers.items():
+        started = time.perf_counter()
+        for seed in range(seeds):
+            rows = np.array(optimiser(table, top, seed))
+            for budget in budgets:
+                scores.append({"optimiser": name, "seed": seed, "budget": budget,
+                               **score(table, rows[:budget])})  # fmt: skip
+            for n in marks:
+                volume = table.hypervolume(rows[:n])
+                curves.append({"optimiser": name, "seed": seed, "evaluations": int(n),
+                               "hypervolume": volume})  # fmt: skip
+        took = (time.perf_counter() - started) / seeds
+        note(f"{table.name}: {name}: {seeds} seeds, {took:.1f} s each")
+    return pd.DataFrame(scores), pd.DataFrame(curves)
+
+
+def score(table: Table, rows: Any) -> dict[str, float]:
+    """Figures of the networks evaluated so far, in order.
+
+    regret: points between the best val_accuracy of the table and of these. evaluations_to_best,
+    _0.1, _0.5: how many it took to come within so many points, inf where it did not.
+    front_found: share of the true front among them. test_hypervolume: the front that would be
+    returned, chosen by val_accuracy and re-scored on test_accuracy, against the true front's.
+    """
+    rows = np.asarray(rows)
+    found = table.accuracy[rows]
+    best = float(table.accuracy.max())
+    front = rows[front_rows(found, table.cost[rows])]
+    return {
+        "hypervolume": table.hypervolume(rows),
+        "regret": best - float(found.max()),
+        "evaluations_to_best": _first(found >= best),
+        **{f"evaluations_to_{near}": _first(found >= best - near) for near in NEAR},
+        "front_found": float(np.isin(table.front, rows).mean()),
+        "test_hypervolume": _test_volume(table, front) / _test_volume(table, table.front),
+        "evaluated": len(rows),
+    }
+
+
+def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """Medians and quartiles over the seeds, one row for each optimiser and budget."""
+    out = []
+    pairs = scores[["optimiser", "budget"]].drop_duplicates().itertuples(index=False)
+    for name, budget in pairs:
+        group = scores[(scores["optimiser"] == name) & (scores["budget"] == budget)]
+        row: dict[str, Any] = {"optimiser": str(name), "budget": int(budget)}
+        for key in group.columns.drop(["optimiser", "seed", "budget"]):
+            row[key] = _plain(group[key].quantile(0.5, interpolation="lower"))
+            row[f"{key}_q1"] = _plain(group[key].quantile(0.25, interpolation="lower"))
+            row[f"{key}_q3"] = _plain(group[key].quantile(0.75, interpolation="lower"))
+        out.append(row)
+    return out
+
+
+def _first(reached: Any) -> float:
+    return float(np.argmax(reached)) + 1 if reached.any() else float("inf")
+
+
+def _plain(value: Any) -> float | None:
+    """JSON has no infinity: None means that half of the seeds or more never got there."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _test_volume(table: Table, rows: Any) -> float:
+    """Hypervolume of these rows by test_accuracy, from that column's own median."""
+    import moocore
+
+    points = np.column_stack([-table.test_accuracy[rows], table.cost[rows]])
+    reference = [-float(np.median(table.test_accuracy)), table.reference[1]]
+    return float(moocore.hypervolume(points, ref=np.array(reference)))

@@ -1,0 +1,167 @@
+"""A public table of trained networks as a search space: looking up replaces training. No torch."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+import pandas as pd
+
+from nas.errors import UserError, one_of
+from nas.space import Rng
+
+MAX_BYTES = 256 << 20
+MAX_ROWS = 2_000_000
+GENE, COST = "gene:", "cost:"
+REFERENCE_MARGIN = 1.1  # of the largest cost on the true front
+
+
+@dataclass(frozen=True)
+class TableGenome:
+    """One row: the index of a choice for each gene."""
+
+    genes: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        return "-".join(map(str, self.genes))
+
+
+class Table:
+    """Columns `gene:NAME` (choices), `val_accuracy`, `test_accuracy` (%), `cost:NAME` (smaller is
+    better). A search may look at val_accuracy and the costs; test_accuracy is for scoring alone.
+
+    As a search space: `sample`, `mutate` and `crossover` give genomes whose row exists.
+    """
+
+    def __init__(self, name: str, frame: pd.DataFrame, cost: str | None = None) -> None:
+        self.name = name
+        columns = [str(c) for c in frame.columns]
+        genes = [c for c in columns if c.startswith(GENE)]
+        costs = [c.removeprefix(COST) for c in columns if c.startswith(COST)]
+        for wanted in ("val_accuracy", "test_accuracy"):
+            if wanted not in frame:
+                raise UserError(f"{name}: no column {wanted!r}")
+        if not genes or not costs:
+            raise UserError(f"{name}: expected columns gene:NAME and cost:NAME")
+        self.cost_name = cost or costs[0]
+        if self.cost_name not in costs:
+            raise one_of(f"{name}: --cost", self.cost_name, costs, "cost")
+        self.choices = [sorted(frame[c].unique(), key=_order) for c in genes]
+        codes = [
+            frame[c].map({v: i for i, v in enumerate(choices)}).to_numpy()
+            for c, choices in zip(genes, self.choices, strict=True)
+        ]
+        self.genes = np.stack(codes, axis=1)
+        self.accuracy = _finite(frame["val_accuracy"], f"{name}: val_accuracy")
+        self.test_accuracy = _finite(frame["test_accuracy"], f"{name}: test_accuracy")
+        self.cost = _finite(frame[COST + self.cost_name], f"{name}: {COST}{self.cost_name}")
+        self._rows = {tuple(row): i for i, row in enumerate(self.genes.tolist())}
+        if len(self._rows) != len(frame):
+            raise UserError(f"{name}: the same genes stand in more than one row")
+
+    @classmethod
+    def load(cls, path: Path, cost: str | None = None) -> Table:
+        """Read a CSV, plain or .gz. UserError when it is missing, malformed or too large."""
+        try:
+            with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+                raw = file.read(MAX_BYTES + 1)
+            if len(raw) > MAX_BYTES:
+                raise UserError(f"{path}: larger than {MAX_BYTES} bytes")
+            frame = pd.read_csv(io.BytesIO(raw))
+        except OSError as error:
+            raise UserError(f"{path}: cannot read: {error.strerror or error}") from None
+        except (EOFError, zlib.error, UnicodeDecodeError, pd.errors.ParserError,
+                pd.errors.EmptyDataError) as error:  # fmt: skip
+            raise UserError(f"{path}: not a CSV table: {error}") from None
+        if not 2 <= len(frame) <= MAX_ROWS:
+            raise UserError(f"{path}: {len(frame)} rows; allowed 2 to {MAX_ROWS}")
+        return cls(path.name.split(".")[0], frame, cost)
+
+    def __len__(self) -> int:
+        return len(self.genes)
+
+    def row(self, genome: TableGenome) -> int | None:
+        """The genome's row; None where the table has none (infeasible)."""
+        return self._rows.get(genome.genes)
+
+    def genome(self, row: int) -> TableGenome:
+        return TableGenome(tuple(self.genes[row].tolist()))
+
+    def sample(self, rng: Rng) -> TableGenome:
+        return self.genome(int(rng.integers(len(self))))
+
+    def mutate(self, genome: TableGenome, rng: Rng) -> TableGenome:
+        """One gene takes another of its choices, sometimes a second one too."""
+        for _ in range(100):
+            genes = list(genome.genes)
+            for at in rng.permutation(len(genes))[: 1 + int(rng.random() < 0.3)]:
+                others = [c for c in range(len(self.choices[at])) if c != genes[at]]
+                genes[at] = int(rng.choice(others)) if others else genes[at]
+            child = TableGenome(tuple(genes))
+            if self.row(child) is not None and child != genome:
+                return child
+        return self.sample(rng)
+
+    def crossover(self, a: TableGenome, b: TableGenome, rng: Rng) -> TableGenome:
+        """Uniform: each gene from either parent."""
+        for _ in range(100):
+            from_a = rng.random(len(a.genes)) < 0.5
+            genes = tuple(x if t else y for x, y, t in zip(a.genes, b.genes, from_a, strict=True))
+            if self.row(TableGenome(genes)) is not None:
+                return TableGenome(genes)
+        return a
+
+    @cached_property
+    def front(self) -> Any:
+        """Rows of the true front of (val_accuracy, cost)."""
+        return front_rows(self.accuracy, self.cost)
+
+    @cached_property
+    def reference(self) -> tuple[float, float]:
+        """(median val_accuracy, 1.1 x the largest cost on the front above that median)."""
+        median = float(np.median(self.accuracy))
+        above = self.front[self.accuracy[self.front] > median]
+        return median, REFERENCE_MARGIN * float(self.cost[above].max())
+
+    @cached_property
+    def full_volume(self) -> float:
+        return self._volume(self.front)
+
+    def hypervolume(self, rows: Any) -> float:
+        """Of (val_accuracy, cost) of these rows, divided by that of the true front."""
+        return self._volume(rows) / self.full_volume
+
+    def _volume(self, rows: Any) -> float:
+        accuracy, cost = self.reference
+        points = np.column_stack([-self.accuracy[rows], self.cost[rows]])
+        return float(moocore.hypervolume(points, ref=np.array([-accuracy, cost])))
+
+
+def front_rows(accuracy: Any, cost: Any) -> Any:
+    """Indices of the non-dominated points (high accuracy, low cost), one for equal points."""
+    points = np.column_stack([-np.asarray(accuracy), np.asarray(cost)])
+    return np.flatnonzero(moocore.is_nondominated(points, keep_weakly=False))
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Numbers by value, then words."""
+    try:
+        return (0, float(value), "")
+    except ValueError:
+        return (1, 0.0, str(value))
+
+
+def _finite(column: Any, where: str) -> Any:
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise UserError(f"{where}: row {bad + 2}: not a finite number")
+    return values

@@ -1,0 +1,147 @@
+"""The benchmark of optimisers, on a small table made by hand."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from nas.bench.__main__ import NAMES, main
+from nas.bench.baselines import OPTIMISERS
+from nas.bench.search import compare, score, summary
+from nas.bench.table import Table, TableGenome
+from nas.errors import UserError, exit_code
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """Four genes of four choices; accuracy and cost rise with each, at different prices."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for genes in itertools.product(range(4), repeat=4):
+        if genes == (3, 3, 3, 3):
+            continue  # infeasible
+        accuracy = 60 + 3 * genes[0] + 2 * genes[1] + genes[2] + rng.normal(0, 0.5)
+        cost = 100 + 50 * genes[0] + 10 * genes[1] + 5 * genes[2] + 20 * genes[3]
+        rows.append([*(f"op{g}" for g in genes), accuracy, accuracy + rng.normal(0, 0.3), cost])
+    names = [f"gene:g{i}" for i in range(4)]
+    return pd.DataFrame(rows, columns=[*names, "val_accuracy", "test_accuracy", "cost:params"])
+
+
+@pytest.fixture(scope="module")
+def table(frame):
+    return Table("hand", frame)
+
+
+def test_volume_by_hand():
+    frame = pd.DataFrame({
+        "gene:a": ["x", "y", "z", "w"], "val_accuracy": [50.0, 70.0, 80.0, 60.0],
+        "test_accuracy": [50.0] * 4, "cost:c": [1.0, 2.0, 4.0, 5.0],
+    })  # fmt: skip
+    table = Table("hand", frame)
+    assert table.reference == (65.0, pytest.approx(4.4))
+    full = (4 - 2) * 5 + (4.4 - 4) * 15  # y up to z's cost, then z
+    assert table.full_volume == pytest.approx(full)
+    assert table.hypervolume(np.array([1])) == pytest.approx((4.4 - 2) * 5 / full)
+    assert table.hypervolume(np.array([0, 3])) == 0.0
+    assert sorted(table.front.tolist()) == [0, 1, 2]
+
+
+def test_a_table_is_a_search_space(table):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        a, b = table.sample(rng), table.sample(rng)
+        child, mutant = table.crossover(a, b, rng), table.mutate(a, rng)
+        assert table.row(child) is not None
+        assert all(c in (x, y) for c, x, y in zip(child.genes, a.genes, b.genes, strict=True))
+        assert table.row(mutant) is not None
+        assert 1 <= sum(x != y for x, y in zip(a.genes, mutant.genes, strict=True)) <= 2
+    assert table.row(TableGenome((3, 3, 3, 3))) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimiser_spends_its_budget_on_different_networks(table, name):
+    rows = OPTIMISERS[name](table, 60, 1)
+    assert len(rows) == len(set(rows))
+    assert len(rows) == 60 or (name.startswith("optuna") and 30 <= len(rows) <= 60)
+    assert rows == OPTIMISERS[name](table, 60, 1)
+    assert rows != OPTIMISERS[name](table, 60, 2)
+
+
+def test_what_learns_beats_random_search(table):
+    def scored(name):
+        return [score(table, OPTIMISERS[name](table, 60, seed)) for seed in range(10)]
+
+    chance = scored("random")
+    for name, figure, sign in (
+        ("steady", "hypervolume", 1), ("deap", "hypervolume", 1), ("ageing", "regret", -1),
+    ):  # fmt: skip
+        ours, theirs = (np.mean([row[figure] for row in rows]) for rows in (scored(name), chance))
+        assert sign * ours > sign * theirs, name
+
+
+def test_scores(table):
+    order = np.argsort(table.accuracy)
+    found = score(table, order[-40:])  # rises to the best
+    assert found["regret"] == 0
+    assert found["evaluations_to_best"] == 40
+    assert found["evaluations_to_0.5"] <= 40
+    worst = score(table, order[:5])
+    assert worst["regret"] > 5
+    assert math.isinf(worst["evaluations_to_best"])
+    everything = score(table, np.arange(len(table)))
+    assert everything["hypervolume"] == pytest.approx(1)
+    assert everything["front_found"] == 1
+
+
+def test_a_smaller_budget_is_the_beginning(table):
+    optimisers = {"random": OPTIMISERS["random"]}
+    scores, curves = compare(table, optimisers, [20, 80], 3, lambda text: None)
+    rows = {row["budget"]: row for row in summary(scores)}
+    assert rows[20]["hypervolume"] < rows[80]["hypervolume"]
+    assert rows[20]["hypervolume_q1"] <= rows[20]["hypervolume"] <= rows[20]["hypervolume_q3"]
+    expected = np.median([
+        table.hypervolume(np.array(OPTIMISERS["random"](table, 80, s)[:20])) for s in range(3)
+    ])  # fmt: skip
+    assert rows[20]["hypervolume"] == pytest.approx(expected)
+    assert curves["evaluations"].max() == 80
+
+
+def test_command_line(frame, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "hand.csv.gz"
+    frame.to_csv(path, index=False)
+    argv = ["search", "--table", str(path), "--budget", "20", "40", "--seeds", "2"]
+    chosen = ["--optimisers", "random", "steady"]
+    assert main([*argv, *chosen, "--out", str(tmp_path / "out")]) == 0
+    assert "steady" in capsys.readouterr().out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "hand.png", "hand_scores.csv", "hand_curves.csv",
+    }  # fmt: skip
+    assert main([*argv, *chosen, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == 4
+    assert {"optimiser", "budget", "hypervolume", "regret", "evaluations_to_best"} <= set(found[0])
+
+
+def test_mistakes(frame, tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    cases = [
+        (["--table", str(tmp_path / "no.csv")], "cannot read"),
+        (["--table", str(path), "--cost", "flops"], "unknown cost 'flops'"),
+        (["--table", str(path), "--optimisers", "deep"], "did you mean 'deap'"),
+        (["--table", str(path), "--seeds", "0"], "--seeds: must be in"),
+    ]
+    for argv, message in cases:
+        assert exit_code(main, ["search", *argv]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(UserError, match="not a finite number"):
+        Table("bad", frame.assign(val_accuracy="high"))
+    with pytest.raises(UserError, match="more than one row"):
+        Table("bad", pd.concat([frame, frame]))
+    with pytest.raises(UserError, match="no column 'test_accuracy'"):
+        Table("bad", frame.drop(columns="test_accuracy"))
