@@ -162,7 +162,10 @@ def _report(
         "seed": chosen.seed,
         "epochs_trained": len(chosen.result.history),
         "best_epoch": chosen.result.best_epoch,
-        "training_seconds": sum(row["seconds"] for row in chosen.result.history),
+        **{
+            f"training_{key}": sum(row[key] for row in chosen.result.history)
+            for key in ("seconds", "cpu_seconds")
+        },
         "validation": chosen.validation,
         "test": test,
         "onnx_parity": asdict(parity),

@@ -69,7 +69,7 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
     while run.epoch < recipe.epochs and not run.stalled():
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         loss = run.train_epoch()
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
         if validate_every_epoch or run.epoch == recipe.epochs:
@@ -79,6 +79,8 @@ def train(
             row |= {"validation_accuracy": accuracy, "validation_loss": validation_loss}
             run.note(accuracy, keep_best)
         row["seconds"] = time.perf_counter() - started
+        # What a busy machine does not inflate; of all threads, and without a GPU's share.
+        row["cpu_seconds"] = time.process_time() - processor
         run.history.append(row)
         if checkpoint is not None:
             run.save(checkpoint)
