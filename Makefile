@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help search test lint bench clean
+.PHONY: help search test lint bench ship clean
 
 help:
 	@echo "make search  set up, then search search_spaces/fer.yaml on embedded synthetic faces"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then run ruff and mypy"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
+	@echo "make ship MODEL=FOLDER  let the demo take this retrained network by default"
 	@echo "make clean   remove the environment"
 
 # Made anew when the dependencies change; torch's CPU build first, so that nothing pulls CUDA in.
@@ -34,6 +35,10 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(RUN) benchmarks/training.py
 	$(RUN) benchmarks/workers.py
+
+# The model that nas.realtime takes where none is named, and its card.
+ship:
+	cp "$(MODEL)/model.onnx" "$(MODEL)/MODEL_CARD.md" experiments/models/
 
 clean:
 	rm -rf $(VENV)

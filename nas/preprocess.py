@@ -16,6 +16,8 @@ METADATA_KEY = "fer-nas"
 MEAN, STD = 127.5, 63.75  # of pixels 0..255; the same for every model
 MAX_SIDE = 1024
 MAX_CLASSES = 1000
+MAX_NAME = 100  # characters
+MAX_METADATA = 1 << 17  # characters
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,27 @@ class Preprocessing:
             raise UserError(
                 f"{where}: no '{METADATA_KEY}' metadata; expected a model written by nas.retrain"
             )
+        if len(text) > MAX_METADATA:
+            raise UserError(
+                f"{where}: metadata '{METADATA_KEY}' has {len(text)} characters; allowed at most "
+                f"{MAX_METADATA}"
+            )
         try:
             data = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not valid JSON") from None
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not of format {FORMAT!r}")
-        unknown = set(data) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"{where}: metadata has unknown field {sorted(unknown)[0]!r}")
+        # A default for a missing margin or mean would be another pair of eyes: refuse instead.
+        known = set(cls.__dataclass_fields__)
+        if unknown := sorted(set(data) - known):
+            raise UserError(f"{where}: metadata has unknown field {unknown[0]!r}")
+        if missing := sorted(known - set(data)):
+            raise UserError(f"{where}: metadata lacks field {missing[0]!r}")
         try:
             found = cls(**{**data, "classes": tuple(data["classes"])})
             found._check()
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise UserError(f"{where}: metadata '{METADATA_KEY}': {error}") from None
         return found
 
@@ -76,11 +86,18 @@ class Preprocessing:
                 raise ValueError(f"{name}: expected an integer in [1, {MAX_SIDE}], got {value!r}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels: expected 1 or 3, got {self.channels}")
-        if not all(isinstance(c, str) and c for c in self.classes):
-            raise ValueError("classes: expected non-empty names")
+        names = [*self.classes, self.training_data]
+        if not all(isinstance(name, str) and 0 < len(name) <= MAX_NAME for name in names):
+            raise ValueError(f"classes, training_data: expected names of 1 to {MAX_NAME} letters")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: found a name twice")
         if not 2 <= len(self.classes) <= MAX_CLASSES:
             raise ValueError(f"classes: expected 2 to {MAX_CLASSES}, got {len(self.classes)}")
-        if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std > 0):
-            raise ValueError(f"mean, std: expected finite and std > 0, got {self.mean}, {self.std}")
+        for name in ("mean", "std", "margin"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not np.isfinite(value):
+                raise ValueError(f"{name}: expected a finite number, got {value!r}")
+        if not self.std > 0:
+            raise ValueError(f"std: expected above 0, got {self.std}")
         if not 0.0 <= self.margin <= 2.0:
             raise ValueError(f"margin: expected a number in [0, 2], got {self.margin!r}")

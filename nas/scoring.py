@@ -22,8 +22,9 @@ from nas.export import open_trained
 from nas.genome import load
 from nas.layers import cost
 from nas.metrics import classification_report
+from nas.onnx_session import open_model as open_onnx
 from nas.predict import EVALUATION_BATCH, views_of
-from nas.realtime.recognizer import load_model, softmax
+from nas.realtime.recognizer import softmax
 
 ENSEMBLE = "ensemble"
 
@@ -166,7 +167,7 @@ def _open_weights(path: Path) -> Scored:
 
 
 def _open_onnx(path: Path) -> Scored:
-    session, p = load_model(path, threads=torch.get_num_threads())
+    session, p = open_onnx(path, threads=torch.get_num_threads())
     name = session.get_inputs()[0].name
 
     def forward(x: Tensor) -> Tensor:

@@ -16,6 +16,12 @@ def changed(**fields):
     return {METADATA_KEY: json.dumps(data)}
 
 
+def without(name):
+    data = json.loads(GOOD.to_metadata()[METADATA_KEY])
+    del data[name]
+    return {METADATA_KEY: json.dumps(data)}
+
+
 def test_round_trip():
     assert Preprocessing.from_metadata(GOOD.to_metadata(), "m.onnx") == GOOD
 
@@ -42,8 +48,17 @@ def test_normalised_pixels():
         (changed(channels=2), "channels"),
         (changed(classes=["one"]), "classes"),
         (changed(classes=["one", 2]), "classes"),
+        (changed(classes=["one", "one"]), "a name twice"),
+        (changed(classes=["one", "x" * 101]), "1 to 100"),
+        (changed(training_data="x" * (1 << 17)), "allowed at most"),
         (changed(std=0), "std"),
+        (changed(std=float("nan")), "std: expected a finite number, got nan"),
+        (changed(mean=float("inf")), "mean"),
+        (changed(mean="127"), "mean"),
         (changed(margin=-1), "margin"),
+        (changed(margin=float("nan")), "margin"),
+        (without("margin"), "lacks field 'margin'"),
+        (without("mean"), "lacks field 'mean'"),
         (changed(surprise=1), "unknown field 'surprise'"),
     ],
 )

@@ -5,10 +5,8 @@ import json
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 
 from nas.data import CLASSES, Dataset
 from nas.errors import exit_code
@@ -16,7 +14,7 @@ from nas.export import export_onnx
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.model import build
 from nas.predict import Part
-from nas.preprocess import Preprocessing
+from nas.realtime import DEFAULT_MODEL
 from nas.realtime import __main__ as command
 from nas.realtime.detector import HaarDetector, crop_face
 from nas.realtime.draw import annotate
@@ -174,24 +172,17 @@ def test_drawing_copes_with_the_edges():
     assert not frame.any()
 
 
-@pytest.fixture
-def foreign(tmp_path):
-    """A sound ONNX file that is not ours, and one whose metadata lie."""
-    value = helper.make_tensor_value_info
-    inputs = [value("image", TensorProto.FLOAT, ["n", 1, 8, 8])]
-    graph = helper.make_graph(
-        [helper.make_node("Flatten", ["image"], ["logits"])], "g",
-        inputs, [value("logits", TensorProto.FLOAT, ["n", 64])],
-    )  # fmt: skip
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    plain, lying = tmp_path / "plain.onnx", tmp_path / "lying.onnx"
-    onnx.save(proto, plain)
-    helper.set_model_props(proto, Preprocessing(1, 48, 48, CLASSES).to_metadata())
-    onnx.save(proto, lying)
-    return plain, lying
+def test_without_a_model_the_shipped_one_answers(video, fixed_boxes, tmp_path, monkeypatch, capsys):
+    """From any folder: the file is found beside the package."""
+    monkeypatch.chdir(tmp_path)
+    assert run("--source", video, "--headless", "--json", "--max-frames", "2") == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == 4
+    card = (DEFAULT_MODEL.parent / "MODEL_CARD.md").read_text()
+    assert Recognizer().preprocessing.genome_id in card
+    assert Recognizer().classes == CLASSES
 
 
-def test_what_is_refused(model, video, picture, tmp_path, foreign, monkeypatch, capsys):
+def test_what_is_refused(model, video, picture, tmp_path, monkeypatch, capsys):
     text = tmp_path / "text.mp4"
     text.write_text("not a video")
     empty = tmp_path / "empty"
@@ -202,11 +193,8 @@ def test_what_is_refused(model, video, picture, tmp_path, foreign, monkeypatch, 
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     ours = ["--model", model, "--headless", "--json"]
     cases = [
-        (["--source", video, "--headless", "--json"], "--model: missing"),
         ([*ours, "--model", tmp_path / "no.onnx", "--source", video], "no such model file"),
         ([*ours, "--model", text, "--source", video], "not a readable ONNX model"),
-        ([*ours, "--model", foreign[0], "--source", video], "written by nas.retrain"),
-        ([*ours, "--model", foreign[1], "--source", video], "the graph takes [1, 8, 8]"),
         ([*ours, "--source", "63"], "camera 63: cannot be opened"),
         ([*ours, "--source", tmp_path / "no.mp4"], "no such file or folder"),
         ([*ours, "--source", text], "not a readable video"),

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Face", "Recognizer"]
+import nas
+
+__all__ = ["DEFAULT_MODEL", "Face", "Recognizer"]
+
+# A link to experiments/models in a checkout; its files themselves in an installed wheel.
+DEFAULT_MODEL = Path(nas.__file__).parent / "models" / "model.onnx"
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Command line: `python -m nas.realtime --model model.onnx --source 0|video|picture|folder`."""
+"""Command line: `python -m nas.realtime --source 0|video|picture|folder`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 from nas.errors import UserError, exit_code
+from nas.realtime import DEFAULT_MODEL
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    if not args.model:
-        raise UserError("--model: missing; expected a model.onnx, which nas.retrain writes")
     if args.headless and not (args.out or args.csv or args.json):
         raise UserError("--headless: nothing would be left; expected --out, --csv or --json too")
     if args.margin is not None and not 0 <= args.margin <= 2:
@@ -47,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m nas.realtime", description="Label the expressions of faces, on the CPU."
     )
     add = parser.add_argument
-    add("--model", metavar="ONNX", help="a model.onnx written by nas.retrain")
+    add("--model", default=str(DEFAULT_MODEL), metavar="ONNX",
+        help="a model.onnx written by nas.retrain (default: the one that ships)")  # fmt: skip
     add("--source", default="0", metavar="0|FILE|FOLDER", help="camera, video, picture(s)")
     add("--headless", action="store_true", help="open no window; needs --out, --csv or --json")
     add("--out", metavar="FILE|FOLDER", help="annotated video (.mp4, .avi) or picture(s)")

@@ -10,12 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nas.errors import UserError
-from nas.onnx_session import session
-from nas.preprocess import Preprocessing
+from nas.onnx_session import open_model
+from nas.realtime import DEFAULT_MODEL
 from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
-
-MAX_MODEL_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -30,15 +27,15 @@ class Face:
 class Recognizer:
     """`Recognizer(model)(frame)` -> list of Face.
 
-    model: an ONNX file written by nas.retrain. margin: instead of the model's own.
-    `seconds` sums up what detection and classification took.
+    model: an ONNX file written by nas.retrain, by default the one that ships. margin: instead of
+    the model's own. `seconds` sums up what detection and classification took.
     """
 
     def __init__(
-        self, model: str | Path, margin: float | None = None, detector: Detector | None = None,
-        threads: int = 1,
+        self, model: str | Path = DEFAULT_MODEL, margin: float | None = None,
+        detector: Detector | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
-        self.session, self.preprocessing = load_model(Path(model), threads)
+        self.session, self.preprocessing = open_model(Path(model), threads)
         self.margin = self.preprocessing.margin if margin is None else margin
         self.detector = detector or HaarDetector()
         self.input = self.session.get_inputs()[0].name
@@ -76,24 +73,3 @@ def softmax(logits: Any) -> Any:
     """(N, classes) -> probabilities, float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     return shifted / shifted.sum(1, keepdims=True)
-
-
-def load_model(path: Path, threads: int) -> tuple[Any, Preprocessing]:
-    """The ONNX Runtime session and its preprocessing. UserError when they do not fit."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such model file; nas.retrain writes model.onnx")
-    if path.stat().st_size > MAX_MODEL_BYTES:
-        raise UserError(f"{path}: larger than {MAX_MODEL_BYTES} bytes; expected an ONNX model")
-    try:
-        runtime = session(str(path), threads)
-    except Exception as error:  # ONNX Runtime's own kinds share no public base
-        raise UserError(f"{path}: not a readable ONNX model: {str(error)[:200]}") from None
-    p = Preprocessing.from_metadata(runtime.get_modelmeta().custom_metadata_map, str(path))
-    found_in = runtime.get_inputs()[0].shape[1:]
-    found_out = runtime.get_outputs()[0].shape[1:]
-    if found_in != [p.channels, p.height, p.width] or found_out != [len(p.classes)]:
-        raise UserError(
-            f"{path}: the graph takes {found_in} and gives {found_out}; its metadata say "
-            f"{[p.channels, p.height, p.width]} and {len(p.classes)} classes"
-        )
-    return runtime, p

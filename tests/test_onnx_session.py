@@ -1,0 +1,104 @@
+"""Model files that are refused before anything runs, and one that is taken."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from nas import onnx_session
+from nas.data import CLASSES
+from nas.errors import UserError
+from nas.onnx_session import open_model
+from nas.preprocess import METADATA_KEY, Preprocessing
+
+OURS = Preprocessing(1, 8, 8, tuple("abcd"), training_data="x", genome_id="ab")
+
+
+def proto(metadata=None, outputs=4, kind=TensorProto.FLOAT):
+    """A linear classifier of 8x8 images."""
+    value = helper.make_tensor_value_info
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [64, outputs], np.ones(64 * outputs))
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", [value("image", kind, ["n", 1, 8, 8])],
+        [value("logits", TensorProto.FLOAT, ["n", outputs])], [weight],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(made, OURS.to_metadata() if metadata is None else metadata)
+    return made
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """The line that refuses a model."""
+    path = tmp_path / "m.onnx"
+
+    def refuse(made):
+        path.write_bytes(made if isinstance(made, bytes) else made.SerializeToString())
+        with pytest.raises(UserError) as error:
+            open_model(path)
+        assert str(error.value).startswith(str(path))
+        return str(error.value)
+
+    return refuse
+
+
+def test_a_fitting_model_is_taken(tmp_path):
+    onnx.save(proto(), tmp_path / "m.onnx")
+    runtime, p = open_model(tmp_path / "m.onnx")
+    assert p == OURS
+    (logits,) = runtime.run(None, {"image": np.ones((3, 1, 8, 8), np.float32)})
+    np.testing.assert_allclose(logits, np.full((3, 4), 64.0))
+
+
+def test_metadata_that_do_not_fit(refusal):
+    other_size = dataclasses.replace(OURS, height=48, width=48).to_metadata()
+    assert "takes [1, 8, 8] and gives [4]; its metadata say [1, 48, 48]" in refusal(
+        proto(other_size)
+    )
+    assert "[1, 8, 8] and 7 classes" in refusal(
+        proto(dataclasses.replace(OURS, classes=CLASSES).to_metadata())
+    )
+    colour = dataclasses.replace(OURS, channels=3).to_metadata()
+    assert "[3, 8, 8]" in refusal(proto(colour))
+    assert "one float32 input" in refusal(proto(kind=TensorProto.UINT8))
+    assert "written by nas.retrain" in refusal(proto({}))  # somebody else's
+    lacking = OURS.to_metadata()[METADATA_KEY].replace('"margin": 0.0, ', "")
+    assert "lacks field 'margin'" in refusal(proto({METADATA_KEY: lacking}))
+    nan = OURS.to_metadata()[METADATA_KEY].replace('"std": 63.75', '"std": NaN')
+    assert "std: expected a finite number, got nan" in refusal(proto({METADATA_KEY: nan}))
+
+
+def test_files_that_are_no_models(refusal, tmp_path, monkeypatch):
+    assert "not a readable ONNX model" in refusal(b"hello, I am text")
+    assert "not a readable ONNX model" in refusal(proto().SerializeToString()[:200])
+    with pytest.raises(UserError, match="no such model file"):
+        open_model(tmp_path / "missing.onnx")
+    with pytest.raises(UserError, match="cannot read: Is a directory"):
+        open_model(tmp_path)
+    monkeypatch.setattr(onnx_session, "MAX_MODEL_BYTES", 100)
+    assert "larger than 100 bytes" in refusal(proto())
+
+
+@pytest.mark.parametrize("place", ["initializer", "inside a node"])
+def test_weights_outside_the_file_are_not_looked_for(refusal, tmp_path, place):
+    """A model must not make its reader open other files, in its own folder or outside."""
+    np.ones(256, np.float32).tofile(tmp_path / "weights.bin")
+    made = proto()
+    tensor = made.graph.initializer[0]
+    if place == "inside a node":
+        node = helper.make_node("Constant", [], ["c"], value=helper.make_tensor("t", 1, [1], [0]))
+        made.graph.node.append(node)
+        tensor = made.graph.node[-1].attribute[0].t
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for location in ("weights.bin", "../../../etc/passwd"):
+        del tensor.external_data[:]
+        tensor.external_data.add(key="location", value=location)
+        assert "keeps weights in another file" in refusal(made)
