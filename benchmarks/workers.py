@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.archive import Fidelity
+from nas.archive import Evaluation, Fidelity
 from nas.data import open_dataset
-from nas.evaluator import Task, TrainingEvaluator
+from nas.evaluator import Task, TrainingEvaluator, search_data
 from nas.latency import FEATURES, FpsModel
-from nas.loop import search_data
 from nas.recipe import Recipe
 from nas.space import load
 from nas.workers import RayWorkers, Workers
@@ -33,7 +32,9 @@ def throughput(workers: Workers, tasks: list[Task]) -> float:
     for _ in range(min(workers.capacity, len(waiting))):
         workers.submit(waiting.pop(0))
     for _ in tasks:
-        assert workers.next().ok
+        found = workers.next()
+        assert isinstance(found, Evaluation)
+        assert found.ok
         if waiting:
             workers.submit(waiting.pop(0))
     return len(tasks) / (time.perf_counter() - started)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import moocore
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from nas.errors import UserError
 from nas.genome import Genome
 from nas.schema import Float, Int
+from nas.storage import LineFile
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,45 @@ class Fitness:
         return metrics["accuracy"] - penalty
 
 
+class Front:
+    """The Pareto front of what was added so far; adding looks at its members alone.
+
+    Of equal points the one asked first stays, in whatever order they are added.
+    """
+
+    def __init__(self, objectives: Sequence[Objective] = OBJECTIVES) -> None:
+        self.objectives = objectives
+        self._members: list[Evaluation] = []
+        self._costs = np.empty((0, len(objectives)))  # one row a member
+
+    def add(self, evaluation: Evaluation) -> bool:
+        """True when this changed the front."""
+        if not evaluation.ok:
+            return False
+        cost = _costs([evaluation], self.objectives)[0]
+        no_worse = (self._costs <= cost).all(axis=1)
+        no_better = (self._costs >= cost).all(axis=1)
+        for i in np.flatnonzero(no_worse):
+            if not no_better[i] or self._members[i].index <= evaluation.index:
+                return False
+        kept = zip(self._members, no_better, strict=True)
+        self._members = [*(member for member, out in kept if not out), evaluation]
+        self._costs = np.vstack([self._costs[~no_better], cost])
+        return True
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        """By ascending params."""
+        return iter(sorted(self._members, key=lambda e: (e.metrics["params"], e.index)))
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+
 def pareto_front(
     evaluations: Iterable[Evaluation], objectives: Sequence[Objective] = OBJECTIVES
 ) -> list[Evaluation]:
-    """Non-dominated ok evaluations, by ascending params; of equal points the first told stays."""
-    ok = [e for e in evaluations if e.ok]
+    """Non-dominated ok evaluations, by ascending params; of equal points the first asked stays."""
+    ok = sorted((e for e in evaluations if e.ok), key=lambda e: e.index)
     if not ok:
         return []
     keep = moocore.is_nondominated(_costs(ok, objectives), keep_weakly=False)
@@ -151,7 +186,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.evaluations: list[Evaluation] = []
-        self._file: IO[bytes] | None = None
+        self._file: LineFile | None = None
 
     @classmethod
     def load(cls, path: Path) -> Archive:
@@ -164,12 +199,11 @@ class Archive:
         return archive
 
     def append(self, evaluation: Evaluation) -> None:
+        """UserError when the disk does not take it; the file is then as it was before."""
         line = json.dumps(evaluation.to_dict(), allow_nan=False, separators=(",", ":"))
         if self._file is None:
-            self._file = open(self.path, "ab")  # noqa: SIM115 - kept open for the whole run
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            self._file = LineFile(self.path, sync=True)
+        self._file.append(line)
         self.evaluations.append(evaluation)
 
     def close(self) -> None:
@@ -194,7 +228,9 @@ class Archive:
                 try:
                     data = json.loads(line)
                 except (ValueError, RecursionError):
-                    raise UserError(f"{where}: not valid JSON") from None
+                    raise UserError(
+                        f"{where}: not valid JSON; delete that line to go on without it"
+                    ) from None
                 self.evaluations.append(Evaluation.from_dict(data, where))
                 whole += len(line)
         return whole

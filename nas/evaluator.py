@@ -11,10 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from nas.archive import Evaluation, Fidelity, check_metrics
+from nas.data import Dataset, search_split
+from nas.errors import UserError
 from nas.genome import Genome
 from nas.latency import FpsModel
 from nas.layers import cost
 from nas.recipe import Recipe
+from nas.space import SearchSpace
 
 MAX_ERROR_TEXT = 2000
 
@@ -27,12 +30,16 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One evaluation to make. Plain data: it crosses process boundaries."""
+    """One evaluation to make. Plain data: it crosses process boundaries.
+
+    attempt: counts from 1, and up when the worker that holds the task dies.
+    """
 
     index: int
     genome: Genome
     fidelity: Fidelity
     seed: int
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,30 @@ class SearchData:
     labels: Any  # integers (N,)
     fit: Any  # rows to train on
     held_out: Any  # rows to score on
+
+
+def search_data(dataset: Dataset, space: SearchSpace) -> SearchData:
+    """The training part, split for the search. UserError when space and data do not fit."""
+    channels, height, width = dataset.images.shape[1:]
+    size = space.input
+    if len(dataset.classes) != space.num_classes:
+        raise UserError(
+            f"space {space.name}: num_classes {space.num_classes} does not fit data set "
+            f"{dataset.name}, which has {len(dataset.classes)} classes"
+        )
+    if channels != size.channels or height < size.height or width < size.width:
+        raise UserError(
+            f"space {space.name}: input {size.channels}x{size.height}x{size.width} does not fit "
+            f"data set {dataset.name} of {channels}x{height}x{width}"
+        )
+    fit, held_out = search_split(dataset)
+    rows = np.concatenate([fit, held_out])
+    return SearchData(
+        dataset.images[rows],
+        dataset.labels[rows],
+        np.arange(len(fit)),
+        np.arange(len(fit), len(rows)),
+    )
 
 
 class TrainingEvaluator:

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-
-from nas.archive import Archive, Evaluation, pareto_front
-from nas.data import Dataset, search_split
-from nas.errors import UserError, read_json
-from nas.evaluator import SearchData, Task, TrainingEvaluator
+from nas.archive import Archive, Evaluation, Front, best
+from nas.data import Dataset
+from nas.errors import UserError
+from nas.evaluator import Task, TrainingEvaluator, failed, search_data
 from nas.evolution import Evolution, SpaceExhausted
 from nas.genome import Genome
-from nas.latency import Calibration, FpsModel, calibrate, measure_fps
+from nas.latency import measure_fps
+from nas.machine import Note, measure_machine
+from nas.pending import Pending
 from nas.run import RunDirectory, Settings
 from nas.space import SearchSpace
-from nas.workers import InProcess, RayWorkers, Workers
+from nas.workers import Died, InProcess, RayWorkers, Workers
 
-Note = Callable[[str], None]
-MODE_GENOMES = 6  # sampled genomes that decide the training mode
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What was measured on this machine before the search; stored, so that a resume agrees."""
-
-    calibration: Calibration
-    bf16: bool
-    channels_last: bool
-    device: str
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=1)
+ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
+RETRY_SECONDS = 10.0  # between attempts to write to a full disk
 
 
 @dataclass
@@ -85,12 +72,16 @@ class Search:
         self.evolution = Evolution(
             space, settings.algorithm, settings.seed, settings.population, initial, settings.fitness
         )
-        self.pending: dict[int, Genome] = {}
-        self._requeue: list[Task] = []
-        self._in_flight = self._told = 0
+        done = {e.index for e in self.archive}
+        self.pending: Pending = run.pending(done)
+        self.front = Front()  # of the genomes that the space holds
+        self._queue: deque[Task] = deque()  # asked, waiting for a worker
+        self._in_flight = self._told = self._lost = 0
         self._exhausted = False
         # Deterministic mode tells in the order of asking; what came early waits here.
         self._early: dict[int, Evaluation] = {}
+        for evaluation in self.archive:
+            self._admit(evaluation)
         if settings.deterministic:
             self._early = {e.index: e for e in self.archive}
         else:
@@ -101,30 +92,31 @@ class Search:
         started, waited = time.perf_counter(), 0.0
         stopped = "interrupted"
         try:
-            self._fill(workers, deadline)
-            self._settle(workers, deadline)
-            while self._in_flight:
+            while self._fill(workers, deadline) or self._in_flight:
                 self.progress.update(self, None)
                 before = time.perf_counter()
-                evaluation = workers.next()
+                found = workers.next()
                 waited += time.perf_counter() - before
+                if found is None:
+                    continue
                 self._in_flight -= 1
-                self._accept(evaluation)
-                self._settle(workers, deadline)
-                self._fill(workers, deadline)
-                self.progress.update(self, evaluation)
+                if isinstance(found, Died):
+                    self._retry(found.task, found.why)
+                    continue
+                self._accept(found)
+                self.progress.update(self, found)
             stopped = self._why_stopped(deadline)
         except KeyboardInterrupt:
             self.progress.note("interrupted: finishing with what is there")
         finally:
             self.archive.close()
+            self.pending.close()
         seconds = time.perf_counter() - started
         self.progress.close()
         return Outcome(self.archive.evaluations, stopped, seconds, waited)
 
-    def inside(self) -> list[Evaluation]:
-        """Evaluations of genomes that the space holds; only these make the front."""
-        return [e for e in self.archive if e.ok and self.space.contains(e.genome)]
+    def best(self) -> Evaluation | None:
+        return best(self.front, self.settings.fitness)
 
     def _replay(self) -> None:
         """Bring the optimiser to where the archive ends; what was asked and not told is pending.
@@ -132,69 +124,110 @@ class Search:
         Deterministic mode needs none of it: asking anew, in order, gives the same genomes, and
         those in the archive are not evaluated again.
         """
-        asked, pending = self.run.load_pending()
-        done = {e.index for e in self.archive}
-        self.pending = {i: g for i, g in pending.items() if i not in done}
         for evaluation in self.archive:
             self._tell(evaluation)
-        for index, genome in sorted(self.pending.items()):
-            self.evolution.asked_before(index, genome)
-            self._requeue.append(self._task(index, genome))
-        # Without a readable state.json, ask on from the last finished evaluation.
-        self.evolution.asked = max([asked, self.evolution.asked, *(i + 1 for i in done)])
+        for index, task in sorted(self.pending.tasks.items()):
+            self.evolution.asked_before(index, task.genome)
+            self._retry(task, "the search broke off")
+        known = {e.index for e in self.archive} | self.pending.tasks.keys()
+        self.evolution.asked = max([self.pending.asked, *(i + 1 for i in known)])
+        # Where pending.jsonl is damaged, other genomes are asked for instead.
+        self._lost = self.evolution.asked - len(known)
 
-    def _fill(self, workers: Workers, deadline: float | None) -> None:
-        """Give every free worker a task."""
-        while self._in_flight < workers.capacity and not self._ahead(workers):
-            task = self._requeue.pop(0) if self._requeue else self._ask(deadline)
+    def _fill(self, workers: Workers, deadline: float | None) -> bool:
+        """Give every free worker a task. False when there is none left to give."""
+        while self._in_flight < workers.capacity:
+            task = self._next_task(deadline)
             if task is None:
-                return
-            if task.index in self._early:  # a resumed run has it
-                if self._early[task.index].id != task.genome.id:
-                    raise UserError(
-                        f"{self.run.path}: evaluation {task.index} is of another genome than "
-                        "this version asks for; resume it with the version that started it"
-                    )
-                continue
+                return False
+            self._persist(self.pending.start, task)
             workers.submit(task)
             self._in_flight += 1
+        return True
 
-    def _ahead(self, workers: Workers) -> bool:
-        """Deterministic mode asks for child k after exactly k - capacity + 1 tells."""
-        ahead = self.evolution.asked - self._told >= workers.capacity
-        return self.settings.deterministic and ahead
+    def _next_task(self, deadline: float | None) -> Task | None:
+        if self.settings.deterministic:
+            self._advance(deadline)
+        elif not self._queue:
+            self._ask(deadline)
+        return self._queue.popleft() if self._queue else None
 
-    def _ask(self, deadline: float | None) -> Task | None:
+    def _advance(self, deadline: float | None) -> None:
+        """Deterministic mode: with n workers child k is asked for after exactly k - n + 1 tells.
+
+        Neither the order in which workers answer nor how many are alive changes a genome.
+        """
+        ahead = max(1, self.settings.workers)
+        while True:
+            while self.evolution.asked - self._told < ahead and self._ask(deadline):
+                pass
+            if self._told not in self._early:
+                return
+            self._tell(self._early.pop(self._told))
+
+    def _ask(self, deadline: float | None) -> bool:
+        """Queue the next child. False when no more is wanted, or none is left."""
         limit = self.settings.evaluations
-        if (limit and self.evolution.asked >= limit) or _past(deadline) or self._exhausted:
-            return None
+        enough = limit and self.evolution.asked - self._lost >= limit
+        if enough or _past(deadline) or self._exhausted:
+            return False
         try:
             index, genome = self.evolution.ask()
         except SpaceExhausted:
             self._exhausted = True
-            return None
-        if index not in self._early:
-            self.pending[index] = genome
-            self.run.save_pending(self.evolution.asked, self.pending)
-        return self._task(index, genome)
+            return False
+        task = Task(index, genome, self.settings.fidelity, self.settings.seed)
+        if index in self._early:  # a resumed run has it
+            if self._early[index].id != task.genome.id:
+                raise UserError(
+                    f"{self.run.path}: evaluation {index} is of another genome than is asked for "
+                    "now; resume it with the version and the number of workers that started it"
+                )
+        elif index in self.pending.tasks:  # deterministic mode, resumed
+            before = self.pending.tasks[index].attempt
+            self._retry(replace(task, attempt=before), "the search broke off")
+        else:
+            self._queue.append(task)
+        return True
 
-    def _task(self, index: int, genome: Genome) -> Task:
-        return Task(index, genome, self.settings.fidelity, self.settings.seed)
+    def _retry(self, task: Task, why: str) -> None:
+        """Queue a task that was broken off; one that takes its workers with it is given up."""
+        if task.attempt < ATTEMPTS:
+            self._queue.appendleft(replace(task, attempt=task.attempt + 1))
+        else:
+            self._accept(failed(task, f"broken off {task.attempt} times, at last because {why}"))
 
     def _accept(self, evaluation: Evaluation) -> None:
-        self.archive.append(evaluation)  # on disk before the optimiser hears of it
-        self.pending.pop(evaluation.index, None)
+        # On disk before the optimiser hears of it.
+        try:
+            self._persist(self.archive.append, evaluation)
+        except KeyboardInterrupt:
+            self.progress.note(f"not stored: {json.dumps(evaluation.to_dict())}")
+            raise
+        self.pending.done(evaluation.index)
         if self.settings.deterministic:
             self._early[evaluation.index] = evaluation
         else:
             self._tell(evaluation)
-        self.run.write_results(self.inside(), self.settings.fitness)
+        if self._admit(evaluation):
+            self._persist(self.run.write_results, self.front, self.settings.fitness)
 
-    def _settle(self, workers: Workers, deadline: float | None) -> None:
-        """Tell what is next in the order of asking; ask after every single tell."""
-        while self._told in self._early:
-            self._tell(self._early.pop(self._told))
-            self._fill(workers, deadline)
+    def _admit(self, evaluation: Evaluation) -> bool:
+        """True when the evaluation changes the front."""
+        return (
+            evaluation.ok and self.space.contains(evaluation.genome) and self.front.add(evaluation)
+        )
+
+    def _persist(self, write: Callable[..., None], *arguments: Any) -> None:
+        """Write; a full disk is waited for, so that no evaluation is lost."""
+        while True:
+            try:
+                return write(*arguments)
+            except UserError as error:
+                self.progress.note(
+                    f"{error}; free some space: trying again every {RETRY_SECONDS:g} s"
+                )
+                time.sleep(RETRY_SECONDS)
 
     def _tell(self, evaluation: Evaluation) -> None:
         self._told += 1
@@ -247,87 +280,14 @@ def run_search(
 def finish(search: Search, note: Note) -> dict[str, float]:
     """Write the results, then measure the front's fps for real. {id: fps}."""
     run, fitness = search.run, search.settings.fitness
-    inside = search.inside()
-    run.write_results(inside, fitness)
-    front = pareto_front(inside)
+    run.write_results(search.front, fitness)
+    front = list(search.front)
     if not front:
         return {}
     note(f"measuring the frame rate of the {len(front)} networks on the front")
     measured = dict(zip([e.id for e in front], measure_fps([e.genome for e in front]), strict=True))
     run.write("measured_fps.json", json.dumps(measured, indent=1))
     return measured
-
-
-def search_data(dataset: Dataset, space: SearchSpace) -> SearchData:
-    """The training part, split for the search. UserError when space and data do not fit."""
-    channels, height, width = dataset.images.shape[1:]
-    size = space.input
-    if len(dataset.classes) != space.num_classes:
-        raise UserError(
-            f"space {space.name}: num_classes {space.num_classes} does not fit data set "
-            f"{dataset.name}, which has {len(dataset.classes)} classes"
-        )
-    if channels != size.channels or height < size.height or width < size.width:
-        raise UserError(
-            f"space {space.name}: input {size.channels}x{size.height}x{size.width} does not fit "
-            f"data set {dataset.name} of {channels}x{height}x{width}"
-        )
-    fit, held_out = search_split(dataset)
-    rows = np.concatenate([fit, held_out])
-    return SearchData(
-        dataset.images[rows],
-        dataset.labels[rows],
-        np.arange(len(fit)),
-        np.arange(len(fit), len(rows)),
-    )
-
-
-def measure_machine(
-    run: RunDirectory, settings: Settings, space: SearchSpace, note: Note
-) -> Machine:
-    """Fps model, fastest training mode and device; read back from the run where it has them."""
-    path = run.file("machine.json")
-    if path.exists():
-        return _read_machine(read_json(path), str(path))
-    note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
-    calibration = calibrate(space, settings.seed, settings.calibration_genomes)
-    import torch
-
-    from nas.train import fastest_mode
-
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // settings.workers))  # as each worker will have
-    rng = np.random.default_rng(settings.seed)
-    sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
-    mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch)
-    torch.set_num_threads(threads)
-    machine = Machine(calibration, mode.bf16, mode.channels_last, device)
-    run.write("machine.json", machine.to_json())
-    note(
-        f"fps model: held-out error {calibration.held_out_error:.1%} (median), rank correlation "
-        f"{calibration.rank_correlation:.2f}, {calibration.genomes} networks in "
-        f"{calibration.seconds:.0f} s; training mode on {device}: "
-        f"{'bf16' if mode.bf16 else 'float32'}"
-        f"{', channels-last' if mode.channels_last else ''}"
-    )
-    return machine
-
-
-def _read_machine(data: Any, where: str) -> Machine:
-    try:
-        fields = dict(data["calibration"])
-        fields["model"] = FpsModel(tuple(float(c) for c in fields["model"]["coefficients"]))
-        return Machine(
-            Calibration(**fields),
-            bool(data["bf16"]),
-            bool(data["channels_last"]),
-            str(data["device"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: not a machine file: {error}") from None
 
 
 def _past(deadline: float | None) -> bool:

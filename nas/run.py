@@ -11,6 +11,7 @@ import platform
 import shutil
 import socket
 import subprocess
+from collections.abc import Container
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,12 +20,14 @@ from typing import IO, Annotated, Any
 import yaml
 
 from nas import __version__
-from nas.archive import Archive, Evaluation, Fidelity, Fitness, best, pareto_front
+from nas.archive import Archive, Evaluation, Fidelity, Fitness, Front, best
 from nas.errors import UserError, read_json
 from nas.evolution import ALGORITHMS
 from nas.genome import Genome
+from nas.pending import Pending
 from nas.recipe import Recipe
 from nas.schema import Choice, Flag, Float, Int, Text, read
+from nas.storage import replace_file
 from nas.yaml_file import read_yaml
 
 EXPERIMENTS = Path("experiments")
@@ -117,11 +120,16 @@ class RunDirectory:
         lock = open(self.file("lock"), "a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             lock.seek(0)
             owner = lock.read(200).strip() or "an unknown process"
             lock.close()
             raise UserError(f"{self.path}: in use by {owner}") from None
+        except OSError as error:  # a network file system without a lock service
+            lock.close()
+            raise UserError(
+                f"{self.path}: cannot lock: {error.strerror}; keep runs on a file system with locks"
+            ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         lock.flush()
@@ -135,40 +143,15 @@ class RunDirectory:
             self._lock = None
 
     def write(self, name: str, text: str) -> None:
-        """Replace a file atomically: a reader sees the old or the new one, never half."""
-        target = self.file(name)
-        partial = target.with_name(target.name + ".partial")
-        with open(partial, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
+        replace_file(self.file(name), text)
 
-    def save_pending(self, asked: int, pending: dict[int, Genome]) -> None:
-        """What was asked and not yet told; with the archive, all of the optimiser's state."""
-        state = {"asked": asked, "pending": {str(i): g.to_dict() for i, g in pending.items()}}
-        self.write("state.json", json.dumps(state))
+    def pending(self, done: Container[int]) -> Pending:
+        return Pending.load(self.file("pending.jsonl"), done)
 
-    def load_pending(self) -> tuple[int, dict[int, Genome]]:
-        """As saved; nothing when the file is missing or damaged: those genomes are asked anew."""
-        path = self.file("state.json")
-        if not path.exists():
-            return 0, {}
-        try:
-            state = read_json(path, 256 << 20)
-            pending = {
-                int(i): Genome.from_dict(g, f"{path}: pending[{i}]")
-                for i, g in state["pending"].items()
-            }
-            return int(state["asked"]), pending
-        except (UserError, KeyError, TypeError, AttributeError, ValueError):
-            return 0, {}
-
-    def write_results(self, evaluations: list[Evaluation], fitness: Fitness) -> None:
+    def write_results(self, front: Front, fitness: Fitness) -> None:
         """front.json and best.json, derived from the evaluations."""
-        front = pareto_front(evaluations)
         self.write("front.json", json.dumps([result(e, fitness) for e in front], indent=1))
-        chosen = best(evaluations, fitness)
+        chosen = best(front, fitness)
         if chosen is not None:
             plain = result(chosen, fitness)
             del plain["genome"]

@@ -217,13 +217,10 @@ def _write_summary(search: Search, outcome: Outcome) -> None:
 
 
 def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -> None:
-    from nas.archive import best, pareto_front
     from nas.inspect import front_rows, front_table
 
     run, settings = search.run, search.settings
-    inside = search.inside()
-    front = pareto_front(inside)
-    chosen = best(inside, settings.fitness)
+    front, chosen = list(search.front), search.best()
     if args.json:
         print(json.dumps({
             "run": str(run.path), "stopped": outcome.stopped,
@@ -271,11 +268,8 @@ class _Bar:
             self._open(search)
         if evaluation is None:
             return
-        from nas.archive import best, pareto_front
-
-        inside = search.inside()
-        chosen = best(inside, search.settings.fitness)
-        shown = f"front {len(pareto_front(inside))}"
+        chosen = search.best()
+        shown = f"front {len(search.front)}"
         if chosen is not None:
             m = chosen.metrics
             shown = f"best {m['accuracy']:.1%} {m['params'] / 1e3:.0f}k params, {shown}"

@@ -9,25 +9,36 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nas.archive import Evaluation
 from nas.errors import first_line
-from nas.evaluator import Evaluator, Task, failed, run_task
-
-ATTEMPTS = 3  # of one task, when the workers that hold it die
+from nas.evaluator import Evaluator, Task, run_task
 
 MakeEvaluator = Callable[..., Evaluator]
 
 
-class Workers(Protocol):
-    """`capacity` tasks may be in flight; `next` returns whichever finishes first."""
+@dataclass(frozen=True)
+class Died:
+    """The worker that held the task is gone; whether the task is to blame is not known."""
 
-    capacity: int
+    task: Task
+    why: str
+
+
+class Workers(Protocol):
+    """`capacity` tasks may be in flight; `next` waits for whichever ends first.
+
+    None: only the capacity has changed.
+    """
+
+    @property
+    def capacity(self) -> int: ...
 
     def submit(self, task: Task) -> None: ...
 
-    def next(self) -> Evaluation: ...
+    def next(self) -> Evaluation | Died | None: ...
 
     def close(self) -> None: ...
 
@@ -55,7 +66,7 @@ class InProcess:
 class RayWorkers:
     """`count` Ray actors, each holding one evaluator; the arguments are stored once a node.
 
-    A task whose actor dies goes to a new one, at most ATTEMPTS times.
+    An actor that dies is replaced.
     """
 
     def __init__(
@@ -90,30 +101,23 @@ class RayWorkers:
         self._arguments = [ray.put(argument) for argument in arguments]
         self._idle = [self._start() for _ in range(count)]
         self._running: dict[Any, tuple[Any, Task]] = {}
-        self._attempts: dict[int, int] = {}
         # Actors import torch and copy the data now, so that the first task is not charged for it.
         ray.get([actor.ready.remote() for actor in self._idle])
 
     def submit(self, task: Task) -> None:
         actor = self._idle.pop()
-        self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
         self._running[actor.run.remote(task)] = (actor, task)
 
-    def next(self) -> Evaluation:
-        while True:
-            (reference,), _ = self._ray.wait(list(self._running), num_returns=1)
-            actor, task = self._running.pop(reference)
-            try:
-                evaluation: Evaluation = self._ray.get(reference)
-            except self._ray.exceptions.RayError as error:
-                self._idle.append(self._start())
-                if self._attempts[task.index] >= ATTEMPTS:
-                    why = first_line(error)
-                    return failed(task, f"its worker died {ATTEMPTS} times: {why}")
-                self.submit(task)
-                continue
-            self._idle.append(actor)
-            return evaluation
+    def next(self) -> Evaluation | Died:
+        (reference,), _ = self._ray.wait(list(self._running), num_returns=1)
+        actor, task = self._running.pop(reference)
+        try:
+            evaluation: Evaluation = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._idle.append(self._start())
+            return Died(task, f"its worker died: {first_line(error)}")
+        self._idle.append(actor)
+        return evaluation
 
     def close(self) -> None:
         if self._ours:

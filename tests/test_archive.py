@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from nas.archive import (
@@ -8,6 +9,7 @@ from nas.archive import (
     Evaluation,
     Fidelity,
     Fitness,
+    Front,
     best,
     hypervolume,
     pareto_front,
@@ -30,6 +32,27 @@ def test_front_keeps_what_nothing_dominates(proposed):
 
 def test_of_equal_points_one_stays(proposed):
     assert len(pareto_front([evaluation(proposed, i) for i in range(3)])) == 1
+
+
+def test_a_front_that_grows_is_the_front_of_all(proposed):
+    """Whatever the order of adding, and with many equal points."""
+    rng = np.random.default_rng(0)
+    found = [
+        evaluation(proposed, i, *(float(v) for v in rng.integers(0, 12, 3)),
+                   status="failed" if i % 17 == 0 else "ok")
+        for i in range(200)
+    ]  # fmt: skip
+    fronts = []
+    for order in range(3):
+        front, told = Front(), []
+        for i in np.random.default_rng(order).permutation(len(found)):
+            told.append(found[i])
+            before = list(front)
+            assert front.add(found[i]) == (list(front) != before)
+            assert list(front) == pareto_front(told)
+        fronts.append([e.index for e in front])
+    assert fronts[0] == fronts[1] == fronts[2]
+    assert len(fronts[0]) > 3
 
 
 def test_fitness_by_hand():

@@ -103,7 +103,7 @@ def test_interrupted_and_resumed_is_uninterrupted(start, stop_after, damaged):
     assert len(outcome.evaluations) == stop_after
     cut.archive.close()
     if damaged:
-        cut.run.file("state.json").write_text("{ not whole")
+        cut.run.file("pending.jsonl").write_text("{ not whole")
     again = start("cut", evaluations=30, deterministic=True)
     evaluator = FakeEvaluator()
     again.loop(in_process(evaluator))
@@ -117,19 +117,19 @@ def test_interrupted_and_resumed_is_uninterrupted(start, stop_after, damaged):
 def test_deterministic_whatever_order_the_workers_answer_in(start):
     ids = []
     for order in range(3):
-        found = start(f"order{order}", evaluations=40, deterministic=True)
+        found = start(f"order{order}", evaluations=40, deterministic=True, workers=2)
         found.loop(OutOfOrder(FakeEvaluator(), order))
         ids.append(rows(found.archive))
     assert ids[0] == ids[1] == ids[2]
 
 
 def test_resumed_with_two_workers_is_uninterrupted(start):
-    whole = start("whole", evaluations=30, deterministic=True)
+    whole = start("whole", evaluations=30, deterministic=True, workers=2)
     whole.loop(OutOfOrder(FakeEvaluator(), 0))
-    cut = start("cut", evaluations=30, deterministic=True)
+    cut = start("cut", evaluations=30, deterministic=True, workers=2)
     cut.loop(OutOfOrder(FakeEvaluator(13), 1))
     cut.archive.close()
-    again = start("cut", evaluations=30, deterministic=True)
+    again = start("cut", evaluations=30, deterministic=True, workers=2)
     again.loop(OutOfOrder(FakeEvaluator(), 2))
     assert rows(again.archive) == rows(whole.archive)
 
@@ -142,7 +142,7 @@ def test_failed_candidates_do_not_end_the_search(start):
     assert [e.index for e in failed] == [1, 4, 6]
     assert failed[0].error == "MemoryError: no room for this one"
     assert "accuracy is nan" in failed[1].error
-    front = {e.index for e in pareto_front(found.inside())}
+    front = {e.index for e in found.front}
     assert not front & {1, 4, 6}
     assert found.run.file("best.json").exists()
 
@@ -163,7 +163,7 @@ def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick,
     )  # fmt: skip
     found.loop(in_process(FakeEvaluator()))
     assert found.archive.evaluations[0].id == proposed.id
-    assert proposed.id not in {e.id for e in found.inside()}
+    assert proposed.id not in {e.id for e in found.front}
 
 
 def test_one_run_one_owner(start):

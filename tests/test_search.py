@@ -61,7 +61,7 @@ def test_a_run_leaves_everything(finished, proposed):
     names = {p.name for p in path.iterdir()}
     assert names >= {
         "config.yaml", "space.yaml", "environment.json", "initial.json", "machine.json",
-        "evaluations.jsonl", "state.json", "front.json", "best.json", "measured_fps.json",
+        "evaluations.jsonl", "pending.jsonl", "front.json", "best.json", "measured_fps.json",
         "summary.json",
     }  # fmt: skip
     archive = Archive.load(path / "evaluations.jsonl")

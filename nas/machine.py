@@ -1,0 +1,80 @@
+"""What is measured on a machine before its search: the fps model and the fastest training mode."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nas.errors import UserError, read_json
+from nas.latency import Calibration, FpsModel, calibrate
+from nas.run import RunDirectory, Settings
+from nas.space import SearchSpace
+
+Note = Callable[[str], None]
+MODE_GENOMES = 6  # sampled genomes that decide the training mode
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on this machine before the search; stored, so that a resume agrees."""
+
+    calibration: Calibration
+    bf16: bool
+    channels_last: bool
+    device: str
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+
+def measure_machine(
+    run: RunDirectory, settings: Settings, space: SearchSpace, note: Note
+) -> Machine:
+    """Fps model, fastest training mode and device; read back from the run where it has them."""
+    path = run.file("machine.json")
+    if path.exists():
+        return _read_machine(read_json(path), str(path))
+    note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
+    calibration = calibrate(space, settings.seed, settings.calibration_genomes)
+    import torch
+
+    from nas.train import fastest_mode
+
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // settings.workers))  # as each worker will have
+    rng = np.random.default_rng(settings.seed)
+    sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
+    mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch)
+    torch.set_num_threads(threads)
+    machine = Machine(calibration, mode.bf16, mode.channels_last, device)
+    run.write("machine.json", machine.to_json())
+    note(
+        f"fps model: held-out error {calibration.held_out_error:.1%} (median), rank correlation "
+        f"{calibration.rank_correlation:.2f}, {calibration.genomes} networks in "
+        f"{calibration.seconds:.0f} s; training mode on {device}: "
+        f"{'bf16' if mode.bf16 else 'float32'}"
+        f"{', channels-last' if mode.channels_last else ''}"
+    )
+    return machine
+
+
+def _read_machine(data: Any, where: str) -> Machine:
+    try:
+        fields = dict(data["calibration"])
+        fields["model"] = FpsModel(tuple(float(c) for c in fields["model"]["coefficients"]))
+        return Machine(
+            Calibration(**fields),
+            bool(data["bf16"]),
+            bool(data["channels_last"]),
+            str(data["device"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: not a machine file: {error}") from None
