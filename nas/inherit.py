@@ -159,7 +159,7 @@ class _Heir:
 
     def _set_linear(self, ours: str, weight: Tensor, shape: Shape) -> None:
         target = self.state[f"{ours}.weight"]
-        _, c, h, w = weight.shape
+        h, w = weight.shape[2:]
         if (h, w) != shape[1:]:  # each place gets its part of the weight: the mean is kept
             share = h * w / (shape[1] * shape[2])
             weight = F.adaptive_avg_pool2d(weight, shape[1:]) * share
@@ -234,4 +234,4 @@ def _likeness(block: Block, unit: Unit, other: Block, heir: Unit) -> float:
         return 0.0
     same_role = (unit.in_shape == unit.out_shape) == (heir.in_shape == heir.out_shape)
     a, b = vars(block), vars(other)
-    return 1.0 + same_role + sum(a[k] == b[k] for k in a) / len(a)
+    return float(1 + same_role + sum(a[k] == b[k] for k in a) / len(a))
