@@ -10,7 +10,7 @@ import torch
 
 from nas.data import CLASSES, Dataset
 from nas.errors import exit_code
-from nas.export import export_onnx
+from nas.exporting import export_onnx
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.model import build
 from nas.predict import Part
