@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.archive import Fidelity
-from nas.evaluator import Task, run_task
+from nas.evaluator import Found, Task, run_task
 from nas.layers import cost
 from nas.workers import Died, InProcess, RayWorkers
 
@@ -20,12 +20,13 @@ def evaluate_class():
         def __init__(self, deadly, broken):
             self.deadly, self.broken = deadly, broken
 
-        def __call__(self, genome, fidelity, seed):
+        def __call__(self, task):
+            genome = task.genome
             if genome.id == self.deadly:
                 os._exit(1)
             if genome.id == self.broken:
                 raise RuntimeError("cannot train this one")
-            return {"accuracy": 1 / cost(genome).params, "seed": seed}
+            return Found({"accuracy": 1 / cost(genome).params, "seed": task.seed})
 
     return Evaluate
 
@@ -63,7 +64,7 @@ def test_ray_workers(quick):
 
 
 def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
-    def interrupted(genome, fidelity, seed):
+    def interrupted(task):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
