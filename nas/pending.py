@@ -76,8 +76,7 @@ class Pending:
 
 
 def _line(task: Task) -> str:
-    plain = {name: getattr(task, name) for name in ("index", "seed", "attempt")}
-    plain |= {"genome": task.genome.to_dict(), "fidelity": dataclasses.asdict(task.fidelity)}
+    plain = {**dataclasses.asdict(task), "genome": task.genome.to_dict()}
     return json.dumps(plain, separators=(",", ":"))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.archive import Fidelity
-from nas.evaluator import Found, Task, run_task
+from nas.evaluator import Task, run_task
 from nas.layers import cost
 from nas.workers import Died, InProcess, RayWorkers
 
@@ -20,13 +20,12 @@ def evaluate_class():
         def __init__(self, deadly, broken):
             self.deadly, self.broken = deadly, broken
 
-        def __call__(self, task):
-            genome = task.genome
+        def __call__(self, genome, fidelity, seed):
             if genome.id == self.deadly:
                 os._exit(1)
             if genome.id == self.broken:
                 raise RuntimeError("cannot train this one")
-            return Found({"accuracy": 1 / cost(genome).params, "seed": task.seed})
+            return {"accuracy": 1 / cost(genome).params, "seed": seed}
 
     return Evaluate
 
@@ -64,7 +63,7 @@ def test_ray_workers(quick):
 
 
 def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
-    def interrupted(task):
+    def interrupted(genome, fidelity, seed):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

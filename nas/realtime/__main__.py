@@ -1,11 +1,14 @@
-"""Command line: `python -m nas.realtime --source 0|video|picture|folder`."""
+"""Command line: `python -m nas.realtime --source 0|URL|video|picture|folder`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from nas.errors import UserError, exit_code
 from nas.realtime import DEFAULT_MODEL
@@ -13,50 +16,100 @@ from nas.realtime import DEFAULT_MODEL
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    if args.headless and not (args.out or args.csv or args.json):
-        raise UserError("--headless: nothing would be left; expected --out, --csv or --json too")
-    if args.margin is not None and not 0 <= args.margin <= 2:
-        raise UserError(f"--margin: must be in [0, 2], got {args.margin}")
+    _check(args)
+    from nas.realtime.detector import make_detector
     from nas.realtime.pipeline import run
     from nas.realtime.recognizer import Recognizer
-    from nas.realtime.sinks import Window
-    from nas.realtime.sources import open_source
+    from nas.realtime.sinks import Window, open_sinks
+    from nas.realtime.sources import open_source, transformed
 
-    window = None if args.headless else Window()
-    recognizer = Recognizer(args.model, args.margin)
+    window = None if args.headless else Window(Path(args.snapshots))
+    recognizer = Recognizer(
+        args.model, margin=args.margin, detector=make_detector(args.detector, args.detector_model),
+        smallest=args.min_face, threshold=args.threshold, precision=args.precision,
+    )  # fmt: skip
     source = open_source(args.source)
+    source = transformed(source, args.mirror, args.flip, args.downscale)
+    sinks = open_sinks(source, recognizer.classes, args.out, args.csv, args.jsonl)
     summary = run(
-        source, recognizer, window=window, max_frames=args.max_frames,
-        out=Path(args.out) if args.out else None, table=Path(args.csv) if args.csv else None,
+        source, recognizer, sinks=sinks, window=window, recording=bool(args.out),
+        max_frames=args.max_frames,
     )  # fmt: skip
     found = summary.to_dict()
     if args.json:
         print(json.dumps(found))
     else:
-        split = ", ".join(f"{k} {v:.1f}" for k, v in found["ms_per_frame"].items())
-        print(f"{found['frames']} frames, {found['faces']} faces, {found['fps']:.1f} fps")
-        print(f"ms a frame: {split}")
-        for path in filter(None, (args.out, args.csv)):
-            print(f"written: {path}")
+        _print(found, recognizer.model, [args.out, args.csv, args.jsonl])
     return 130 if summary.interrupted else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.headless and not (args.out or args.csv or args.jsonl or args.json):
+        raise UserError(
+            "--headless: nothing would be left; expected --out, --csv, --jsonl or --json too"
+        )
+    bounds = {"margin": (0, 2), "threshold": (0, 1), "downscale": (1, 16),
+              "min_face": (8, 4096), "max_frames": (1, math.inf)}  # fmt: skip
+    for name, (low, high) in bounds.items():
+        value = getattr(args, name)
+        if value is not None and not low <= value <= high:
+            option = name.replace("_", "-")
+            raise UserError(f"--{option}: must be in [{low}, {high}], got {value}")
+
+
+def _print(found: dict[str, Any], model: Path, written: list[str | None]) -> None:
+    print(
+        f"{found['frames']} frames, {found['faces']} faces, {found['tracks']} tracks; "
+        f"{found['fps']:.1f} fps (median {found['median_fps']:.1f}, "
+        f"99 % of the frames within {found['p99_ms']:.1f} ms)"
+    )
+    split = ", ".join(f"{k} {v:.1f}" for k, v in found["ms_per_frame"].items())
+    print(f"ms a frame: {split}; model {model}")
+    if changes := found.get("label_changes_per_second"):
+        print(
+            f"label changes a second of a face: {changes['single_frames']:.2f} by single frames, "
+            f"{changes['smoothed']:.2f} smoothed"
+        )
+    if found["dropped"]:
+        print(f"{found['dropped']} stale frames dropped")
+    for path in filter(None, written):
+        print(f"written: {path}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m nas.realtime", description="Label the expressions of faces, on the CPU."
+        prog="python -m nas.realtime",
+        description="Label the expressions of faces, on the CPU. In the window, s saves a "
+        "snapshot and q quits.",
     )
     add = parser.add_argument
+    add("--source", default="0", metavar="0|URL|FILE|FOLDER",
+        help="camera number, rtsp:// or http:// stream, video, picture(s)")  # fmt: skip
     add("--model", default=str(DEFAULT_MODEL), metavar="ONNX",
         help="a model.onnx written by nas.retrain (default: the one that ships)")  # fmt: skip
-    add("--source", default="0", metavar="0|FILE|FOLDER", help="camera, video, picture(s)")
-    add("--headless", action="store_true", help="open no window; needs --out, --csv or --json")
+    add("--precision", choices=("auto", "fp32", "int8"), default="auto",
+        help="auto: the faster here of model.onnx and a model.int8.onnx beside it")  # fmt: skip
+    add("--headless", action="store_true",
+        help="open no window; needs --out, --csv, --jsonl or --json")  # fmt: skip
     add("--out", metavar="FILE|FOLDER", help="annotated video (.mp4, .avi) or picture(s)")
     add("--csv", metavar="FILE", help="one row for every face of every frame")
+    add("--jsonl", metavar="FILE", help="JSON Lines: one object for every frame")
+    add("--snapshots", default=".", metavar="FOLDER", help="where the key s saves pictures")
+    add("--detector", default="haar-alt2", metavar="NAME", help="haar, haar-alt2 or yunet")
+    add("--detector-model", metavar="FILE", help="the YuNet model, which does not come with us")
+    add("--min-face", type=int, metavar="PX",
+        help="smallest face to look for (default: 40, or a twelfth of the height)")  # fmt: skip
     add("--margin", type=float, metavar="X", help="round the box, instead of the model's own")
+    add("--threshold", type=float, default=0.4, metavar="P",
+        help="a face below it is 'uncertain' (default 0.4)")  # fmt: skip
+    add("--mirror", action="store_true", help="swap left and right, as in a mirror")
+    add("--flip", action="store_true", help="turn upside down; with --mirror: by 180 degrees")
+    add("--downscale", type=float, default=1.0, metavar="X", help="divide the frame's size by X")
     add("--max-frames", type=int, metavar="N", help="stop after N frames")
     add("--json", action="store_true", help="print the summary as JSON")
     return parser
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outputs are closed then, too
     sys.exit(exit_code(main))

@@ -1,37 +1,108 @@
-"""Find faces with OpenCV's Haar cascade and cut them out as the model saw them in training."""
+"""Find faces in a grey picture, and cut them out as the model saw them in training."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
 
+from nas.errors import UserError, first_line, one_of
+from nas.realtime.quiet import Quiet
+
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the frame
-MINIMUM_FACE = 40
+CASCADES = {
+    "haar": ("haarcascade_frontalface_default.xml", 24),
+    "haar-alt2": ("haarcascade_frontalface_alt2.xml", 20),
+}
+DETECTORS = (*CASCADES, "yunet")
+MAX_DETECTOR_BYTES = 64 << 20
+Look = Literal["careful", "quick", "near"]
 
 
 class Detector(Protocol):
-    """grey uint8 (H, W) -> boxes."""
+    """grey uint8 (H, W), smallest and largest side of a face (0: any) -> boxes.
 
-    def __call__(self, grey: Any) -> list[Box]: ...
+    look: "careful" where the boxes are the result, "quick" where they will be looked at again,
+    "near" where a face is known to be, so that weak evidence is enough.
+    `window` is the side in pixels of the smallest face that the detector can see.
+    """
+
+    window: int
+
+    def __call__(
+        self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
+    ) -> list[Box]: ...
 
 
 class HaarDetector:
-    """OpenCV's frontal face cascade (Viola and Jones 2001)."""
+    """A frontal face cascade that comes with OpenCV (Viola and Jones 2001)."""
 
-    def __init__(self, minimum: int = MINIMUM_FACE) -> None:
-        self.cascade = cv2.CascadeClassifier(
-            cv2.data.haarcascades + "haarcascade_frontalface_default.xml"  # type: ignore[attr-defined]
-        )
-        self.minimum = minimum
+    # Step between two sizes tried; hits that must agree on a box.
+    EFFORT: Mapping[Look, tuple[float, int]] = {
+        "careful": (1.1, 5), "quick": (1.2, 2), "near": (1.1, 1),
+    }  # fmt: skip
 
-    def __call__(self, grey: Any) -> list[Box]:
+    def __init__(self, name: str = "haar-alt2") -> None:
+        file, self.window = CASCADES[name]
+        folder = cv2.data.haarcascades  # type: ignore[attr-defined]
+        self.cascade = cv2.CascadeClassifier(folder + file)
+
+    def __call__(
+        self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
+    ) -> list[Box]:
+        step, neighbours = self.EFFORT[look]
         found = self.cascade.detectMultiScale(
-            grey, scaleFactor=1.1, minNeighbors=5,
-            minSize=(self.minimum, self.minimum),
+            grey, scaleFactor=step, minNeighbors=neighbours,
+            minSize=(smallest, smallest), maxSize=(largest, largest),
         )  # fmt: skip
         return sorted(tuple(int(v) for v in box) for box in found)  # type: ignore[misc]
+
+
+class YuNetDetector:
+    """OpenCV's small detection network (Wu et al. 2023), from a model file of the user's."""
+
+    window = 20
+
+    def __init__(self, path: Path, score: float = 0.7) -> None:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; expected a YuNet model (.onnx)")
+        if path.stat().st_size > MAX_DETECTOR_BYTES:
+            raise UserError(f"{path}: larger than {MAX_DETECTOR_BYTES >> 20} MiB; no YuNet model")
+        try:
+            with Quiet():
+                self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score)
+                self(np.zeros((64, 64), np.uint8), self.window)
+        except cv2.error as error:
+            raise UserError(f"{path}: not a YuNet model: {first_line(error)[:200]}") from None
+
+    def __call__(
+        self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
+    ) -> list[Box]:
+        self.network.setInputSize(grey.shape[::-1])
+        _, found = self.network.detect(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+        boxes = []
+        for x, y, w, h in [] if found is None else np.nan_to_num(found[:, :4], posinf=0, neginf=0):
+            side = max(w, h)  # square, as the faces in training
+            if side >= smallest and (not largest or side <= largest):
+                left, top = x + (w - side) / 2, y + (h - side) / 2
+                boxes.append((round(left), round(top), round(side), round(side)))
+        return sorted(boxes)
+
+
+def make_detector(name: str, model: str | None = None) -> Detector:
+    """One of DETECTORS; `model` is the file that yunet needs. UserError where they do not fit."""
+    if name not in DETECTORS:
+        raise one_of("--detector", name, DETECTORS, "detector")
+    if name == "yunet":
+        if model is None:
+            raise UserError("--detector-model: missing; yunet needs its model file (.onnx)")
+        return YuNetDetector(Path(model))
+    if model is not None:
+        raise UserError(f"--detector-model: {name} takes none; it comes with OpenCV")
+    return HaarDetector(name)
 
 
 def crop_face(grey: Any, box: Box, margin: float, height: int, width: int) -> Any:

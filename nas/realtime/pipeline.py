@@ -1,86 +1,157 @@
-"""Source -> recognizer -> sinks, with the time that each step took."""
+"""Source -> faces -> sinks: reading, recognition and output overlap, each in a thread of its own.
+
+A file's frames are all labelled, in order. A live source's stale frames give way to newer ones.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from nas.realtime.draw import annotate
-from nas.realtime.recognizer import Recognizer
-from nas.realtime.sinks import Csv, Pictures, Window
+from nas.realtime.ahead import Ahead
+from nas.realtime.draw import annotate, mark
+from nas.realtime.recognizer import Face, Recognizer, Stream
+from nas.realtime.sinks import Sink, Window, snapshot
 from nas.realtime.sources import Frame, Source
-
-STEPS = ("decode", "detect", "classify", "draw", "write")
+from nas.realtime.timing import Steps, percentile
 
 
 @dataclass
 class Summary:
-    """What was done. seconds: of each step, over all frames."""
+    """What was done. intervals, delays: ms between two finished frames, and from reading to done.
 
+    changes: of labels a second of a watched face, by single frames and smoothed.
+    """
+
+    steps: Steps
     frames: int = 0
     faces: int = 0
+    tracks: set[int] = field(default_factory=set)
+    dropped: int = 0
     interrupted: bool = False
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    seconds: float = 0.0
+    intervals: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    changes: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        total = sum(self.seconds.values())
-        return {
+        median = percentile(self.intervals, 50)
+        found: dict[str, Any] = {
             "frames": self.frames,
             "faces": self.faces,
-            "fps": self.frames / total if total else 0.0,
-            "ms_per_frame": {
-                step: 1000 * s / max(self.frames, 1) for step, s in self.seconds.items()
-            },
+            "tracks": len(self.tracks),
+            "dropped": self.dropped,
+            "fps": self.frames / self.seconds if self.seconds else 0.0,
+            "median_fps": 1000 / median if median else 0.0,
+            "p99_ms": percentile(self.intervals, 99),
+            "p99_delay_ms": percentile(self.delays, 99),
+            "ms_per_frame": self.steps.means(),
         }
+        if self.changes:
+            before, after = self.changes
+            found["label_changes_per_second"] = {"single_frames": before, "smoothed": after}
+        return found
 
 
 def run(
-    source: Source, recognizer: Recognizer, *, out: Path | None, table: Path | None,
-    window: Window | None, max_frames: int | None = None,
+    source: Source, recognizer: Recognizer, *, sinks: list[Sink], window: Window | None = None,
+    recording: bool = False, max_frames: int | None = None,
 ) -> Summary:  # fmt: skip
     """Label every frame. Outputs are closed and readable however it ends, Ctrl-C included."""
-    summary = Summary()
-    sinks: list[Any] = [window] if window else []
+    summary = Summary(recognizer.steps)
+    stream = recognizer.stream() if source.fps else None
+    captured = Ahead(_timed(source.frames, recognizer.steps), drop_stale=source.live)
+    labelled = Ahead(_labelled(iter(captured), recognizer, stream))
+    output = _Output(recognizer, sinks, window, recording, source, summary)
+    began = time.perf_counter()
     try:
-        pictures = Pictures(out, source.fps, source.inputs) if out else None
-        sinks += [pictures] if pictures else []
-        rows = Csv(table, recognizer.classes) if table else None
-        sinks += [rows] if rows else []
-        for frame in _timed(source.frames, summary, max_frames):
-            faces = recognizer(frame.pixels)
-            summary.frames += 1
-            summary.faces += len(faces)
-            started = time.perf_counter()
-            picture = frame.pixels
-            if pictures or window:
-                picture = annotate(frame.pixels, faces, recognizer.classes)
-            drawn = time.perf_counter()
-            if pictures:
-                pictures.write(frame, picture)
-            if rows:
-                rows.write(frame, faces)
-            summary.seconds["draw"] += drawn - started
-            going_on = not window or window.show(picture, 1 if source.fps else 0)
-            summary.seconds["write"] += time.perf_counter() - drawn
-            if not going_on:
+        for frame, faces in labelled:
+            going_on = output.write(frame, faces)
+            if not going_on or summary.frames == max_frames:
                 break
     except KeyboardInterrupt:
         summary.interrupted = True
     finally:
+        summary.seconds = time.perf_counter() - began
+        captured.close()
+        labelled.close()
         for sink in sinks:
             sink.close()
-    summary.seconds.update(recognizer.seconds)
+        if window:
+            window.close()
+    summary.dropped = captured.dropped if source.live else 0
+    if stream and stream.smoother.seconds:
+        watched = stream.smoother
+        summary.changes = watched.before / watched.seconds, watched.after / watched.seconds
     return summary
 
 
-def _timed(frames: Iterator[Frame], summary: Summary, max_frames: int | None) -> Iterator[Frame]:
-    while max_frames is None or summary.frames < max_frames:
-        started = time.perf_counter()
-        frame = next(frames, None)
-        summary.seconds["decode"] += time.perf_counter() - started
+def _timed(frames: Iterator[Frame], steps: Steps) -> Iterator[Frame]:
+    while True:
+        with steps("decode"):
+            frame = next(frames, None)
         if frame is None:
             return
         yield frame
+
+
+def _labelled(
+    frames: Iterator[Frame], recognizer: Recognizer, stream: Stream | None
+) -> Iterator[tuple[Frame, list[Face]]]:
+    for frame in frames:
+        faces = stream(frame.pixels, frame.seconds) if stream else recognizer(frame.pixels)
+        yield frame, faces
+
+
+@dataclass
+class _Output:
+    """Draws and writes in the caller's thread, the only one that may own a window."""
+
+    recognizer: Recognizer
+    sinks: list[Sink]
+    window: Window | None
+    recording: bool
+    source: Source
+    summary: Summary
+    last: float | None = None
+
+    def write(self, frame: Frame, faces: list[Face]) -> bool:
+        """False once the user quits."""
+        steps, summary = self.recognizer.steps, self.summary
+        picture = frame.pixels
+        if self.window or any(sink.pictured for sink in self.sinks):
+            with steps("draw"):
+                picture = annotate(frame.pixels, faces, self.recognizer.classes)
+        with steps("write"):
+            for sink in self.sinks:
+                sink.write(frame, faces, picture)
+            going_on = self.window is None or self._show(frame, picture)
+        now = time.perf_counter()
+        if self.last is not None:
+            summary.intervals.append(1000 * (now - self.last))
+        self.last = now
+        summary.delays.append(1000 * (now - frame.started))
+        summary.frames += 1
+        summary.faces += len(faces)
+        summary.tracks |= {face.track for face in faces if face.track is not None}
+        return going_on
+
+    def _show(self, frame: Frame, picture: Any) -> bool:
+        assert self.window is not None
+        recent = self.summary.intervals[-30:]
+        fps = 1000 * len(recent) / sum(recent) if recent else 0.0
+        key = self.window.show(mark(picture, fps, self.recording), self._wait_ms(frame))
+        if key == "s":
+            snapshot(self.window.snapshots, frame, picture)
+        return key != "q"
+
+    def _wait_ms(self, frame: Frame) -> int:
+        """A picture stays until a key; a file plays at its own pace; a live source never waits."""
+        if self.source.fps is None:
+            return 0
+        if self.source.live or self.last is None:
+            return 1
+        passed = time.perf_counter() - self.last
+        return max(1, round(1000 * (1 / self.source.fps - passed)))

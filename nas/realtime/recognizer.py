@@ -5,41 +5,56 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
+from nas.errors import UserError
 from nas.onnx_session import open_model
+from nas.preprocess import Preprocessing
 from nas.realtime import DEFAULT_MODEL
 from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
+from nas.realtime.finder import Finder, smallest_face
+from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
+from nas.realtime.timing import Steps
+
+Precision = Literal["auto", "fp32", "int8"]
 
 
 @dataclass(frozen=True)
 class Face:
-    """box: x, y, width, height in pixels. probabilities: one for each class, sum 1."""
+    """box: x, y, width, height in pixels. probabilities: one for each class, sum 1.
+
+    label: the class, or "uncertain". track: the face's id in a stream; None in single pictures.
+    """
 
     box: Box
     label: str
     probabilities: tuple[float, ...]
+    track: int | None = None
 
 
 class Recognizer:
-    """`Recognizer(model)(frame)` -> list of Face.
+    """`Recognizer(model)(frame)` -> the faces of one picture; `.stream()` for a video or camera.
 
-    model: an ONNX file written by nas.retrain, by default the one that ships. margin: instead of
-    the model's own. `seconds` sums up what detection and classification took.
+    model: an ONNX file written by nas.retrain or nas.export, by default the one that ships.
+    precision: "auto" takes the faster here of model.onnx and model.int8.onnx, if it lies beside.
+    margin: round the box, instead of the model's own. smallest: face, pixels. threshold: of the
+    strongest probability, below which a face is "uncertain". UserError where the model is unfit.
     """
 
     def __init__(
-        self, model: str | Path = DEFAULT_MODEL, margin: float | None = None,
-        detector: Detector | None = None, threads: int = 1,
+        self, model: str | Path = DEFAULT_MODEL, *, margin: float | None = None,
+        detector: Detector | None = None, smallest: int | None = None,
+        threshold: float = THRESHOLD, precision: Precision = "auto",
     ) -> None:  # fmt: skip
-        self.session, self.preprocessing = open_model(Path(model), threads)
+        self.session, self.preprocessing, self.model = choose_model(Path(model), precision)
         self.margin = self.preprocessing.margin if margin is None else margin
         self.detector = detector or HaarDetector()
+        self.smallest, self.threshold = smallest, threshold
         self.input = self.session.get_inputs()[0].name
-        self.seconds = {"detect": 0.0, "classify": 0.0}
+        self.steps = Steps()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -47,29 +62,97 @@ class Recognizer:
 
     def __call__(self, frame: Any) -> list[Face]:
         """frame: uint8 (H, W, 3) BGR or (H, W) grey."""
-        started = time.perf_counter()
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
-        boxes = self.detector(grey)
-        detected = time.perf_counter()
-        faces = self._classify(frame if self.preprocessing.channels == 3 else grey, boxes)
-        self.seconds["detect"] += detected - started
-        self.seconds["classify"] += time.perf_counter() - detected
-        return faces
-
-    def _classify(self, picture: Any, boxes: list[Box]) -> list[Face]:
-        if not boxes:
-            return []
-        p = self.preprocessing
-        crops = np.stack([crop_face(picture, b, self.margin, p.height, p.width) for b in boxes])
-        batch = crops[:, None] if crops.ndim == 3 else crops.transpose(0, 3, 1, 2)
-        logits = self.session.run(None, {self.input: p.normalise(batch)})[0]
+        with self.steps("detect"):
+            grey = as_grey(frame)
+            boxes = self.detector(grey, smallest_face(grey.shape[0], self.smallest))
+        found = self.classify(frame, grey, boxes)
         return [
-            Face(box, self.classes[int(row.argmax())], tuple(float(v) for v in row))
-            for box, row in zip(boxes, softmax(logits), strict=True)
+            Face(box, label_of(p, self.classes, self.threshold), tuple(p.tolist()))
+            for box, p in zip(boxes, found, strict=True)
         ]
+
+    def stream(self) -> Stream:
+        """A tracker with a memory of its own, for the frames of one video or camera."""
+        return Stream(self)
+
+    def classify(self, frame: Any, grey: Any, boxes: list[Box]) -> Any:
+        """Probabilities (faces, classes) of all boxes, in one batch."""
+        p = self.preprocessing
+        with self.steps("classify"):
+            if not boxes:
+                return np.zeros((0, len(p.classes)))
+            picture = frame if p.channels == 3 and frame.ndim == 3 else grey
+            crops = np.stack([crop_face(picture, b, self.margin, p.height, p.width) for b in boxes])
+            batch = crops.transpose(0, 3, 1, 2) if crops.ndim == 4 else crops[:, None]
+            batch = np.repeat(batch, 3, 1) if p.channels > batch.shape[1] else batch
+            return softmax(self.session.run(None, {self.input: p.normalise(batch)})[0])
+
+
+class Stream:
+    """`stream(frame)` -> the faces, with ids and steady labels. One stream for one source."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.recognizer = recognizer
+        self.finder = Finder(recognizer.detector, recognizer.smallest)
+        self.smoother = Smoother(recognizer.classes, recognizer.threshold)
+        self._before: float | None = None
+
+    def __call__(self, frame: Any, seconds: float | None = None) -> list[Face]:
+        """frame: uint8 (H, W, 3) BGR or (H, W) grey. seconds: its time; by default, now."""
+        now = time.monotonic() if seconds is None else seconds
+        passed = 0.0 if self._before is None else now - self._before
+        self._before = now
+        steps = self.recognizer.steps
+        with steps("detect"):
+            grey = as_grey(frame)
+            tracks = self.finder(grey, passed)
+        found = self.recognizer.classify(frame, grey, [t.box for t in tracks])
+        with steps("smooth"):
+            self.smoother.forget_all_but({t.id for t in tracks})
+            return [self._face(t.id, t.box, p, now) for t, p in zip(tracks, found, strict=True)]
+
+    def _face(self, track: int, box: Box, probabilities: Any, seconds: float) -> Face:
+        label, smoothed = self.smoother(track, probabilities, seconds)
+        return Face(box, label, tuple(smoothed.tolist()), track)
+
+
+def as_grey(frame: Any) -> Any:
+    """uint8 (H, W) of a BGR or grey frame. ValueError when it is neither."""
+    if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (3,)):
+        raise ValueError(
+            f"frame: expected uint8 (H, W, 3) or (H, W), got {frame.dtype} {frame.shape}"
+        )
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
 
 
 def softmax(logits: Any) -> Any:
     """(N, classes) -> probabilities, float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     return shifted / shifted.sum(1, keepdims=True)
+
+
+def choose_model(path: Path, precision: Precision) -> tuple[Any, Preprocessing, Path]:
+    """The session, its preprocessing and the file: as asked, or the faster of the two here."""
+    int8 = path.with_name(f"{path.stem}.int8{path.suffix}")
+    if precision == "int8":
+        return *open_model(int8), int8
+    session, preprocessing = open_model(path)
+    if precision == "fp32" or not int8.is_file():
+        return session, preprocessing, path
+    other, others = open_model(int8)
+    if (others.classes, others.genome_id) != (preprocessing.classes, preprocessing.genome_id):
+        raise UserError(f"{int8}: is of another network than {path.name}; expected its int8 form")
+    if _milliseconds(other, others) < _milliseconds(session, preprocessing):
+        return other, others, int8
+    return session, preprocessing, path
+
+
+def _milliseconds(session: Any, p: Preprocessing, repeats: int = 30) -> float:
+    """Of one face, the median, after a warm-up."""
+    image = np.zeros((1, p.channels, p.height, p.width), np.float32)
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        session.run(None, {session.get_inputs()[0].name: image})
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times[repeats // 3 :]))

@@ -1,57 +1,89 @@
-"""Where results go: an annotated video or pictures, a CSV, a window."""
+"""Where results go: an annotated video or pictures, CSV, JSON Lines, a window, snapshots."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import cv2
 
 from nas.errors import UserError
 from nas.realtime.recognizer import Face
-from nas.realtime.sources import PICTURES, Frame
+from nas.realtime.sources import PICTURES, Frame, Source
 
-WINDOW = "fer-nas (q quits)"
+WINDOW = "fer-nas (s snapshot, q quits)"
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+MAX_REPEATS = 300  # of one frame, to bridge a gap in a live recording
+
+
+class Sink(Protocol):
+    """Takes every frame's results. `close` leaves a complete file, whatever happened before.
+
+    pictured: it wants the annotated picture, which costs time to draw.
+    """
+
+    pictured: bool
+
+    def write(self, frame: Frame, faces: list[Face], picture: Any) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Pictures:
-    """Annotated frames: a video file, one picture, or a folder of pictures."""
+    """Annotated pictures: one, or a folder of them."""
 
-    def __init__(self, path: Path, fps: float | None, inputs: frozenset[Path]) -> None:
-        if path.resolve() in inputs:
-            raise UserError(f"{path}: is the input; expected another file for --out")
-        suffix = path.suffix.lower()
-        if fps is not None and suffix not in CODECS:
-            raise UserError(f"{path}: expected a video ending in {' or '.join(CODECS)}")
-        if fps is None and suffix and suffix not in PICTURES:
+    pictured = True
+
+    def __init__(self, path: Path, inputs: frozenset[Path]) -> None:
+        _not_an_input(path, inputs)
+        if path.suffix and path.suffix.lower() not in PICTURES:
             raise UserError(f"{path}: expected a picture ending in {', '.join(PICTURES)}, a folder")
+        self.path = path
+        if not path.suffix and any(p.parent == path.resolve() for p in inputs):
+            raise UserError(f"{path}: is the input folder; expected another for --out")
+        _make_folder(path.parent if path.suffix else path)
+
+    def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
+        target = self.path if self.path.suffix else self.path / f"{Path(frame.source).stem}.png"
+        write_picture(target, picture)
+
+    def close(self) -> None:
+        pass
+
+
+class Video:
+    """An annotated video that plays at the source's own pace, also where frames were missed."""
+
+    pictured = True
+
+    def __init__(self, path: Path, fps: float, inputs: frozenset[Path]) -> None:
+        _not_an_input(path, inputs)
+        if path.suffix.lower() not in CODECS:
+            raise UserError(f"{path}: expected a video ending in {' or '.join(CODECS)}")
+        _make_folder(path.parent)
         self.path, self.fps = path, fps
         self._writer: Any = None
-        folder = path if fps is None and not suffix else path.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot create: {error.strerror}") from None
-        if any(p.parent == folder.resolve() and folder == path for p in inputs):
-            raise UserError(f"{path}: is the input folder; expected another for --out")
+        self._size = (0, 0)
+        self._written = 0
 
-    def write(self, frame: Frame, picture: Any) -> None:
-        if self.fps is None:
-            target = self.path if self.path.suffix else self.path / f"{Path(frame.source).stem}.png"
-            if not cv2.imwrite(str(target), picture):
-                raise UserError(f"{target}: cannot write this picture")
-            return
+    def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
         if self._writer is None:
-            height, width = picture.shape[:2]
+            self._size = (picture.shape[1], picture.shape[0])
             code = cv2.VideoWriter_fourcc(*CODECS[self.path.suffix.lower()])  # type: ignore[attr-defined]
-            self._writer = cv2.VideoWriter(str(self.path), code, self.fps, (width, height))
+            self._writer = cv2.VideoWriter(str(self.path), code, self.fps, self._size)
             if not self._writer.isOpened():
                 raise UserError(f"{self.path}: cannot write a video there")
-        self._writer.write(picture)
+        if picture.shape[1::-1] != self._size:  # a live source may come back in another size
+            picture = cv2.resize(picture, self._size)
+        due = round(frame.seconds * self.fps) + 1 - self._written
+        for _ in range(min(due, MAX_REPEATS)):
+            self._writer.write(picture)
+        self._written += max(due, 0)
 
     def close(self) -> None:
         if self._writer is not None:
@@ -61,30 +93,73 @@ class Pictures:
 class Csv:
     """One row for every face of every frame."""
 
+    pictured = False
+
     def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = open(path, "w", newline="")  # noqa: SIM115 - closed by close
-        except OSError as error:
-            raise UserError(f"{path}: cannot write: {error.strerror}") from None
+        self._file = _open(path)
         self._rows = csv.writer(self._file)
-        header = ["source", "frame", "timestamp_s", "face", "x", "y", "w", "h", "label"]
+        header = ["source", "frame", "timestamp_s", "track", "x", "y", "w", "h", "label"]
         self._rows.writerow([*header, *classes])
 
-    def write(self, frame: Frame, faces: list[Face]) -> None:
-        for number, face in enumerate(faces):
+    def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
+        for face in faces:
             probabilities = [f"{p:.5f}" for p in face.probabilities]
-            where = [frame.source, frame.index, f"{frame.seconds:.4f}", number, *face.box]
+            where = [frame.source, frame.index, f"{frame.seconds:.4f}", face.track, *face.box]
             self._rows.writerow([*where, face.label, *probabilities])
 
     def close(self) -> None:
         self._file.close()
 
 
-class Window:
-    """A window on the screen; `show` is False once the user quits."""
+class JsonLines:
+    """One object for every frame, also where it shows nobody."""
 
-    def __init__(self) -> None:
+    pictured = False
+
+    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
+        self._file, self.classes = _open(path), classes
+
+    def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
+        found = [
+            {
+                "track": face.track,
+                "box": face.box,
+                "label": face.label,
+                "probabilities": {
+                    name: round(p, 5)
+                    for name, p in zip(self.classes, face.probabilities, strict=True)
+                },
+            }
+            for face in faces
+        ]
+        line = {"source": frame.source, "frame": frame.index,
+                "timestamp_s": round(frame.seconds, 4), "faces": found}  # fmt: skip
+        self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def open_sinks(
+    source: Source, classes: tuple[str, ...], out: str | None, table: str | None, lines: str | None
+) -> list[Sink]:
+    """The sinks asked for. UserError where one cannot be written."""
+    sinks: list[Sink] = []
+    if out:
+        path = Path(out)
+        inputs = source.inputs
+        sinks.append(Video(path, source.fps, inputs) if source.fps else Pictures(path, inputs))
+    if table:
+        sinks.append(Csv(Path(table), classes))
+    if lines:
+        sinks.append(JsonLines(Path(lines), classes))
+    return sinks
+
+
+class Window:
+    """A window on the screen; `show` returns the key that was pressed, or an empty string."""
+
+    def __init__(self, snapshots: Path = Path(".")) -> None:
         # OpenCV's GUI wheel aborts the whole process where there is no display: ask first.
         display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if sys.platform.startswith("linux") and not display:
@@ -95,10 +170,48 @@ class Window:
             raise UserError(
                 "this OpenCV build has no windows; use --headless with --out FILE or --csv FILE"
             )
+        self.snapshots = snapshots
 
-    def show(self, picture: Any, wait_ms: int) -> bool:
+    def show(self, picture: Any, wait_ms: int) -> str:
         cv2.imshow(WINDOW, picture)
-        return (cv2.waitKey(wait_ms) & 0xFF) not in (ord("q"), 27)
+        key = cv2.waitKey(wait_ms) & 0xFF
+        closed = cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
+        return "q" if closed or key in (ord("q"), 27) else chr(key) if key < 255 else ""
 
     def close(self) -> None:
         cv2.destroyAllWindows()
+
+
+def snapshot(folder: Path, frame: Frame, picture: Any) -> Path:
+    """Save the annotated frame in the folder; the path it got."""
+    _make_folder(folder)
+    name = re.sub(r"[^A-Za-z0-9]+", "_", Path(frame.source).stem).strip("_")
+    path = folder / f"{name}_{frame.index:06d}.png"
+    write_picture(path, picture)
+    return path
+
+
+def write_picture(path: Path, picture: Any) -> None:
+    """UserError where it cannot be written."""
+    if not cv2.imwrite(str(path), picture):
+        raise UserError(f"{path}: cannot write this picture")
+
+
+def _open(path: Path) -> IO[str]:
+    _make_folder(path.parent)
+    try:
+        return open(path, "w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from None
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot create: {error.strerror}") from None
+
+
+def _not_an_input(path: Path, inputs: frozenset[Path]) -> None:
+    if path.resolve() in inputs:
+        raise UserError(f"{path}: is the input; expected another file for --out")
