@@ -60,7 +60,9 @@ def main() -> None:
     rates: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(args.rounds):
         for name, (count, threads) in settings.items():
-            workers = RayWorkers(TrainingEvaluator, *arguments, count=count, threads=threads)
+            workers = RayWorkers(TrainingEvaluator, *arguments, gpus=[0] * count, threads=threads)
+            while workers.capacity < count:
+                workers.next()
             rates[name].append(throughput(workers, tasks))
             workers.close()
     medians = {name: statistics.median(found) for name, found in rates.items()}

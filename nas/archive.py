@@ -18,6 +18,9 @@ from nas.genome import Genome
 from nas.schema import Float, Int
 from nas.storage import LineFile
 
+# In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
+OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
+
 
 @dataclass(frozen=True)
 class Fidelity:
@@ -51,6 +54,11 @@ class Evaluation:
     @property
     def ok(self) -> bool:
         return self.status == "ok"
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the failure may be its worker's state, as much as the genome's fault."""
+        return not self.ok and any(sign in self.error for sign in OUT_OF_MEMORY)
 
     def to_dict(self) -> dict[str, Any]:
         plain = {k: getattr(self, k) for k in self.__dataclass_fields__}

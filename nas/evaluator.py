@@ -148,8 +148,9 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation:
     )
 
 
-def failed(task: Task, error: str) -> Evaluation:
+def failed(task: Task, error: str, seconds: float = 0.0) -> Evaluation:
     """The evaluation of a task whose worker never answered."""
     return Evaluation(
-        task.index, task.genome, task.fidelity, task.seed, "failed", {}, error[:MAX_ERROR_TEXT]
-    )
+        task.index, task.genome, task.fidelity, task.seed, "failed", {}, error[:MAX_ERROR_TEXT],
+        seconds, time.time() - seconds,
+    )  # fmt: skip

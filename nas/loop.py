@@ -20,7 +20,7 @@ from nas.machine import Note, measure_machine
 from nas.pending import Pending
 from nas.run import RunDirectory, Settings
 from nas.space import SearchSpace
-from nas.workers import Died, InProcess, RayWorkers, Workers
+from nas.workers import Died, InProcess, Limits, RayWorkers, Workers
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
@@ -126,7 +126,7 @@ class Search:
         """
         for evaluation in self.archive:
             self._tell(evaluation)
-        for index, task in sorted(self.pending.tasks.items()):
+        for index, task in sorted(self.pending.tasks.items(), reverse=True):  # lowest first
             self.evolution.asked_before(index, task.genome)
             self._retry(task, "the search broke off")
         known = {e.index for e in self.archive} | self.pending.tasks.keys()
@@ -259,14 +259,16 @@ def run_search(
         (machine.bf16, machine.channels_last),
         machine.device,
     )
-    count = settings.workers
+    limits = Limits(settings.candidate_time, settings.candidate_memory)
     workers: Workers
-    if count == 1:
+    # A candidate that may be stopped needs a process of its own.
+    if settings.workers == 1 and limits == Limits() and settings.address is None:
         workers = InProcess(TrainingEvaluator, *arguments)
     else:
-        progress.note(f"starting {count} Ray workers")
+        progress.note(f"starting {settings.workers} Ray workers")
+        gpus = [settings.gpus_per_worker] * settings.workers
         workers = RayWorkers(
-            TrainingEvaluator, *arguments, count=count, gpus_each=settings.gpus_per_worker
+            TrainingEvaluator, *arguments, gpus=gpus, limits=limits, address=settings.address
         )
     deadline = time.monotonic() + settings.time_budget if settings.time_budget else None
     try:

@@ -44,6 +44,9 @@ class Settings:
     time_budget: Annotated[float, Float(0.0, 1e9)] = 0.0
     workers: Annotated[int, Int(0, 10_000)] = 0
     gpus_per_worker: Annotated[float, Float(0.0, 64.0)] = 0.0
+    address: Annotated[str, Text(256)] | None = None
+    candidate_time: Annotated[float, Float(0.0, 1e9)] = 0.0
+    candidate_memory: Annotated[float, Float(0.0, 1e6)] = 0.0
     device: Annotated[str, Text(64)] = "auto"
     seed: Annotated[int, Int(0, 2**31 - 1)] = 0
     population: Annotated[int, Int(4, 100_000)] = 20

@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
     add("--workers", type=int, metavar="N", help="processes (default: one a core or GPU)")
     add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
+    add("--address", metavar="HOST:PORT", help="of a running Ray cluster, or auto")
+    add("--candidate-time", metavar="TIME", help="stop a candidate after 90s, 30m or 2h")
+    add("--candidate-memory", type=float, metavar="GIB", help="what a candidate may allocate")
     add("--algorithm", metavar="NAME", help="nsga2 (default), ga or random")
     add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
     add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
@@ -113,16 +116,23 @@ def _settings(args: argparse.Namespace) -> Settings:
     plain: dict[str, Any] = dataclasses.asdict(settings)
     for place, names in {
         (): ("data", "evaluations", "workers", "gpus_per_worker", "algorithm", "seed",
-             "population", "deterministic"),
+             "population", "deterministic", "address", "candidate_memory"),
         ("fidelity",): ("epochs", "fraction"),
         ("fitness",): ("params_limit", "fps_target", "params_weight", "fps_weight"),
     }.items():  # fmt: skip
         target = plain[place[0]] if place else plain
         target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
     if args.time_budget is not None:
-        plain["time_budget"] = seconds(args.time_budget)
+        plain["time_budget"] = seconds(args.time_budget, "--time-budget")
         if args.evaluations is None:
             plain["evaluations"] = 0  # time alone decides
+    if args.candidate_time is not None:
+        plain["candidate_time"] = seconds(args.candidate_time, "--candidate-time")
+    if plain["address"] and not plain["workers"]:
+        raise UserError(
+            "--workers: missing; with --address say how many: each takes a CPU (and its share of a "
+            "GPU), and those without a place join when the cluster grows"
+        )
     if not plain["workers"]:
         plain["workers"] = len(os.sched_getaffinity(0))
     checked = read(Settings, plain, "settings")
@@ -130,7 +140,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     return checked
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, where: str) -> float:
     """A time such as 90s, 30m or 2h."""
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
     try:
@@ -138,7 +148,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not value > 0:
-        raise UserError(f"--time-budget: expected a time such as 90s, 30m or 2h, got {text!r}")
+        raise UserError(f"{where}: expected a time such as 90s, 30m or 2h, got {text!r}")
     return value
 
 

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     default = RECIPES / ("khaireddin.yaml" if args.grid else "modern.yaml")
     base = load_recipe(Path(args.recipe) if args.recipe else default)
     base = dataclasses.replace(base, epochs=args.epochs)
-    budget = seconds(args.time_budget) if args.time_budget else None
+    budget = seconds(args.time_budget, "--time-budget") if args.time_budget else None
     dataset = open_dataset(args.data)
     if dataset.provenance.get("synthetic"):
         print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from typing import Any, Protocol
 
 from nas.archive import Evaluation
-from nas.errors import first_line
-from nas.evaluator import Evaluator, Task, run_task
+from nas.errors import UserError, first_line
+from nas.evaluator import Evaluator, Task, failed, run_task
+
+START_SECONDS = 300.0  # until the first worker must be there
 
 MakeEvaluator = Callable[..., Evaluator]
 
@@ -63,84 +69,184 @@ class InProcess:
         self.tasks.clear()
 
 
-class RayWorkers:
-    """`count` Ray actors, each holding one evaluator; the arguments are stored once a node.
+@dataclass(frozen=True)
+class Limits:
+    """What one candidate may take; 0: no limit. time: s. memory: GiB beyond an idle worker's."""
 
-    An actor that dies is replaced.
+    time: float = 0.0
+    memory: float = 0.0
+
+
+class RayWorkers:
+    """Ray actors, each holding one evaluator; the arguments are stored once a node.
+
+    gpus: the share of a GPU of each worker, one entry a worker. address: of a running cluster
+    (`auto` or host:port); without it, Ray is started on this machine alone. Workers for which the
+    cluster has no room wait for it: they join when a node is added. One that dies or hangs is
+    replaced.
     """
 
     def __init__(
         self,
         make: MakeEvaluator,
         *arguments: Any,
-        count: int,
-        gpus_each: float = 0.0,
+        gpus: Sequence[float],
+        limits: Limits = Limits(),
+        address: str | None = None,
         threads: int | None = None,
     ) -> None:
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray
         # uv or a notebook may have started Ray already; what we did not start, we do not stop.
         self._ours = not ray.is_initialized()
         if self._ours:
-            # A private cluster of this process on loopback; the setting silences Ray's notice.
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            with _kept_sigterm():
-                ray.init(
-                    num_cpus=max(count, 1),
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    configure_logging=False,
-                )
-        self.capacity = count
-        self._gpus_each = gpus_each
-        self._threads = threads or max(1, len(os.sched_getaffinity(0)) // count)
-        self._make = make
-        self._arguments = [ray.put(argument) for argument in arguments]
-        self._idle = [self._start() for _ in range(count)]
-        self._running: dict[Any, tuple[Any, Task]] = {}
-        # Actors import torch and copy the data now, so that the first task is not charged for it.
-        ray.get([actor.ready.remote() for actor in self._idle])
+            _connect(ray, address, len(gpus))
+        if threads is None:
+            threads = 1 if address else max(1, len(os.sched_getaffinity(0)) // len(gpus))
+        self._limits = limits
+        stored = [ray.put(argument) for argument in arguments]
+        self._arguments = (make, threads, limits.memory, *stored)
+        self._starting: dict[Any, _Worker] = {}
+        self._idle: list[_Worker] = []
+        self._running: dict[Any, tuple[_Worker, Task, float]] = {}  # and when it is overdue
+        self._failed_starts = 0
+        self._count = len(gpus)
+        for share in gpus:
+            self._start(share)
+        self._wait_for_one(gpus)
+
+    @property
+    def capacity(self) -> int:
+        return len(self._idle) + len(self._running)
 
     def submit(self, task: Task) -> None:
-        actor = self._idle.pop()
-        self._running[actor.run.remote(task)] = (actor, task)
+        worker = self._idle.pop()
+        overdue = time.monotonic() + (self._limits.time or inf)
+        self._running[worker.actor.run.remote(task)] = worker, task, overdue
 
-    def next(self) -> Evaluation | Died:
-        (reference,), _ = self._ray.wait(list(self._running), num_returns=1)
-        actor, task = self._running.pop(reference)
-        try:
-            evaluation: Evaluation = self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
-            self._idle.append(self._start())
-            return Died(task, f"its worker died: {first_line(error)}")
-        self._idle.append(actor)
-        return evaluation
+    def next(self) -> Evaluation | Died | None:
+        while True:
+            first = min((overdue for _, _, overdue in self._running.values()), default=inf)
+            timeout = None if first == inf else max(0.0, first - time.monotonic())
+            waiting = [*self._running, *self._starting]
+            ready, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout)
+            if not ready:
+                return self._stop_overdue()
+            if ready[0] in self._running:
+                return self._finished(ready[0])
+            if self._started(ready[0]):
+                return None
 
     def close(self) -> None:
         if self._ours:
             self._ray.shutdown()
             return
-        for actor in [*self._idle, *(actor for actor, _ in self._running.values())]:
-            self._ray.kill(actor)
+        running = (worker for worker, _, _ in self._running.values())
+        for worker in [*self._idle, *running, *self._starting.values()]:
+            self._ray.kill(worker.actor)
 
-    def _start(self) -> Any:
-        actor = self._ray.remote(num_cpus=1, num_gpus=self._gpus_each, max_restarts=0)(_Actor)
-        return actor.remote(self._make, self._threads, *self._arguments)
+    def _finished(self, reference: Any) -> Evaluation | Died:
+        worker, task, _ = self._running.pop(reference)
+        try:
+            evaluation: Evaluation = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._start(worker.gpus)
+            return Died(task, f"its worker died: {first_line(error)}")
+        if evaluation.out_of_memory:  # perhaps what an earlier candidate left behind took it
+            self._replace(worker)
+            return Died(task, evaluation.error)
+        self._idle.append(worker)
+        return evaluation
+
+    def _stop_overdue(self) -> Evaluation:
+        reference = min(self._running, key=lambda r: self._running[r][2])
+        worker, task, _ = self._running.pop(reference)
+        self._replace(worker)
+        limit = self._limits.time
+        return failed(task, f"took longer than the {limit:g} s that a candidate may", limit)
+
+    def _replace(self, worker: _Worker) -> None:
+        self._ray.kill(worker.actor)
+        self._start(worker.gpus)
+
+    def _start(self, gpus: float) -> None:
+        place = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)
+        actor = place(_Actor).remote(*self._arguments)
+        # Ready once torch is imported and the data are there: no task is charged for that.
+        self._starting[actor.ready.remote()] = _Worker(actor, gpus)
+
+    def _started(self, reference: Any) -> bool:
+        """Take in a worker that is ready, or try again where it could not start."""
+        worker = self._starting.pop(reference)
+        try:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._failed_starts += 1
+            if not self.capacity and self._failed_starts > self._count:
+                why = str(error).strip().splitlines()[-1]
+                raise UserError(f"no worker starts: {why}") from None
+            self._start(worker.gpus)
+            return False
+        self._failed_starts = 0
+        self._idle.append(worker)
+        return True
+
+    def _wait_for_one(self, gpus: Sequence[float]) -> None:
+        until = time.monotonic() + START_SECONDS
+        while not self.capacity:
+            left = max(0.0, until - time.monotonic())
+            ready, _ = self._ray.wait(list(self._starting), num_returns=1, timeout=left)
+            if not ready:
+                has = self._ray.cluster_resources()
+                self.close()
+                raise UserError(
+                    f"no room for a worker of 1 CPU and {min(gpus):g} GPU in {START_SECONDS:g} s; "
+                    f"the cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs"
+                )
+            self._started(ready[0])
+
+
+@dataclass(frozen=True)
+class _Worker:
+    actor: Any
+    gpus: float
 
 
 class _Actor:
-    def __init__(self, make: MakeEvaluator, threads: int, *arguments: Any) -> None:
+    """The process that evaluates; its prints go nowhere, for gigabytes would fill the disk."""
+
+    def __init__(self, make: MakeEvaluator, threads: int, memory: float, *arguments: Any) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         _limit_threads(threads)
         self.evaluator = make(*arguments)
+        if memory:
+            _limit_memory(memory)
 
     def ready(self) -> bool:
         return True
 
     def run(self, task: Task) -> Evaluation:
         return run_task(self.evaluator, task)
+
+
+def _connect(ray: Any, address: str | None, count: int) -> None:
+    quiet = {
+        "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False
+    }  # fmt: skip
+    with _kept_sigterm():
+        if address is None:
+            # A private cluster of this process on loopback; the settings silence Ray's notices.
+            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            ray.init(num_cpus=count, include_dashboard=False, **quiet)
+            return
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise UserError(f"--address {address}: no Ray cluster: {first_line(error)}") from None
 
 
 @contextmanager
@@ -157,3 +263,11 @@ def _limit_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def _limit_memory(gibibytes: float) -> None:
+    """Allocations beyond the idle worker's data plus this much fail (Linux counts RLIMIT_DATA)."""
+    status = Path("/proc/self/status").read_text()
+    idle = next(int(x.split()[1]) << 10 for x in status.splitlines() if x.startswith("VmData"))
+    limit = idle + int(gibibytes * (1 << 30))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

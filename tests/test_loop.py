@@ -1,17 +1,18 @@
 """The search loop with a fake evaluator: order, resume, failures, budgets."""
 
+import json
 import time
 
 import numpy as np
 import pytest
 
-from nas.archive import Fidelity, pareto_front
+from nas.archive import Evaluation, Fidelity, pareto_front
 from nas.errors import UserError
 from nas.evaluator import run_task
 from nas.layers import cost
 from nas.loop import Search
 from nas.run import RunDirectory, Settings
-from nas.workers import InProcess
+from nas.workers import Died, InProcess
 
 
 class Silent:
@@ -145,6 +146,54 @@ def test_failed_candidates_do_not_end_the_search(start):
     front = {e.index for e in found.front}
     assert not front & {1, 4, 6}
     assert found.run.file("best.json").exists()
+
+
+def test_what_cannot_be_stored_is_printed_when_the_search_ends(start, monkeypatch):
+    found = start("run", evaluations=5)
+    notes = []
+
+    def full(evaluation):
+        raise UserError("evaluations.jsonl: cannot write: No space left on device")
+
+    def ctrl_c(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(found.archive, "append", full)
+    monkeypatch.setattr(time, "sleep", ctrl_c)
+    monkeypatch.setattr(found.progress, "note", notes.append)
+    assert found.loop(in_process(FakeEvaluator())).stopped == "interrupted"
+    assert "No space left on device; free some space" in notes[0]
+    line = notes[1].removeprefix("not stored: ")
+    assert Evaluation.from_dict(json.loads(line), "line").index == 0
+    again = start("run", evaluations=5)
+    assert again.loop(in_process(FakeEvaluator())).stopped == "finished"
+    assert [e.index for e in again.archive] == [0, 1, 2, 3, 4]
+
+
+def test_workers_that_come_and_go(start):
+    """Capacity falls to nothing and grows again; every task that a death broke off is done."""
+
+    class Unsteady(OutOfOrder):
+        capacity = 0
+
+        def next(self):
+            if not self.tasks:
+                self.capacity = 2
+                return None
+            task = self.tasks.pop()
+            if (task.attempt == 1 and task.index % 3 == 0) or task.index == 7:
+                self.capacity = len(self.tasks)
+                return Died(task, "its node is gone")
+            return run_task(self.evaluator, task)
+
+    for deterministic in (True, False):
+        settings = {"evaluations": 20, "workers": 2, "deterministic": deterministic}
+        found = start(f"run{deterministic}", **settings)
+        found.loop(Unsteady(FakeEvaluator(), 0))
+        assert sorted(e.index for e in found.archive) == list(range(20))
+        (failed,) = (e for e in found.archive if not e.ok)
+        assert failed.index == 7
+        assert failed.error == "broken off 3 times, at last because its node is gone"
 
 
 def test_time_is_up(start):

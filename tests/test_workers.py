@@ -1,6 +1,9 @@
 """A real Ray: the same results as in-process, and a worker that dies costs only its own task."""
 
 import os
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from nas.archive import Fidelity
 from nas.evaluator import Task, run_task
 from nas.layers import cost
-from nas.workers import Died, InProcess, RayWorkers
+from nas.workers import Died, InProcess, Limits, RayWorkers
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -17,49 +20,72 @@ def evaluate_class():
     """A class made here travels to Ray's processes by value; they cannot import this file."""
 
     class Evaluate:
-        def __init__(self, deadly, broken):
-            self.deadly, self.broken = deadly, broken
+        def __init__(self, ways):
+            self.ways, self.kept = ways, []
 
         def __call__(self, genome, fidelity, seed):
-            if genome.id == self.deadly:
-                os._exit(1)
-            if genome.id == self.broken:
+            way = self.ways.get(genome.id)
+            if way == "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if way == "raises":
                 raise RuntimeError("cannot train this one")
+            if way == "hangs":
+                time.sleep(600)
+            if way == "hoards":
+                np.ones((1 << 30,), np.uint8)
+            if way == "leaks":
+                self.kept.append(np.ones((150 << 20,), np.uint8))
+            if way == "prints":
+                for _ in range(2000):
+                    os.write(1, b"x" * (1 << 20))
+            if way == "nan":
+                return {"accuracy": float("nan")}
             return {"accuracy": 1 / cost(genome).params, "seed": seed}
 
     return Evaluate
 
 
 def drain(workers, tasks):
-    waiting, found = list(tasks), []
-    for _ in range(min(workers.capacity, len(waiting))):
-        workers.submit(waiting.pop(0))
+    """What came of every task, in the order of asking."""
+    waiting, found = list(tasks), {}
     while len(found) < len(tasks):
-        found.append(workers.next())
-        if waiting:
+        while waiting and len(tasks) - len(waiting) - len(found) < workers.capacity:
             workers.submit(waiting.pop(0))
-    return sorted(found, key=lambda e: e.task.index if isinstance(e, Died) else e.index)
+        came = workers.next()
+        if came is not None:
+            found[came.task.index if isinstance(came, Died) else came.index] = came
+    return [found[t.index] for t in tasks]
 
 
-def test_ray_workers(quick):
+def test_one_bad_candidate_costs_only_itself(quick):
     rng = np.random.default_rng(0)
-    genomes = [quick.sample(rng) for _ in range(8)]
+    genomes = [quick.sample(rng) for _ in range(14)]
+    ways = dict(enumerate(
+        ["ok", "dies", "hangs", "raises", "nan", "hoards", "prints", *["leaks"] * 3]
+    ))  # fmt: skip
     tasks = [Task(i, g, Fidelity(), 3) for i, g in enumerate(genomes)]
-    deadly, broken = genomes[2].id, genomes[5].id
-    workers = RayWorkers(evaluate_class(), deadly, broken, count=2)
+    by_id = {genomes[i].id: way for i, way in ways.items()}
+    limits = Limits(time=3, memory=0.25)
+    workers = RayWorkers(evaluate_class(), by_id, gpus=[0, 0], limits=limits)
+    logs = Path("/tmp/ray/session_latest/logs").resolve()
     try:
         found = drain(workers, tasks)
+        printed = sum(p.stat().st_size for p in logs.rglob("*") if p.is_file())
     finally:
         workers.close()
-    died = found.pop(2)
-    assert isinstance(died, Died)
-    assert died.task.genome.id == deadly
-    assert "its worker died" in died.why
-    assert [e.status for e in found] == ["ok"] * 4 + ["failed"] + ["ok"] * 2
-    assert found[4].error == "RuntimeError: cannot train this one"
-    alone = InProcess(evaluate_class(), "nobody", broken)
-    expected = drain(alone, [t for t in tasks if t.index != 2])
-    assert [(e.id, e.metrics) for e in expected] == [(e.id, e.metrics) for e in found]
+    died = {i for i, e in enumerate(found) if isinstance(e, Died)}
+    assert {1, 5} <= died <= {1, 5, 7, 8, 9}  # which of the leaking ones depends on the worker
+    assert "its worker died" in found[1].why
+    assert "MemoryError" in found[5].why
+    assert "took longer than the 3 s" in found[2].error
+    assert 3 <= found[2].seconds < 4
+    assert found[3].error == "RuntimeError: cannot train this one"
+    assert "accuracy is nan" in found[4].error
+    assert printed < 50 << 20
+    good = [i for i in range(14) if i not in {1, 2, 3, 4, 5} | died]
+    assert [found[i].status for i in good] == ["ok"] * len(good)
+    expected = drain(InProcess(evaluate_class(), {}), [tasks[i] for i in good])
+    assert [(e.id, e.metrics) for e in expected] == [(found[i].id, found[i].metrics) for i in good]
 
 
 def test_ctrl_c_is_not_a_failed_candidate(quick, rng):

@@ -1,0 +1,82 @@
+"""A search in a process of its own, to be killed: what tests/test_crashes.py starts."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from test_loop import FakeEvaluator, OutOfOrder
+
+from nas import loop
+from nas.evaluator import run_task
+from nas.loop import Search
+from nas.run import RunDirectory, Settings
+from nas.space import load
+from nas.storage import LineFile
+
+ROOT = Path(__file__).parents[1]
+SPACE = ROOT / "search_spaces/quick.yaml"
+
+
+class Reporting:
+    """Writes the index of every evaluation that the user was told of, and every note."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(self, text):
+        os.write(self.file, f"note {text}\n".encode())
+
+    def update(self, search, evaluation):
+        if evaluation is not None:
+            os.write(self.file, f"told {evaluation.index}\n".encode())
+
+    def close(self):
+        pass
+
+
+class Deadly(FakeEvaluator):
+    """Takes its process with it at one genome; the others take a little while."""
+
+    def __init__(self, deadly):
+        super().__init__()
+        self.deadly = deadly
+
+    def __call__(self, genome, fidelity, seed):
+        if genome.id == self.deadly:
+            os._exit(1)
+        time.sleep(0.002)
+        return super().__call__(genome, fidelity, seed)
+
+
+def torn_append(self, line):
+    """As LineFile.append, but slow enough for a kill to fall between the halves of a line."""
+    raw = line.encode() + b"\n"
+    self._file.write(raw[: len(raw) // 2])
+    time.sleep(0.002)
+    self._file.write(raw[len(raw) // 2 :])
+
+
+class InOrder(OutOfOrder):
+    """Workers of which the first to start is the first to answer, so that every life gets on."""
+
+    def __init__(self, evaluator, count):
+        super().__init__(evaluator, 0)
+        self.capacity = count
+
+    def next(self):
+        return run_task(self.evaluator, self.tasks.pop(0))
+
+
+def search(path: Path, report: Path, settings: Settings, deadly: str = "", torn: bool = False):
+    """Start or resume the run at `path`."""
+    loop.RETRY_SECONDS = 0.05
+    if torn:
+        LineFile.append = torn_append
+    run = RunDirectory(path)
+    if not path.joinpath("config.yaml").exists():
+        run = RunDirectory.create(path, settings, SPACE, [], ["test"])
+    with run:
+        found = Search(run, settings, load(SPACE), [], Reporting(report))
+        found.loop(InOrder(Deadly(deadly), settings.workers))

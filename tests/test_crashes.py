@@ -1,0 +1,153 @@
+"""Real processes that are killed, break down or find the disk full: nothing told is lost."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import subprocess
+import time
+
+import crash
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from nas.archive import Archive, pareto_front
+from nas.errors import UserError
+from nas.run import RunDirectory, Settings
+
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Starts crash.search in a new process, forked from a server that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crash"])
+    # The server of Python 3.11 does not take over sys.path.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+        multiprocessing.forkserver.ensure_running()
+
+    def begin(*arguments, **options):
+        process = context.Process(target=crash.search, args=arguments, kwargs=options)
+        process.start()
+        return process
+
+    return begin
+
+
+def lines(report, word):
+    text = report.read_text() if report.exists() else ""
+    return [line.split(" ", 1)[1] for line in text.splitlines() if line.startswith(word)]
+
+
+def wait_for(true, process, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert process.is_alive(), f"exit code {process.exitcode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def rows(path):
+    archive = Archive.load(path / "evaluations.jsonl")
+    return sorted((e.index, e.id, e.status, str(e.metrics)) for e in archive), archive
+
+
+def front_ids(archive):
+    return [e.id for e in pareto_front(archive)]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_killed_at_random_moments(start, tmp_path, deterministic):
+    settings = Settings(evaluations=100, population=8, workers=2, deterministic=deterministic)
+    path, report = tmp_path / "run", tmp_path / "report"
+    for moment in np.random.default_rng(0).uniform(0, 0.04, KILLS):
+        told = len(lines(report, "told"))
+        process = start(path, report, settings, torn=True)
+        wait_for(lambda told=told: len(lines(report, "told")) > told, process)
+        time.sleep(moment)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    assert len(lines(report, "told")) < 100
+    process = start(path, report, settings)
+    process.join(60)
+    assert process.exitcode == 0
+    found, archive = rows(path)
+    assert [index for index, *_ in found] == list(range(100))  # all, and none twice
+    assert len({e.id for e in archive}) == 100
+    assert {e.status for e in archive} == {"ok"}
+    told = [int(i) for i in lines(report, "told")]
+    assert len(set(told)) == len(told)  # what was told once is not evaluated again
+    if deterministic:
+        whole = tmp_path / "whole"
+        start(whole, tmp_path / "other", settings).join(60)
+        expected, uninterrupted = rows(whole)
+        assert found == expected
+        assert front_ids(archive) == front_ids(uninterrupted)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_candidate_that_kills_the_search_is_given_up(start, tmp_path, deterministic):
+    settings = Settings(evaluations=30, population=8, workers=1, deterministic=deterministic)
+    whole, path, report = tmp_path / "whole", tmp_path / "run", tmp_path / "report"
+    start(whole, report, settings).join(60)
+    deadly = Archive.load(whole / "evaluations.jsonl").evaluations[4].id
+    codes = []
+    for _ in range(4):
+        process = start(path, report, settings, deadly)
+        process.join(60)
+        codes.append(process.exitcode)
+    assert codes == [1, 1, 1, 0]
+    found, archive = rows(path)
+    assert [index for index, *_ in found] == list(range(30))
+    (failed,) = (e for e in archive if not e.ok)
+    assert failed.id == deadly
+    assert "broken off 3 times" in failed.error
+    assert failed.id not in front_ids(archive)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 128 KiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(path)]
+    with contextlib.suppress(OSError):
+        if subprocess.run(mount, capture_output=True).returncode == 0:
+            yield path
+            subprocess.run(["umount", "-l", str(path)], check=True)
+            return
+    pytest.skip("may not mount a tmpfs here; tests/test_storage.py limits the size of files")
+
+
+def test_a_full_disk_is_waited_for(start, small_disk, tmp_path):
+    settings = Settings(evaluations=20, population=8, workers=2, deterministic=True)
+    path, report, ballast = small_disk / "run", tmp_path / "report", small_disk / "ballast"
+    ballast.write_bytes(b"x" * (80 << 10))
+    process = start(path, report, settings)
+    wait_for(lambda: any("No space left" in n for n in lines(report, "note")), process)
+    time.sleep(0.2)
+    stored = Archive.load(path / "evaluations.jsonl")
+    assert 0 < len(stored) < 20
+    ballast.unlink()
+    process.join(60)
+    assert process.exitcode == 0
+    start(tmp_path / "whole", report, settings).join(60)
+    assert rows(path)[0] == rows(tmp_path / "whole")[0]
+
+
+def test_a_second_process_is_refused_by_name(start, tmp_path):
+    path, report = tmp_path / "run", tmp_path / "report"
+    process = start(path, report, Settings(evaluations=10_000, population=8, workers=2))
+    wait_for(lambda: lines(report, "told"), process)
+    owner = f"in use by process {process.pid} on {os.uname().nodename}"
+    with pytest.raises(UserError, match=owner):
+        RunDirectory(path).__enter__()
+    process.kill()
+    process.join()
+    with RunDirectory(path):  # a killed owner leaves no lock behind
+        pass
