@@ -20,7 +20,7 @@ from nas.machine import Note, measure_machine
 from nas.pending import Pending
 from nas.run import RunDirectory, Settings
 from nas.space import SearchSpace
-from nas.workers import Died, InProcess, Limits, RayWorkers, Workers
+from nas.workers import Died, InProcess, Limits, RayWorkers, Workers, check_address
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
@@ -249,6 +249,8 @@ def run_search(
     progress: Progress,
 ) -> tuple[Search, Outcome]:
     """The whole search on real parts; results are in the run directory when it returns."""
+    if settings.address is not None:
+        check_address(settings.address)
     data = search_data(dataset, space)
     search = Search(run, settings, space, initial, progress)
     machine = measure_machine(run, settings, space, progress.note)

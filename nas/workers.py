@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -232,6 +233,20 @@ class _Actor:
         return run_task(self.evaluator, task)
 
 
+def check_address(address: str) -> None:
+    """UserError unless something listens there; Ray itself takes minutes to find out."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--address {address}: no Ray cluster there: {first_line(error)}; expected auto, or "
+            "host:port as printed by: ray start --head"
+        ) from None
+
+
 def _connect(ray: Any, address: str | None, count: int) -> None:
     quiet = {
         "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False
@@ -243,6 +258,7 @@ def _connect(ray: Any, address: str | None, count: int) -> None:
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             ray.init(num_cpus=count, include_dashboard=False, **quiet)
             return
+        check_address(address)
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

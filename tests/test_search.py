@@ -174,6 +174,21 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--candidate-time", "soon"], "--candidate-time: expected a time"),
         (["--space", QUICK, "--candidate-memory", "-1"], "candidate_memory: must be in"),
         (["--space", QUICK, "--address", "auto"], "--workers: missing; with --address"),
+        (
+            [
+                "--space",
+                QUICK,
+                "--data",
+                "FACES",
+                "--run-dir",
+                "NEW",
+                "--address",
+                "127.0.0.1:1",
+                "--workers",
+                "2",
+            ],
+            "--address 127.0.0.1:1: no Ray cluster there",
+        ),
         (["--space", QUICK, "--algorithm", "nsga"], "did you mean 'nsga2'"),
         (["--space", QUICK, "--epochs", "0"], "fidelity.epochs"),
         (["--space", QUICK, "--fraction", "2"], "fidelity.fraction"),
@@ -183,8 +198,9 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--resume", "nowhere", "--space", QUICK], "--resume: takes space"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_2(argv, message, faces_file, capsys):
-    argv = [str(faces_file) if a == "FACES" else a for a in argv]
+def test_mistakes_are_one_line_and_exit_code_2(argv, message, faces_file, tmp_path, capsys):
+    paths = {"FACES": str(faces_file), "NEW": str(tmp_path / "new")}
+    argv = [paths.get(a, a) for a in argv]
     assert exit_code(main, argv) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
