@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from nas.errors import UserError, did_you_mean, one_of
+from nas.errors import UserError, did_you_mean, one_of, shown
 
 MAX_ITEMS = 256
+LARGEST = 2**63  # of any number in a file, whatever its rule allows
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Int:
     def read(self, value: Any, where: str) -> int:
         number = _number(value, where)
         if number != int(number):
-            raise UserError(f"{where}: must be an integer, got {value!r}")
+            raise UserError(f"{where}: must be an integer, got {shown(value)}")
         if not self.low <= number <= self.high:
-            raise UserError(f"{where}: must be in [{self.low}, {self.high}], got {value!r}")
+            raise UserError(f"{where}: must be in [{self.low}, {self.high}], got {shown(value)}")
         if self.odd and int(number) % 2 == 0:
-            raise UserError(f"{where}: must be odd, got {value!r}")
+            raise UserError(f"{where}: must be odd, got {shown(value)}")
         return int(number)
 
 
@@ -48,7 +49,7 @@ class Float:
     def read(self, value: Any, where: str) -> float:
         number = float(_number(value, where))
         if not self.low <= number <= self.high:
-            raise UserError(f"{where}: must be in [{self.low:g}, {self.high:g}], got {value!r}")
+            raise UserError(f"{where}: must be in [{self.low:g}, {self.high:g}], got {shown(value)}")
         return number + 0.0  # -0.0 becomes 0.0
 
 
@@ -76,7 +77,7 @@ class Flag:
 
     def read(self, value: Any, where: str) -> bool:
         if not isinstance(value, bool):
-            raise UserError(f"{where}: must be true or false, got {value!r}")
+            raise UserError(f"{where}: must be true or false, got {shown(value)}")
         return value
 
 
@@ -107,7 +108,7 @@ class Choices:
             read(self.each, v, f"{where}[{i}]") for i, v in enumerate(_items(value, where))
         )
         if len(set(found)) != len(found):
-            raise UserError(f"{where}: the same value stands twice in {value!r}")
+            raise UserError(f"{where}: the same value stands twice in {shown(value)}")
         return found
 
 
@@ -131,13 +132,13 @@ def read(hint: Any, value: Any, where: str) -> Any:
 def _number(value: Any, where: str) -> int | float:
     if isinstance(value, str) and _is_number(value):
         raise UserError(
-            f"{where}: got the text {value!r}; YAML takes an exponent without a dot as text: "
+            f"{where}: got the text {shown(value)}; YAML takes an exponent without a dot as text: "
             f"write {float(value)!r}"
         )
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"{where}: must be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise UserError(f"{where}: must be finite, got {value!r}")
+        raise UserError(f"{where}: must be a number, got {shown(value)}")
+    if not -LARGEST <= value <= LARGEST:  # NaN included
+        raise UserError(f"{where}: must be finite and within 2**63, got {shown(value)}")
     return value
 
 
@@ -150,7 +151,7 @@ def _is_number(text: str) -> bool:
 
 def _items(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise UserError(f"{where}: must be a list, got {value!r}")
+        raise UserError(f"{where}: must be a list, got {shown(value)}")
     if len(value) > MAX_ITEMS:
         raise UserError(f"{where}: {len(value)} items, at most {MAX_ITEMS} are allowed")
     return value
@@ -163,7 +164,7 @@ def _read_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     kinds = {option.kind: option for option in options}
     if not isinstance(value, dict) or "kind" not in value:
         raise UserError(f"{where}: must be a mapping with a kind, one of {', '.join(kinds)}")
-    if value["kind"] not in kinds:
+    if value["kind"] not in tuple(kinds):  # not hashed: it may be a list
         raise one_of(f"{where}.kind", value["kind"], kinds, "block")
     rest = {k: v for k, v in value.items() if k != "kind"}
     return _read_dataclass(kinds[value["kind"]], rest, where)
@@ -177,12 +178,12 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise UserError(f"{where}: must be a mapping, got {value!r}")
+        raise UserError(f"{where}: must be a mapping, got {shown(value)}")
     hints = _hints(cls)
     for key in value:
         if key not in hints:
             raise UserError(
-                f"{where}: unknown key {key!r}; expected {', '.join(hints)}"
+                f"{where}: unknown key {shown(key)}; expected {', '.join(hints)}"
                 f"{did_you_mean(key, hints)}"
             )
     given = {key: read(hints[key], v, f"{where}.{key}") for key, v in value.items()}
