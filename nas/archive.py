@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,9 +12,9 @@ from typing import Annotated, Any
 import moocore
 import numpy as np
 
-from nas.errors import UserError
+from nas.errors import UserError, shown
 from nas.genome import Genome
-from nas.schema import Float, Int
+from nas.schema import LARGEST, Choice, Float, Int, Text, read
 from nas.storage import LineFile
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
@@ -28,6 +27,17 @@ class Fidelity:
 
     epochs: Annotated[int, Int(1, 10_000)] = 3
     fraction: Annotated[float, Float(0.001, 1.0)] = 1.0
+
+
+METRICS = {"accuracy", "params", "fps"}  # that a front and the fitness need
+RULES = {  # of an evaluation's plain fields, as stored
+    "index": Int(0, LARGEST),
+    "seed": Int(0, 2**31 - 1),
+    "status": Choice(("ok", "failed"), "status"),
+    "error": Text(),
+    "seconds": Float(0.0, 1e12),
+    "started": Float(0.0, 1e12),
+}
 
 
 @dataclass(frozen=True)
@@ -73,12 +83,13 @@ class Evaluation:
     def from_dict(cls, data: dict[str, Any], where: str) -> Evaluation:
         """Check and read what `to_dict` gives. UserError when it does not fit."""
         try:
-            rest = {k: data[k] for k in cls.__dataclass_fields__ if k not in ("genome", "fidelity")}
-            fidelity = Fidelity(**data["fidelity"])
+            plain = {k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()}
+            fidelity = read(Fidelity, data["fidelity"], f"{where}: fidelity")
             genome = Genome.from_dict(data["genome"], f"{where}: genome")
-            found = cls(genome=genome, fidelity=fidelity, **rest)
-            if found.ok:
-                check_metrics(found.metrics)
+            found = cls(genome=genome, fidelity=fidelity, metrics=dict(data["metrics"]), **plain)
+            check_metrics(found.metrics)
+            if found.ok and not METRICS <= set(found.metrics):
+                raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{where}: not an evaluation: {error}") from None
         return found
@@ -87,8 +98,8 @@ class Evaluation:
 def check_metrics(metrics: dict[str, float]) -> None:
     """ValueError for a metric that is not finite: it must never reach ranking."""
     for name, value in metrics.items():
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"metric {name} is {value!r}")
+        if not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+            raise ValueError(f"metric {name} is {shown(value)}")
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if not 1 <= args.per_class <= MAX_PER_CLASS:
         raise UserError(f"--per-class: must be in [1, {MAX_PER_CLASS}], got {args.per_class}")
-    from nas.data import open_dataset
+    from nas.data import check_name, open_dataset
     from nas.export import open_trained
     from nas.retraining import check_fit
 
     path = Path(args.model)
     found = open_trained(path / "model.safetensors" if path.is_dir() else path)
-    dataset = open_dataset(args.data or found.training_data)
+    dataset = open_dataset(args.data or check_name(found.training_data))
     check_fit(found.genome, dataset)
     if dataset.classes != found.classes:
         raise UserError(f"{path}: has other classes than data set {dataset.name}")

@@ -20,6 +20,7 @@ from nas.onnx_graph import to_onnx
 from nas.onnx_session import session
 from nas.predict import Part, logits
 from nas.preprocess import Preprocessing
+from nas.schema import is_name
 
 PARITY_IMAGES = 512
 TOLERANCE = 1e-3  # largest difference of a logit that rounding explains
@@ -118,11 +119,13 @@ def open_trained(path: Path) -> Trained:
     if (
         not isinstance(classes, list)
         or len(classes) != genome.num_classes
-        or not all(isinstance(name, str) for name in classes)
+        or not all(is_name(name) for name in classes)
     ):
         raise UserError(f"{path}: classes: expected {genome.num_classes} names")
+    if not is_name(metadata["training_data"]):
+        raise UserError(f"{path}: training_data: expected a name of 1 to 100 characters")
     model = load_weights(genome, path).eval()
-    return Trained(genome, model, tuple(classes), metadata["training_data"][:100])
+    return Trained(genome, model, tuple(classes), metadata["training_data"])
 
 
 def load_weights(genome: Genome, path: Path) -> nn.Module:

@@ -21,6 +21,8 @@ FORMAT = "fer-nas.genome/1"
 # What may stand beside `genome` in a file; none of it changes the network.
 BESIDE = ("id", "name", "notes", "published", "evaluation")
 
+MAX_BLOCKS = 512  # in all: modules take memory however few parameters they have
+
 ACTIVATIONS = ("none", "relu", "leaky_relu", "elu", "gelu", "silu", "hardswish")
 
 Activation = Annotated[str, Choice(ACTIVATIONS, "activation")]
@@ -188,6 +190,9 @@ class Genome:
         assert isinstance(genome, Genome)
         if not genome.stages or not any(stage.blocks for stage in genome.stages):
             raise UserError(f"{where}.stages: a network needs at least one block")
+        blocks = sum(len(stage.blocks) for stage in genome.stages)
+        if blocks > MAX_BLOCKS:
+            raise UserError(f"{where}.stages: {blocks} blocks; allowed at most {MAX_BLOCKS}")
         if genome.head.pool == "conv" and genome.head.hidden:
             raise UserError(f"{where}.head.hidden: must be empty where the head's pool is 'conv'")
         size = genome.input

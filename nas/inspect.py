@@ -56,7 +56,7 @@ def front_table(
         {
             **row,
             "accuracy": 100 * row["accuracy"],
-            "macs": row["macs"] / 1e6,
+            "macs": row["macs"] / 1e6 if "macs" in row else None,
             "mark": "*" if row["id"] == best_id else "",
         }
         for row in front_rows(front, fitness, measured)
@@ -146,7 +146,7 @@ def _measured(path: Path) -> dict[str, float]:
     from nas.errors import read_json
 
     data = read_json(path) if path.exists() else {}
-    if not isinstance(data, dict) or not all(isinstance(v, float) for v in data.values()):
+    if not isinstance(data, dict) or not all(type(v) in (int, float) for v in data.values()):
         raise UserError(f"{path}: must map genome ids to frames per second")
     return data
 

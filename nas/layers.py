@@ -15,8 +15,8 @@ from nas.errors import UserError
 from nas.genome import Block, Conv, Dense, Genome, Inverted, Pool, Residual, Separable
 
 Shape = tuple[int, int, int]
-MAX_PARAMS = 500_000_000
-MAX_ACTIVATIONS = 500_000_000
+MAX_PARAMS = 200_000_000
+MAX_ACTIVATIONS = 200_000_000
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UserError, read_json
-from nas.latency import Calibration, FpsModel, calibrate
+from nas.latency import FEATURES, Calibration, FpsModel, calibrate
 from nas.run import RunDirectory, Settings
 from nas.space import SearchSpace
 
@@ -70,11 +71,14 @@ def _read_machine(data: Any, where: str) -> Machine:
     try:
         fields = dict(data["calibration"])
         fields["model"] = FpsModel(tuple(float(c) for c in fields["model"]["coefficients"]))
+        found = fields["model"].coefficients
+        if len(found) != len(FEATURES) or not all(0 <= c < math.inf for c in found):
+            raise ValueError(f"expected {len(FEATURES)} coefficients of at least 0")
         return Machine(
             Calibration(**fields),
             bool(data["bf16"]),
             bool(data["channels_last"]),
             str(data["device"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: not a machine file: {error}") from None

@@ -12,6 +12,7 @@ from nas.archive import Fidelity
 from nas.errors import UserError
 from nas.evaluator import Task
 from nas.genome import Genome
+from nas.schema import LARGEST, Int, read
 from nas.storage import LineFile, replace_file
 
 LINES_BEFORE_REWRITE = 10_000
@@ -88,9 +89,10 @@ def _read(path: Path) -> Iterator[Task]:
             try:
                 data: dict[str, Any] = json.loads(line)
                 genome = Genome.from_dict(data["genome"], f"{path}:{number}")
-                yield Task(
-                    int(data["index"]), genome, Fidelity(**data["fidelity"]), int(data["seed"]),
-                    int(data["attempt"]),
-                )  # fmt: skip
+                index, seed, attempt = (
+                    Int(0, LARGEST).read(data[key], key) for key in ("index", "seed", "attempt")
+                )
+                fidelity = read(Fidelity, data["fidelity"], "fidelity")
+                yield Task(index, genome, fidelity, seed, attempt)
             except (UserError, KeyError, TypeError, ValueError, RecursionError):
                 continue

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.errors import UserError
+from nas.errors import UserError, shown
+from nas.schema import LARGEST, is_name
 
 FORMAT = "fer-nas.preprocessing/1"
 METADATA_KEY = "fer-nas"
 MEAN, STD = 127.5, 63.75  # of pixels 0..255; the same for every model
 MAX_SIDE = 1024
 MAX_CLASSES = 1000
-MAX_NAME = 100  # characters
 MAX_METADATA = 1 << 17  # characters
 
 
@@ -62,7 +62,7 @@ class Preprocessing:
             )
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not valid JSON") from None
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not of format {FORMAT!r}")
@@ -87,16 +87,16 @@ class Preprocessing:
         if self.channels not in (1, 3):
             raise ValueError(f"channels: expected 1 or 3, got {self.channels}")
         names = [*self.classes, self.training_data]
-        if not all(isinstance(name, str) and 0 < len(name) <= MAX_NAME for name in names):
-            raise ValueError(f"classes, training_data: expected names of 1 to {MAX_NAME} letters")
+        if not all(is_name(name) for name in names):
+            raise ValueError("classes, training_data: expected names of 1 to 100 characters")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes: found a name twice")
         if not 2 <= len(self.classes) <= MAX_CLASSES:
             raise ValueError(f"classes: expected 2 to {MAX_CLASSES}, got {len(self.classes)}")
         for name in ("mean", "std", "margin"):
             value = getattr(self, name)
-            if type(value) not in (int, float) or not np.isfinite(value):
-                raise ValueError(f"{name}: expected a finite number, got {value!r}")
+            if type(value) not in (int, float) or not -LARGEST <= value <= LARGEST:
+                raise ValueError(f"{name}: expected a finite number, got {shown(value)}")
         if not self.std > 0:
             raise ValueError(f"std: expected above 0, got {self.std}")
         if not 0.0 <= self.margin <= 2.0:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nas.errors import UserError, exit_code
 
+MAX_SEED = 2**31 - 1
 RECIPE = Path("experiments/recipes/modern.yaml")
 
 
@@ -28,6 +29,8 @@ def main(argv: list[str]) -> int:
         recipe = dataclasses.replace(recipe, epochs=args.epochs)
     if not 1 <= args.seeds <= 100:
         raise UserError(f"--seeds: must be in [1, 100], got {args.seeds}")
+    if not 0 <= args.seed <= MAX_SEED:
+        raise UserError(f"--seed: must be in [0, {MAX_SEED}], got {args.seed}")
     dataset = open_dataset(args.data or _data_of_run(path))
     out = Path(args.out) if args.out else path.parent / "retrain" / genome.id
     if dataset.provenance.get("synthetic"):

@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor
 
 from nas.data import Dataset, duplicate_report
-from nas.errors import UserError, first_line
+from nas.errors import UserError, first_line, read_json
 from nas.export import Parity, export_onnx, load_weights, save_weights
 from nas.genome import Genome
 from nas.latency import measure_fps
@@ -252,11 +252,19 @@ def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, 
     return parts
 
 
+def _read_mode(path: Path) -> Mode:
+    data = read_json(path)
+    names = set(Mode.__dataclass_fields__)
+    if not isinstance(data, dict) or set(data) != names or {*map(type, data.values())} != {bool}:
+        raise UserError(f"{path}: must map {', '.join(sorted(names))} to true or false; remove it")
+    return Mode(**data)
+
+
 def _mode(genome: Genome, part: Part, batch: int, out: Path) -> Mode:
     """Measured once for a folder: a resumed training must not change its arithmetic."""
     path = out / "mode.json"
     if path.exists():
-        return Mode(**json.loads(path.read_text()))
+        return _read_mode(path)
     mode = fastest_mode(part.images.device, [genome], batch)
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(mode)))

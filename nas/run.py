@@ -101,6 +101,10 @@ class RunDirectory:
         """An existing run. UserError when it is none."""
         if not (path / "config.yaml").is_file():
             raise UserError(f"{path}: not a run directory (no config.yaml)")
+        root = path.resolve()
+        for found in path.rglob("*"):  # a run from elsewhere must not have us write outside it
+            if found.is_symlink() and not found.resolve().is_relative_to(root):
+                raise UserError(f"{found}: a link that leaves the run directory; remove it")
         return cls(path)
 
     def file(self, name: str) -> Path:

@@ -112,6 +112,11 @@ class Choices:
         return found
 
 
+def is_name(text: object) -> bool:
+    """Whether a class or a data set may be called so: it is printed, and it names files."""
+    return isinstance(text, str) and 0 < len(text) <= 100 and text.isprintable() and "/" not in text
+
+
 def read(hint: Any, value: Any, where: str) -> Any:
     """`value` read as the annotated type `hint`. UserError names `where` it does not fit."""
     if hasattr(hint, "read") and not isinstance(hint, type):

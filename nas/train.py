@@ -283,10 +283,18 @@ class _Run:
             state: dict[str, Any] = torch.load(path, weights_only=True, map_location=self.device)
         except Exception as error:  # torch raises many kinds for a broken file
             raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from None
+        if not isinstance(state, dict):
+            raise UserError(f"{path}: not a checkpoint; remove it")
         if state.get("version") != CHECKPOINT_VERSION or state.get("genome") != self.genome.id:
             raise UserError(f"{path}: a checkpoint of another genome or version; remove it")
-        if state["recipe"] != self.recipe.to_dict():
+        if state.get("recipe") != self.recipe.to_dict():
             raise UserError(f"{path}: a checkpoint of another recipe; remove it or use its recipe")
+        try:
+            self._restore(state)
+        except Exception as error:  # torch raises many kinds where a part does not fit
+            raise UserError(f"{path}: a damaged checkpoint: {first_line(error)}") from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])

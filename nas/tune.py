@@ -19,12 +19,15 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.genome import load
     from nas.recipe import load as load_recipe
+    from nas.retrain import MAX_SEED
     from nas.search import seconds
 
     if not 1 <= args.trials <= 100_000:
         raise UserError(f"--trials: must be in [1, 100000], got {args.trials}")
     if not 1 <= args.epochs <= 10_000:
         raise UserError(f"--epochs: must be in [1, 10000], got {args.epochs}")
+    if not 0 <= args.seed <= MAX_SEED:
+        raise UserError(f"--seed: must be in [0, {MAX_SEED}], got {args.seed}")
     genome, _ = load(Path(args.genome))
     default = RECIPES / ("khaireddin.yaml" if args.grid else "modern.yaml")
     base = load_recipe(Path(args.recipe) if args.recipe else default)

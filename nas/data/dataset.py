@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.errors import UserError, one_of
+from nas.errors import UserError, first_line, one_of, shown
+from nas.schema import is_name
 
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
@@ -25,6 +26,8 @@ MAX_SIDE = 1024
 MAX_CLASSES = 256  # labels are uint8
 MAX_BYTES = 2 << 30  # of all images; FER2013 has 83 MB
 MAX_META = 1 << 20
+MAX_RATIO = 100  # of unpacked to packed bytes beyond FREE_BYTES; pictures of faces reach about 3
+FREE_BYTES = 64 << 20
 ARRAYS = {"images": 4, "labels": 1, "split": 1, "meta": 1}  # name -> dimensions, all uint8
 VOTES = {"votes": 2}  # an array that a file may have
 
@@ -105,6 +108,8 @@ def check(dataset: Dataset, where: str) -> Dataset:
         if len(getattr(dataset, name)) != n:
             found = len(getattr(dataset, name))
             raise UserError(f"{where}: {name}: found {found} entries; expected {n}, one an image")
+    if not is_name(dataset.name):
+        raise UserError(f"{where}: name: {shown(dataset.name)} is no name of 1 to 100 characters")
     _check_classes(dataset.classes, where)
     if dataset.votes is not None:
         shape, expected = dataset.votes.shape, (n, len(dataset.classes))
@@ -120,8 +125,9 @@ def check(dataset: Dataset, where: str) -> Dataset:
 def _check_classes(classes: tuple[str, ...], where: str) -> None:
     if not 2 <= len(classes) <= MAX_CLASSES:
         raise UserError(f"{where}: classes: found {len(classes)}; allowed 2 to {MAX_CLASSES}")
-    if not all(isinstance(c, str) and 0 < len(c) <= 100 for c in classes):
-        raise UserError(f"{where}: classes: expected names of 1 to 100 characters, got {classes!r}")
+    for name in classes:
+        if not is_name(name):
+            raise UserError(f"{where}: classes: {shown(name)} is no name of 1 to 100 characters")
     if len(set(classes)) < len(classes):
         raise UserError(f"{where}: classes: found a name twice in {list(classes)}; expected once")
 
@@ -191,13 +197,11 @@ def load(path: Path | str) -> Dataset:
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except Exception as error:  # zipfile, zlib, numpy's header and JSON have many kinds
         raise UserError(
-            f"{path}: not an intact .npz file ({error}); expected one written by "
+            f"{path}: not an intact .npz file ({first_line(error)}); expected one written by "
             "python -m nas.data prepare"
         ) from None
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: malformed data set: {error}") from None
     return check(dataset, str(path))
 
 
@@ -219,6 +223,12 @@ def _check_headers(file: IO[bytes], where: str) -> None:
             _check_array(here, dtype, shape, dimensions)
             if name == "meta" and shape[0] > MAX_META:
                 raise UserError(f"{here}: found {shape[0]} bytes; allowed at most {MAX_META}")
-            size, stated = header + int(np.prod(shape)), archive.getinfo(f"{name}.npy").file_size
+            stored = archive.getinfo(f"{name}.npy")
+            size, stated = header + math.prod(shape), stored.file_size
             if size != stated:
                 raise UserError(f"{here}: found {stated} bytes; its header says {size}")
+            if stated > max(FREE_BYTES, MAX_RATIO * stored.compress_size):
+                raise UserError(
+                    f"{here}: {stored.compress_size} bytes unpack to {stated}; expected at most "
+                    f"{MAX_RATIO} times as many"
+                )

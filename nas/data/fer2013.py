@@ -7,6 +7,7 @@ import csv
 import gzip
 import hashlib
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -29,7 +30,8 @@ COUNTS = (  # official, per split and class
     (491, 55, 528, 879, 594, 416, 626),
 )
 SIDE = 48
-MAX_ROWS = 1_000_000
+MAX_ROWS = 100_000  # FER2013 has 35,887
+MAX_PACKED = 64  # files, or 4 GiB, inside a tar archive
 MAX_LINE = 1 << 16  # a row has at most 9.3 kB
 SYNONYMS = {
     "anger": "angry",
@@ -42,7 +44,10 @@ SYNONYMS = {
 Stream = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 PIXELS = {str(value): value for value in range(256)}
 FORMS = "fer2013.csv (plain, .gz, .bz2, .xz, .zip, .tar.gz), a folder with one, or train/ and test/"
-BROKEN = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError)
+BROKEN = (
+    zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError,
+    RuntimeError, NotImplementedError, ValueError, LookupError, struct.error,
+)  # fmt: skip
 
 
 def prepare_fer2013(source: Path, check_counts: bool = True) -> Dataset:
@@ -98,7 +103,7 @@ def _open(path: Path, stack: ExitStack) -> Stream:
     name = path.name.lower()
     if name.endswith((".tar.gz", ".tgz", ".tar")):
         tar = stack.enter_context(tarfile.open(path))  # noqa: SIM115 (the stack closes it)
-        member = _pick([m for m in tar.getnames() if m.lower().endswith(".csv")], path)
+        member = _pick([m for m in _names(tar, path) if m.lower().endswith(".csv")], path)
         found = tar.extractfile(member)
         if found is None:
             raise UserError(f"{path}: {member} is not a file; expected a CSV")
@@ -114,6 +119,18 @@ def _open(path: Path, stack: ExitStack) -> Stream:
     if name.endswith(".xz"):
         return stack.enter_context(lzma.open(path))
     return stack.enter_context(open(path, "rb"))
+
+
+def _names(tar: tarfile.TarFile, path: Path) -> list[str]:
+    """Bounded: listing a packed tar unpacks it all."""
+    names: list[str] = []
+    size = 0
+    for member in tar:
+        names.append(member.name)
+        size += member.size
+        if len(names) > MAX_PACKED or size > MAX_PACKED << 26:
+            raise UserError(f"{path}: holds more than {MAX_PACKED} files or 4 GiB")
+    return names
 
 
 def _pick(members: list[str], path: Path) -> str:
@@ -132,6 +149,8 @@ def _lines(stream: Stream, path: Path, digest: Any) -> Iterator[str]:
     number = 0
     while raw := stream.readline(MAX_LINE):
         number += 1
+        if number > MAX_ROWS + 1:
+            raise UserError(f"{path}:{number}: more than {MAX_ROWS} rows")
         if len(raw) == MAX_LINE:
             raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
         digest.update(raw)
@@ -162,8 +181,6 @@ def _parse(lines: Iterator[str], path: Path) -> tuple[Bytes, Bytes, Bytes]:
             labels.append(int(emotion))
             split.append(USAGES[usage])
             pixels += _pixels(image, where)
-            if len(labels) > MAX_ROWS:
-                raise UserError(f"{where}: more than {MAX_ROWS} rows")
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: not a CSV: {error}") from None
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 1, SIDE, SIDE)

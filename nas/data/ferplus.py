@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import gzip
 import io
+import itertools
 import zlib
 from pathlib import Path
 
@@ -13,13 +14,14 @@ import numpy as np
 
 from nas.data.dataset import SPLITS, Dataset
 from nas.data.fer2013 import CLASSES, USAGES
-from nas.errors import UserError
+from nas.errors import UserError, shown
 
 COLUMNS = {  # of fer2013new.csv, by our classes; contempt, unknown and no face (NF) have none
     "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness",
     "sad": "sadness", "surprise": "surprise", "neutral": "neutral",
 }  # fmt: skip
-MAX_BYTES = 64 << 20
+MAX_BYTES = 16 << 20  # the published file has 2
+VOTES = {str(n) for n in range(101)}
 
 
 def with_votes(dataset: Dataset, path: Path) -> Dataset:
@@ -29,12 +31,17 @@ def with_votes(dataset: Dataset, path: Path) -> Dataset:
     """
     if dataset.classes != CLASSES or not dataset.provenance.get("official_splits"):
         raise UserError("--votes: only for FER2013 prepared from its CSV, whose order they follow")
-    rows = list(csv.DictReader(io.StringIO(_text(path))))
+    reader = csv.DictReader(io.StringIO(_text(path)))
+    try:
+        rows = list(itertools.islice(reader, len(dataset) + 1))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a CSV: {error}") from None
     missing = {"Usage", *COLUMNS.values()} - set(rows[0] if rows else ())
     if missing:
         raise UserError(f"{path}: no column {sorted(missing)[0]!r}; expected fer2013new.csv")
     if len(rows) != len(dataset):
-        raise UserError(f"{path}: found {len(rows)} rows; the data set has {len(dataset)} images")
+        found = "more" if len(rows) > len(dataset) else len(rows)
+        raise UserError(f"{path}: found {found} rows; the data set has {len(dataset)} images")
     votes = np.zeros((len(rows), len(CLASSES)), np.uint8)
     for i, row in enumerate(rows):
         where = f"{path}:{i + 2}"
@@ -46,8 +53,8 @@ def with_votes(dataset: Dataset, path: Path) -> Dataset:
 
 
 def _count(text: str | None, where: str) -> int:
-    if text is None or not text.isdigit() or int(text) > 100:
-        raise UserError(f"{where}: found {text!r} votes; expected 0 to 100")
+    if text not in VOTES:
+        raise UserError(f"{where}: found {shown(text)} votes; expected 0 to 100")
     return int(text)
 
 

@@ -1,0 +1,280 @@
+"""Every reader of files that others may have made: a small valid sample and how it is read.
+
+tests/test_fuzz.py damages the samples at random, benchmarks/fuzz.py guided by coverage. A reader may
+raise UserError; anything else is a bug.
+"""
+
+import dataclasses
+import io
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import yaml
+
+from nas import genome, recipe, space
+from nas.archive import Archive, Evaluation, Fidelity
+from nas.bench.table import Table
+from nas.data import Dataset, dataset, prepare_fer2013, with_votes
+from nas.data.ferplus import COLUMNS
+from nas.data.pictures import read_grey
+from nas.export import open_trained, save_weights
+from nas.genome import Conv, Genome, Head, Input, Pool, Stage
+from nas.inspect import _measured
+from nas.layers import check_size, cost, describe
+from nas.model import build
+from nas.onnx_graph import to_onnx
+from nas.onnx_session import open_model
+from nas.pending import Pending
+from nas.predict import Part
+from nas.preprocess import Preprocessing
+from nas.realtime.sources import open_source
+from nas.recipe import Recipe
+from nas.retraining import _read_mode
+from nas.run import RunDirectory, Settings, load_settings
+from nas.train import train
+from nas.tuning import Goal, finished, open_study
+
+ROOT = Path(__file__).parents[1]
+TINY = Genome(Input(1, 8, 8), 2, (Stage((Conv(2), Pool())),), Head())
+CLASSES = ("a", "b")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """read: given the path of the (damaged) file. tree: the sample as plain data, for text."""
+
+    name: str
+    file: str
+    read: Callable[[Path], object]
+    sample: Callable[[], bytes]
+
+    @property
+    def text(self) -> bool:
+        return self.file.endswith((".yaml", ".json", ".jsonl"))
+
+    def tree(self) -> object:
+        raw = self.sample()
+        return yaml.safe_load(raw) if self.file.endswith(".yaml") else json.loads(raw)
+
+    def dump(self, tree: object) -> bytes:
+        if self.file.endswith(".yaml"):
+            return yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass")
+        return json.dumps(tree).encode() + b"\n"
+
+
+def _written(write: Callable[[Path], object], name: str) -> bytes:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write(path)
+        return path.read_bytes()
+
+
+def _use_genome(path: Path) -> None:
+    found, _ = genome.load(path)
+    describe(found), cost(found), check_size(found)
+
+
+def _use_space(path: Path) -> None:
+    found = space.load(path)
+    found.size()
+    found.build(found.sample_genes(np.random.default_rng(0)))
+
+
+def _beside_settings(read: Callable[[RunDirectory], object]) -> Callable[[Path], object]:
+    def read_run(path: Path) -> object:
+        (path.parent / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(Settings())))
+        return read(RunDirectory.open(path.parent))
+
+    return read_run
+
+
+def _faces() -> Dataset:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (12, 1, 8, 8), np.uint8)
+    labels = np.arange(12, dtype=np.uint8) % 2
+    return Dataset("faces", pixels, labels, np.arange(12, dtype=np.uint8) // 4, CLASSES)
+
+
+def _fer2013() -> Dataset:
+    rows = np.zeros((7, 1, 48, 48), np.uint8)
+    labels = np.arange(7, dtype=np.uint8)
+    split = np.array([0, 0, 0, 1, 1, 2, 2], np.uint8)
+    from nas.data import CLASSES as SEVEN
+
+    return Dataset("fer2013", rows, labels, split, SEVEN, {"official_splits": True})
+
+
+def _csv() -> bytes:
+    usages = ["Training"] * 3 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
+    pixels = " ".join(["7"] * 48 * 48)
+    return "emotion,pixels,Usage\n".encode() + "".join(
+        f"{i},{pixels},{usage}\n" for i, usage in enumerate(usages)
+    ).encode()
+
+
+def _votes() -> bytes:
+    usages = ["Training"] * 3 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
+    header = ",".join(["Usage", "Image name", *COLUMNS.values()])
+    return "\n".join([header, *(f"{u},x.png,{','.join(['1'] * 7)}" for u in usages), ""]).encode()
+
+
+def _table() -> bytes:
+    rows = [f"{a},{b},{70 + a},{69 + b},{1 + a + b}" for a in range(3) for b in range(3)]
+    return "\n".join(["gene:a,gene:b,val_accuracy,test_accuracy,cost:c", *rows, ""]).encode()
+
+
+def _use_table(path: Path) -> None:
+    table = Table.load(path)
+    rng = np.random.default_rng(0)
+    table.mutate(table.crossover(table.sample(rng), table.sample(rng), rng), rng)
+    table.hypervolume(np.arange(len(table)))
+
+
+def _picture(suffix: str) -> bytes:
+    ok, raw = cv2.imencode(suffix, np.arange(64 * 64, dtype=np.uint8).reshape(64, 64))
+    assert ok
+    return raw.tobytes()
+
+
+def _video(path: Path) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    for k in range(4):
+        writer.write(np.full((48, 64, 3), 40 * k, np.uint8))
+    writer.release()
+
+
+def _watch(path: Path) -> None:
+    for _ in zip(range(50), open_source(str(path)).frames, strict=False):
+        pass
+
+
+def _onnx() -> bytes:
+    metadata = Preprocessing(1, 8, 8, CLASSES).to_metadata()
+    return bytes(to_onnx(TINY, metadata=metadata).SerializeToString())
+
+
+def _use_onnx(path: Path) -> None:
+    session, _ = open_model(path)
+    session.get_inputs()
+
+
+def _weights(path: Path) -> None:
+    save_weights(TINY, build(TINY), _faces(), path)
+
+
+def _part() -> Part:
+    faces = _faces()
+    labels = torch.tensor(faces.labels.astype(np.int64))
+    return Part(torch.tensor(faces.images), labels, torch.arange(12))
+
+
+def _train(path: Path) -> None:
+    recipe_ = Recipe(epochs=1, batch=4)
+    train(TINY, _part(), _part(), recipe_, seed=0, keep_best=True, checkpoint=path)
+
+
+def _study(path: Path) -> None:
+    goal = Goal(TINY, _faces(), Recipe())
+    finished(open_study(goal, path.parent))
+
+
+def _machine(path: Path) -> None:
+    from nas.errors import read_json
+    from nas.machine import _read_machine
+
+    _read_machine(read_json(path), str(path)).calibration.model.predict(TINY)
+
+
+MACHINE = {
+    "calibration": {
+        "model": {"coefficients": [0.1] * 10}, "held_out_error": 0.05, "rank_correlation": 0.9,
+        "genomes": 10, "seconds": 1.0,
+    },
+    "bf16": False, "channels_last": False, "device": "cpu",
+}  # fmt: skip
+PENDING = {
+    "index": 0, "genome": TINY.to_dict(), "fidelity": {"epochs": 1, "fraction": 1.0},
+    "seed": 0, "attempt": 1,
+}  # fmt: skip
+EVALUATION = Evaluation(
+    0, TINY, Fidelity(), 0, "ok", {"accuracy": 0.5, "params": 9, "macs": 9, "fps": 9.0}, "", 1.0, 1.0
+)
+
+
+def _json(value: object) -> Callable[[], bytes]:
+    return lambda: json.dumps(value).encode() + b"\n"
+
+
+def _npz(path: Path) -> None:
+    dataset.save(_faces(), path)
+
+
+def _empty_database(path: Path) -> None:
+    sqlite3.connect(path).execute("create table studies (study_id integer)").connection.close()
+
+
+READERS = [
+    Reader("space", "space.yaml", _use_space, (ROOT / "search_spaces/quick.yaml").read_bytes),
+    Reader("recipe", "recipe.yaml", recipe.load,
+           lambda: yaml.safe_dump(Recipe().to_dict()).encode()),
+    Reader("settings", "config.yaml", load_settings,
+           lambda: yaml.safe_dump(dataclasses.asdict(Settings())).encode()),
+    Reader("genome", "genome.json", _use_genome, lambda: TINY.to_json(notes="n").encode()),
+    Reader("evaluations", "evaluations.jsonl", Archive.load, _json(EVALUATION.to_dict())),
+    Reader("initial", "initial.json", _beside_settings(RunDirectory.initial),
+           _json([TINY.to_dict()])),
+    Reader("pending", "pending.jsonl", lambda p: Pending.load(p, ()), _json(PENDING)),
+    Reader("machine", "machine.json", _machine, _json(MACHINE)),
+    Reader("measured fps", "measured_fps.json", _measured, _json({TINY.id: 100.0})),
+    Reader("mode", "mode.json", _read_mode, _json({"bf16": True, "channels_last": False})),
+    Reader("data set", "faces.npz", dataset.load, lambda: _written(_npz, "faces.npz")),
+    Reader("FER2013", "fer2013.csv", lambda p: prepare_fer2013(p, check_counts=False), _csv),
+    Reader("FERPlus", "votes.csv", lambda p: with_votes(_fer2013(), p), _votes),
+    Reader("table", "table.csv", _use_table, _table),
+    Reader("PNG", "picture.png", read_grey, lambda: _picture(".png")),
+    Reader("JPEG", "picture.jpg", read_grey, lambda: _picture(".jpg")),
+    Reader("TIFF", "picture.tif", read_grey, lambda: _picture(".tif")),
+    Reader("video", "video.mp4", _watch, lambda: _written(_video, "video.mp4")),
+    Reader("ONNX", "model.onnx", _use_onnx, _onnx),
+    Reader("weights", "model.safetensors", open_trained,
+           lambda: _written(_weights, "model.safetensors")),
+    Reader("checkpoint", "checkpoint.pt", _train, lambda: _written(_train, "checkpoint.pt")),
+    Reader("study", "study.db", _study, lambda: _written(_study, "study.db")),
+]  # fmt: skip
+
+
+def packed(kind: str) -> bytes:
+    """The FER2013 sample as a .gz, .bz2, .xz, .zip or .tar.gz."""
+    import bz2
+    import gzip
+    import lzma
+    import tarfile
+    import zipfile
+
+    raw, buffer = _csv(), io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("fer2013.csv", raw)
+    elif kind == "tar.gz":
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            member = tarfile.TarInfo("fer2013/fer2013.csv")
+            member.size = len(raw)
+            tar.addfile(member, io.BytesIO(raw))
+    else:
+        return {"gz": gzip, "bz2": bz2, "xz": lzma}[kind].compress(raw)
+    return buffer.getvalue()
+
+
+READERS += [
+    Reader(f"FER2013 {kind}", f"fer2013.csv.{kind}" if kind != "tar.gz" else "fer2013.tar.gz",
+           lambda p: prepare_fer2013(p, check_counts=False), lambda kind=kind: packed(kind))
+    for kind in ("gz", "bz2", "xz", "zip", "tar.gz")
+]  # fmt: skip
