@@ -30,7 +30,7 @@ class Fidelity:
 
 
 METRICS = {"accuracy", "params", "fps"}  # that a front and the fitness need
-RULES = {  # of an evaluation's plain fields, as stored
+RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fields, as stored
     "index": Int(0, LARGEST),
     "seed": Int(0, 2**31 - 1),
     "status": Choice(("ok", "failed"), "status"),
@@ -83,12 +83,14 @@ class Evaluation:
     def from_dict(cls, data: dict[str, Any], where: str) -> Evaluation:
         """Check and read what `to_dict` gives. UserError when it does not fit."""
         try:
-            plain = {k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()}
+            plain: dict[str, Any] = {
+                k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()
+            }
             fidelity = read(Fidelity, data["fidelity"], f"{where}: fidelity")
             genome = Genome.from_dict(data["genome"], f"{where}: genome")
             found = cls(genome=genome, fidelity=fidelity, metrics=dict(data["metrics"]), **plain)
             check_metrics(found.metrics)
-            if found.ok and not METRICS <= set(found.metrics):
+            if found.ok and not set(found.metrics) >= METRICS:
                 raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{where}: not an evaluation: {error}") from None

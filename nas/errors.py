@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-
 MAX_SHOWN = 100  # characters of a value in a message
 MAX_MESSAGE = 1000
 

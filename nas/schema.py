@@ -49,7 +49,9 @@ class Float:
     def read(self, value: Any, where: str) -> float:
         number = float(_number(value, where))
         if not self.low <= number <= self.high:
-            raise UserError(f"{where}: must be in [{self.low:g}, {self.high:g}], got {shown(value)}")
+            raise UserError(
+                f"{where}: must be in [{self.low:g}, {self.high:g}], got {shown(value)}"
+            )
         return number + 0.0  # -0.0 becomes 0.0
 
 

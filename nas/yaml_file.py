@@ -41,6 +41,12 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError,
-            AttributeError) as error:  # PyYAML's own slips: `!!int ""`, `!!bool maybe`, `? []`
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:  # PyYAML's own slips: `!!int ""`, `!!bool maybe`, `? []`
         raise UserError(f"{path}: not valid YAML: {error}") from None  # fmt: skip

@@ -1,7 +1,7 @@
 """Every reader of files that others may have made: a small valid sample and how it is read.
 
-tests/test_fuzz.py damages the samples at random, benchmarks/fuzz.py guided by coverage. A reader may
-raise UserError; anything else is a bug.
+tests/test_fuzz.py damages the samples at random, benchmarks/fuzz.py guided by coverage. A reader
+may raise UserError; anything else is a bug.
 """
 
 import dataclasses
@@ -115,9 +115,10 @@ def _fer2013() -> Dataset:
 def _csv() -> bytes:
     usages = ["Training"] * 3 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
     pixels = " ".join(["7"] * 48 * 48)
-    return "emotion,pixels,Usage\n".encode() + "".join(
-        f"{i},{pixels},{usage}\n" for i, usage in enumerate(usages)
-    ).encode()
+    return (
+        b"emotion,pixels,Usage\n"
+        + "".join(f"{i},{pixels},{usage}\n" for i, usage in enumerate(usages)).encode()
+    )
 
 
 def _votes() -> bytes:
@@ -205,7 +206,15 @@ PENDING = {
     "seed": 0, "attempt": 1,
 }  # fmt: skip
 EVALUATION = Evaluation(
-    0, TINY, Fidelity(), 0, "ok", {"accuracy": 0.5, "params": 9, "macs": 9, "fps": 9.0}, "", 1.0, 1.0
+    0,
+    TINY,
+    Fidelity(),
+    0,
+    "ok",
+    {"accuracy": 0.5, "params": 9, "macs": 9, "fps": 9.0},
+    "",
+    1.0,
+    1.0,
 )
 
 

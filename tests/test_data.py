@@ -132,8 +132,8 @@ def broken_npz(tmp_path, **changes):
         ({"meta": {"classes": ["a"]}}, "classes: found 1; allowed 2 to 256"),
         ({"meta": {"classes": ["a", "a", "b"]}}, "found a name twice"),
         ({"meta": {"classes": ["a", 1, "b"]}}, "expected names"),
-        ({"meta": {"classes": 5}}, "malformed"),
-        ({"meta": {"provenance": 5}}, "malformed"),
+        ({"meta": {"classes": 5}}, "not an intact"),
+        ({"meta": {"provenance": 5}}, "not an intact"),
         ({"labels": np.array([object()] * 60, dtype=object)}, "labels: found dtype object"),
     ],
 )

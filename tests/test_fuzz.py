@@ -30,7 +30,9 @@ ODD = st.one_of(
 def places(tree, path=()):
     """Every place in plain data, as the keys that lead there."""
     yield path
-    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+    for key in (
+        tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
+    ):
         yield from places(tree[key], (*path, key))
 
 

@@ -109,7 +109,9 @@ def check(dataset: Dataset, where: str) -> Dataset:
             found = len(getattr(dataset, name))
             raise UserError(f"{where}: {name}: found {found} entries; expected {n}, one an image")
     if not is_name(dataset.name):
-        raise UserError(f"{where}: name: {shown(dataset.name)} is no name of 1 to 100 characters")
+        raise UserError(
+            f"{where}: name: expected one of 1 to 100 characters, got {shown(dataset.name)}"
+        )
     _check_classes(dataset.classes, where)
     if dataset.votes is not None:
         shape, expected = dataset.votes.shape, (n, len(dataset.classes))
@@ -127,7 +129,9 @@ def _check_classes(classes: tuple[str, ...], where: str) -> None:
         raise UserError(f"{where}: classes: found {len(classes)}; allowed 2 to {MAX_CLASSES}")
     for name in classes:
         if not is_name(name):
-            raise UserError(f"{where}: classes: {shown(name)} is no name of 1 to 100 characters")
+            raise UserError(
+                f"{where}: classes: expected names of 1 to 100 characters, got {shown(name)}"
+            )
     if len(set(classes)) < len(classes):
         raise UserError(f"{where}: classes: found a name twice in {list(classes)}; expected once")
 
