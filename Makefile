@@ -10,7 +10,7 @@ help:
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then run ruff and mypy"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
-	@echo "make ship MODEL=FOLDER  let the demo take this retrained network by default"
+	@echo "make ship MODEL=FOLDER  let the demo take this exported network by default"
 	@echo "make clean   remove the environment"
 
 # Made anew when the dependencies change; torch's CPU build first, so that nothing pulls CUDA in.
@@ -36,9 +36,9 @@ bench: $(VENV)/installed
 	$(RUN) benchmarks/training.py
 	$(RUN) benchmarks/workers.py
 
-# The model that nas.realtime takes where none is named, and its card.
+# The model that nas.realtime takes where none is named, its int8 version and its card.
 ship:
-	cp "$(MODEL)/model.onnx" "$(MODEL)/MODEL_CARD.md" experiments/models/
+	cp "$(MODEL)/model.onnx" "$(MODEL)/model.int8.onnx" "$(MODEL)/MODEL_CARD.md" experiments/models/
 
 clean:
 	rm -rf $(VENV)

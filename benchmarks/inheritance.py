@@ -93,7 +93,7 @@ def compare(parent: Genome, child: Genome, fit: Part, held_out: Part) -> dict[st
         recipe = dataclasses.replace(Recipe(), epochs=epochs)
         seed = zlib.crc32(f"{genome.id}{epochs}{sorted(more)}".encode())  # each its own
         return train(genome, fit, held_out, recipe, seed=seed, mode=Mode(False, True),
-                     validate_every_epoch=False, **more)  # fmt: skip
+                     read_at=(), **more)  # fmt: skip
 
     def accuracy(result: Result) -> float:
         return float(result.history[-1]["validation_accuracy"])

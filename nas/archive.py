@@ -33,10 +33,14 @@ METRICS = {"accuracy", "params", "fps"}  # that a front and the fitness need
 RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fields, as stored
     "index": Int(0, LARGEST),
     "seed": Int(0, 2**31 - 1),
-    "status": Choice(("ok", "failed"), "status"),
+    "status": Choice(("ok", "stopped", "failed"), "status"),
     "error": Text(),
     "seconds": Float(0.0, 1e12),
     "started": Float(0.0, 1e12),
+}
+LATER: dict[str, Int | Text] = {  # that older runs lack
+    "parent": Text(),
+    "inherited_epochs": Int(0, LARGEST),
 }
 
 
@@ -44,7 +48,11 @@ RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fi
 class Evaluation:
     """Raw metrics of one genome at one fidelity. `index` is its place in the order of asking.
 
-    metrics of an ok evaluation: accuracy (0..1), params, macs, activations, fps (predicted).
+    status: ok; stopped (early, at the fidelity that it reached; never on a front); failed.
+    metrics of the first two: accuracy (0..1), params, macs, activations, fps (predicted).
+    readings: accuracy after earlier epochs. parent: id of the genome whose weights it started from;
+    inherited_epochs: epochs of training in these, ancestors included. An heir's accuracy is not
+    comparable with a newborn's. weights: on their way to the driver, never in the archive.
     """
 
     index: int
@@ -56,6 +64,10 @@ class Evaluation:
     error: str = ""
     seconds: float = 0.0
     started: float = 0.0
+    readings: dict[str, float] = field(default_factory=dict)
+    parent: str = ""
+    inherited_epochs: int = 0
+    weights: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -71,7 +83,7 @@ class Evaluation:
         return not self.ok and any(sign in self.error for sign in OUT_OF_MEMORY)
 
     def to_dict(self) -> dict[str, Any]:
-        plain = {k: getattr(self, k) for k in self.__dataclass_fields__}
+        plain = {k: getattr(self, k) for k in self.__dataclass_fields__ if k != "weights"}
         return {
             **plain,
             "id": self.id,
@@ -86,10 +98,16 @@ class Evaluation:
             plain: dict[str, Any] = {
                 k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()
             }
+            later = {k: data[k] for k in LATER if k in data}
+            plain |= {k: LATER[k].read(v, f"{where}: {k}") for k, v in later.items()}
             fidelity = read(Fidelity, data["fidelity"], f"{where}: fidelity")
             genome = Genome.from_dict(data["genome"], f"{where}: genome")
-            found = cls(genome=genome, fidelity=fidelity, metrics=dict(data["metrics"]), **plain)
+            found = cls(
+                genome=genome, fidelity=fidelity, metrics=dict(data["metrics"]),
+                readings=dict(data.get("readings", {})), **plain,
+            )  # fmt: skip
             check_metrics(found.metrics)
+            check_metrics(found.readings)
             if found.ok and not set(found.metrics) >= METRICS:
                 raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
         except (KeyError, TypeError, ValueError) as error:

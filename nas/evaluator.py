@@ -1,12 +1,12 @@
-"""An evaluator maps (genome, fidelity, seed) to raw metrics; here by short training."""
+"""An evaluator maps a task (genome, fidelity, seed) to raw metrics; here by short training."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 import traceback
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,20 +19,34 @@ from nas.layers import cost
 from nas.recipe import Recipe
 from nas.space import SearchSpace
 
+if TYPE_CHECKING:
+    from nas.predict import Part
+
 MAX_ERROR_TEXT = 2000
 
 
 class Evaluator(Protocol):
     """What a worker runs. An exception is the candidate's failure, never the search's."""
 
-    def __call__(self, genome: Genome, fidelity: Fidelity, seed: int) -> dict[str, float]: ...
+    def __call__(self, task: Task) -> Found: ...
+
+
+@dataclass(frozen=True)
+class Heritage:
+    """A parent's genome and weights (safetensors); epochs: of training in them, all told."""
+
+    genome: Genome
+    epochs: int
+    weights: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
 class Task:
     """One evaluation to make. Plain data: it crosses process boundaries.
 
-    attempt: counts from 1, and up when the worker that holds the task dies.
+    attempt: counts from 1, and up when the worker that holds the task dies. rungs: epochs after
+    which the accuracy is read, and the accuracy at or below which the training stops there.
+    heritage: weights to start from. bequeath: send the trained weights back.
     """
 
     index: int
@@ -40,6 +54,19 @@ class Task:
     fidelity: Fidelity
     seed: int
     attempt: int = 1
+    rungs: tuple[tuple[int, float], ...] = ()
+    heritage: Heritage | None = None
+    bequeath: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an evaluator found. epochs: trained, fewer than asked for where it stopped early."""
+
+    metrics: dict[str, float]
+    epochs: int | None = None
+    readings: dict[str, float] = field(default_factory=dict)
+    weights: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -103,24 +130,43 @@ class TrainingEvaluator:
             for rows in (data.fit, data.held_out)
         )
 
-    def __call__(self, genome: Genome, fidelity: Fidelity, seed: int) -> dict[str, float]:
+    def __call__(self, task: Task) -> Found:
         """Metrics accuracy (0..1), params, macs, activations, fps (predicted)."""
+        from nas.inherit import inherit, pack, unpack
         from nas.train import train
 
-        recipe = dataclasses.replace(self.recipe, epochs=fidelity.epochs)
-        fit = self.fit
-        if fidelity.fraction < 1:
-            rows = np.random.default_rng(0).permutation(len(fit))  # the same part for every genome
-            keep = np.sort(rows[: max(recipe.batch, round(fidelity.fraction * len(fit)))])
-            fit = dataclasses.replace(fit, rows=fit.rows[keep])
+        initial = None
+        if task.heritage is not None:
+            weights = unpack(task.heritage.weights)
+            initial = inherit(task.heritage.genome, weights, task.genome, task.seed)
+        bars = dict(task.rungs)
+
+        def hopeless(row: dict[str, float]) -> bool:
+            bar = bars.get(int(row["epoch"]))
+            return bar is not None and row["validation_accuracy"] <= bar
+
         result = train(
-            genome, fit, self.held_out, recipe,
-            seed=seed, mode=self.mode, validate_every_epoch=False,
+            task.genome, self._part(task.fidelity.fraction), self.held_out,
+            dataclasses.replace(self.recipe, epochs=task.fidelity.epochs),
+            seed=task.seed, mode=self.mode, initial=initial, read_at=bars,
+            stop=hopeless,
         )  # fmt: skip
-        return {
-            "accuracy": result.history[-1]["validation_accuracy"],
-            **known_metrics(genome, self.fps_model),
-        }
+        *before, last = [row for row in result.history if "validation_accuracy" in row]
+        finished = result.stopped == "finished"
+        return Found(
+            {"accuracy": last["validation_accuracy"], **known_metrics(task.genome, self.fps_model)},
+            len(result.history),
+            {f"{row['epoch']:g}": row["validation_accuracy"] for row in before},
+            pack(result.model.state_dict()) if task.bequeath and finished else b"",
+        )
+
+    def _part(self, fraction: float) -> Part:
+        if fraction == 1:
+            return self.fit
+        count = max(self.recipe.batch, round(fraction * len(self.fit)))
+        # The same part for every genome.
+        keep = np.sort(np.random.default_rng(0).permutation(len(self.fit))[:count])
+        return dataclasses.replace(self.fit, rows=self.fit.rows[keep])
 
 
 def known_metrics(genome: Genome, fps_model: FpsModel) -> dict[str, float]:
@@ -132,20 +178,26 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation:
     """Evaluate; whatever goes wrong becomes an evaluation with status failed."""
     started = time.time()
     clock = time.perf_counter()
-    metrics: dict[str, float] = {}
-    status, error = "ok", ""
+    found, status, error = Found({}), "ok", ""
     try:
-        metrics = evaluator(task.genome, task.fidelity, task.seed)
-        check_metrics(metrics)
+        found = evaluator(task)
+        check_metrics(found.metrics)
     except Exception as problem:
-        status, metrics = "failed", {}
+        found, status = Found({}), "failed"
         error = f"{type(problem).__name__}: {problem}"[:MAX_ERROR_TEXT]
         if not error.strip(": "):
             error = traceback.format_exc(limit=-3)[-MAX_ERROR_TEXT:]
     seconds = time.perf_counter() - clock
+    epochs = task.fidelity.epochs if found.epochs is None else found.epochs
+    if epochs < task.fidelity.epochs:
+        status = "stopped"
+    fidelity = dataclasses.replace(task.fidelity, epochs=epochs)
+    heritage = task.heritage
     return Evaluation(
-        task.index, task.genome, task.fidelity, task.seed, status, metrics, error, seconds, started
-    )
+        task.index, task.genome, fidelity, task.seed, status, found.metrics, error, seconds,
+        started, found.readings, heritage.genome.id if heritage else "",
+        heritage.epochs if heritage else 0, found.weights,
+    )  # fmt: skip
 
 
 def failed(task: Task, error: str, seconds: float = 0.0) -> Evaluation:

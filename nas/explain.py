@@ -19,8 +19,8 @@ def main(argv: list[str]) -> int:
     if not 1 <= args.per_class <= MAX_PER_CLASS:
         raise UserError(f"--per-class: must be in [1, {MAX_PER_CLASS}], got {args.per_class}")
     from nas.data import check_name, open_dataset
-    from nas.export import open_trained
     from nas.retraining import check_fit
+    from nas.weights import open_trained
 
     path = Path(args.model)
     found = open_trained(path / "model.safetensors" if path.is_dir() else path)

@@ -1,138 +1,140 @@
-"""A trained model as ONNX, checked against torch on real images."""
+"""Command line: `python -m nas.export --model FOLDER`: ONNX float32 and int8, scored and timed."""
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-from dataclasses import dataclass
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import nn
+from nas.errors import UserError, exit_code, read_json
 
-from nas.data import Dataset
-from nas.errors import UserError, first_line, parse_json
-from nas.genome import Genome
-from nas.model import build
-from nas.onnx_graph import to_onnx
-from nas.onnx_session import session
-from nas.predict import Part, logits
-from nas.preprocess import Preprocessing
-from nas.schema import is_name
+if TYPE_CHECKING:
+    from nas.data import Dataset
+    from nas.weights import Trained
 
-PARITY_IMAGES = 512
-TOLERANCE = 1e-3  # largest difference of a logit that rounding explains
+ALLOWED_LOSS = 0.005  # of accuracy, by int8
+FPS_TOLERANCE = 0.2  # of the predicted frame rate
 
 
-@dataclass(frozen=True)
-class Parity:
-    """ONNX Runtime against torch: largest logit difference, share of equal labels."""
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    path = Path(args.model)
+    path = path / "model.safetensors" if path.is_dir() else path
+    out = Path(args.out) if args.out else path.parent
+    from nas.data import open_dataset
+    from nas.exporting import export
+    from nas.latency import read_fps_model
+    from nas.report import model_card
+    from nas.run import environment
+    from nas.weights import open_trained
 
-    images: int
-    max_difference: float
-    same_labels: float
+    trained = open_trained(path)
+    dataset = open_dataset(args.data or trained.training_data)
+    _check(trained, dataset)
+    if dataset.provenance.get("synthetic"):
+        print("calibrated on SYNTHETIC faces: int8 is not for real ones", file=sys.stderr)
+    machine = _machine_file(path, args.search)
+    found = export(
+        trained, dataset, _folder(out), torch_program=args.torch_export,
+        fps_model=read_fps_model(machine) if machine else None,
+    )  # fmt: skip
+    found["environment"] = environment(["python", "-m", "nas.export", *argv])
+    (out / "export.json").write_text(json.dumps(found, indent=1) + "\n")
+    report = path.parent / "report.json"
+    if report.is_file():
+        (out / "MODEL_CARD.md").write_text(model_card(read_json(report), found))
+    if args.json:
+        print(json.dumps(found))
+    else:
+        _print(found)
+        print(f"written: {out} (and export.json)")
+    return 0
 
 
-def export_onnx(
-    genome: Genome, model: nn.Module, dataset: Dataset, part: Part, path: Path
-) -> Parity:
-    """Write float32 ONNX with the preprocessing in its metadata; RuntimeError if torch differs.
-
-    part: images on which the two are compared.
-    """
-    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
-    size = genome.input
-    preprocessing = Preprocessing(
-        size.channels,
-        size.height,
-        size.width,
-        tuple(dataset.classes),
-        margin=float(dataset.provenance.get("margin", 0.0)),
-        training_data=dataset.name,
-        genome_id=genome.id,
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nas.export",
+        description="Write a trained network as ONNX, float32 and int8; score and time the files.",
     )
-    proto = to_onnx(genome, weights, preprocessing.to_metadata())
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(proto.SerializeToString())
-    os.replace(partial, path)
-    found = check_parity(genome, model, part, path)
-    if found.max_difference > TOLERANCE:
-        raise RuntimeError(
-            f"{path}: ONNX differs from torch by {found.max_difference:.2g}, more than {TOLERANCE}"
+    add = parser.add_argument
+    add("--model", required=True, metavar="FOLDER|FILE", help="a retrained folder or "
+        "model.safetensors")  # fmt: skip
+    add("--data", metavar="NAME|NPZ", help="calibrates int8 and scores (default: what the network "
+        "was trained on)")  # fmt: skip
+    add("--out", metavar="DIR", help="default: the network's own folder")
+    add("--search", metavar="RUN", help="compare with the fps that this run's model predicts "
+        "(default: the run that holds the folder, if any)")  # fmt: skip
+    add("--torch-export", action="store_true", help="write a torch.export program (.pt2) too")
+    add("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _check(trained: Trained, dataset: Dataset) -> None:
+    from nas.retraining import check_fit
+
+    check_fit(trained.genome, dataset)
+    if dataset.classes != trained.classes:
+        raise UserError(
+            f"data set {dataset.name}: classes {', '.join(dataset.classes)}; the network has "
+            f"{', '.join(trained.classes)}"
         )
-    return found
+    for split in ("train", "validation"):
+        if not len(dataset.indices(split)):
+            raise UserError(f"data set {dataset.name}: no {split} images; expected some")
 
 
-def check_parity(genome: Genome, model: nn.Module, part: Part, path: Path) -> Parity:
-    """Compare the file with the torch model on (the first of) a part's images, on the CPU."""
-    cpu = Part(part.images.cpu(), part.labels.cpu(), part.rows[:PARITY_IMAGES].cpu())
-    ours = logits(model.cpu(), genome, cpu).numpy()
-    size = genome.input
-    pixels = cpu.images[cpu.rows].numpy()
-    top, left = (pixels.shape[2] - size.height) // 2, (pixels.shape[3] - size.width) // 2
-    pixels = pixels[:, :, top : top + size.height, left : left + size.width]
-    runtime = session(str(path))
-    preprocessing = Preprocessing.from_metadata(
-        runtime.get_modelmeta().custom_metadata_map, str(path)
+def _machine_file(weights: Path, search: str | None) -> Path | None:
+    """Where the fps model lies: in the run given, or RUN of RUN/retrain/ID/model.safetensors."""
+    if search:
+        return Path(search) / "machine.json"
+    beside = weights.parent.parent.parent / "machine.json"
+    return beside if beside.is_file() else None
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from None
+    return path
+
+
+def _print(found: dict[str, Any]) -> None:
+    from nas.report import table
+
+    print(
+        f"{found['genome']}, {found['params']:,} parameters; int8 calibrated on "
+        f"{found['calibration_images']} Training images of {found['data']}, scored on "
+        f"{found['validation_images']:,} validation images"
     )
-    theirs = runtime.run(None, {"image": preprocessing.normalise(pixels)})[0]
-    same = float((ours.argmax(1) == theirs.argmax(1)).mean())
-    return Parity(len(ours), float(np.abs(ours - theirs).max()), same)
+    rows = [
+        {**file, "percent": 100 * file["accuracy"], "same": 100 * file["same_labels"]}
+        for file in found["files"]
+    ]
+    print(table(rows, [
+        ("file", "file", ""), ("bytes", "bytes", ",.0f"), ("fps", "fps", ",.0f"),
+        ("percent", "accuracy %", ".2f"), ("same", "labels as torch %", ".2f"),
+    ]))  # fmt: skip
+    full, int8 = found["files"][:2]
+    gain = int8["accuracy"] - full["accuracy"]
+    print(f"int8: {100 * gain:+.2f} points of accuracy, {int8['fps'] / full['fps']:.2f} times the "
+          "frame rate of float32")  # fmt: skip
+    if -gain > ALLOWED_LOSS:
+        print(f"WARNING: int8 loses more than {100 * ALLOWED_LOSS} points: use float32")
+    if found["predicted_fps"]:
+        print(_compared(found["predicted_fps"], full["fps"]))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A network with its weights, the names of its classes and of what it was trained on."""
-
-    genome: Genome
-    model: nn.Module
-    classes: tuple[str, ...]
-    training_data: str
-
-
-def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path) -> None:
-    """The state dict as safetensors; genome, classes and data travel in its metadata."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    metadata = {
-        "genome": genome.to_json(),
-        "classes": json.dumps(dataset.classes),
-        "training_data": dataset.name,
-    }
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=metadata)
-    os.replace(partial, path)
+def _compared(predicted: float, measured: float) -> str:
+    off = measured / predicted - 1
+    verdict = "within" if abs(off) <= FPS_TOLERANCE else "NOT within"
+    return (
+        f"fps: the search's model predicted {predicted:,.0f}, measured {measured:,.0f} "
+        f"({off:+.0%}, {verdict} {FPS_TOLERANCE:.0%})"
+    )
 
 
-def open_trained(path: Path) -> Trained:
-    """Read what `save_weights` wrote. UserError when it is something else; never unpickles."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable safetensors file: {first_line(error)}") from None
-    if not {"genome", "classes", "training_data"} <= set(metadata):
-        raise UserError(f"{path}: no genome in its metadata; expected one written by nas.retrain")
-    genome = Genome.from_json(metadata["genome"], f"{path}: genome")
-    classes = parse_json(metadata["classes"], f"{path}: classes")
-    if (
-        not isinstance(classes, list)
-        or len(classes) != genome.num_classes
-        or not all(is_name(name) for name in classes)
-    ):
-        raise UserError(f"{path}: classes: expected {genome.num_classes} names")
-    if not is_name(metadata["training_data"]):
-        raise UserError(f"{path}: training_data: expected a name of 1 to 100 characters")
-    model = load_weights(genome, path).eval()
-    return Trained(genome, model, tuple(classes), metadata["training_data"])
-
-
-def load_weights(genome: Genome, path: Path) -> nn.Module:
-    """The genome's model with the weights of a safetensors file; never unpickles."""
-    model = build(genome)
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: no weights of genome {genome.id}: {first_line(error)}") from None
-    return model
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -17,8 +17,11 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from nas.errors import UserError, first_line
 from nas.genome import Block, Genome
 from nas.layers import BatchNorm, Conv2d, Flatten, Linear, Shape, SqueezeExcite, Unit, lower
 from nas.model import build
@@ -42,6 +45,19 @@ def inherit(parent: Genome, weights: State, child: Genome, seed: int = 0) -> Sta
                 heir.insert(unit)
         heir.head(parent, child)
     return heir.state
+
+
+def pack(state: State) -> bytes:
+    """A state dict as safetensors, to be stored or sent to another machine."""
+    return save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+
+
+def unpack(weights: bytes) -> State:
+    """What `pack` made. UserError when it is something else; never unpickles."""
+    try:
+        return load(weights)
+    except SafetensorError as error:
+        raise UserError(f"a parent's weights are not readable: {first_line(error)}") from None
 
 
 class _Heir:

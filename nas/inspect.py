@@ -41,6 +41,8 @@ def front_rows(
             "fps_measured": measured.get(e.id),
             "fitness": fitness(e.metrics),
             "epochs": e.fidelity.epochs,
+            "parent": e.parent,
+            "inherited_epochs": e.inherited_epochs,
         }
         for e in front
     ]
@@ -70,6 +72,8 @@ def front_table(
         ("fps", "fps predicted", ".0f"),
         ("fps_measured", "fps measured", ".0f"),
         ("fitness", "fitness", ".4f"),
+        ("epochs", "epochs", ".0f"),
+        ("inherited_epochs", "inherited", ".0f"),
     ]
     return table(rows, columns)
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
+from nas.errors import UserError, read_json
 from nas.genome import Genome
 from nas.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite, cost, lower
 from nas.onnx_graph import to_onnx
@@ -48,6 +50,18 @@ class FpsModel:
         """Frames per second, batch 1, one thread."""
         milliseconds = float(np.dot(self.coefficients, features(genome)))
         return 1000.0 / max(milliseconds, 1e-6)
+
+
+def read_fps_model(path: Path) -> FpsModel:
+    """The fps model in a run's machine.json."""
+    data = read_json(path)
+    try:
+        found = [float(c) for c in data["calibration"]["model"]["coefficients"]]
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: not a machine file; expected the machine.json of a run") from None
+    if len(found) != len(FEATURES) or not np.isfinite(found).all():
+        raise UserError(f"{path}: coefficients: expected {len(FEATURES)} finite numbers")
+    return FpsModel(tuple(found))
 
 
 @dataclass(frozen=True)
@@ -102,13 +116,18 @@ def measure(genomes: Sequence[Genome], rounds: int = 5, runs: int = 8) -> list[f
 
     The genomes take turns, so that a slow moment of a shared machine does not hit one alone.
     """
-    sessions = [_session(genome) for genome in genomes]
-    inputs = [_image(genome) for genome in genomes]
-    times: list[list[float]] = [[] for _ in genomes]
+    return time_in_turns([_call(genome) for genome in genomes], rounds, runs)
+
+
+def time_in_turns(
+    calls: Sequence[Callable[[], object]], rounds: int = 5, runs: int = 8
+) -> list[float]:
+    """Milliseconds of each call: median over rounds of the median over runs."""
+    times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for each, image, found in zip(sessions, inputs, times, strict=True):
-            each.run(None, image)  # brings weights back into the caches
-            found.append(statistics.median(_time(each, image) for _ in range(runs)))
+        for call, found in zip(calls, times, strict=True):
+            call()  # brings weights back into the caches
+            found.append(statistics.median(_time(call) for _ in range(runs)))
     return [statistics.median(found) for found in times]
 
 
@@ -157,17 +176,16 @@ def _fit(table: Any, milliseconds: Any) -> Any:
     return coefficients / scale
 
 
-def _session(genome: Genome) -> Any:
-    return session(to_onnx(genome).SerializeToString())
-
-
-def _image(genome: Genome) -> dict[str, Any]:
+def _call(genome: Genome) -> Callable[[], object]:
+    """One classification by the genome's graph."""
     size = genome.input
     pixels = np.random.default_rng(0).normal(size=(1, size.channels, size.height, size.width))
-    return {"image": pixels.astype(np.float32)}
+    image = {"image": pixels.astype(np.float32)}
+    runtime = session(to_onnx(genome).SerializeToString())
+    return lambda: runtime.run(None, image)
 
 
-def _time(session: Any, image: dict[str, Any]) -> float:
+def _time(call: Callable[[], object]) -> float:
     started = time.perf_counter()
-    session.run(None, image)
+    call()
     return (time.perf_counter() - started) * 1000

@@ -7,15 +7,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from nas.archive import Archive, Evaluation, Front, best
 from nas.data import Dataset
 from nas.errors import UserError
-from nas.evaluator import Task, TrainingEvaluator, failed, search_data
+from nas.evaluator import Task, TrainingEvaluator, failed, known_metrics, search_data
 from nas.evolution import Evolution, SpaceExhausted
 from nas.genome import Genome
+from nas.ladder import Ladder
 from nas.latency import measure_fps
+from nas.lineage import Lineage
 from nas.machine import Note, measure_machine
 from nas.pending import Pending
 from nas.run import RunDirectory, Settings
@@ -65,9 +68,13 @@ class Search:
         space: SearchSpace,
         initial: list[Genome],
         progress: Progress,
+        known: Callable[[Genome], dict[str, float]] | None = None,
     ) -> None:
+        """known: metrics that need no training; the ladder compares them with the front."""
         self.run, self.settings, self.space = run, settings, space
-        self.progress = progress
+        self.progress, self.known = progress, known
+        self.ladder = Ladder(settings.rungs, settings.fidelity.epochs)
+        self.lineage = Lineage(run.file("weights"), settings.population)
         self.archive: Archive = run.archive()
         self.evolution = Evolution(
             space, settings.algorithm, settings.seed, settings.population, initial, settings.fitness
@@ -128,7 +135,8 @@ class Search:
             self._tell(evaluation)
         for index, task in sorted(self.pending.tasks.items(), reverse=True):  # lowest first
             self.evolution.asked_before(index, task.genome)
-            self._retry(task, "the search broke off")
+            again = self._task(index, task.genome)
+            self._retry(replace(again, attempt=task.attempt), "the search broke off")
         known = {e.index for e in self.archive} | self.pending.tasks.keys()
         self.evolution.asked = max([self.pending.asked, *(i + 1 for i in known)])
         # Where pending.jsonl is damaged, other genomes are asked for instead.
@@ -141,7 +149,7 @@ class Search:
             if task is None:
                 return False
             self._persist(self.pending.start, task)
-            workers.submit(task)
+            workers.submit(self.lineage.equip(task))
             self._in_flight += 1
         return True
 
@@ -176,7 +184,7 @@ class Search:
         except SpaceExhausted:
             self._exhausted = True
             return False
-        task = Task(index, genome, self.settings.fidelity, self.settings.seed)
+        task = self._task(index, genome)
         if index in self._early:  # a resumed run has it
             if self._early[index].id != task.genome.id:
                 raise UserError(
@@ -190,6 +198,15 @@ class Search:
             self._queue.append(task)
         return True
 
+    def _task(self, index: int, genome: Genome) -> Task:
+        settings = self.settings
+        task = Task(index, genome, settings.fidelity, settings.seed, bequeath=settings.inherit)
+        if settings.inherit:
+            task = replace(task, heritage=self.lineage.heritage(genome))
+        if settings.rungs and self.known is not None:
+            task = replace(task, rungs=self.ladder.bars(index, self.known(genome)))
+        return task
+
     def _retry(self, task: Task, why: str) -> None:
         """Queue a task that was broken off; one that takes its workers with it is given up."""
         if task.attempt < ATTEMPTS:
@@ -198,8 +215,9 @@ class Search:
             self._accept(failed(task, f"broken off {task.attempt} times, at last because {why}"))
 
     def _accept(self, evaluation: Evaluation) -> None:
-        # On disk before the optimiser hears of it.
+        # On disk before the optimiser hears of it; the weights first, since others refer to them.
         try:
+            evaluation = self._persist(self.lineage.keep, evaluation)
             self._persist(self.archive.append, evaluation)
         except KeyboardInterrupt:
             self.progress.note(f"not stored: {json.dumps(evaluation.to_dict())}")
@@ -218,7 +236,7 @@ class Search:
             evaluation.ok and self.space.contains(evaluation.genome) and self.front.add(evaluation)
         )
 
-    def _persist(self, write: Callable[..., None], *arguments: Any) -> None:
+    def _persist(self, write: Callable[..., Any], *arguments: Any) -> Any:
         """Write; a full disk is waited for, so that no evaluation is lost."""
         while True:
             try:
@@ -232,7 +250,13 @@ class Search:
     def _tell(self, evaluation: Evaluation) -> None:
         self._told += 1
         # A seed genome from outside the space is measured for comparison, not bred.
-        self.evolution.tell(evaluation, breed=self.space.contains(evaluation.genome))
+        inside = self.space.contains(evaluation.genome)
+        for news in self.ladder.learn(evaluation) if inside else ():
+            self.progress.note(news)
+        if self.settings.inherit:
+            waiting = (*self._queue, *self.pending.tasks.values())
+            self.lineage.tell(evaluation, {t.heritage.genome.id for t in waiting if t.heritage})
+        self.evolution.tell(self.ladder.expected(evaluation), breed=inside)
 
     def _why_stopped(self, deadline: float | None) -> str:
         if self._exhausted:
@@ -252,8 +276,9 @@ def run_search(
     if settings.address is not None:
         check_address(settings.address)
     data = search_data(dataset, space)
-    search = Search(run, settings, space, initial, progress)
     machine = measure_machine(run, settings, space, progress.note)
+    known = partial(known_metrics, fps_model=machine.calibration.model)
+    search = Search(run, settings, space, initial, progress, known)
     arguments = (
         data,
         settings.recipe,

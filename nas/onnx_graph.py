@@ -1,6 +1,6 @@
 """An ONNX graph straight from a genome: in milliseconds, without torch.
 
-The search times this graph and nas/export.py ships it, so a measured frame rate is that of the
+The search times this graph and nas/exporting.py ships it, so a measured frame rate is that of the
 model the user gets. Batch norm is folded into the convolution or linear layer before it.
 """
 

@@ -77,7 +77,8 @@ class Pending:
 
 
 def _line(task: Task) -> str:
-    plain = {**dataclasses.asdict(task), "genome": task.genome.to_dict()}
+    plain = {name: getattr(task, name) for name in ("index", "seed", "attempt")}
+    plain |= {"genome": task.genome.to_dict(), "fidelity": dataclasses.asdict(task.fidelity)}
     return json.dumps(plain, separators=(",", ":"))
 
 

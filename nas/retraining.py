@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nas.data import Dataset, duplicate_report
 from nas.errors import UserError, first_line, read_json
-from nas.export import Parity, export_onnx, load_weights, save_weights
+from nas.exporting import Parity, export_onnx
 from nas.genome import Genome
 from nas.latency import measure_fps
 from nas.layers import cost
@@ -25,6 +25,7 @@ from nas.recipe import Recipe
 from nas.report import confusion_png, curves_png, model_card
 from nas.run import environment
 from nas.train import Result, Teacher, fastest_mode, train
+from nas.weights import load_weights, save_weights
 
 Note = Callable[[str], None]
 

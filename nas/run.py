@@ -51,6 +51,8 @@ class Settings:
     seed: Annotated[int, Int(0, 2**31 - 1)] = 0
     population: Annotated[int, Int(4, 100_000)] = 20
     deterministic: Annotated[bool, Flag()] = False
+    inherit: Annotated[bool, Flag()] = False
+    rungs: tuple[Annotated[int, Int(1, 10_000)], ...] = ()
     calibration_genomes: Annotated[int, Int(10, 1000)] = 40
     fidelity: Fidelity = Fidelity()
     fitness: Fitness = Fitness()
@@ -180,6 +182,8 @@ def result(evaluation: Evaluation, fitness: Fitness) -> dict[str, Any]:
         **evaluation.metrics,
         "fitness": fitness(evaluation.metrics),
         "fidelity": dataclasses.asdict(evaluation.fidelity),
+        "parent": evaluation.parent,
+        "inherited_epochs": evaluation.inherited_epochs,
         "genome": evaluation.genome.to_dict(),
     }
 

@@ -18,13 +18,13 @@ from torch import Tensor
 from nas.data import Dataset, copies_of_train
 from nas.data.fer2013 import SYNONYMS
 from nas.errors import UserError
-from nas.export import open_trained
 from nas.genome import load
 from nas.layers import cost
 from nas.metrics import classification_report
 from nas.onnx_session import open_model as open_onnx
 from nas.predict import EVALUATION_BATCH, views_of
 from nas.realtime.recognizer import softmax
+from nas.weights import open_trained
 
 ENSEMBLE = "ensemble"
 

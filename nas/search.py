@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
     add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
     add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
+    add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop, or none")
+    add("--inherit", choices=["on", "off"], help="children start from their parents' weights")
     add("--population", type=int, metavar="N", help="parents that survive (default 20)")
     add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty")
     add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
+    from nas.ladder import Ladder
     from nas.run import RunDirectory, Settings, load_settings
     from nas.schema import read
 
@@ -122,6 +125,9 @@ def _settings(args: argparse.Namespace) -> Settings:
     }.items():  # fmt: skip
         target = plain[place[0]] if place else plain
         target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
+    plain["rungs"] = _rungs(args.rungs) if args.rungs else list(settings.rungs)
+    if args.inherit:
+        plain["inherit"] = args.inherit == "on"
     if args.time_budget is not None:
         plain["time_budget"] = seconds(args.time_budget, "--time-budget")
         if args.evaluations is None:
@@ -137,7 +143,15 @@ def _settings(args: argparse.Namespace) -> Settings:
         plain["workers"] = len(os.sched_getaffinity(0))
     checked = read(Settings, plain, "settings")
     assert isinstance(checked, Settings)
+    Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
     return checked
+
+
+def _rungs(text: str) -> list[int]:
+    try:
+        return [] if text == "none" else [int(rung) for rung in text.split(",")]
+    except ValueError:
+        raise UserError(f"--rungs: expected epochs such as 1,2, or none, got {text!r}") from None
 
 
 def seconds(text: str, where: str) -> float:
@@ -218,7 +232,10 @@ def _write_summary(search: Search, outcome: Outcome) -> None:
     summary = {
         "stopped": outcome.stopped,
         "evaluations": len(done),
-        "failed": sum(not e.ok for e in done),
+        "failed": sum(e.status == "failed" for e in done),
+        "heirs": sum(bool(e.parent) for e in done),
+        "epochs_trained": sum(e.fidelity.epochs for e in done),
+        "rungs": [dataclasses.asdict(rung) for rung in search.ladder.report()],
         "loop_seconds": outcome.seconds,
         "driver_overhead": outcome.overhead,
         "training_seconds": sum(e.seconds for e in done),
@@ -238,11 +255,13 @@ def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -
             "front": front_rows(front, settings.fitness, outcome.front_fps),
         }))  # fmt: skip
         return
-    failures = [e for e in outcome.evaluations if not e.ok]
+    failures = [e for e in outcome.evaluations if e.status == "failed"]
     print(
         f"{outcome.stopped}: {len(outcome.evaluations)} evaluations ({len(failures)} failed) in "
         f"{outcome.seconds:.0f} s; driver overhead {outcome.overhead:.1%}"
     )
+    for rung in search.ladder.report():
+        print(rung)
     for failure in failures[:3]:
         print(f"failed: {failure.id}: {failure.error.splitlines()[0]}")
     if chosen is None:

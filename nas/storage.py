@@ -40,12 +40,12 @@ class LineFile:
         self._file.close()
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Atomic: a reader sees the old or the new file. UserError when the disk does not take it."""
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "w") as file:
-            file.write(text)
+        with open(partial, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

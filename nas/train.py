@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,22 +57,26 @@ def train(
     teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-    validate_every_epoch: bool = True,
+    read_at: Container[int] | None = None,
+    stop: Callable[[dict[str, float]], bool] | None = None,
 ) -> Result:
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
     last. initial: weights to start from. teacher: normalised pixels -> logits to learn from, by
-    the recipe's `distill`. DivergedError when the loss is not finite.
+    the recipe's `distill`. read_at: epochs after which the held-out part is scored; None is all,
+    and the last one always is. stop: looks at an epoch's history row and may end the training
+    there, on the schedule of all epochs. DivergedError when the loss is not finite.
     """
     run = _Run(genome, fit, recipe, seed, mode or Mode(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
-    while run.epoch < recipe.epochs and not run.stalled():
+    halted = False
+    while run.epoch < recipe.epochs and not run.stalled() and not halted:
         started, processor = time.perf_counter(), time.process_time()
         loss = run.train_epoch()
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
-        if validate_every_epoch or run.epoch == recipe.epochs:
+        if read_at is None or run.epoch in read_at or run.epoch == recipe.epochs:
             accuracy, validation_loss = score(
                 run.averaged, genome, held_out, run.mode, recipe.views
             )
@@ -86,9 +90,12 @@ def train(
             run.save(checkpoint)
         if on_epoch is not None:
             on_epoch(row)
+        halted = stop is not None and stop(row)
     if keep_best and run.best_state is not None:
         run.averaged.load_state_dict(run.best_state)
-    stopped = "finished" if run.epoch == recipe.epochs else "no progress"
+    stopped = "stopped" if halted else "no progress"
+    if run.epoch == recipe.epochs:
+        stopped = "finished"
     return Result(run.averaged, run.history, run.best_epoch if keep_best else run.epoch, stopped)
 
 

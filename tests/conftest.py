@@ -7,9 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from nas import genome, space
 from nas.data import Dataset, save
+from nas.model import build
 from nas.synthetic import synthetic_faces
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +45,16 @@ def faces_file(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def shaken(genome: genome.Genome, seed: int = 0) -> nn.Module:
+    """An untrained model whose batch norm statistics are off their start."""
+    torch.manual_seed(seed)
+    model = build(genome).train()
+    size = genome.input
+    with torch.no_grad():
+        model(torch.randn(16, size.channels, size.height, size.width))
+    return model.eval()
 
 
 class SquareDetector:

@@ -23,7 +23,6 @@ from nas.bench.table import Table
 from nas.data import Dataset, dataset, prepare_fer2013, with_votes
 from nas.data.ferplus import COLUMNS
 from nas.data.pictures import read_grey
-from nas.export import open_trained, save_weights
 from nas.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.inspect import _measured
 from nas.layers import check_size, cost, describe
@@ -39,6 +38,7 @@ from nas.retraining import _read_mode
 from nas.run import RunDirectory, Settings, load_settings
 from nas.train import train
 from nas.tuning import Goal, finished, open_study
+from nas.weights import open_trained, save_weights
 
 ROOT = Path(__file__).parents[1]
 TINY = Genome(Input(1, 8, 8), 2, (Stage((Conv(2), Pool())),), Head())

@@ -15,12 +15,14 @@ COMMANDS = (
     "tune",
     "evaluate",
     "explain",
+    "export",
     "bench",
 )
 # Modules that must work where torch is not installed or not wanted.
 WITHOUT_TORCH = (
     "genome", "layers", "space", "variation", "archive", "evolution", "recipe", "data",
-    "synthetic", "preprocess", "onnx_graph", "latency", "run", "loop", "realtime.pipeline",
+    "synthetic", "preprocess", "onnx_graph", "latency", "quantise", "run", "loop",
+    "realtime.pipeline",
 )  # fmt: skip
 
 

@@ -10,12 +10,13 @@ import torch
 from nas.data import Dataset, save
 from nas.errors import UserError, exit_code
 from nas.evaluate import main
-from nas.export import export_onnx, save_weights
+from nas.exporting import export_onnx
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.metrics import classification_report
 from nas.model import build
 from nas.predict import Part
 from nas.scoring import Scored, canonical, evaluate, open_model, shared_classes
+from nas.weights import save_weights
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 

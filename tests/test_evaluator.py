@@ -5,7 +5,16 @@ import pytest
 
 from nas.archive import Fidelity
 from nas.data import search_split
-from nas.evaluator import SearchData, Task, TrainingEvaluator, failed, known_metrics, run_task
+from nas.evaluator import (
+    Found,
+    Heritage,
+    SearchData,
+    Task,
+    TrainingEvaluator,
+    failed,
+    known_metrics,
+    run_task,
+)
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.latency import FEATURES, FpsModel
 from nas.layers import cost
@@ -22,15 +31,19 @@ def evaluator(faces):
     return TrainingEvaluator(data, Recipe(batch=16), FPS, (False, True))
 
 
+def task(epochs=2, seed=0, **more):
+    return Task(0, TINY, Fidelity(epochs, 1.0), seed, **more)
+
+
 def test_metrics_of_a_training(evaluator):
-    found = evaluator(TINY, Fidelity(2, 1.0), 0)
+    found = evaluator(task()).metrics
     assert 0 <= found["accuracy"] <= 1
     assert found["fps"] == 500
     assert (found["params"], found["macs"]) == (cost(TINY).params, cost(TINY).macs)
 
 
 def test_the_same_seed_the_same_accuracy(evaluator):
-    first, again, other = (evaluator(TINY, Fidelity(2, 1.0), seed) for seed in (0, 0, 1))
+    first, again, other = (evaluator(task(seed=seed)).metrics for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -54,16 +67,16 @@ def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
 
 def test_a_task_that_fails_is_an_evaluation(evaluator):
     impossible = dataclasses.replace(TINY, num_classes=3)  # labels go to 6
-    task = Task(7, impossible, Fidelity(1, 1.0), 0)
-    found = run_task(evaluator, task)
+    wrong = Task(7, impossible, Fidelity(1, 1.0), 0)
+    found = run_task(evaluator, wrong)
     assert (found.index, found.status, found.metrics) == (7, "failed", {})
     assert found.error
-    assert run_task(evaluator, dataclasses.replace(task, genome=TINY)).ok
+    assert run_task(evaluator, dataclasses.replace(wrong, genome=TINY)).ok
 
 
 def test_a_metric_that_is_not_finite_is_a_failure():
-    def broken(genome, fidelity, seed):
-        return {**known_metrics(genome, FPS), "accuracy": float("inf")}
+    def broken(task):
+        return Found({**known_metrics(task.genome, FPS), "accuracy": float("inf")})
 
     found = run_task(broken, Task(0, TINY, Fidelity(1, 1.0), 0))
     assert not found.ok
@@ -79,3 +92,34 @@ def test_a_worker_that_never_answered():
 def test_held_out_rows_are_not_trained_on(evaluator):
     assert not set(evaluator.fit.rows.tolist()) & set(evaluator.held_out.rows.tolist())
     assert len(np.unique(evaluator.held_out.rows)) == len(evaluator.held_out)
+
+
+def test_read_at_a_rung_and_stopped_there(evaluator):
+    """At the rung, both have trained alike: on the schedule of all three epochs."""
+    whole = run_task(evaluator, task(3, rungs=((1, -1.0), (2, -1.0))))
+    assert (whole.status, whole.fidelity.epochs) == ("ok", 3)
+    assert list(whole.readings) == ["1", "2"]
+    plain = run_task(evaluator, task(3))
+    assert (plain.metrics, plain.readings) == (whole.metrics, {})
+    stopped = run_task(evaluator, task(3, rungs=((1, -1.0), (2, 1.0))))
+    assert (stopped.status, stopped.ok, stopped.fidelity.epochs) == ("stopped", False, 2)
+    assert stopped.readings == {"1": whole.readings["1"]}
+    assert stopped.metrics == {**whole.metrics, "accuracy": whole.readings["2"]}
+
+
+def test_an_heir_starts_where_its_parent_ended(evaluator):
+    parent = run_task(evaluator, task(4, bequeath=True))
+    heritage = Heritage(TINY, 4, parent.weights)
+    child = run_task(evaluator, task(1, heritage=heritage, bequeath=True))
+    assert (child.parent, child.inherited_epochs) == (TINY.id, 4)
+    assert child.weights
+    newborn = run_task(evaluator, task(1))
+    assert (newborn.parent, newborn.inherited_epochs, newborn.weights) == ("", 0, b"")
+    assert newborn.metrics["accuracy"] != child.metrics["accuracy"]
+    assert "weights" not in child.to_dict()
+
+
+def test_weights_that_are_none_fail_the_candidate(evaluator):
+    found = run_task(evaluator, task(1, heritage=Heritage(TINY, 4, b"not weights")))
+    assert found.status == "failed"
+    assert "weights are not readable" in found.error

@@ -10,12 +10,12 @@ import torch
 from nas.data import load as load_data
 from nas.errors import UserError, exit_code
 from nas.explain import main
-from nas.export import save_weights
 from nas.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.predict import Part
 from nas.recipe import Augment, Recipe
 from nas.saliency import deletion, feature_layer, saliency
 from nas.train import train
+from nas.weights import save_weights
 
 CORNER = Genome(
     Input(1, 24, 24), 2, (Stage((Conv(8), Pool())), Stage((Conv(16), Pool()))), Head("avg")

@@ -8,7 +8,7 @@ import pytest
 
 from nas.archive import Evaluation, Fidelity, pareto_front
 from nas.errors import UserError
-from nas.evaluator import run_task
+from nas.evaluator import Found, run_task
 from nas.layers import cost
 from nas.loop import Search
 from nas.run import RunDirectory, Settings
@@ -32,7 +32,8 @@ class FakeEvaluator:
     def __init__(self, calls=10**9, fail=()):
         self.calls, self.fail, self.seen = calls, fail, []
 
-    def __call__(self, genome, fidelity, seed):
+    def __call__(self, task):
+        genome = task.genome
         if len(self.seen) >= self.calls:
             raise KeyboardInterrupt
         self.seen.append(genome.id)
@@ -43,7 +44,7 @@ class FakeEvaluator:
         accuracy = np.random.default_rng(int(genome.id, 16)).random()
         if number == 5 and self.fail:
             accuracy = float("nan")
-        return {"accuracy": accuracy, "params": found.params, "fps": 1e9 / found.macs}
+        return Found({"accuracy": accuracy, "params": found.params, "fps": 1e9 / found.macs})
 
 
 class OutOfOrder:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nas.data import CLASSES, Dataset
 from nas.errors import UserError, exit_code
-from nas.export import export_onnx
+from nas.exporting import export_onnx
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.model import build
 from nas.predict import Part

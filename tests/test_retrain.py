@@ -11,10 +11,10 @@ from conftest import ROOT
 from nas import retraining
 from nas.data import load as load_data
 from nas.errors import exit_code
-from nas.export import load_weights
 from nas.genome import Conv, Genome, Head, Input, Stage, load
 from nas.preprocess import Preprocessing
 from nas.retrain import main
+from nas.weights import load_weights
 
 RECIPE = str(ROOT / "experiments/recipes/short.yaml")
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())

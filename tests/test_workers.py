@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.archive import Fidelity
-from nas.evaluator import Task, run_task
+from nas.evaluator import Found, Task, run_task
 from nas.layers import cost
 from nas.workers import Died, InProcess, Limits, RayWorkers
 
@@ -23,7 +23,8 @@ def evaluate_class():
         def __init__(self, ways):
             self.ways, self.kept = ways, []
 
-        def __call__(self, genome, fidelity, seed):
+        def __call__(self, task):
+            genome = task.genome
             way = self.ways.get(genome.id)
             if way == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -39,8 +40,8 @@ def evaluate_class():
                 for _ in range(2000):
                     os.write(1, b"x" * (1 << 20))
             if way == "nan":
-                return {"accuracy": float("nan")}
-            return {"accuracy": 1 / cost(genome).params, "seed": seed}
+                return Found({"accuracy": float("nan")})
+            return Found({"accuracy": 1 / cost(genome).params, "seed": task.seed})
 
     return Evaluate
 
@@ -89,7 +90,7 @@ def test_one_bad_candidate_costs_only_itself(quick):
 
 
 def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
-    def interrupted(genome, fidelity, seed):
+    def interrupted(task):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def model_card(report: dict[str, Any]) -> str:
-    """Markdown from the report of nas.retraining.retrain."""
+def model_card(report: dict[str, Any], export: dict[str, Any] | None = None) -> str:
+    """Markdown from the report of nas.retraining.retrain and the result of nas.exporting.export."""
     data, cost, test = report["data"], report["cost"], report["test"]
     return "\n\n".join([
         f"# Model card: {report['genome']} on {data['name']}",
@@ -30,10 +30,24 @@ def model_card(report: dict[str, Any]) -> str:
         f"{report['onnx_parity']['images']} images: logits differ by at most "
         f"{report['onnx_parity']['max_difference']:.1g}, "
         f"{report['onnx_parity']['same_labels']:.1%} of labels are the same.\n"
+        + _int8(export) +
         "- `model.safetensors`: the same weights for torch; `genome.json`: the architecture.\n"
         "- `report.json`: every figure, the recipe, the environment and the command.\n\n"
         "Run it: `python -m nas.realtime --model model.onnx --source 0`",
     ]).replace("\n\n\n\n", "\n\n") + "\n"  # fmt: skip
+
+
+def _int8(export: dict[str, Any] | None) -> str:
+    if export is None:
+        return ""
+    full, int8 = export["files"][:2]
+    return (
+        f"- `{int8['file']}`: int8, {int8['bytes']:,} bytes instead of {full['bytes']:,}; "
+        f"calibrated on {export['calibration_images']} training images. Validation accuracy "
+        f"{100 * int8['accuracy']:.2f} % (float32 {100 * full['accuracy']:.2f} %), "
+        f"{int8['same_labels']:.1%} of labels as torch gives them; {int8['fps']:,.0f} frames a "
+        f"second (float32 {full['fps']:,.0f}) on the machine that exported it.\n"
+    )
 
 
 def _warning(data: dict[str, Any]) -> str:

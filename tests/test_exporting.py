@@ -1,0 +1,203 @@
+"""Exported files: the same answers from torch, float32 and int8; what the command says of them."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from conftest import ROOT, shaken
+
+from nas import export as command
+from nas.data import save
+from nas.errors import exit_code
+from nas.exporting import check_parity, export_onnx
+from nas.genome import Conv, Genome, Head, Input, Inverted, Stage
+from nas.latency import FEATURES
+from nas.onnx_session import open_model
+from nas.predict import Part, logits
+from nas.preprocess import Preprocessing
+from nas.realtime.recognizer import Recognizer
+from nas.recipe import Augment, Recipe
+from nas.train import train
+from nas.weights import open_trained, save_weights
+
+# Strided and depthwise convolutions, squeeze and excite, a skip: what int8 may stumble over.
+SMALL = Genome(
+    Input(), 7,
+    (Stage((Conv(8, 5, 2, activation="hardswish"),)),
+     Stage((Inverted(8, expand=2, se_ratio=0.25), Conv(24, 3, 2)))),
+    Head("flatten"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def part(faces):
+    labels = torch.tensor(faces.labels.astype(np.int64))
+    rows = torch.tensor(faces.indices("validation"))
+    return Part(torch.tensor(faces.images), labels, rows)
+
+
+@pytest.fixture(scope="module")
+def network(faces, part, tmp_path_factory):
+    """The weights of a small network that knows its training faces, in RUN/retrain/ID."""
+    calm = Augment(probability=0.0, flip=0.0)
+    recipe = Recipe(epochs=8, lr=0.01, augment=calm, label_smoothing=0.0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads cost more than such a small network gives them to do
+    fit = Part(part.images, part.labels, torch.tensor(faces.indices("train")))
+    model = train(SMALL, fit, part, recipe, seed=0).model
+    torch.set_num_threads(threads)
+    folder = tmp_path_factory.mktemp("run") / "retrain" / "small"
+    folder.mkdir(parents=True)
+    path = folder / "model.safetensors"
+    save_weights(SMALL, model, faces, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(network, faces_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported")
+    argv = ["--model", network.parent, "--data", faces_file, "--out", out, "--torch-export"]
+    assert run(*argv) == 0
+    return out
+
+
+def run(*argv):
+    return exit_code(command.main, [str(a) for a in argv])
+
+
+def test_one_face_one_label_for_torch_float32_and_int8(network, exported, faces, part):
+    """By the code that trains and by the code of the demo."""
+    known = Part(part.images, part.labels, torch.tensor(faces.indices("train")))
+    ours = logits(open_trained(network).model, SMALL, known).argmax(1).numpy()
+    assert (ours == faces.labels[known.rows]).mean() > 0.9  # it knows what it says
+    pixels = faces.images[known.rows][:, 0]
+    for name in ("model.onnx", "model.int8.onnx"):
+        recognizer = Recognizer(exported / name, detector=lambda grey: [(0, 0, 48, 48)])
+        theirs = [recognizer(face)[0].label for face in pixels]
+        assert theirs == [faces.classes[i] for i in ours], name
+
+
+def test_int8_is_int8_per_channel_with_the_same_metadata(exported):
+    proto = onnx.load(exported / "model.int8.onnx")
+    full = onnx.load(exported / "model.onnx")
+    kinds = {init.name: init.data_type for init in proto.graph.initializer}
+    scales = {init.name: init.dims for init in proto.graph.initializer}
+    inputs = [n.input for n in proto.graph.node if n.op_type == "DequantizeLinear"]
+    weights = [i for i in inputs if kinds.get(i[0]) == onnx.TensorProto.INT8]
+    convs = [n for n in full.graph.node if n.op_type in ("Conv", "Gemm")]
+    assert len(weights) == len(convs)
+    assert all(len(scales[i[1]]) == 1 for i in weights)  # one scale for each output channel
+    assert open_model(exported / "model.int8.onnx")[1] == open_model(exported / "model.onnx")[1]
+
+
+def test_any_batch(exported, faces):
+    for name in ("model.onnx", "model.int8.onnx"):
+        runtime, p = open_model(exported / name)
+        for n in (1, 5):
+            pixels = p.normalise(faces.images[:n])
+            assert runtime.run(None, {"image": pixels})[0].shape == (n, 7)
+    program = torch.export.load(exported / "model.pt2").module()
+    assert program(torch.zeros(1, 1, 48, 48)).shape == (1, 7)
+    assert program(torch.zeros(5, 1, 48, 48)).shape == (5, 7)
+
+
+def test_what_the_command_leaves(exported):
+    found = json.loads((exported / "export.json").read_text())
+    assert [f["file"] for f in found["files"]] == ["model.onnx", "model.int8.onnx", "model.pt2"]
+    for file in found["files"]:
+        assert file["bytes"] == (exported / file["file"]).stat().st_size
+        assert file["fps"] > 0
+        assert file["same_labels"] >= 0.9  # of faces that it does not know
+        off = abs(file["accuracy"] - found["torch_accuracy"])
+        assert off <= 1 - file["same_labels"] + 1e-9
+    assert found["environment"]["command"][:3] == ["python", "-m", "nas.export"]
+    assert sorted(p.name for p in exported.iterdir()) == [
+        "export.json", "model.int8.onnx", "model.onnx", "model.pt2"]  # fmt: skip
+
+
+def test_measured_and_predicted_fps_are_compared(network, faces_file, tmp_path, capsys):
+    """The fps model is that of the run which holds the network; `off` is said in both ways."""
+    machine = network.parents[2] / "machine.json"
+    slow = {"calibration": {"model": {"coefficients": [1e4, *[0.0] * (len(FEATURES) - 1)]}}}
+    machine.write_text(json.dumps(slow))
+    try:
+        assert run("--model", network, "--data", faces_file, "--out", tmp_path) == 0
+    finally:
+        machine.unlink()
+    printed = capsys.readouterr().out
+    assert "the search's model predicted 0, measured" in printed
+    assert "NOT within 20%" in printed
+    assert "model.int8.onnx" in printed
+    assert "points of accuracy" in printed
+    assert command._compared(1000, 1100).endswith("(+10%, within 20%)")
+
+
+def test_the_card_tells_of_int8(exported):
+    from nas.report import model_card
+
+    report = json.loads((ROOT / "experiments/fer2013/retrain/found/report.json").read_text())
+    found = json.loads((exported / "export.json").read_text())
+    assert "model.int8.onnx" not in model_card(report)
+    assert "`model.int8.onnx`: int8" in model_card(report, found)
+
+
+def test_what_is_refused(network, faces, faces_file, tmp_path, capsys):
+    other = dataclasses.replace(faces, classes=("a", "b", "c", "d", "e", "f", "g"))
+    save(other, tmp_path / "other.npz")
+    tiny = dataclasses.replace(faces, images=faces.images[:, :, :24, :24])
+    save(tiny, tmp_path / "tiny.npz")
+    rows = np.flatnonzero(faces.split != 0)
+    no_train = dataclasses.replace(
+        faces, images=faces.images[rows], labels=faces.labels[rows], split=faces.split[rows]
+    )
+    save(no_train, tmp_path / "no_train.npz")
+    (tmp_path / "file").write_text("")
+    ours = ["--model", network, "--data", faces_file, "--out", tmp_path / "out"]
+    cases = [
+        (["--model", tmp_path / "missing"], "not a readable safetensors file"),
+        (["--model", tmp_path], "not a readable safetensors file"),
+        ([*ours, "--data", tmp_path / "other.npz"], "classes a, b, c"),
+        ([*ours, "--data", tmp_path / "tiny.npz"], "does not fit"),
+        ([*ours, "--data", tmp_path / "no_train.npz"], "no train images"),
+        ([*ours, "--data", "nothing"], "data set 'nothing'"),
+        ([*ours, "--search", tmp_path], "machine.json: cannot read"),
+        ([*ours, "--search", ROOT / "experiments/nowhere"], "machine.json: cannot read"),
+        ([*ours, "--out", tmp_path / "file"], "cannot write"),
+    ]
+    for argv, message in cases:
+        assert run(*argv) == 2, argv
+        lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
+        assert len(lines) == 1
+        assert message in lines[0], (message, lines)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_onnx_agrees_with_torch(quick, faces, part, tmp_path, seed):
+    genome = quick.sample(np.random.default_rng(seed))
+    parity = export_onnx(genome, shaken(genome), faces, part, tmp_path / "model.onnx")
+    assert parity.images == 70
+    assert parity.max_difference < 1e-4
+    assert parity.same_labels == 1.0
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    found = Preprocessing.from_metadata(session.get_modelmeta().custom_metadata_map, "model")
+    assert found.classes == faces.classes
+    assert (found.genome_id, found.training_data) == (genome.id, "synthetic")
+
+
+def test_a_difference_is_found(quick, faces, part, tmp_path):
+    genome = quick.sample(np.random.default_rng(0))
+    path = tmp_path / "model.onnx"
+    export_onnx(genome, shaken(genome), faces, part, path)
+    assert check_parity(genome, shaken(genome, 1), part, path).max_difference > 0.01
+
+
+def test_a_smaller_input_is_cropped_in_both(quick, faces, part, tmp_path):
+    genome = quick.sample(np.random.default_rng(1))
+    smaller = dataclasses.replace(genome.input, height=40, width=40)
+    genome = dataclasses.replace(genome, input=smaller)
+    parity = export_onnx(genome, shaken(genome), faces, part, tmp_path / "model.onnx")
+    assert parity.same_labels == 1.0

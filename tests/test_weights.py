@@ -1,0 +1,43 @@
+"""Weights as safetensors: written, read back, refused when foreign."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import shaken
+from safetensors.torch import save_file
+
+from nas.errors import UserError
+from nas.weights import load_weights, open_trained, save_weights
+
+
+def test_weights_round_trip(quick, faces, tmp_path):
+    genome = quick.sample(np.random.default_rng(0))
+    model, path = shaken(genome), tmp_path / "model.safetensors"
+    save_weights(genome, model, faces, path)
+    found = open_trained(path)
+    assert found.genome == genome
+    assert (found.classes, found.training_data) == (faces.classes, "synthetic")
+    loaded = found.model.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+
+
+def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):
+    genome = quick.sample(np.random.default_rng(0))
+    path = tmp_path / "model.safetensors"
+    save_weights(genome, shaken(genome), faces, path)
+    with pytest.raises(UserError, match="no weights of genome 3fccb0f2dfab"):
+        load_weights(proposed, path)
+    path.write_bytes(b"\x80\x04 pickle or not")
+    with pytest.raises(UserError, match="no weights of genome"):
+        load_weights(genome, path)
+    with pytest.raises(UserError, match="no weights of genome"):
+        load_weights(genome, tmp_path / "missing.safetensors")
+    with pytest.raises(UserError, match="not a readable safetensors file"):
+        open_trained(path)
+    save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(UserError, match="no genome in its metadata"):
+        open_trained(path)
+    lying = {"genome": proposed.to_json(), "classes": '["one"]', "training_data": "x"}
+    save_file({"weight": torch.zeros(2)}, path, metadata=lying)
+    with pytest.raises(UserError, match="classes: expected 7 names"):
+        open_trained(path)
