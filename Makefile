@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help search test lint bench ship clean
+.PHONY: help search test lint bench web ship clean
 
 help:
 	@echo "make search  set up, then search search_spaces/fer.yaml on embedded synthetic faces"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then run ruff and mypy"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
+	@echo "make web     fetch ONNX Runtime Web with npm, for nas.realtime --web"
 	@echo "make ship MODEL=FOLDER  let the demo take this exported network by default"
 	@echo "make clean   remove the environment"
 
@@ -35,6 +36,10 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(RUN) benchmarks/training.py
 	$(RUN) benchmarks/workers.py
+
+# 14 MB of WebAssembly; versions and checksums stand in package-lock.json.
+web:
+	cd nas/realtime/page && npm ci
 
 # The model that nas.realtime takes where none is named, its int8 version and its card.
 ship:

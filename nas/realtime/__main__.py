@@ -16,6 +16,8 @@ from nas.realtime import DEFAULT_MODEL
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
+    if args.web is not None:
+        return _serve(args)
     _check(args)
     from nas.realtime.detector import make_detector
     from nas.realtime.pipeline import run
@@ -57,6 +59,15 @@ def _check(args: argparse.Namespace) -> None:
             raise UserError(f"--{option}: must be in [{low}, {high}], got {value}")
 
 
+def _serve(args: argparse.Namespace) -> int:
+    if not 0 <= args.web <= 65535:
+        raise UserError(f"--web: expected a port in [0, 65535], got {args.web}")
+    from nas.realtime.web import serve
+
+    serve(Path(args.model), args.web)
+    return 0
+
+
 def _print(found: dict[str, Any], model: Path, written: list[str | None]) -> None:
     print(
         f"{found['frames']} frames, {found['faces']} faces, {found['tracks']} tracks; "
@@ -87,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         help="camera number, rtsp:// or http:// stream, video, picture(s)")  # fmt: skip
     add("--model", default=str(DEFAULT_MODEL), metavar="ONNX",
         help="a model.onnx written by nas.retrain (default: the one that ships)")  # fmt: skip
+    add("--web", nargs="?", type=int, const=8000, metavar="PORT",
+        help="serve a page that does it in the browser, on this machine only")  # fmt: skip
     add("--precision", choices=("auto", "fp32", "int8"), default="auto",
         help="auto: the faster here of model.onnx and a model.int8.onnx beside it")  # fmt: skip
     add("--headless", action="store_true",

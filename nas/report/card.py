@@ -68,7 +68,13 @@ def _training_data(report: dict[str, Any]) -> str:
         + ")"
         for split, found in counts.items()
     ]
-    lines.append(f"- exact copies: {data['duplicates']}")
+    copies = data["duplicates"]["copies_in_train"]
+    lines.append(
+        f"- exact copies: {data['duplicates']['distinct']:,} of {data['duplicates']['images']:,} "
+        "images are distinct; "
+        + ", ".join(f"{n} of the {split} images" for split, n in copies.items())
+        + " are in train too"
+    )
     lines.append(
         f"- trained {report['epochs_trained']} epochs, seed {report['seed']}; the weights are "
         f"those of epoch {report['best_epoch']}, chosen on the validation split"

@@ -1,0 +1,220 @@
+// OpenCV's Haar cascade (Viola and Jones 2001) in the browser: the same file, the same arithmetic
+// and the same grouping as cv2.CascadeClassifier.detectMultiScale, for cascades of stumps.
+
+const GROUP_EPS = 0.2; // relative size and place within which two windows are one face
+
+/**
+ * OpenCV's XML -> flat arrays: stumps[s] is where stage s ends in thresholds, lefts and rights;
+ * ends[i] where stump i ends in rects (x, y, width, height of each) and weights. Throws where the
+ * file is of another kind.
+ */
+export function parseCascade(xml) {
+  const root = new DOMParser().parseFromString(xml, "text/xml").querySelector("cascade");
+  if (root?.querySelector(":scope > featureType")?.textContent !== "HAAR") {
+    throw new Error("not a Haar cascade");
+  }
+  const numbers = (node) => node.textContent.trim().split(/\s+/).map(Number);
+  const all = (node, selector) => [...node.querySelectorAll(selector)];
+  const side = (name) => Number(root.querySelector(`:scope > ${name}`).textContent);
+  const stages = all(root, ":scope > stages > _");
+  const features = all(root, ":scope > features > _").map((node) => all(node, "rects > _").map(numbers));
+  const weak = stages.map((stage) => all(stage, "weakClassifiers > _"));
+  const nodes = weak.flat().map((stump) => numbers(stump.querySelector("internalNodes")));
+  if (nodes.some((node) => node.length !== 4)) throw new Error("a cascade of trees; expected stumps");
+  const leaves = weak.flat().map((stump) => numbers(stump.querySelector("leafValues")));
+  const rects = nodes.flatMap((node) => features[node[2]]);
+  return {
+    width: side("width"),
+    height: side("height"),
+    stumps: running(weak.map((stumps) => stumps.length)),
+    needed: Float64Array.from(stages, (stage) =>
+      Number(stage.querySelector("stageThreshold").textContent) - 1e-5),
+    thresholds: Float32Array.from(nodes, (node) => node[3]),
+    lefts: Float32Array.from(leaves, (leaf) => leaf[0]),
+    rights: Float32Array.from(leaves, (leaf) => leaf[1]),
+    ends: running(nodes.map((node) => features[node[2]].length)),
+    rects: Int32Array.from(rects.flatMap((rect) => rect.slice(0, 4))),
+    weights: Float32Array.from(rects, (rect) => rect[4]),
+  };
+}
+
+function running(counts) {
+  let total = 0;
+  return Int32Array.from(counts, (count) => (total += count));
+}
+
+/**
+ * Boxes {x, y, width, height} in a grey picture (Uint8Array, row by row). scaleFactor: from one
+ * window size to the next. minimum: side of a face. neighbours: more windows than that must agree.
+ */
+export function detect(cascade, grey, width, height, { scaleFactor, minimum, neighbours }) {
+  const found = [];
+  for (let factor = 1; ; factor *= scaleFactor) {
+    const side = Math.round(cascade.width * factor);
+    if (side > Math.min(width, height)) break;
+    if (side < minimum) continue;
+    const w = Math.round(width / factor);
+    const h = Math.round(height / factor);
+    for (const [x, y] of scan(cascade, shrink(grey, width, height, w, h), w, h, factor > 2 ? 1 : 2)) {
+      found.push({
+        x: Math.round(x * factor),
+        y: Math.round(y * factor),
+        width: side,
+        height: Math.round(cascade.height * factor),
+      });
+    }
+  }
+  return group(found, neighbours);
+}
+
+/** Corners of the windows of one scale that pass every stage. */
+function scan(cascade, grey, width, height, step) {
+  const stride = width + 1;
+  const { sum, squares } = integrals(grey, width, height);
+  const offsets = offsetsOf(cascade.rects, stride);
+  const innerW = cascade.width - 2; // OpenCV measures the contrast one pixel inside the window
+  const innerH = cascade.height - 2;
+  const area = innerW * innerH;
+  const corners = [stride + 1, stride + 1 + innerW, (innerH + 1) * stride + 1];
+  corners.push(corners[2] + innerW);
+  const total = (table, at) =>
+    table[at + corners[0]] - table[at + corners[1]] - table[at + corners[2]] + table[at + corners[3]];
+  const passed = [];
+  for (let y = 0; y < height - cascade.height; y += step) {
+    for (let x = 0; x < width - cascade.width; x += step) {
+      const at = y * stride + x;
+      const mean = total(sum, at);
+      const spread = Math.sqrt(Math.max(0, area * total(squares, at) - mean * mean));
+      if (spread <= 10 * area) continue; // too flat to be a face
+      const reached = run(cascade, offsets, sum, at, 1 / spread);
+      if (reached === cascade.needed.length) passed.push([x, y]);
+      else if (reached === 0) x += step;
+    }
+  }
+  return passed;
+}
+
+/** How many stages a window passes. */
+function run(cascade, offsets, sum, at, norm) {
+  const { stumps, needed, thresholds, lefts, rights, ends, weights } = cascade;
+  let i = 0;
+  let r = 0;
+  for (let s = 0; s < needed.length; s++) {
+    let votes = 0;
+    for (; i < stumps[s]; i++) {
+      let value = 0;
+      for (; r < ends[i]; r++) {
+        const k = 4 * r;
+        const outer = sum[at + offsets[k]] + sum[at + offsets[k + 3]];
+        value += weights[r] * (outer - sum[at + offsets[k + 1]] - sum[at + offsets[k + 2]]);
+      }
+      votes += value * norm < thresholds[i] ? lefts[i] : rights[i];
+    }
+    if (votes < needed[s]) return s;
+  }
+  return needed.length;
+}
+
+/** The corners of every rectangle as offsets into an integral image of this stride. */
+function offsetsOf(rects, stride) {
+  const out = new Int32Array(rects.length);
+  for (let k = 0; k < rects.length; k += 4) {
+    const corner = rects[k + 1] * stride + rects[k];
+    out[k] = corner;
+    out[k + 1] = corner + rects[k + 2];
+    out[k + 2] = corner + rects[k + 3] * stride;
+    out[k + 3] = out[k + 2] + rects[k + 2];
+  }
+  return out;
+}
+
+/** Sums of all pixels (and of their squares) above and to the left, one row and column wider. */
+function integrals(grey, width, height) {
+  const stride = width + 1;
+  const sum = new Int32Array(stride * (height + 1));
+  const squares = new Float64Array(stride * (height + 1));
+  for (let y = 0; y < height; y++) {
+    let row = 0;
+    let rowSquares = 0;
+    for (let x = 0; x < width; x++) {
+      const value = grey[y * width + x];
+      row += value;
+      rowSquares += value * value;
+      const at = (y + 1) * stride + x + 1;
+      sum[at] = sum[at - stride] + row;
+      squares[at] = squares[at - stride] + rowSquares;
+    }
+  }
+  return { sum, squares };
+}
+
+/** Bilinear, sampled at pixel centres. */
+export function shrink(grey, width, height, w, h) {
+  if (w === width && h === height) return grey;
+  const out = new Uint8Array(w * h);
+  const columns = samples(width, w);
+  const rows = samples(height, h);
+  for (let y = 0; y < h; y++) {
+    const [top, bottom, down] = rows[y];
+    for (let x = 0; x < w; x++) {
+      const [left, right, along] = columns[x];
+      const upper = grey[top * width + left] * (1 - along) + grey[top * width + right] * along;
+      const lower = grey[bottom * width + left] * (1 - along) + grey[bottom * width + right] * along;
+      out[y * w + x] = upper * (1 - down) + lower * down + 0.5;
+    }
+  }
+  return out;
+}
+
+function samples(from, to) {
+  return Array.from({ length: to }, (_, i) => {
+    const at = Math.min(from - 1, Math.max(0, ((i + 0.5) * from) / to - 0.5));
+    const low = Math.floor(at);
+    return [low, Math.min(from - 1, low + 1), at - low];
+  });
+}
+
+/** Windows that lie close together are one face, if there are more than `neighbours` of them. */
+function group(boxes, neighbours) {
+  const groups = [];
+  for (const box of boxes) {
+    const near = groups.filter((members) => members.some((other) => similar(box, other)));
+    const merged = [box, ...near.flat()];
+    for (const members of near) groups.splice(groups.indexOf(members), 1);
+    groups.push(merged);
+  }
+  const faces = groups
+    .filter((members) => members.length > neighbours)
+    .map((members) => ({ count: members.length, ...average(members) }));
+  return faces
+    .filter((face) => !faces.some((other) => other !== face && swallows(other, face)))
+    .map(({ count, ...box }) => box);
+}
+
+function similar(a, b) {
+  const delta = GROUP_EPS * 0.5 * (Math.min(a.width, b.width) + Math.min(a.height, b.height));
+  return (
+    Math.abs(a.x - b.x) <= delta &&
+    Math.abs(a.y - b.y) <= delta &&
+    Math.abs(a.x + a.width - b.x - b.width) <= delta &&
+    Math.abs(a.y + a.height - b.y - b.height) <= delta
+  );
+}
+
+function average(boxes) {
+  const mean = (key) => Math.round(boxes.reduce((total, box) => total + box[key], 0) / boxes.length);
+  return { x: mean("x"), y: mean("y"), width: mean("width"), height: mean("height") };
+}
+
+/** A small find inside a stronger one is no face of its own. */
+function swallows(outer, inner) {
+  const dx = Math.round(outer.width * GROUP_EPS);
+  const dy = Math.round(outer.height * GROUP_EPS);
+  return (
+    inner.x >= outer.x - dx &&
+    inner.y >= outer.y - dy &&
+    inner.x + inner.width <= outer.x + outer.width + dx &&
+    inner.y + inner.height <= outer.y + outer.height + dy &&
+    (outer.count > Math.max(3, inner.count) || inner.count < 3)
+  );
+}

@@ -1,0 +1,159 @@
+"""Serve the browser demo: the network runs on the visitor's side, this server only hands out files.
+
+It listens on loopback alone, answers requests for a fixed list of files and reads nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from nas.errors import UserError, read_text
+
+HOST = "127.0.0.1"
+PAGE = Path(__file__).parent / "page"
+RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"  # `make web` puts it there
+CASCADE = "haarcascade_frontalface_default.xml"
+MAX_CONNECTIONS = 32
+TIMEOUT = 15  # seconds that a connection may be silent
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".xml": "text/xml; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".onnx": "application/octet-stream",
+}
+HEADERS = {
+    # Nothing may be loaded from, or sent to, anywhere else; WebAssembly needs its own word.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+        "connect-src 'self'; img-src data:; media-src blob:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+Files = dict[str, bytes]  # URL path -> content
+
+
+def files(model: Path) -> Files:
+    """All that is ever served. UserError when the model does not fit or something is missing."""
+    import cv2
+
+    from nas.onnx_session import open_model
+
+    _, p = open_model(model)
+    if p.channels != 1:
+        raise UserError(f"{model}: takes {p.channels} channels; the page has grey faces only")
+    card = model.parent / "MODEL_CARD.md"
+    about = {
+        **dataclasses.asdict(p),
+        "card": read_text(card) if card.is_file() else f"No MODEL_CARD.md beside {model.name}.",
+    }
+    found = {
+        "/model.onnx": model.read_bytes(),
+        "/model.json": json.dumps(about).encode(),
+        "/cascade.xml": Path(cv2.data.haarcascades, CASCADE).read_bytes(),  # type: ignore[attr-defined]
+    }
+    for name in ("index.html", "style.css", "app.js", "card.js", "cascade.js", "face.js"):
+        found[f"/{name}"] = (PAGE / name).read_bytes()
+    for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+        if not (RUNTIME / name).is_file():
+            raise UserError(
+                f"{RUNTIME}: no ONNX Runtime Web; fetch it once with: make web "
+                f"(or: cd {PAGE} && npm ci)"
+            )
+        found[f"/vendor/{name}"] = (RUNTIME / name).read_bytes()
+    return found | {"/": found["/index.html"]}
+
+
+class Server(ThreadingHTTPServer):
+    """A few connections at a time, on loopback."""
+
+    daemon_threads = True
+
+    def __init__(self, served: Files, port: int) -> None:
+        self.served = served
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        try:
+            super().__init__((HOST, port), _Handler)
+        except OSError as error:
+            raise UserError(f"--web: port {port}: {error.strerror}; choose another") from None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.server_port}/"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A visitor that hangs up is no event."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    timeout = TIMEOUT
+    server_version, sys_version = "fer-nas", ""
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, with_body: bool) -> None:
+        port = self.server.server_port
+        if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
+            # Another name that resolves to this machine: a page elsewhere tries to read ours.
+            self.send_error(403)
+            return
+        path = self.path.partition("?")[0]
+        body = self.server.served.get(path)
+        if body is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", TYPES.get(Path(path).suffix, TYPES[".html"]))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def serve(model: Path, port: int) -> None:
+    """Until Ctrl-C."""
+    with Server(files(model), port) as server:
+        print(f"{server.url} (this machine only; Ctrl-C ends it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("ended")

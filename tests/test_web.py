@@ -1,0 +1,258 @@
+"""The page in a real browser, with a real face; the server that hands it out."""
+
+import http.client
+import os
+import shutil
+import socket
+import threading
+import time
+
+import cv2
+import matplotlib
+import numpy as np
+import onnx
+import pytest
+
+from nas.errors import UserError, exit_code
+from nas.preprocess import Preprocessing
+from nas.realtime import DEFAULT_MODEL, Recognizer, web
+from nas.realtime import __main__ as command
+from nas.realtime.detector import HaarDetector
+
+# Grace Hopper, official portrait (public domain), which matplotlib carries.
+PORTRAIT = os.path.join(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
+
+
+def need(there, what):
+    """Skip where a part is missing; in CI that is a failure."""
+    if not there:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"missing: {what}")
+
+
+@pytest.fixture(scope="module")
+def server():
+    need((web.RUNTIME / "ort.wasm.min.mjs").is_file(), "ONNX Runtime Web; run: make web")
+    with web.Server(web.files(DEFAULT_MODEL), 0) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def ask(server, path, method="GET", host=None):
+    connection = http.client.HTTPConnection(web.HOST, server.server_port, timeout=10)
+    headers = {"Host": host} if host else {}
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer, body
+
+
+def test_only_listed_files_are_served(server):
+    answer, body = ask(server, "/")
+    assert answer.status == 200
+    assert b"Expressions of faces" in body
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy  # no other host is allowed anything
+    assert ask(server, "/model.onnx")[1] == DEFAULT_MODEL.read_bytes()
+    assert ask(server, "/vendor/ort-wasm-simd-threaded.wasm", "HEAD")[1] == b""
+    for path in ("/../pyproject.toml", "/%2e%2e/web.py", "/etc/passwd", "/package.json", "//x"):
+        assert ask(server, path)[0].status == 404, path
+    assert ask(server, "/", "POST")[0].status == 501
+    assert ask(server, "/", "PUT")[0].status == 501
+
+
+def test_other_names_of_this_machine_are_refused(server):
+    """A page elsewhere whose name resolves to 127.0.0.1 must not read ours."""
+    assert ask(server, "/model.json", host=f"evil.test:{server.server_port}")[0].status == 403
+    assert ask(server, "/model.json", host=f"localhost:{server.server_port}")[0].status == 200
+    assert server.server_address[0] == "127.0.0.1"
+
+
+def test_connections_are_bounded(server):
+    address = (web.HOST, server.server_port)
+    idle = [socket.create_connection(address) for _ in range(web.MAX_CONNECTIONS)]
+    try:
+        time.sleep(0.2)
+        with socket.create_connection(address, timeout=5) as one_more:
+            assert one_more.recv(1) == b""  # closed at once
+    finally:
+        for each in idle:
+            each.close()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:  # the idle ones make room again
+        try:
+            assert ask(server, "/")[0].status == 200
+            return
+        except (ConnectionError, http.client.HTTPException):
+            time.sleep(0.05)
+    pytest.fail("no room after the idle connections left")
+
+
+def test_what_is_refused(server, tmp_path, monkeypatch, capsys):
+    taken = str(server.server_port)
+    cases = [
+        (["--web", taken], f"--web: port {taken}: Address already in use"),
+        (["--web", "70000"], "--web: expected a port"),
+        (["--web", "--model", tmp_path / "no.onnx"], "no such model file"),
+        (["--web", "--model", colour_model(tmp_path)], "3 channels; the page has grey faces only"),
+    ]
+    for argv, message in cases:
+        assert exit_code(command.main, [str(a) for a in argv]) == 2, argv
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert message in lines[0]
+    monkeypatch.setattr(web, "RUNTIME", tmp_path)
+    with pytest.raises(UserError, match="fetch it once with: make web"):
+        web.files(DEFAULT_MODEL)
+
+
+def colour_model(tmp_path):
+    value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Flatten", ["image"], ["logits"])], "g",
+        [value("image", kind, ["n", 3, 1, 1])], [value("logits", kind, ["n", 3])],
+    )  # fmt: skip
+    opset = [onnx.helper.make_opsetid("", 17)]
+    proto = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.helper.set_model_props(proto, Preprocessing(3, 1, 1, ("a", "b", "c")).to_metadata())
+    onnx.save(proto, tmp_path / "colour.onnx")
+    return tmp_path / "colour.onnx"
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory):
+    """As PNG: every decoder gives the same pixels."""
+    path = tmp_path_factory.mktemp("portrait") / "portrait.png"
+    cv2.imwrite(str(path), cv2.imread(PORTRAIT))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(portrait):
+    """Headless Chromium whose camera films the portrait."""
+    need(shutil.which("chromium") and shutil.which("chromedriver"), "chromium, chromedriver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    frame = cv2.resize(cv2.imread(str(portrait)), (320, 376))
+    film = portrait.with_suffix(".y4m")
+    raw = cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).tobytes()
+    film.write_bytes(b"YUV4MPEG2 W320 H376 F10:1 C420\n" + 10 * (b"FRAME\n" + raw))
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-background-networking", "disable-component-update", "disable-sync",
+        "use-fake-ui-for-media-stream", "use-fake-device-for-media-stream",
+        f"use-file-for-fake-video-capture={film}", f"user-data-dir={portrait.parent / 'profile'}",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, server):
+    browser.get(server.url)
+    wait_for(browser, "ready")
+    return browser
+
+
+def wait_for(page, state, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = page.execute_script("return document.body.dataset.state")
+        if found == state:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the page is {found}, not {state}: {status(page)} {page.get_log('browser')}")
+
+
+def status(page):
+    return page.execute_script("return document.getElementById('status').textContent")
+
+
+def upload(page, path):
+    page.find_element("id", "file").send_keys(str(path))
+
+
+def faces(page):
+    """[(label, box, probabilities)] that the page shows."""
+    return page.execute_script("""
+        return [...document.querySelectorAll(".face")].map((face) => [
+          face.querySelector("h2").textContent,
+          face.dataset.box.split(",").map(Number),
+          [...face.querySelectorAll("li")].map((row) => Number(row.dataset.probability)),
+        ]);""")
+
+
+def requests(page):
+    script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    return page.execute_script(script)
+
+
+def test_an_uploaded_picture_is_seen_as_the_desktop_sees_it(page, server, portrait):
+    before = requests(page)
+    upload(page, portrait)
+    wait_for(page, "done")
+    ((label, box, probabilities),) = faces(page)
+    frame = cv2.imread(str(portrait))
+    recognizer = Recognizer(DEFAULT_MODEL, precision="fp32", detector=lambda *_: [tuple(box)])
+    (desktop,) = recognizer(frame)
+    assert label == desktop.label
+    np.testing.assert_allclose(probabilities, desktop.probabilities, atol=0.01)
+    (theirs,) = HaarDetector("haar")(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 40)
+    assert np.abs(np.subtract(box, theirs)).max() <= 0.05 * theirs[2]  # the same cascade
+    assert requests(page) == before  # the picture went nowhere
+    assert all(url.startswith(server.url) for url in before)
+    assert page.get_log("browser") == []
+    card = page.execute_script("return document.getElementById('card-text').textContent")
+    assert recognizer.preprocessing.genome_id in card
+
+
+def test_the_page_cannot_speak_to_anyone_else(page):
+    """The policy, not our restraint: another origin is blocked before a packet leaves."""
+    with socket.create_server((web.HOST, 0)) as elsewhere:
+        url = f"http://{web.HOST}:{elsewhere.getsockname()[1]}/"
+        script = "const done = arguments[1]; fetch(arguments[0]).catch((e) => done(e.message));"
+        assert page.execute_async_script(script, url) == "Failed to fetch"
+        elsewhere.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+    assert "Content Security Policy" in page.get_log("browser")[0]["message"]
+
+
+def test_a_clip_and_the_camera(page, portrait, tmp_path):
+    clip = tmp_path / "clip.webm"
+    frame = cv2.resize(cv2.imread(str(portrait)), (320, 376))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"VP80"), 10, (320, 376))
+    for _ in range(20):
+        writer.write(frame)
+    writer.release()
+    for start in (lambda: upload(page, clip), page.find_element("id", "camera").click):
+        start()
+        wait_for(page, "live")
+        deadline = time.monotonic() + 20
+        while not faces(page) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(faces(page)) == 1, status(page)
+        assert "fps" in status(page)
+        page.find_element("id", "stop").click()
+        wait_for(page, "ready")
+        assert status(page) == "Stopped"
+
+
+def test_a_wrong_file_is_named(page, tmp_path, portrait):
+    for name, kind in (("text.png", "picture"), ("text.webm", "clip")):
+        path = tmp_path / name
+        path.write_text("I am neither")
+        upload(page, path)
+        wait_for(page, "failed")
+        assert status(page) == f"{name} is no {kind} that this browser can read"
+    upload(page, portrait)  # and the page still works
+    wait_for(page, "done")
+    assert len(faces(page)) == 1
