@@ -75,8 +75,12 @@ def test_one_face_one_label_for_torch_float32_and_int8(network, exported, faces,
     ours = logits(open_trained(network).model, SMALL, known).argmax(1).numpy()
     assert (ours == faces.labels[known.rows]).mean() > 0.9  # it knows what it says
     pixels = faces.images[known.rows][:, 0]
-    for name in ("model.onnx", "model.int8.onnx"):
-        recognizer = Recognizer(exported / name, detector=lambda grey: [(0, 0, 48, 48)])
+    for precision, name in (("fp32", "model.onnx"), ("int8", "model.int8.onnx")):
+        recognizer = Recognizer(
+            exported / "model.onnx", precision=precision, threshold=0.0,
+            detector=lambda *_: [(0, 0, 48, 48)],
+        )  # fmt: skip
+        assert recognizer.model == exported / name
         theirs = [recognizer(face)[0].label for face in pixels]
         assert theirs == [faces.classes[i] for i in ours], name
 
