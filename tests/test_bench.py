@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from nas.archive import Archive, Evaluation, Fidelity
 from nas.bench.__main__ import NAMES, main
 from nas.bench.baselines import OPTIMISERS
+from nas.bench.scale import Simulated
 from nas.bench.search import compare, score, summary
 from nas.bench.table import Table, TableGenome
 from nas.errors import UserError, exit_code
+from nas.evaluator import Task
+from nas.genome import load as load_genome
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +149,43 @@ def test_mistakes(frame, tmp_path, capsys):
         Table("bad", pd.concat([frame, frame]))
     with pytest.raises(UserError, match="no column 'test_accuracy'"):
         Table("bad", frame.drop(columns="test_accuracy"))
+
+
+def test_scale_measures_the_driver(tmp_path, capsys):
+    times = tmp_path / "evaluations.jsonl"
+    genome = load_genome(ROOT / "search_spaces/references/proposed.json")[0]
+    archive = Archive.load(times)
+    for index, seconds in enumerate((5.0, 7.0)):
+        metrics = {"accuracy": 0.5, "params": 1.0, "fps": 1.0}
+        archive.append(Evaluation(index, genome, Fidelity(), 0, "ok", metrics, seconds=seconds))
+    archive.close()
+    out = tmp_path / "scale.json"
+    argv = ["scale", "--space", str(ROOT / "search_spaces/quick.yaml"), "--sizes", "50"]
+    assert main([*argv, "--workers", "3", "--times", str(times), "--out", str(out)]) == 0
+    assert "utilisation" in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    (driver,), (workers,) = found["driver"], found["workers"]
+    parts = sum(driver[f"{part}_ms"] for part in ("ask", "tell", "append", "front"))
+    assert 0 < parts <= driver["driver_ms"]
+    assert driver["front"] > 0
+    assert 0.5 < workers["utilisation"] <= 1
+    # Three workers that take six seconds each do at most half a task a second.
+    assert 0 < workers["evaluations_per_hour"] <= 1.2 * 1800
+
+
+def test_simulated_workers_by_hand(quick):
+    """Two workers of two seconds: the clock stands at 2, 2, 4 when the third task ends."""
+    simulated = Simulated(2, [2.0])
+    tasks = [Task(i, quick.sample(np.random.default_rng(i)), Fidelity(), 0) for i in range(3)]
+    for task in tasks[:2]:
+        simulated.submit(task)
+    ends = []
+    for task in tasks[2:]:
+        assert simulated.next().index == 0
+        ends.append(simulated.now)
+        simulated.submit(task)
+    for _ in range(2):
+        simulated.next()
+        ends.append(simulated.now)
+    assert ends == pytest.approx([2, 2, 4], abs=0.5)
+    assert simulated.utilisation() == pytest.approx(1, abs=0.05)

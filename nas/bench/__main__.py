@@ -1,4 +1,4 @@
-"""Command line: `python -m nas.bench search --table PATH`."""
+"""Command line: `python -m nas.bench search --table PATH`, `python -m nas.bench scale`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ NAMES = ("random", "ageing", "steady", "deap", "pymoo", "optuna-nsga2", "optuna-
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
+    return _search(args) if args.command == "search" else _scale(args)
+
+
+def _search(args: argparse.Namespace) -> int:
     for name in args.optimisers:
         if name not in NAMES:
             raise one_of("--optimisers", name, NAMES, "optimiser")
@@ -39,6 +43,44 @@ def main(argv: list[str]) -> int:
         print(json.dumps(rows))
         return 0
     _print(rows, table)
+    return 0
+
+
+def _scale(args: argparse.Namespace) -> int:
+    for flag, numbers in (("--sizes", args.sizes), ("--workers", args.workers)):
+        if not all(1 <= n <= 10_000_000 for n in numbers):
+            raise UserError(f"{flag}: must be in [1, 10000000], got {numbers}")
+    from nas.bench.scale import driver_cost, measured_seconds, throughput
+
+    def note(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    space, seconds = Path(args.space), measured_seconds(Path(args.times))
+    found = {
+        "driver": [driver_cost(space, n, note) for n in args.sizes],
+        "workers": [throughput(space, n, seconds, note) for n in args.workers],
+    }
+    if args.out:
+        try:
+            Path(args.out).write_text(json.dumps(found, indent=1) + "\n")
+        except OSError as error:
+            raise UserError(f"{args.out}: cannot write: {error.strerror}") from None
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    from nas.report import table as text
+
+    print(text(found["driver"], [
+        ("archived", "archived", ",.0f"), ("ask_ms", "ask ms", ".1f"),
+        ("tell_ms", "tell ms", ".2f"), ("append_ms", "append ms", ".1f"),
+        ("front_ms", "front ms", ".2f"), ("driver_ms", "all ms", ".1f"),
+        ("resume_s", "resume s", ".1f"), ("peak_gib", "GiB", ".2f"),
+    ]))  # fmt: skip
+    print(text(found["workers"], [
+        ("workers", "workers", ",.0f"), ("evaluations", "evaluations", ",.0f"),
+        ("utilisation", "utilisation", ".4f"),
+        ("evaluations_per_hour", "an hour", ",.0f"), ("driver_ms", "driver ms", ".1f"),
+    ]))  # fmt: skip
     return 0
 
 
@@ -69,6 +111,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", metavar="DIR", help="write scores and curves (CSV) and a picture there")
     add("--json", action="store_true", help="print a list of objects")
+    scale = commands.add_parser("scale", help="the driver's cost as archive and workers grow")
+    add = scale.add_argument
+    add("--space", default="search_spaces/fer.yaml", metavar="YAML", help="what is searched")
+    add(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[1000, 10_000, 100_000],
+        metavar="N",
+        help="archived evaluations (default 1000 10000 100000)",
+    )
+    add(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[2, 8, 64, 512],
+        metavar="N",
+        help="simulated workers (default 2 8 64 512)",
+    )
+    add(
+        "--times",
+        default="experiments/fer2013/search/evaluations.jsonl",
+        metavar="JSONL",
+        help="a search whose evaluation times are used",
+    )
+    add("--out", metavar="JSON", help="write the figures there")
+    add("--json", action="store_true", help="print them as JSON")
     return parser  # fmt: skip
 
 

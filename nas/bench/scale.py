@@ -1,0 +1,207 @@
+"""What the driver costs as the archive grows, and how many workers it keeps busy.
+
+The classes are the real ones: Search, Evolution, Archive, Pending, Front, on a real disk. Only the
+training is left out: its times are those of a search that was run, its metrics are drawn.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.archive import Archive, Evaluation
+from nas.errors import UserError
+from nas.evaluator import Task, run_task
+from nas.layers import cost
+from nas.loop import Search
+from nas.run import RunDirectory, Settings
+from nas.space import load
+
+POOL = 400  # different genomes of a made-up archive: sampling a million would take hours
+STEPS = 200  # evaluations over which the driver's cost is averaged
+PARTS = ("ask", "tell", "append", "front")
+
+
+def driver_cost(space_file: Path, archived: int, note: Callable[[str], None]) -> dict[str, float]:
+    """Milliseconds an evaluation, peak memory and resume time, measured in a process of its own."""
+    note(f"{archived:,} archived evaluations")
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe()
+    process = context.Process(target=_driver_cost, args=(space_file, archived, theirs))
+    process.start()
+    theirs.close()
+    found: dict[str, float] = ours.recv()
+    process.join()
+    return found
+
+
+def _driver_cost(space_file: Path, archived: int, answer: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = _made_up_run(Path(folder) / "run", space_file, archived)
+        started, cpu = time.perf_counter(), time.process_time()
+        search = Search(run, run.settings(), load(space_file), [], Silent())
+        resumed, cpu = time.perf_counter() - started, time.process_time() - cpu
+        spent = dict.fromkeys(PARTS, 0.0)
+        for part, owner, name in (
+            ("ask", search.evolution, "ask"),
+            ("tell", search.evolution, "tell"),
+            ("append", search.archive, "append"),
+            ("front", search, "_admit"),
+        ):
+            setattr(owner, name, partial(_timed, spent, part, getattr(owner, name)))
+        outcome = search.loop(Instant())
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+        answer.send({
+            "archived": archived,
+            **{f"{part}_ms": 1000 * seconds / STEPS for part, seconds in spent.items()},
+            "driver_ms": 1000 * (outcome.seconds - outcome.waited) / STEPS,
+            "resume_s": resumed,
+            "resume_cpu_s": cpu,
+            "peak_gib": memory,
+            "front": len(search.front),
+        })  # fmt: skip
+
+
+def throughput(
+    space_file: Path, workers: int, seconds: Sequence[float], note: Callable[[str], None]
+) -> dict[str, float]:
+    """Utilisation of simulated workers: their time is virtual, the driver's is real.
+
+    utilisation: from the first task of the last worker to the last task given out.
+    """
+    evaluations = max(500, 6 * workers)
+    note(f"{workers} workers, {evaluations:,} evaluations")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(evaluations=evaluations, population=20)
+        run = RunDirectory.create(Path(folder) / "run", settings, space_file, [], ["bench"])
+        search = Search(run, settings, load(space_file), [], Silent())
+        simulated = Simulated(workers, seconds)
+        outcome = search.loop(simulated)
+    return {
+        "workers": workers,
+        "evaluations": evaluations,
+        "utilisation": simulated.utilisation(),
+        "evaluations_per_hour": 3600 * evaluations / simulated.now,
+        "driver_ms": 1000 * (outcome.seconds - outcome.waited) / evaluations,
+    }
+
+
+def measured_seconds(path: Path) -> list[float]:
+    """The evaluation times of a search. UserError when it has none."""
+    found = [e.seconds for e in Archive.load(path) if e.ok and e.seconds > 0]
+    if not found:
+        raise UserError(f"{path}: no evaluation whose time was measured")
+    return found
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def note(self, text: str) -> None: ...
+
+    def update(self, search: Search, evaluation: Evaluation | None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Instant:
+    """One worker that answers at once."""
+
+    capacity = 1
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
+
+    def next(self) -> Evaluation:
+        return run_task(_metrics, self.tasks.pop())
+
+    def close(self) -> None: ...
+
+
+class Simulated(Instant):
+    """Workers on a virtual clock, which the driver's real time moves on as well."""
+
+    def __init__(self, workers: int, seconds: Sequence[float]) -> None:
+        super().__init__()
+        self.capacity = workers
+        self.seconds, self.rng = seconds, np.random.default_rng(0)
+        self.now = 0.0
+        self._returned = time.perf_counter()
+        self._ends: list[tuple[float, int, Task]] = []
+        self._busy: list[tuple[float, float]] = []  # start and end of every task
+
+    def submit(self, task: Task) -> None:
+        start = self.now + time.perf_counter() - self._returned
+        end = start + self.seconds[int(self.rng.integers(len(self.seconds)))]
+        heapq.heappush(self._ends, (end, task.index, task))
+        self._busy.append((start, end))
+
+    def next(self) -> Evaluation:
+        self.now += time.perf_counter() - self._returned
+        end, _, task = heapq.heappop(self._ends)
+        self.now = max(self.now, end)  # an answer that came while the driver was busy waits
+        evaluation = run_task(_metrics, task)
+        self._returned = time.perf_counter()
+        return evaluation
+
+    def utilisation(self) -> float:
+        """Busy share between the last worker's first task and the last task given out."""
+        first, last = self._busy[self.capacity - 1][0], self._busy[-1][0]
+        busy = sum(max(0.0, min(end, last) - max(start, first)) for start, end in self._busy)
+        return busy / (self.capacity * (last - first))
+
+
+def _metrics(genome: Any, fidelity: Any, seed: int) -> dict[str, float]:
+    """Drawn: accuracy grows with the logarithm of the parameters, fps falls with the MACs."""
+    found, rng = cost(genome), np.random.default_rng(int(genome.id, 16))
+    accuracy = 0.1 + 0.05 * np.log(found.params) / np.log(2) / 2 + rng.normal(0, 0.05)
+    return {
+        "accuracy": float(accuracy),
+        "params": found.params,
+        "macs": found.macs,
+        "activations": found.activations,
+        "fps": float(1e9 / found.macs * rng.lognormal(0, 0.2)),
+    }
+
+
+def _made_up_run(path: Path, space_file: Path, archived: int) -> RunDirectory:
+    """A run directory whose archive holds so many evaluations."""
+    settings = Settings(evaluations=archived + STEPS, population=20)
+    run = RunDirectory.create(path, settings, space_file, [], ["bench"])
+    space, rng = load(space_file), np.random.default_rng(0)
+    pool = [space.sample(rng)]
+    while len(pool) < POOL:
+        pool.append(space.mutate(pool[int(rng.integers(len(pool)))], rng))
+    lines = []
+    for genome in pool:
+        evaluation = run_task(_metrics, Task(0, genome, settings.fidelity, settings.seed))
+        lines.append(evaluation.to_dict())
+    with open(run.file("evaluations.jsonl"), "w") as file:
+        for index in range(archived):
+            plain = lines[index % POOL]
+            metrics = dict(plain["metrics"])
+            metrics["accuracy"] = float(metrics["accuracy"] + rng.normal(0, 0.03))
+            file.write(json.dumps({**plain, "index": index, "metrics": metrics}) + "\n")
+    return run
+
+
+def _timed(spent: dict[str, float], part: str, call: Callable[..., Any], *arguments: Any,
+           **options: Any) -> Any:  # fmt: skip
+    started = time.perf_counter()
+    try:
+        return call(*arguments, **options)
+    finally:
+        spent[part] += time.perf_counter() - started
