@@ -43,11 +43,11 @@ class Deadly(FakeEvaluator):
         super().__init__()
         self.deadly = deadly
 
-    def __call__(self, genome, fidelity, seed):
-        if genome.id == self.deadly:
+    def __call__(self, task):
+        if task.genome.id == self.deadly:
             os._exit(1)
         time.sleep(0.002)
-        return super().__call__(genome, fidelity, seed)
+        return super().__call__(task)
 
 
 def torn_append(self, line):

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from test_loop import Silent
 
+from nas.evaluator import Found
 from nas.loop import Search
 from nas.run import RunDirectory, Settings
 from nas.workers import RayWorkers
@@ -28,12 +29,11 @@ def evaluate_class():
             self.node = int(context.get_node_id()[:8], 16)
             self.gpu = len(context.get_accelerator_ids().get("GPU", []))
 
-        def __call__(self, genome, fidelity, seed):
+        def __call__(self, task):
             time.sleep(0.1)
-            accuracy = int(genome.id, 16) / 16**12
-            return {
-                "accuracy": accuracy, "params": 1, "fps": 1, "node": self.node, "gpu": self.gpu,
-            }  # fmt: skip
+            accuracy = int(task.genome.id, 16) / 16**12
+            place = {"node": self.node, "gpu": self.gpu}
+            return Found({"accuracy": accuracy, "params": 1, "fps": 1, **place})
 
     return Evaluate
 

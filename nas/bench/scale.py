@@ -21,7 +21,7 @@ import numpy as np
 
 from nas.archive import Archive, Evaluation
 from nas.errors import UserError
-from nas.evaluator import Task, run_task
+from nas.evaluator import Found, Task, run_task
 from nas.layers import cost
 from nas.loop import Search
 from nas.run import RunDirectory, Settings
@@ -126,7 +126,7 @@ class Instant:
         self.tasks.append(task)
 
     def next(self) -> Evaluation:
-        return run_task(_metrics, self.tasks.pop())
+        return run_task(_drawn, self.tasks.pop())
 
     def close(self) -> None: ...
 
@@ -153,7 +153,7 @@ class Simulated(Instant):
         self.now += time.perf_counter() - self._returned
         end, _, task = heapq.heappop(self._ends)
         self.now = max(self.now, end)  # an answer that came while the driver was busy waits
-        evaluation = run_task(_metrics, task)
+        evaluation = run_task(_drawn, task)
         self._returned = time.perf_counter()
         return evaluation
 
@@ -164,17 +164,17 @@ class Simulated(Instant):
         return busy / (self.capacity * (last - first))
 
 
-def _metrics(genome: Any, fidelity: Any, seed: int) -> dict[str, float]:
-    """Drawn: accuracy grows with the logarithm of the parameters, fps falls with the MACs."""
-    found, rng = cost(genome), np.random.default_rng(int(genome.id, 16))
+def _drawn(task: Task) -> Found:
+    """Accuracy grows with the logarithm of the parameters, fps falls with the MACs."""
+    found, rng = cost(task.genome), np.random.default_rng(int(task.genome.id, 16))
     accuracy = 0.1 + 0.05 * np.log(found.params) / np.log(2) / 2 + rng.normal(0, 0.05)
-    return {
+    return Found({
         "accuracy": float(accuracy),
         "params": found.params,
         "macs": found.macs,
         "activations": found.activations,
         "fps": float(1e9 / found.macs * rng.lognormal(0, 0.2)),
-    }
+    })  # fmt: skip
 
 
 def _made_up_run(path: Path, space_file: Path, archived: int) -> RunDirectory:
@@ -187,7 +187,7 @@ def _made_up_run(path: Path, space_file: Path, archived: int) -> RunDirectory:
         pool.append(space.mutate(pool[int(rng.integers(len(pool)))], rng))
     lines = []
     for genome in pool:
-        evaluation = run_task(_metrics, Task(0, genome, settings.fidelity, settings.seed))
+        evaluation = run_task(_drawn, Task(0, genome, settings.fidelity, settings.seed))
         lines.append(evaluation.to_dict())
     with open(run.file("evaluations.jsonl"), "w") as file:
         for index in range(archived):
