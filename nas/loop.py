@@ -23,7 +23,7 @@ from nas.machine import Note, measure_machine
 from nas.pending import Pending
 from nas.run import RunDirectory, Settings
 from nas.space import SearchSpace
-from nas.workers import Died, InProcess, Limits, RayWorkers, Workers, check_address
+from nas.workers import Died, InProcess, Limits, MakeEvaluator, RayWorkers, Workers, check_address
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
@@ -286,17 +286,7 @@ def run_search(
         (machine.bf16, machine.channels_last),
         machine.device,
     )
-    limits = Limits(settings.candidate_time, settings.candidate_memory)
-    workers: Workers
-    # A candidate that may be stopped needs a process of its own.
-    if settings.workers == 1 and limits == Limits() and settings.address is None:
-        workers = InProcess(TrainingEvaluator, *arguments)
-    else:
-        progress.note(f"starting {settings.workers} Ray workers")
-        gpus = [settings.gpus_per_worker] * settings.workers
-        workers = RayWorkers(
-            TrainingEvaluator, *arguments, gpus=gpus, limits=limits, address=settings.address
-        )
+    workers = start_workers(settings, TrainingEvaluator, arguments, progress.note)
     deadline = time.monotonic() + settings.time_budget if settings.time_budget else None
     try:
         outcome = search.loop(workers, deadline)
@@ -304,6 +294,19 @@ def run_search(
         workers.close()
     outcome.front_fps = finish(search, progress.note)
     return search, outcome
+
+
+def start_workers(
+    settings: Settings, make: MakeEvaluator, arguments: tuple[Any, ...], note: Note
+) -> Workers:
+    """The workers that the settings ask for, each with an evaluator of its own."""
+    limits = Limits(settings.candidate_time, settings.candidate_memory)
+    # A candidate that may be stopped needs a process of its own.
+    if settings.workers == 1 and limits == Limits() and settings.address is None:
+        return InProcess(make, *arguments)
+    note(f"starting {settings.workers} Ray workers")
+    gpus = [settings.gpus_per_worker] * settings.workers
+    return RayWorkers(make, *arguments, gpus=gpus, limits=limits, address=settings.address)
 
 
 def finish(search: Search, note: Note) -> dict[str, float]:

@@ -42,6 +42,21 @@ def measure_machine(
         return _read_machine(read_json(path), str(path))
     note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
     calibration = calibrate(space, settings.seed, settings.calibration_genomes)
+    device, bf16, channels_last = training_mode(settings, space)
+    machine = Machine(calibration, bf16, channels_last, device)
+    run.write("machine.json", machine.to_json())
+    note(
+        f"fps model: held-out error {calibration.held_out_error:.1%} (median), rank correlation "
+        f"{calibration.rank_correlation:.2f}, {calibration.genomes} networks in "
+        f"{calibration.seconds:.0f} s; training mode on {device}: "
+        f"{'bf16' if bf16 else 'float32'}"
+        f"{', channels-last' if channels_last else ''}"
+    )
+    return machine
+
+
+def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bool]:
+    """Device, and whether bfloat16 and channels-last are the fastest there."""
     import torch
 
     from nas.train import fastest_mode
@@ -55,16 +70,7 @@ def measure_machine(
     sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
     mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch)
     torch.set_num_threads(threads)
-    machine = Machine(calibration, mode.bf16, mode.channels_last, device)
-    run.write("machine.json", machine.to_json())
-    note(
-        f"fps model: held-out error {calibration.held_out_error:.1%} (median), rank correlation "
-        f"{calibration.rank_correlation:.2f}, {calibration.genomes} networks in "
-        f"{calibration.seconds:.0f} s; training mode on {device}: "
-        f"{'bf16' if mode.bf16 else 'float32'}"
-        f"{', channels-last' if mode.channels_last else ''}"
-    )
-    return machine
+    return device, mode.bf16, mode.channels_last
 
 
 def _read_machine(data: Any, where: str) -> Machine:

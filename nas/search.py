@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import signal
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import UserError, exit_code
+from nas.options import add_settings, read_settings
 
 if TYPE_CHECKING:
     from nas.archive import Evaluation
@@ -72,27 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--space", metavar="YAML", help="the search space, such as search_spaces/fer.yaml")
-    add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
-    add("--evaluations", type=int, metavar="N", help="networks to train (default 40)")
-    add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
-    add("--workers", type=int, metavar="N", help="processes (default: one a core or GPU)")
-    add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
-    add("--address", metavar="HOST:PORT", help="of a running Ray cluster, or auto")
-    add("--candidate-time", metavar="TIME", help="stop a candidate after 90s, 30m or 2h")
-    add("--candidate-memory", type=float, metavar="GIB", help="what a candidate may allocate")
-    add("--algorithm", metavar="NAME", help="nsga2 (default), ga or random")
-    add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
-    add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
-    add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
-    add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop, or none")
-    add("--inherit", choices=["on", "off"], help="children start from their parents' weights")
-    add("--population", type=int, metavar="N", help="parents that survive (default 20)")
-    add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty")
-    add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
-    add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters")
-    add("--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps")
-    add("--deterministic", action="store_true", default=None, help="tell results in order asked")
-    add("--config", metavar="YAML", help="all settings, as config.yaml of a run")
+    add_settings(parser)
     add("--seed-genomes", nargs="+", metavar="JSON", help="first members, or none "
         "(default: the report's proposed model)")  # fmt: skip
     add("--run-dir", metavar="DIR", help="default: experiments/<date>-<space>-s<seed>")
@@ -103,67 +83,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from nas.ladder import Ladder
-    from nas.run import RunDirectory, Settings, load_settings
-    from nas.schema import read
+    from nas.run import RunDirectory
 
     if args.resume and (args.space or args.run_dir or args.seed_genomes or args.config):
         raise UserError("--resume: takes space, seed genomes and settings from the run; drop them")
     if not args.resume and not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
-    settings = Settings()
-    if args.resume:
-        settings = RunDirectory.open(Path(args.resume)).settings()
-    elif args.config:
-        settings = load_settings(Path(args.config))
-    plain: dict[str, Any] = dataclasses.asdict(settings)
-    for place, names in {
-        (): ("data", "evaluations", "workers", "gpus_per_worker", "algorithm", "seed",
-             "population", "deterministic", "address", "candidate_memory"),
-        ("fidelity",): ("epochs", "fraction"),
-        ("fitness",): ("params_limit", "fps_target", "params_weight", "fps_weight"),
-    }.items():  # fmt: skip
-        target = plain[place[0]] if place else plain
-        target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
-    plain["rungs"] = _rungs(args.rungs) if args.rungs else list(settings.rungs)
-    if args.inherit:
-        plain["inherit"] = args.inherit == "on"
-    if args.time_budget is not None:
-        plain["time_budget"] = seconds(args.time_budget, "--time-budget")
-        if args.evaluations is None:
-            plain["evaluations"] = 0  # time alone decides
-    if args.candidate_time is not None:
-        plain["candidate_time"] = seconds(args.candidate_time, "--candidate-time")
-    if plain["address"] and not plain["workers"]:
-        raise UserError(
-            "--workers: missing; with --address say how many: each takes a CPU (and its share of a "
-            "GPU), and those without a place join when the cluster grows"
-        )
-    if not plain["workers"]:
-        plain["workers"] = len(os.sched_getaffinity(0))
-    checked = read(Settings, plain, "settings")
-    assert isinstance(checked, Settings)
-    Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
-    return checked
-
-
-def _rungs(text: str) -> list[int]:
-    try:
-        return [] if text == "none" else [int(rung) for rung in text.split(",")]
-    except ValueError:
-        raise UserError(f"--rungs: expected epochs such as 1,2, or none, got {text!r}") from None
-
-
-def seconds(text: str, where: str) -> float:
-    """A time such as 90s, 30m or 2h."""
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
-    try:
-        value = float(text[:-1]) * unit if unit else float(text)
-    except ValueError:
-        value = 0.0
-    if not value > 0:
-        raise UserError(f"{where}: expected a time such as 90s, 30m or 2h, got {text!r}")
-    return value
+    stored = RunDirectory.open(Path(args.resume)).settings() if args.resume else None
+    return read_settings(args, stored)
 
 
 def _space(path: Path) -> SearchSpace:

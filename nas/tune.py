@@ -18,9 +18,9 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.data import open_dataset
     from nas.genome import load
+    from nas.options import seconds
     from nas.recipe import load as load_recipe
     from nas.retrain import MAX_SEED
-    from nas.search import seconds
 
     if not 1 <= args.trials <= 100_000:
         raise UserError(f"--trials: must be in [1, 100000], got {args.trials}")

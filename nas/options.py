@@ -1,0 +1,97 @@
+"""The options that decide what a search does, for every command line that takes them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.run import Settings
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """One option for each setting; what is not given keeps its default."""
+    add = parser.add_argument
+    add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
+    add("--evaluations", type=int, metavar="N", help="networks to train (default 40)")
+    add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core or GPU)")
+    add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
+    add("--address", metavar="HOST:PORT", help="of a running Ray cluster, or auto")
+    add("--candidate-time", metavar="TIME", help="stop a candidate after 90s, 30m or 2h")
+    add("--candidate-memory", type=float, metavar="GIB", help="what a candidate may allocate")
+    add("--algorithm", metavar="NAME", help="nsga2 (default), ga or random")
+    add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
+    add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
+    add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
+    add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop, or none")
+    add("--inherit", choices=["on", "off"], help="children start from their parents' weights")
+    add("--population", type=int, metavar="N", help="parents that survive (default 20)")
+    add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty")
+    add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
+    add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters")
+    add("--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps")
+    add("--deterministic", action="store_true", default=None, help="tell results in order asked")
+    add("--config", metavar="YAML", help="all settings, as config.yaml of a run")
+
+
+def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
+    """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
+    from nas.ladder import Ladder
+    from nas.run import Settings, load_settings
+    from nas.schema import read
+
+    found = stored or (load_settings(Path(args.config)) if args.config else Settings())
+    plain: dict[str, Any] = dataclasses.asdict(found)
+    for place, names in {
+        (): ("data", "evaluations", "workers", "gpus_per_worker", "algorithm", "seed",
+             "population", "deterministic", "address", "candidate_memory"),
+        ("fidelity",): ("epochs", "fraction"),
+        ("fitness",): ("params_limit", "fps_target", "params_weight", "fps_weight"),
+    }.items():  # fmt: skip
+        target = plain[place[0]] if place else plain
+        target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
+    plain["rungs"] = _rungs(args.rungs) if args.rungs else list(found.rungs)
+    if args.inherit:
+        plain["inherit"] = args.inherit == "on"
+    if args.time_budget is not None:
+        plain["time_budget"] = seconds(args.time_budget, "--time-budget")
+        if args.evaluations is None:
+            plain["evaluations"] = 0  # time alone decides
+    if args.candidate_time is not None:
+        plain["candidate_time"] = seconds(args.candidate_time, "--candidate-time")
+    if plain["address"] and not plain["workers"]:
+        raise UserError(
+            "--workers: missing; with --address say how many: each takes a CPU (and its share of a "
+            "GPU), and those without a place join when the cluster grows"
+        )
+    if not plain["workers"]:
+        plain["workers"] = len(os.sched_getaffinity(0))
+    checked = read(Settings, plain, "settings")
+    assert isinstance(checked, Settings)
+    Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
+    return checked
+
+
+def _rungs(text: str) -> list[int]:
+    try:
+        return [] if text == "none" else [int(rung) for rung in text.split(",")]
+    except ValueError:
+        raise UserError(f"--rungs: expected epochs such as 1,2, or none, got {text!r}") from None
+
+
+def seconds(text: str, where: str) -> float:
+    """A time such as 90s, 30m or 2h."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+    try:
+        value = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise UserError(f"{where}: expected a time such as 90s, 30m or 2h, got {text!r}")
+    return value

@@ -1,0 +1,92 @@
+"""Command line: `python -m nas.plan --space search_spaces/fer.yaml --hours 1`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import UserError, exit_code
+from nas.options import add_settings, read_settings
+
+if TYPE_CHECKING:
+    from nas.planning import Plan
+    from nas.run import Settings
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    if not 4 <= args.genomes <= 1000:
+        raise UserError(f"--genomes: expected 4 to 1000, got {args.genomes}")
+    if not 0 <= args.hours <= 10_000:
+        raise UserError(f"--hours: expected 0 to 10000, got {args.hours:g}")
+    settings = read_settings(args)
+    if args.hours and args.evaluations is None:
+        settings = dataclasses.replace(settings, evaluations=0)  # as many as the hours hold
+    from nas import planning
+    from nas.data import open_dataset, search_split
+    from nas.space import load
+
+    space = load(Path(args.space))
+    dataset = open_dataset(settings.data)
+    timing = planning.measure(space, settings, dataset, args.genomes, _note)
+    found = planning.plan(space, settings, len(search_split(dataset)[0]), timing, args.hours)
+    if args.json:
+        print(json.dumps(dataclasses.asdict(found), indent=1))
+    else:
+        print(_text(found, settings, args.space))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nas.plan",
+        description="Say what a search costs on this machine, before anything is spent.",
+    )
+    add = parser.add_argument
+    add("--space", metavar="YAML", required=True, help="the search space")
+    add("--hours", type=float, default=0.0, metavar="H", help="suggest a setting for so long")
+    add("--genomes", type=int, default=10, metavar="N", help="random networks to time (default 10)")
+    add("--json", action="store_true", help="print JSON")
+    add_settings(parser)
+    return parser
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _text(found: Plan, settings: Settings, space: str) -> str:
+    timing, workers = found.timing, settings.workers
+    less = "; less where candidates stop early" if settings.rungs else ""
+    lines = [
+        f"{seconds:8.1f} s    an evaluation that ends after {epochs} epochs"
+        for epochs, seconds in found.rungs.items()
+    ]
+    lines += [
+        f"{found.evaluations_an_hour:8.0f}      evaluations an hour, workers: {workers}",
+        f"{found.eta / 60:8.1f} min  for {found.evaluations} evaluations, {timing.setup:.0f} s "
+        f"of it before and after them{less}",
+        f"{found.memory / 2**30:8.1f} GiB  of memory: driver and workers",
+        f"From {timing.networks} random networks, each timed twice; the fit is off by "
+        f"{timing.speed.error:.0%} (median).",
+    ]
+    if found.options:
+        lines += ["", "  epochs  fraction  evaluations in the time"]
+        lines += [
+            f"{'*' if o.suggested else ' '} {o.epochs:6}  {o.fraction:8g}  {o.evaluations:11,}"
+            for o in found.options
+        ]
+        o = next(o for o in found.options if o.suggested)
+        lines.append(
+            f"* python -m nas.search --space {space} --data {settings.data} --workers {workers} "
+            f"--epochs {o.epochs} --fraction {o.fraction:g} --evaluations {o.evaluations}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,268 @@
+"""What a search will cost on this machine, before anything is spent.
+
+A few random genomes are trained for some steps by the real evaluator on the real workers, and the
+seconds fitted to their exact costs. The search itself is then rehearsed: the optimiser runs with a
+made-up accuracy, since the networks that it will propose are smaller than random ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from nas.archive import Evaluation, Fidelity
+from nas.data import Dataset
+from nas.errors import UserError
+from nas.evaluator import Found, Task, TrainingEvaluator, known_metrics, search_data
+from nas.evolution import Evolution, SpaceExhausted
+from nas.genome import Genome
+from nas.latency import Calibration, calibrate
+from nas.layers import cost
+from nas.loop import start_workers
+from nas.machine import Note, training_mode
+from nas.run import Settings
+from nas.space import SearchSpace
+from nas.workers import Workers
+
+STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
+REHEARSED = 300  # proposals of the rehearsal at most
+CALIBRATED = 10  # networks timed for the rehearsal's fps model
+# Of the hour's search on FER2013: rank correlation of accuracy with MACs, spread of accuracy.
+LIKENESS, SPREAD = 0.33, 0.04
+SENSIBLE = 150  # evaluations that a suggested setting leaves room for
+FIDELITIES = ((1, 0.25), (1, 0.5), (2, 0.5), (3, 0.5), (3, 1.0), (5, 1.0), (10, 1.0), (20, 1.0))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of an evaluation: a share for each reading of the held-out part, one for each step.
+
+    Both are non-negative combinations of analytic costs. error: median, relative, in the fit.
+    """
+
+    coefficients: tuple[float, ...]
+    error: float
+
+    def seconds(self, genome: Genome, steps: int, readings: int = 1) -> float:
+        return float(np.dot(self.coefficients, _row(genome, steps, readings)))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was measured. memory: bytes at the peak, of the driver and of one worker.
+
+    setup: seconds before the first evaluation and after the last.
+    """
+
+    speed: Speed
+    calibration: Calibration
+    networks: int
+    driver_memory: int
+    worker_memory: int
+    setup: float
+
+    def memory(self, workers: int) -> int:
+        """One worker is the driver itself."""
+        return self.driver_memory + (workers * self.worker_memory if workers > 1 else 0)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting that fits into the time: how many evaluations it leaves room for."""
+
+    epochs: int
+    fraction: float
+    evaluations: int
+    suggested: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """seconds: of one evaluation that ends at each rung. eta: s, everything included, at most."""
+
+    rungs: dict[int, float]
+    evaluations_an_hour: float
+    evaluations: int
+    eta: float
+    memory: int
+    timing: Timing
+    options: tuple[Option, ...] = ()
+
+
+class MeasuredEvaluator(TrainingEvaluator):
+    """The real evaluator, and the most memory that its process has held."""
+
+    def __call__(self, task: Task) -> Found:
+        found = super().__call__(task)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return dataclasses.replace(found, metrics={**found.metrics, "memory": peak})
+
+
+def measure(
+    space: SearchSpace, settings: Settings, dataset: Dataset, genomes: int, note: Note
+) -> Timing:
+    """Time `genomes` random networks, each at a short and at a longer training."""
+    data = search_data(dataset, space)
+    started = time.perf_counter()
+    calibration = calibrate(space, settings.seed, CALIBRATED)
+    device, bf16, channels_last = training_mode(settings, space)
+    arguments = (data, settings.recipe, calibration.model, (bf16, channels_last), device)
+    workers = start_workers(settings, MeasuredEvaluator, arguments, note)
+    more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)
+    setup = time.perf_counter() - started + more
+    try:
+        note(f"timing {genomes} random networks")
+        found = _evaluate(workers, _tasks(space, settings, len(data.fit), genomes))
+    finally:
+        workers.close()
+    ok = [e for e in found if e.ok]
+    if len(ok) < len(found) / 2:
+        why = next(e.error for e in found if not e.ok)
+        raise UserError(f"{len(found) - len(ok)} of {len(found)} trainings failed: {why}")
+    return Timing(
+        _fit(ok, [steps(settings, e.fidelity, len(data.fit)) for e in ok]),
+        calibration,
+        genomes,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        int(max(e.metrics["memory"] for e in ok)),
+        setup,
+    )
+
+
+def plan(
+    space: SearchSpace, settings: Settings, rows: int, timing: Timing, hours: float = 0.0
+) -> Plan:
+    """What `settings` cost on `rows` training images; with `hours`, also settings that fit.
+
+    Without a number of evaluations, as many as the hours hold are planned for.
+    """
+    count = settings.evaluations or REHEARSED
+    proposed, thinking = rehearse(space, settings, timing.calibration, min(count, REHEARSED))
+
+    def mean(fidelity: Fidelity, readings: int) -> float:
+        each = steps(settings, fidelity, rows)
+        return float(np.mean([timing.speed.seconds(g, each, readings) for g in proposed]))
+
+    def room(seconds: float) -> int:
+        return int(max(0.0, 3600 * hours - timing.setup) * settings.workers / (seconds + thinking))
+
+    top = settings.fidelity
+    ends = (*settings.rungs, top.epochs)
+    rungs = {n: mean(dataclasses.replace(top, epochs=n), i) for i, n in enumerate(ends, 1)}
+    each = rungs[top.epochs] + thinking
+    evaluations = settings.evaluations or room(rungs[top.epochs])
+    options = [
+        Option(epochs, fraction, room(mean(Fidelity(epochs, fraction), 1)))
+        for epochs, fraction in (FIDELITIES if hours else ())
+    ]
+    fitting = [o for o in options if o.evaluations >= SENSIBLE] or options[:1]
+    return Plan(
+        rungs,
+        3600 * settings.workers / each,
+        evaluations,
+        evaluations * each / settings.workers + timing.setup,
+        timing.memory(settings.workers),
+        timing,
+        tuple(dataclasses.replace(o, suggested=o is fitting[-1]) for o in options),
+    )
+
+
+def steps(settings: Settings, fidelity: Fidelity, rows: int) -> int:
+    """Optimiser steps of one evaluation over `rows` images to train on."""
+    batch = settings.recipe.batch
+    part = rows if fidelity.fraction == 1 else max(batch, round(fidelity.fraction * rows))
+    return fidelity.epochs * max(1, part // batch)
+
+
+def rehearse(
+    space: SearchSpace, settings: Settings, calibration: Calibration, count: int
+) -> tuple[list[Genome], float]:
+    """What the optimiser proposes for made-up accuracies, and the seconds of one proposal."""
+    evolution = Evolution(
+        space, settings.algorithm, settings.seed, settings.population, (), settings.fitness
+    )
+    rng = np.random.default_rng(settings.seed)
+    typical = np.log([cost(space.sample(rng)).macs for _ in range(100)])
+    proposed: list[Genome] = []
+    started = time.perf_counter()
+    try:
+        for _ in range(count):
+            index, genome = evolution.ask()
+            proposed.append(genome)
+            known = known_metrics(genome, calibration.model)
+            size = (np.log(known["macs"]) - typical.mean()) / max(float(typical.std()), 1e-9)
+            noise = (1 - LIKENESS**2) ** 0.5 * rng.normal()
+            accuracy = float(np.clip(0.5 + SPREAD * (LIKENESS * size + noise), 0, 1))
+            metrics = {"accuracy": accuracy, **known}
+            evolution.tell(Evaluation(index, genome, settings.fidelity, 0, "ok", metrics))
+    except SpaceExhausted:
+        pass
+    return proposed, (time.perf_counter() - started) / len(proposed)
+
+
+def _tasks(space: SearchSpace, settings: Settings, rows: int, genomes: int) -> list[Task]:
+    """Each network at each of STEPS, mixed. Negative indices: every worker's warm-up."""
+    rng = np.random.default_rng([settings.seed, 0x71A])
+    pool = sorted((space.sample(rng) for _ in range(4 * genomes)), key=lambda g: cost(g).macs)
+    fidelities = [_fidelity(count, rows, settings.recipe.batch) for count in STEPS]
+    pairs = [(genome, fidelity) for genome in pool[2::4] for fidelity in fidelities]
+    mixed = [pairs[i] for i in rng.permutation(len(pairs))]
+    warm = [(pool[0], fidelities[0])] * settings.workers
+    return [
+        Task(i, genome, fidelity, settings.seed)
+        for i, (genome, fidelity) in enumerate([*warm, *mixed], -len(warm))
+    ]
+
+
+def _fidelity(count: int, rows: int, batch: int) -> Fidelity:
+    """About `count` steps: part of an epoch, or several epochs of a small data set."""
+    if count * batch <= rows:
+        return Fidelity(1, count * batch / rows)
+    return Fidelity(round(count / max(1, rows // batch)))
+
+
+def _evaluate(workers: Workers, tasks: list[Task]) -> list[Evaluation]:
+    """What the tasks after the warm-up gave; a worker that dies loses its task."""
+    waiting, found, flying = deque(tasks), [], 0
+    while waiting or flying:
+        while waiting and flying < workers.capacity:
+            workers.submit(waiting.popleft())
+            flying += 1
+        answer = workers.next()
+        if answer is None:  # only the capacity has changed
+            continue
+        flying -= 1
+        if isinstance(answer, Evaluation) and answer.index >= 0:
+            found.append(answer)
+    return found
+
+
+def _row(genome: Genome, steps: int, readings: int) -> list[float]:
+    """A reading is one forward pass over the held-out part; a step goes forward and backward."""
+    found = cost(genome)
+    return [
+        1.0,
+        readings * found.macs,
+        readings * found.activations,
+        steps,
+        steps * found.macs,
+        steps * found.activations,
+        steps * found.params,
+    ]
+
+
+def _fit(found: list[Evaluation], counts: list[int]) -> Speed:
+    """Least squares on relative errors, so that small and large networks count alike."""
+    seconds = np.array([e.seconds for e in found])
+    rows = np.array([_row(e.genome, n, 1) for e, n in zip(found, counts, strict=True)])
+    scale = np.maximum(rows.max(0), 1e-12)
+    coefficients, _ = nnls(rows / scale / seconds[:, None], np.ones(len(rows)))
+    coefficients = coefficients / scale
+    error = float(np.median(np.abs(rows @ coefficients / seconds - 1)))
+    return Speed(tuple(float(c) for c in coefficients), error)

@@ -1,0 +1,132 @@
+"""The plan: what is measured is real and small here; what follows from it is arithmetic."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from nas import planning
+from nas.archive import Fidelity
+from nas.errors import UserError, exit_code
+from nas.evaluator import Task, TrainingEvaluator, search_data
+from nas.latency import FEATURES, Calibration, FpsModel
+from nas.layers import cost
+from nas.plan import main
+from nas.planning import Speed, Timing, measure, plan, rehearse, steps
+from nas.run import Settings
+
+QUICK = str(ROOT / "search_spaces/quick.yaml")
+CALIBRATION = Calibration(FpsModel((1.0, *[1e-6] * (len(FEATURES) - 1))), 0.05, 0.98, 10, 2.0)
+# 0.5 s for an evaluation and 0.01 s for a step, whatever the network
+EVEN = Timing(Speed((0.5, 0, 0, 0.01, 0, 0, 0), 0.0), CALIBRATION, 10, 300, 200, 60.0)
+
+
+def settings(**more):
+    return Settings(**{"workers": 2, "evaluations": 30, "fidelity": Fidelity(4, 0.5), **more})
+
+
+@pytest.fixture
+def one_mode(monkeypatch):
+    """Timing every training mode takes long, and is tested elsewhere."""
+    monkeypatch.setattr(planning, "training_mode", lambda *_: ("cpu", False, True))
+
+
+def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
+    """The planner and the evaluator must cut the training part alike."""
+    data, chosen = search_data(faces, quick), settings()
+    evaluator = TrainingEvaluator(data, chosen.recipe, CALIBRATION.model, (False, False))
+    seen = []
+
+    def train(genome, fit, held_out, recipe, **_):
+        seen.append(recipe.epochs * max(1, len(fit) // recipe.batch))
+        raise MemoryError("enough")
+
+    monkeypatch.setattr("nas.train.train", train)
+    fidelities = [Fidelity(3, 1.0), Fidelity(2, 0.4), Fidelity(1, 0.001)]
+    for fidelity in fidelities:
+        task = Task(0, quick.sample(np.random.default_rng(0)), fidelity, 0)
+        with pytest.raises(MemoryError):
+            evaluator(task)
+    assert seen == [steps(chosen, fidelity, len(data.fit)) for fidelity in fidelities]
+
+
+def test_a_plan_by_hand(quick, monkeypatch):
+    monkeypatch.setattr(planning, "rehearse", lambda *_: ([None], 0.1))
+    monkeypatch.setattr(planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0))))
+    found = plan(quick, settings(rungs=(1, 2)), 6400, EVEN)  # 100 steps an epoch
+    assert found.rungs == {1: pytest.approx(1.5), 2: pytest.approx(2.5), 4: pytest.approx(4.5)}
+    assert found.evaluations_an_hour == pytest.approx(3600 * 2 / 4.6)
+    assert found.eta == pytest.approx(30 * 4.6 / 2 + 60)
+    assert (found.memory, found.options) == (300 + 2 * 200, ())
+    assert EVEN.memory(1) == 300
+
+
+def test_the_suggestion_is_the_most_training_that_leaves_enough_evaluations(quick):
+    for hours in (0.25, 1.0, 8.0):
+        found = plan(quick, settings(evaluations=0), 25_838, EVEN, hours)
+        (chosen,) = (o for o in found.options if o.suggested)
+        later = found.options[found.options.index(chosen) + 1 :]
+        assert chosen.evaluations >= planning.SENSIBLE
+        assert all(o.evaluations < planning.SENSIBLE for o in later)
+        assert found.eta == pytest.approx(3600 * hours, rel=0.02)
+    (chosen,) = (o for o in plan(quick, settings(), 25_838, EVEN, 0.02).options if o.suggested)
+    assert (chosen.epochs, chosen.fraction) == (1, 0.25)  # the least there is
+
+
+def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick):
+    proposed, thinking = rehearse(quick, settings(), CALIBRATION, 80)
+    rng = np.random.default_rng(1)
+    random = [quick.sample(rng) for _ in range(80)]
+    assert len({g.id for g in proposed}) == 80
+    assert 0 < thinking < 5
+    macs = [np.mean([cost(g).macs for g in group]) for group in (proposed, random)]
+    assert macs[0] < macs[1]
+
+
+def test_measured_for_real(quick, faces, one_mode):
+    notes = []
+    chosen = settings(workers=1, calibration_genomes=10)
+    found = measure(quick, chosen, faces, 4, notes.append)
+    assert (found.networks, found.speed.error < 1) == (4, True)
+    assert found.worker_memory > 50e6
+    assert found.setup > 0
+    genome = quick.sample(np.random.default_rng(0))
+    few, many = (found.speed.seconds(genome, n) for n in (10, 1000))
+    assert 0 < few < many
+
+
+def test_trainings_that_all_fail_are_an_error(quick, faces, one_mode, monkeypatch):
+    def broken(self, task):
+        raise RuntimeError("no training here")
+
+    monkeypatch.setattr(TrainingEvaluator, "__call__", broken)
+    with pytest.raises(UserError, match="8 of 8 trainings failed: RuntimeError: no training here"):
+        measure(quick, settings(workers=1), faces, 4, lambda _: None)
+
+
+def test_command_line(faces_file, monkeypatch, capsys):
+    monkeypatch.setattr(planning, "measure", lambda *_: EVEN)
+    line = ["--space", QUICK, "--data", str(faces_file), "--workers", "2", "--hours", "0.5"]
+    assert main([*line, "--rungs", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "an evaluation that ends after 1 epochs" in text
+    assert "python -m nas.search --space" in text
+    assert main([*line, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"rungs", "evaluations_an_hour", "eta", "memory", "options"} <= set(found)
+    assert dataclasses.asdict(EVEN)["setup"] == found["timing"]["setup"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--genomes", "1"], "--genomes: expected 4 to 1000, got 1"),
+        (["--hours", "-1"], "--hours: expected 0 to 10000, got -1"),
+        (["--rungs", "3"], "rungs: must ascend and stay below"),
+    ],
+)
+def test_mistakes_are_one_line(more, message, capsys):
+    assert exit_code(main, ["--space", QUICK, *more]) == 2
+    assert message in capsys.readouterr().err
