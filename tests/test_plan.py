@@ -29,7 +29,8 @@ def settings(**more):
 
 @pytest.fixture
 def one_mode(monkeypatch):
-    """Timing every training mode takes long, and is tested elsewhere."""
+    """Timing every training mode takes long, and is tested elsewhere; few steps do here."""
+    monkeypatch.setattr(planning, "STEPS", (2, 6))
     monkeypatch.setattr(planning, "training_mode", lambda *_: ("cpu", False, True))
 
 
