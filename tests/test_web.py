@@ -1,6 +1,7 @@
 """The page in a real browser, with a real face; the server that hands it out."""
 
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -36,6 +37,13 @@ def server():
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
+
+
+def test_the_lock_file_pins_contents_and_names_no_registry():
+    lock = json.loads((web.PAGE / "package-lock.json").read_text())
+    packages = [entry for name, entry in lock["packages"].items() if name]
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages)
+    assert not any("resolved" in entry for entry in packages)
 
 
 def ask(server, path, method="GET", host=None):
@@ -205,7 +213,7 @@ def test_an_uploaded_picture_is_seen_as_the_desktop_sees_it(page, server, portra
     (desktop,) = recognizer(frame)
     assert label == desktop.label
     np.testing.assert_allclose(probabilities, desktop.probabilities, atol=0.01)
-    (theirs,) = HaarDetector("haar")(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 40)
+    (theirs,) = HaarDetector()(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 40)
     assert np.abs(np.subtract(box, theirs)).max() <= 0.05 * theirs[2]  # the same cascade
     assert requests(page) == before  # the picture went nowhere
     assert all(url.startswith(server.url) for url in before)

@@ -17,7 +17,6 @@ from nas.errors import UserError, read_text
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"
 RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"  # `make web` puts it there
-CASCADE = "haarcascade_frontalface_default.xml"
 MAX_CONNECTIONS = 32
 TIMEOUT = 15  # seconds that a connection may be silent
 TYPES = {
@@ -52,10 +51,12 @@ def files(model: Path) -> Files:
     import cv2
 
     from nas.onnx_session import open_model
+    from nas.realtime.detector import CASCADES
 
     _, p = open_model(model)
     if p.channels != 1:
         raise UserError(f"{model}: takes {p.channels} channels; the page has grey faces only")
+    cascade = Path(cv2.data.haarcascades, CASCADES["haar-alt2"][0])  # type: ignore[attr-defined]
     card = model.parent / "MODEL_CARD.md"
     about = {
         **dataclasses.asdict(p),
@@ -64,7 +65,7 @@ def files(model: Path) -> Files:
     found = {
         "/model.onnx": model.read_bytes(),
         "/model.json": json.dumps(about).encode(),
-        "/cascade.xml": Path(cv2.data.haarcascades, CASCADE).read_bytes(),  # type: ignore[attr-defined]
+        "/cascade.xml": cascade.read_bytes(),
     }
     for name in ("index.html", "style.css", "app.js", "card.js", "cascade.js", "face.js"):
         found[f"/{name}"] = (PAGE / name).read_bytes()

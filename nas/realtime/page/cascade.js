@@ -1,12 +1,14 @@
-// OpenCV's Haar cascade (Viola and Jones 2001) in the browser: the same file, the same arithmetic
-// and the same grouping as cv2.CascadeClassifier.detectMultiScale, for cascades of stumps.
+// OpenCV's Haar cascades (Viola and Jones 2001) in the browser: the same file, the same arithmetic
+// and the same grouping as cv2.CascadeClassifier.detectMultiScale.
 
 const GROUP_EPS = 0.2; // relative size and place within which two windows are one face
 
 /**
- * OpenCV's XML -> flat arrays: stumps[s] is where stage s ends in thresholds, lefts and rights;
- * ends[i] where stump i ends in rects (x, y, width, height of each) and weights. Throws where the
- * file is of another kind.
+ * OpenCV's XML -> flat arrays. trees[s] is where the trees of stage s end; tree t has its nodes from
+ * roots[t] and its leaves from leafs[t] on. A node compares a feature, which is the rectangles
+ * (x, y, width, height in rects, and their weights) from starts[node] to starts[node + 1], and goes
+ * to `left` or `right`: another node of the tree, or a leaf where that is not positive. Throws where
+ * the file is of another kind.
  */
 export function parseCascade(xml) {
   const root = new DOMParser().parseFromString(xml, "text/xml").querySelector("cascade");
@@ -16,31 +18,38 @@ export function parseCascade(xml) {
   const numbers = (node) => node.textContent.trim().split(/\s+/).map(Number);
   const all = (node, selector) => [...node.querySelectorAll(selector)];
   const side = (name) => Number(root.querySelector(`:scope > ${name}`).textContent);
-  const stages = all(root, ":scope > stages > _");
   const features = all(root, ":scope > features > _").map((node) => all(node, "rects > _").map(numbers));
-  const weak = stages.map((stage) => all(stage, "weakClassifiers > _"));
-  const nodes = weak.flat().map((stump) => numbers(stump.querySelector("internalNodes")));
-  if (nodes.some((node) => node.length !== 4)) throw new Error("a cascade of trees; expected stumps");
-  const leaves = weak.flat().map((stump) => numbers(stump.querySelector("leafValues")));
-  const rects = nodes.flatMap((node) => features[node[2]]);
+  const stages = all(root, ":scope > stages > _");
+  const trees = stages.map((stage) => all(stage, "weakClassifiers > _"));
+  const nodes = trees.flat().map((tree) => fours(numbers(tree.querySelector("internalNodes"))));
+  const leaves = trees.flat().map((tree) => numbers(tree.querySelector("leafValues")));
+  const rects = nodes.flat().flatMap(([, , feature]) => features[feature]);
   return {
     width: side("width"),
     height: side("height"),
-    stumps: running(weak.map((stumps) => stumps.length)),
+    trees: running(trees.map((stage) => stage.length)).slice(1),
     needed: Float64Array.from(stages, (stage) =>
       Number(stage.querySelector("stageThreshold").textContent) - 1e-5),
-    thresholds: Float32Array.from(nodes, (node) => node[3]),
-    lefts: Float32Array.from(leaves, (leaf) => leaf[0]),
-    rights: Float32Array.from(leaves, (leaf) => leaf[1]),
-    ends: running(nodes.map((node) => features[node[2]].length)),
+    roots: running(nodes.map((tree) => tree.length)),
+    leafs: running(leaves.map((tree) => tree.length)),
+    votes: Float32Array.from(leaves.flat()),
+    left: Int32Array.from(nodes.flat(), (node) => node[0]),
+    right: Int32Array.from(nodes.flat(), (node) => node[1]),
+    thresholds: Float32Array.from(nodes.flat(), (node) => node[3]),
+    starts: running(nodes.flat().map(([, , feature]) => features[feature].length)),
     rects: Int32Array.from(rects.flatMap((rect) => rect.slice(0, 4))),
     weights: Float32Array.from(rects, (rect) => rect[4]),
   };
 }
 
+function fours(values) {
+  return Array.from({ length: values.length / 4 }, (_, i) => values.slice(4 * i, 4 * i + 4));
+}
+
+/** [0, a, a + b, ...] of [a, b, ...]. */
 function running(counts) {
   let total = 0;
-  return Int32Array.from(counts, (count) => (total += count));
+  return Int32Array.from([0, ...counts], (count) => (total += count));
 }
 
 /**
@@ -96,21 +105,25 @@ function scan(cascade, grey, width, height, step) {
 
 /** How many stages a window passes. */
 function run(cascade, offsets, sum, at, norm) {
-  const { stumps, needed, thresholds, lefts, rights, ends, weights } = cascade;
-  let i = 0;
-  let r = 0;
+  const { trees, needed, roots, leafs, votes, left, right, thresholds, starts, weights } = cascade;
+  let t = 0;
   for (let s = 0; s < needed.length; s++) {
-    let votes = 0;
-    for (; i < stumps[s]; i++) {
-      let value = 0;
-      for (; r < ends[i]; r++) {
-        const k = 4 * r;
-        const outer = sum[at + offsets[k]] + sum[at + offsets[k + 3]];
-        value += weights[r] * (outer - sum[at + offsets[k + 1]] - sum[at + offsets[k + 2]]);
-      }
-      votes += value * norm < thresholds[i] ? lefts[i] : rights[i];
+    let total = 0;
+    for (; t < trees[s]; t++) {
+      let next = 0;
+      do {
+        const node = roots[t] + next;
+        let value = 0;
+        for (let r = starts[node]; r < starts[node + 1]; r++) {
+          const k = 4 * r;
+          const outer = sum[at + offsets[k]] + sum[at + offsets[k + 3]];
+          value += weights[r] * (outer - sum[at + offsets[k + 1]] - sum[at + offsets[k + 2]]);
+        }
+        next = value * norm < thresholds[node] ? left[node] : right[node];
+      } while (next > 0);
+      total += votes[leafs[t] - next];
     }
-    if (votes < needed[s]) return s;
+    if (total < needed[s]) return s;
   }
   return needed.length;
 }
