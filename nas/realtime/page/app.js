@@ -50,7 +50,8 @@ async function recognise(search) {
   const factor = Math.max(1, Math.max(width, height) / search.longest);
   const w = Math.round(width / factor);
   const h = Math.round(height / factor);
-  const boxes = detect(cascade, shrink(grey, width, height, w, h), w, h, search).map((box) => ({
+  const small = detect(cascade, shrink(grey, width, height, w, h), w, h, search);
+  const boxes = small.sort((a, b) => a.x - b.x).map((box) => ({
     x: Math.round((box.x * width) / w),
     y: Math.round((box.y * height) / h),
     width: Math.round((box.width * width) / w),
@@ -96,6 +97,7 @@ function draw(source, width, height) {
   const factor = Math.min(1, LONGEST / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * factor));
   canvas.height = Math.max(1, Math.round(height * factor));
+  context.imageSmoothingQuality = "high"; // a resized canvas forgets it
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
   canvas.hidden = false;
   $("hint").hidden = true;
@@ -106,6 +108,11 @@ function label(face) {
   return top < CERTAIN ? "uncertain" : model.classes[face.probabilities.indexOf(top)];
 }
 
+/** The label, numbered from the left where there are several faces. */
+function title(face) {
+  return faces.length > 1 ? `${faces.indexOf(face) + 1} ${label(face)}` : label(face);
+}
+
 function show() {
   context.font = "600 15px system-ui, sans-serif";
   context.lineWidth = 2;
@@ -113,15 +120,14 @@ function show() {
     const { x, y, width, height } = face.box;
     context.strokeStyle = context.fillStyle = "#4fd1a1";
     context.strokeRect(x, y, width, height);
-    const wide = context.measureText(label(face)).width + 10;
+    const wide = context.measureText(title(face)).width + 10;
     const left = Math.max(0, Math.min(x - 1, canvas.width - wide));
     const top = Math.max(0, y - 22);
     context.fillRect(left, top, wide, 22);
     context.fillStyle = "#0c1a14";
-    context.fillText(label(face), left + 5, top + 16);
+    context.fillText(title(face), left + 5, top + 16);
   }
-  const largest = [...faces].sort((a, b) => b.box.width - a.box.width).slice(0, SHOWN);
-  $("faces").replaceChildren(...largest.map(panel));
+  $("faces").replaceChildren(...faces.slice(0, SHOWN).map(panel));
   const said = faces.map(label).join(", ");
   canvas.setAttribute("aria-label", said ? `Faces: ${said}` : "No face found");
 }
@@ -130,8 +136,8 @@ function panel(face) {
   const article = document.createElement("article");
   article.className = "face";
   article.dataset.box = Object.values(face.box).join(",");
-  const title = document.createElement("h2");
-  title.textContent = label(face);
+  const heading = document.createElement("h2");
+  heading.textContent = title(face);
   const list = document.createElement("ul");
   face.probabilities.forEach((p, i) => {
     const row = document.createElement("li");
@@ -144,7 +150,7 @@ function panel(face) {
     row.append(cell(model.classes[i]), bar, cell(`${Math.round(100 * p)} %`));
     list.append(row);
   });
-  article.append(title, list);
+  article.append(heading, list);
   return article;
 }
 
