@@ -2,13 +2,14 @@
 
 Steady state (mu + 1): every told evaluation may enter the population at once, nobody waits for a
 generation. One loop serves three algorithms: `nsga2` ranks by all objectives, `ga` by the penalised
-fitness alone, `random` learns nothing. Child k's randomness comes from (seed, k), so the state is
-only the number of children asked and what was told.
+fitness alone, `random` learns nothing. With a surrogate many children are made and the one that
+promises most is asked for (nas/screening.py). Child k's randomness comes from (seed, k), so the
+state follows from the order of asking and telling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,12 +17,16 @@ import numpy as np
 from deap import base, tools
 
 from nas.archive import OBJECTIVES, Evaluation, Fitness, Objective
+from nas.screening import Known, Screen
 from nas.space import Rng
 
 ALGORITHMS = ("nsga2", "ga", "random")
 TOURNAMENT = 3
 CROSSOVER_RATE = 0.5
 TRIES_FOR_A_NEW_GENOME = 100
+CHILDREN = 100  # screened for each one proposed
+NEWCOMERS = 0.25  # share of them that is random, not bred
+EXPLORATION = 0.05  # share of proposals that is random and not screened: it never dies out
 
 
 class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is complete
@@ -35,6 +40,10 @@ class Space(Protocol):
     def mutate(self, genome: Any, rng: Rng) -> Any: ...
     def crossover(self, a: Any, b: Any, rng: Rng) -> Any: ...
 
+    @property
+    def groups(self) -> Sequence[int]: ...
+    def encode(self, genome: Any) -> Any: ...
+
 
 @dataclass
 class _Individual:
@@ -45,7 +54,8 @@ class _Individual:
 class Evolution:
     """Ask and tell over a search space; any object with its three ways to make a genome will do.
 
-    initial: genomes proposed first. population: mu, how many parents survive.
+    initial: genomes proposed first. population: mu, how many parents survive. known: metrics of a
+    genome that need no training; with it a surrogate screens the children.
     """
 
     def __init__(
@@ -57,6 +67,7 @@ class Evolution:
         initial: Sequence[Any] = (),
         fitness: Fitness | None = None,
         objectives: Sequence[Objective] = OBJECTIVES,
+        known: Known | None = None,
     ) -> None:
         assert algorithm in ALGORITHMS
         self.space = space
@@ -68,7 +79,13 @@ class Evolution:
         self.objectives = objectives
         self.asked = 0
         self.population: list[_Individual] = []
+        self._best_first: list[_Individual] = []  # the population, ranked when it is asked for
         self._seen: set[str] = set()
+        self._pending: dict[str, Any] = {}
+        self.screen: Screen | None = None
+        if known is not None and algorithm != "random":
+            only = self.scalar if algorithm == "ga" else None
+            self.screen = Screen(space, known, objectives, only)
         weights: tuple[float, ...] = (1.0,)
         if algorithm == "nsga2":
             weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
@@ -78,13 +95,14 @@ class Evolution:
         """The next child and its index. SpaceExhausted when nothing new is found."""
         index = self.asked
         genome = self._propose(index)
-        self._seen.add(genome.id)
-        self.asked += 1
+        self.asked_before(index, genome)
         return index, genome
 
     def asked_before(self, index: int, genome: Any) -> None:
-        """Take note of a child that an earlier process asked for (resume)."""
+        """Take note of a child that is asked for, or that an earlier process asked for."""
         self._seen.add(genome.id)
+        if index >= len(self.initial):
+            self._pending[genome.id] = genome
         self.asked = max(self.asked, index + 1)
 
     def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
@@ -93,11 +111,15 @@ class Evolution:
         breed: False keeps a genome that the space does not hold out of the population.
         """
         self._seen.add(evaluation.id)
+        self._pending.pop(evaluation.id, None)
         if not evaluation.ok or not breed or self.algorithm == "random":
             return
         values = self._values(evaluation)
         individual = _Individual(evaluation.genome, self._fitness_class(values))
         self.population = tools.selNSGA2([*self.population, individual], self.size)
+        self._best_first = []
+        if self.screen is not None:
+            self.screen.tell(evaluation)
 
     def _values(self, evaluation: Evaluation) -> tuple[float, ...]:
         if self.algorithm == "ga":
@@ -108,19 +130,39 @@ class Evolution:
         if index < len(self.initial):
             return self.initial[index]
         rng = np.random.default_rng([self.seed, index])
-        for _ in range(TRIES_FOR_A_NEW_GENOME):
-            genome = self._child(index, rng)
-            if genome.id not in self._seen:
+        if self.screen is not None and self.screen.ready:
+            if rng.random() < EXPLORATION:
+                return self._new(self.space.sample, rng)
+            waiting = list(self._pending.values())
+            genome = self.screen.choose(lambda: self._children(rng), waiting, self._seen, rng)
+            if genome is not None:
                 return genome
-        for _ in range(TRIES_FOR_A_NEW_GENOME):
-            genome = self.space.sample(rng)
-            if genome.id not in self._seen:
-                return genome
+        elif self._breeds(index):
+            return self._new(self._bred, rng)
+        return self._new(self.space.sample, rng)
+
+    def _breeds(self, index: int) -> bool:
+        """Without a surrogate: after the first population, which is random."""
+        return self.screen is None and index >= self.size and len(self.population) > 1
+
+    def _new(self, make: Callable[[Rng], Any], rng: Rng) -> Any:
+        """What `make` gives that was not asked for before; at last any such genome."""
+        for source in (make, self.space.sample):
+            for _ in range(TRIES_FOR_A_NEW_GENOME):
+                genome = source(rng)
+                if genome.id not in self._seen:
+                    return genome
         raise SpaceExhausted(f"{len(self._seen)} genomes tried and no new one found")
 
-    def _child(self, index: int, rng: Rng) -> Any:
-        if self.algorithm == "random" or index < self.size or len(self.population) < 2:
-            return self.space.sample(rng)
+    def _children(self, rng: Rng) -> list[Any]:
+        """New genomes, all different: most of them bred, some at random."""
+        makers = [self.space.sample if rng.random() < NEWCOMERS else self._bred
+                  for _ in range(CHILDREN)]  # fmt: skip
+        children = {genome.id: genome for genome in (make(rng) for make in makers)}
+        return [genome for name, genome in children.items() if name not in self._seen]
+
+    def _bred(self, rng: Rng) -> Any:
+        """A child of one or two parents of the population, at least two of which there are."""
         ranked = self._ranked()
         first, second = self._tournament(ranked, rng), self._tournament(ranked, rng)
         if rng.random() < CROSSOVER_RATE:
@@ -132,14 +174,17 @@ class Evolution:
 
     def _ranked(self) -> list[_Individual]:
         """The population from best to worst: front by front, less crowded first."""
+        if self._best_first:
+            return self._best_first
         fronts = tools.sortNondominated(self.population, len(self.population))
         for front in fronts:
             tools.emo.assignCrowdingDist(front)
-        return [
+        self._best_first = [
             individual
             for front in fronts
             for individual in sorted(front, key=lambda i: -i.fitness.crowding_dist)
         ]
+        return self._best_first
 
     def _tournament(self, ranked: list[_Individual], rng: Rng) -> Any:
         # Over ranks, with our own generator: DEAP's tournament draws from the global one.

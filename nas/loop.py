@@ -22,6 +22,7 @@ from nas.lineage import Lineage
 from nas.machine import Note, measure_machine
 from nas.pending import Pending
 from nas.run import RunDirectory, Settings
+from nas.screening import Known
 from nas.space import SearchSpace
 from nas.workers import Died, InProcess, Limits, MakeEvaluator, RayWorkers, Workers, check_address
 
@@ -68,17 +69,18 @@ class Search:
         space: SearchSpace,
         initial: list[Genome],
         progress: Progress,
-        known: Callable[[Genome], dict[str, float]] | None = None,
+        known: Known | None = None,
     ) -> None:
-        """known: metrics that need no training; the ladder compares them with the front."""
+        """known: metrics that need no training; for the ladder, and to screen children."""
         self.run, self.settings, self.space = run, settings, space
         self.progress, self.known = progress, known
         self.ladder = Ladder(settings.rungs, settings.fidelity.epochs)
         self.lineage = Lineage(run.file("weights"), settings.population)
         self.archive: Archive = run.archive()
         self.evolution = Evolution(
-            space, settings.algorithm, settings.seed, settings.population, initial, settings.fitness
-        )
+            space, settings.algorithm, settings.seed, settings.population, initial,
+            settings.fitness, known=known if settings.surrogate else None,
+        )  # fmt: skip
         done = {e.index for e in self.archive}
         self.pending: Pending = run.pending(done)
         self.front = Front()  # of the genomes that the space holds

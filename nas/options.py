@@ -32,6 +32,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop, or none")
     add("--inherit", choices=["on", "off"], help="children start from their parents' weights")
     add("--population", type=int, metavar="N", help="parents that survive (default 20)")
+    add("--surrogate", choices=["on", "off"], help="train the most promising of many children "
+        "(default on)")  # fmt: skip
     add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty")
     add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
     add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters")
@@ -57,8 +59,9 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
         target = plain[place[0]] if place else plain
         target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
     plain["rungs"] = _rungs(args.rungs) if args.rungs else list(found.rungs)
-    if args.inherit:
-        plain["inherit"] = args.inherit == "on"
+    for name in ("inherit", "surrogate"):
+        if getattr(args, name):
+            plain[name] = getattr(args, name) == "on"
     if args.time_budget is not None:
         plain["time_budget"] = seconds(args.time_budget, "--time-budget")
         if args.evaluations is None:

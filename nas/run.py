@@ -50,6 +50,7 @@ class Settings:
     device: Annotated[str, Text(64)] = "auto"
     seed: Annotated[int, Int(0, 2**31 - 1)] = 0
     population: Annotated[int, Int(4, 100_000)] = 20
+    surrogate: Annotated[bool, Flag()] = True
     deterministic: Annotated[bool, Flag()] = False
     inherit: Annotated[bool, Flag()] = False
     rungs: tuple[Annotated[int, Int(1, 10_000)], ...] = ()

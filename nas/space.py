@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -34,6 +35,9 @@ from nas.layers import Cost, cost
 from nas.schema import Choice, Choices, Flag, Float, Int, Text, read
 from nas.yaml_file import read_yaml
 
+if TYPE_CHECKING:
+    from nas.encoding import Encoder
+
 DOWNSAMPLES = ("none", "max", "avg", "stride")
 KINDS: dict[str, type[Conv | Residual | Inverted | Separable]] = {
     "conv": Conv,
@@ -42,6 +46,7 @@ KINDS: dict[str, type[Conv | Residual | Inverted | Separable]] = {
     "separable": Separable,
 }
 SAMPLES_BEFORE_GIVING_UP = 10_000
+DRAWS_BEFORE_REPAIR = 20  # a draw costs a fiftieth of a repair
 REPAIR_STEPS = 100
 
 Rng = np.random.Generator
@@ -273,12 +278,12 @@ class SearchSpace:
         )
 
     def sample(self, rng: Rng) -> Genome:
-        """A random feasible genome: genes uniform, repaired where a constraint is broken."""
-        for _ in range(200):
+        """A random feasible genome: genes uniform; repaired only where feasible ones are rare."""
+        for attempt in range(200):
             genome = self.build(self.sample_genes(rng))
             if self.violation(genome) == 0:
                 return genome
-            repaired = self.repair(genome)
+            repaired = self.repair(genome) if attempt >= DRAWS_BEFORE_REPAIR else None
             if repaired is not None:
                 return repaired
         raise UserError(self._why_impossible(rng))
@@ -312,6 +317,21 @@ class SearchSpace:
         from nas.variation import crossover
 
         return crossover(a, b, self, rng)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """See nas/encoding.py."""
+        return self._encoder.groups
+
+    def encode(self, genome: Genome) -> Any:
+        """Vector of the genome's genes, see nas/encoding.py."""
+        return self._encoder.encode(genome)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        from nas.encoding import Encoder
+
+        return Encoder(self)
 
     def repair(self, genome: Genome) -> Genome | None:
         """The nearest feasible genome by greedy steps: change the gene that costs most."""

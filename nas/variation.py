@@ -12,6 +12,7 @@ from nas.genome import Genome
 from nas.space import Genes, Rng, SearchSpace, StageGenes, get_gene, set_gene, with_blocks
 
 ATTEMPTS = 20
+ATTEMPTS_BEFORE_REPAIR = 5  # another child costs far less than a repair
 # One change is the usual step; a further one follows with this probability.
 FURTHER_CHANGE = 0.3
 STRUCTURAL_CHANGE = 0.35
@@ -22,11 +23,11 @@ def mutate(genome: Genome, space: SearchSpace, rng: Rng) -> Genome:
 
     The result differs from `genome` unless the space holds nothing else near it.
     """
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         genes = _change(space.genes(genome), space, rng)
         while rng.random() < FURTHER_CHANGE:
             genes = _change(genes, space, rng)
-        child = _feasible(genes, space)
+        child = _feasible(genes, space, attempt)
         if child is not None and child != genome:
             return child
     return space.sample(rng)
@@ -50,7 +51,7 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
             either(x.downsample, y.downsample), either(x.channels, y.channels), blocks
         )
 
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         stages = tuple(mix(x, y) for x, y in zip(ga.stages, gb.stages, strict=True))
         genes = Genes(
             either(ga.resize, gb.resize),
@@ -59,15 +60,17 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
             stages,
             either(ga.head, gb.head),
         )
-        child = _feasible(genes, space)
+        child = _feasible(genes, space, attempt)
         if child is not None:
             return child
     return either(a, b)  # type: ignore[no-any-return]
 
 
-def _feasible(genes: Genes, space: SearchSpace) -> Genome | None:
+def _feasible(genes: Genes, space: SearchSpace, attempt: int) -> Genome | None:
     child = space.build(genes)
-    return child if space.violation(child) == 0 else space.repair(child)
+    if space.violation(child) == 0:
+        return child
+    return space.repair(child) if attempt >= ATTEMPTS_BEFORE_REPAIR else None
 
 
 def _change(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:

@@ -22,8 +22,13 @@ def drive(evolution, n):
         yield told(index, genome)
 
 
-def run(space, algorithm, n, seed=0):
-    evolution = Evolution(space, algorithm, seed, population=10)
+def known(genome):
+    found = told(0, genome).metrics
+    return {"params": found["params"], "fps": found["fps"]}
+
+
+def run(space, algorithm, n, seed=0, screened=False):
+    evolution = Evolution(space, algorithm, seed, population=10, known=known if screened else None)
     found = []
     for e in drive(evolution, n):
         evolution.tell(e)
@@ -31,12 +36,14 @@ def run(space, algorithm, n, seed=0):
     return found
 
 
+@pytest.mark.parametrize("screened", [False, True])
 @pytest.mark.parametrize("algorithm", ["nsga2", "ga", "random"])
-def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm):
-    first, second = run(quick, algorithm, 60), run(quick, algorithm, 60)
+def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm, screened):
+    n = 14 if screened else 60
+    first, second = (run(quick, algorithm, n, screened=screened) for _ in range(2))
     assert [e.id for e in first] == [e.id for e in second]
-    assert len({e.id for e in first}) == 60
-    other = run(quick, algorithm, 60, seed=1)
+    assert len({e.id for e in first}) == n
+    other = run(quick, algorithm, n, seed=1, screened=screened)
     assert [e.id for e in first] != [e.id for e in other]
 
 
@@ -46,6 +53,46 @@ def test_evolution_beats_random_search(quick):
 
     wins = sum(volume("nsga2", s) > volume("random", s) for s in range(5))
     assert wins >= 4
+
+
+def test_screening_needs_fewer_networks(quick):
+    """After 30 networks it is where evolution alone is after 90."""
+
+    def volume(n, seed, screened):
+        found = run(quick, "nsga2", n, seed, screened)
+        return hypervolume(found, OBJECTIVES[:2], (0.0, 60_000.0))
+
+    wins = sum(volume(30, s, True) > volume(90, s, False) for s in range(2))
+    assert wins == 2
+
+
+def test_exploration_never_dies_out(quick, monkeypatch):
+    """Some proposals come straight from the space, whatever the surrogate believes."""
+    evolution = Evolution(quick, population=10, known=known)
+    unscreened = 0
+    choose = evolution.screen.choose
+
+    def counting(*arguments):
+        nonlocal unscreened
+        unscreened -= 1
+        return choose(*arguments)
+
+    monkeypatch.setattr(evolution.screen, "choose", counting)
+    for e in drive(evolution, 45):
+        if evolution.screen.ready:
+            unscreened += 1
+        evolution.tell(e)
+    assert 1 <= unscreened <= 10
+
+
+def test_many_may_be_in_training_at_once(quick):
+    evolution = Evolution(quick, population=10, known=known)
+    waiting = [evolution.ask() for _ in range(12)]
+    for _ in range(20):
+        index, genome = waiting.pop(0)
+        evolution.tell(told(index, genome))
+        waiting.append(evolution.ask())
+    assert len({g.id for _, g in waiting} | evolution._seen) == evolution.asked == 32
 
 
 def test_ga_climbs_its_fitness(quick):

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.errors import UserError, exit_code, one_of
 
-NAMES = ("random", "ageing", "steady", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
+NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
 
 
 def main(argv: list[str]) -> int:

@@ -14,6 +14,7 @@ import moocore
 import numpy as np
 import pandas as pd
 
+from nas.encoding import Column
 from nas.errors import UserError, one_of
 from nas.space import Rng
 
@@ -63,6 +64,9 @@ class Table:
         self.accuracy = _finite(frame["val_accuracy"], f"{name}: val_accuracy")
         self.test_accuracy = _finite(frame["test_accuracy"], f"{name}: test_accuracy")
         self.cost = _finite(frame[COST + self.cost_name], f"{name}: {COST}{self.cost_name}")
+        self._costs = {"cost": self.cost} | {
+            c: _finite(frame[COST + c], f"{name}: {COST}{c}") for c in costs if c != self.cost_name
+        }
         self._rows = {tuple(row): i for i, row in enumerate(self.genes.tolist())}
         if len(self._rows) != len(frame):
             raise UserError(f"{name}: the same genes stand in more than one row")
@@ -118,6 +122,24 @@ class Table:
             if self.row(TableGenome(genes)) is not None:
                 return TableGenome(genes)
         return a
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(Column((i,), tuple(c), (i,)) for i, c in enumerate(self.choices))
+
+    @cached_property
+    def groups(self) -> tuple[int, ...]:
+        return tuple(i for i, column in enumerate(self.columns) for _ in range(column.width))
+
+    def encode(self, genome: TableGenome) -> Any:
+        """Genes as a vector: ranks of numbers, a column for each word."""
+        pairs = zip(self.columns, genome.genes, strict=True)
+        return np.concatenate([column.encode(column.choices[gene]) for column, gene in pairs])
+
+    def known(self, genome: TableGenome) -> dict[str, float]:
+        """All costs, which need no training; `cost` is the one that counts."""
+        row = self._rows[genome.genes]
+        return {name: float(values[row]) for name, values in self._costs.items()}
 
     @cached_property
     def front(self) -> Any:

@@ -1,0 +1,179 @@
+"""Which of many children to train: the one whose expected gain is largest. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import moocore
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from nas.acquisition import expected_gain, expected_improvement
+from nas.archive import Evaluation, Fitness, Objective
+from nas.space import Rng
+from nas.surrogate import Surrogate
+
+# Metrics of a genome that need no training, all above 0; those among the objectives are exact.
+Known = Callable[[Any], dict[str, float]]
+
+WARM_UP = 8  # evaluations before the surrogate is trusted
+TRAINING_SET = 300  # so that a proposal costs the same, however long the search
+RETUNE = 1.2  # kernel weights are found anew when there are so many times as many evaluations,
+RETUNE_AFTER = 50  # or this many more
+REUSE = 400  # from so many evaluations on, one screening serves several proposals
+TYPICAL = 100  # random genomes; their median accuracy is where gains begin to count
+COST_MARGIN = 1.1  # of the largest cost seen; there gains cease to count
+MAX_BELIEVED = 64  # pending genomes
+LEAST_SHARE = 1e-4  # of a known metric's largest value; below it, all are alike
+
+
+class Encodes(Protocol):
+    """Genomes as vectors; `groups` numbers the group of each column, see nas/surrogate.py."""
+
+    @property
+    def groups(self) -> Sequence[int]: ...
+    def encode(self, genome: Any) -> Any: ...
+    def sample(self, rng: Rng) -> Any: ...
+
+
+class Screen:
+    """Learns from evaluations which genomes are worth training.
+
+    fitness: gains count in the penalised fitness; without one, in hypervolume of the objectives.
+    """
+
+    def __init__(
+        self, space: Encodes, known: Known, objectives: Sequence[Objective],
+        fitness: Fitness | None = None,
+    ) -> None:  # fmt: skip
+        self.space, self.known, self.fitness = space, known, fitness
+        self.objectives = [o for o in objectives if o.name != "accuracy"]
+        self._told: list[Evaluation] = []
+        self._vectors: dict[int, Any] = {}
+        self._front = np.empty((0, 1 + len(self.objectives)))  # accuracy, costs
+        self._largest = np.zeros(len(self.objectives))
+        self._best = -np.inf  # of the penalised fitness
+        self._tuned_at = self._fitted_at = 0
+        self._chosen: list[int] = []
+        self._typical_vectors: list[Any] = []
+        self._ranked: list[Any] = []  # children of the last screening, the best last
+        self._surrogate: Surrogate | None = None
+
+    @property
+    def ready(self) -> bool:
+        return len(self._told) >= WARM_UP
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """An ok evaluation of a genome that the space holds."""
+        self._told.append(evaluation)
+        costs = self._costs(evaluation.metrics)
+        self._largest = np.maximum(self._largest, costs)
+        if self.fitness is not None:
+            self._best = max(self._best, self.fitness(evaluation.metrics))
+        points = np.vstack([self._front, [evaluation.metrics["accuracy"], *costs]])
+        self._front = points[moocore.is_nondominated(_minimised(points), keep_weakly=False)]
+
+    def choose(
+        self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str], rng: Rng
+    ) -> Any | None:
+        """The most promising of the children that `make` gives; None where it gives none.
+
+        pending: genomes in training, believed to come out as predicted.
+        """
+        told = len(self._told)
+        if told - self._fitted_at > told // REUSE:
+            self._ranked = []
+        while self._ranked:
+            genome = self._ranked.pop()
+            if genome.id not in seen:
+                return genome
+        children = make()
+        if not children:
+            return None
+        with threadpool_limits(1):  # the cores are the workers'; and sums must not vary
+            self._fit(rng)
+            gain = self._gain(children, pending[-MAX_BELIEVED:])
+        self._ranked = [children[i] for i in np.argsort(gain, kind="stable")]
+        return self._ranked.pop()
+
+    def _fit(self, rng: Rng) -> None:
+        told = len(self._told)
+        tune = told >= min(self._tuned_at * RETUNE, self._tuned_at + RETUNE_AFTER)
+        if tune:
+            self._chosen = self._training_set()
+            self._tuned_at = told
+        rows = [*self._chosen, *range(self._tuned_at, told)]
+        self._fitted_at = told
+        for row in rows:
+            if row not in self._vectors:
+                self._vectors[row] = self._encode(self._told[row].genome)
+        x = np.stack([self._vectors[row] for row in rows])
+        known = x[:, len(self.space.groups) :]
+        self._known_low = np.maximum(known.min(0), LEAST_SHARE * known.max(0))
+        self._known_log_range = np.maximum(np.log(known.max(0) / self._known_low), 1e-9)
+        accuracy = np.array([self._told[row].metrics["accuracy"] for row in rows])
+        if self._surrogate is None:
+            extra = x.shape[1] - len(self.space.groups)
+            first = max(self.space.groups, default=-1) + 1
+            self._surrogate = Surrogate([*self.space.groups, *range(first, first + extra)])
+        self._surrogate.fit(self._scaled(x), accuracy, tune)
+        if not self._typical_vectors:
+            self._typical_vectors = [self._encode(self.space.sample(rng)) for _ in range(TYPICAL)]
+
+    def _training_set(self) -> list[int]:
+        """All, or where they are too many the best front by front and an even part of the rest."""
+        told = self._told
+        if len(told) <= TRAINING_SET:
+            return list(range(len(told)))
+        points = np.array([[e.metrics["accuracy"], *self._costs(e.metrics)] for e in told])
+        order = np.argsort(moocore.pareto_rank(_minimised(points)), kind="stable")
+        half = TRAINING_SET // 2
+        rest = np.sort(order[half:])
+        even = rest[np.linspace(0, len(rest) - 1, TRAINING_SET - half).round().astype(int)]
+        chosen = [*order[:half].tolist(), *even.tolist()]
+        self._vectors = {row: v for row, v in self._vectors.items() if row in set(chosen)}
+        return chosen
+
+    def _gain(self, children: list[Any], pending: Sequence[Any]) -> Any:
+        assert self._surrogate is not None
+        x = self._scaled(np.stack([self._encode(g) for g in children]))
+        costs = np.array([self._costs(self.known(g)) for g in children])
+        front = self._front
+        if pending:
+            waiting = self._scaled(np.stack([self._encode(g) for g in pending]))
+            believed = self._surrogate.believe(waiting)
+            waiting_costs = np.array([self._costs(self.known(g)) for g in pending])
+            front = np.vstack([front, np.column_stack([believed, waiting_costs])])
+        mean, deviation = self._surrogate.predict(x)
+        scale = self._surrogate.scale
+        if self.fitness is not None:
+            penalties = np.array(
+                [-self.fitness({**self.known(g), "accuracy": 0.0}) for g in children]
+            )
+            return expected_improvement(mean, deviation, scale, penalties, self._best)
+        limits = COST_MARGIN * np.maximum(self._largest, 1e-12)
+        reference = (self._typical_accuracy(), limits)
+        return expected_gain(mean, deviation, scale, costs, front[:, 0], front[:, 1:], reference)
+
+    def _typical_accuracy(self) -> float:
+        assert self._surrogate is not None
+        mean, _ = self._surrogate.predict(self._scaled(np.stack(self._typical_vectors)))
+        return float(self._surrogate.scale.inverse(np.median(mean)))
+
+    def _encode(self, genome: Any) -> Any:
+        return np.concatenate([self.space.encode(genome), [*self.known(genome).values()]])
+
+    def _scaled(self, x: Any) -> Any:
+        """The logarithms of the known metrics within about 0..1, as the genes are."""
+        genes, known = np.split(x, [len(self.space.groups)], axis=1)
+        logarithms = np.log(np.maximum(known, self._known_low) / self._known_low)
+        return np.column_stack([genes, logarithms / self._known_log_range])
+
+    def _costs(self, metrics: dict[str, float]) -> list[float]:
+        """Smaller is better: of a metric to maximise, such as fps, the reciprocal."""
+        return [1 / metrics[o.name] if o.maximise else metrics[o.name] for o in self.objectives]
+
+
+def _minimised(points: Any) -> Any:
+    return points * np.array([-1.0, *[1.0] * (points.shape[1] - 1)])

@@ -1,0 +1,161 @@
+"""A predictor of accuracy that screens children before any is trained. No torch here.
+
+A Gaussian process over genes and known costs. Its kernel is the sum of an exponential of weighted
+gene distances, which knows interactions, and of a linear one, which extrapolates from few networks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    ConstantKernel,
+    DotProduct,
+    Hyperparameter,
+    Kernel,
+    NormalizedKernelMixin,
+    WhiteKernel,
+)
+
+ITERATIONS = 15  # of the search for kernel weights
+PRIOR_DEVIATION = 1.5  # of every log kernel weight round its start
+GOOD_QUANTILE = 0.9
+
+
+class GeneKernel(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
+    """exp(-sum over groups g of weights[g] * L1 distance within the columns of g).
+
+    groups: the group of every column; columns of one group share a weight.
+    """
+
+    def __init__(self, weights: Any, groups: tuple[int, ...]) -> None:
+        self.weights, self.groups = weights, groups
+
+    @property
+    def hyperparameter_weights(self) -> Any:
+        return Hyperparameter("weights", "numeric", (1e-4, 1e2), len(self.weights))
+
+    def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:  # noqa: N803
+        distances = self._distances(X, X if Y is None else Y)
+        values = np.exp(-np.tensordot(self.weights, distances, 1))
+        if not eval_gradient:
+            return values
+        return values, np.moveaxis(-values * self.weights[:, None, None] * distances, 0, -1)
+
+    def is_stationary(self) -> bool:
+        return True
+
+    def _distances(self, a: Any, b: Any) -> Any:
+        """(groups, len(a), len(b))."""
+        groups = np.array(self.groups)
+        return np.stack([
+            cdist(a[:, groups == g], b[:, groups == g], "cityblock")
+            for g in range(len(self.weights))
+        ])  # fmt: skip
+
+
+class Surrogate:
+    """Predicts accuracy from a vector of genes and costs, with uncertainty.
+
+    groups: for every column the number of its group, see GeneKernel; columns lie within about 0..1.
+    """
+
+    def __init__(self, groups: Sequence[int]) -> None:
+        self.groups = tuple(groups)
+        self._kernel: Any = None
+        self._process: Any = None
+        self.scale = Scale(np.zeros(1))
+
+    def fit(self, x: Any, accuracy: Any, tune: bool = True) -> None:
+        """x (N, columns), accuracy (N,) in 0..1. tune: find the kernel's weights anew."""
+        self.scale = Scale(accuracy)
+        if tune or self._kernel is None:
+            self._kernel = self._start()
+        self._process = GaussianProcessRegressor(
+            self._kernel, alpha=1e-8, optimizer=_most_probable if tune else None
+        )
+        with warnings.catch_warnings():  # a weight at its bound is no fault
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._process.fit(x, self.scale(accuracy))
+        self._kernel = self._process.kernel_
+
+    def believe(self, x: Any) -> Any:
+        """Take the predictions of x (n, columns) for true; returns them as accuracies (n,)."""
+        mean, _ = self.predict(x)
+        before = self._process
+        self._process = GaussianProcessRegressor(self._kernel, alpha=1e-8, optimizer=None)
+        self._process.fit(np.vstack([before.X_train_, x]), np.concatenate([before.y_train_, mean]))
+        return self.scale.inverse(mean)
+
+    def predict(self, x: Any) -> tuple[Any, Any]:
+        """(mean, deviation) of a measurement, noise included, on the scale of `scale`."""
+        mean, deviation = self._process.predict(x, return_std=True)
+        return mean, np.maximum(deviation, 1e-6)
+
+    def _start(self) -> Any:
+        count = max(self.groups) + 1
+        weights = np.full(count, 1.5 / count)
+        return (
+            ConstantKernel(0.5, (1e-3, 1e2)) * GeneKernel(weights, self.groups)
+            + ConstantKernel(0.3, (1e-4, 1e2)) * DotProduct(sigma_0=1e-3, sigma_0_bounds="fixed")
+            + WhiteKernel(0.05, (1e-4, 1.0))
+        )
+
+
+class Scale:
+    """Accuracy -> what the process models: log error, standardised, bad networks compressed.
+
+    A log error tells good networks apart; compressing what lies below the median keeps a few
+    networks that learnt nothing from deciding the scale.
+    """
+
+    def __init__(self, accuracy: Any) -> None:
+        values = _log_error(np.asarray(accuracy, dtype=float))
+        self.median = float(np.median(values))
+        spread = float(np.quantile(values, GOOD_QUANTILE)) - self.median
+        self.spread = spread if spread > 1e-9 else max(float(values.std()), 1e-9)
+        compressed = self._compress(values)
+        self.mean, self.deviation = float(compressed.mean()), max(float(compressed.std()), 1e-9)
+
+    def __call__(self, accuracy: Any) -> Any:
+        compressed = self._compress(_log_error(np.asarray(accuracy, dtype=float)))
+        return (compressed - self.mean) / self.deviation
+
+    def inverse(self, values: Any) -> Any:
+        """Back to accuracies."""
+        relative = np.asarray(values) * self.deviation + self.mean
+        relative = np.where(relative < 0, -np.expm1(np.maximum(-relative, 0)), relative)
+        return 1 - np.exp(-(relative * self.spread + self.median))
+
+    def _compress(self, values: Any) -> Any:
+        relative = (values - self.median) / self.spread
+        return np.where(relative < 0, -np.log1p(np.maximum(-relative, 0)), relative)
+
+
+def _log_error(accuracy: Any) -> Any:
+    return -np.log(np.maximum(1 - accuracy, 1e-4))
+
+
+def _most_probable(objective: Any, theta: Any, bounds: Any) -> tuple[Any, float]:
+    """The most probable log weights under a normal prior round where they start.
+
+    Without the prior, some thirty weights would be fitted to as few networks.
+    """
+
+    def penalised(t: Any) -> tuple[float, Any]:
+        value, gradient = objective(t)
+        away = (t - theta) / PRIOR_DEVIATION
+        return value + 0.5 * float(away @ away), gradient + away / PRIOR_DEVIATION
+
+    found = minimize(
+        penalised, theta, jac=True, method="L-BFGS-B", bounds=bounds,
+        options={"maxiter": ITERATIONS},
+    )  # fmt: skip
+    return found.x, float(found.fun)

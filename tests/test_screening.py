@@ -1,0 +1,110 @@
+"""Screening: what is chosen among children, and that a long archive costs no more."""
+
+import numpy as np
+import pytest
+
+from nas import screening
+from nas.archive import OBJECTIVES, Evaluation, Fidelity, Fitness, pareto_front
+from nas.layers import cost
+from nas.screening import Screen
+
+
+def known(genome):
+    found = cost(genome)
+    return {"params": float(found.params), "macs": float(found.macs), "fps": 1e9 / found.macs}
+
+
+def accuracy(genome):
+    """More blocks and more parameters are better, up to a limit."""
+    kinds = [b.kind for s in genome.stages for b in s.blocks]
+    return 0.3 + 0.03 * len(kinds) + 0.04 * np.log10(cost(genome).params)
+
+
+def told(index, genome, **changed):
+    metrics = {"accuracy": accuracy(genome), **known(genome), **changed}
+    return Evaluation(index, genome, Fidelity(), 0, "ok", metrics)
+
+
+@pytest.fixture
+def screen(quick):
+    return Screen(quick, known, OBJECTIVES)
+
+
+def fill(screen, space, rng, n):
+    for i in range(n):
+        screen.tell(told(i, space.sample(rng)))
+
+
+def test_it_is_ready_after_the_warm_up(screen, quick, rng):
+    fill(screen, quick, rng, screening.WARM_UP - 1)
+    assert not screen.ready
+    fill(screen, quick, rng, 1)
+    assert screen.ready
+
+
+def test_the_fitness_decides_where_there_is_one(quick, rng):
+    screen = Screen(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
+    fill(screen, quick, rng, 40)
+    children = [quick.sample(rng) for _ in range(60)]
+    chosen = screen.choose(lambda: children, [], set(), rng)
+    better = sum(accuracy(c) > accuracy(chosen) for c in children)
+    assert better <= 6
+
+
+def test_most_that_is_chosen_extends_the_front(screen, quick, rng):
+    fill(screen, quick, rng, 40)
+    front = pareto_front(screen._told)
+    extending = {True: [], False: []}  # chosen, all children
+    for _ in range(10):
+        children = [quick.sample(rng) for _ in range(20)]
+        chosen = screen.choose(lambda: children, [], set(), rng)  # noqa: B023 - called at once
+        screen._ranked = []
+        for child in children:
+            extends = told(99, child) in pareto_front([*front, told(99, child)])
+            extending[child is chosen].append(extends)
+    assert np.mean(extending[True]) > np.mean(extending[False]) + 0.3
+
+
+def test_pending_children_are_believed(screen, quick, rng):
+    """A twin of what is in training gains less than it would by itself."""
+    fill(screen, quick, rng, 30)
+    children = [quick.sample(rng) for _ in range(30)]
+    screen._fit(rng)
+    alone = screen._gain(children, [])
+    screen._fit(rng)
+    best = int(np.argmax(alone))
+    beside = screen._gain(children, [children[best]])
+    assert beside[best] < 0.5 * alone[best]
+
+
+def test_nothing_to_choose_from(screen, quick, rng):
+    fill(screen, quick, rng, 10)
+    assert screen.choose(list, [], set(), rng) is None
+
+
+def test_a_long_archive_trains_on_a_part_with_the_front(screen, quick, rng, monkeypatch):
+    monkeypatch.setattr(screening, "TRAINING_SET", 120)
+    fill(screen, quick, rng, 200)
+    rows = screen._training_set()
+    assert len(rows) == len(set(rows)) == 120
+    told_front = pareto_front(screen._told)
+    on_front = {i for i, e in enumerate(screen._told) if e in told_front}
+    assert on_front <= set(rows)
+    assert screen.choose(lambda: [quick.sample(rng)], [], set(), rng) is not None
+
+
+def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monkeypatch):
+    monkeypatch.setattr(screening, "REUSE", 5)
+    fill(screen, quick, rng, 20)
+    calls = []
+
+    def make():
+        calls.append(1)
+        return [quick.sample(rng) for _ in range(10)]
+
+    chosen = [screen.choose(make, [], set(), rng) for _ in range(4)]
+    assert len(calls) == 1
+    assert len({g.id for g in chosen}) == 4
+    fill(screen, quick, rng, 6)
+    screen.choose(make, [], set(), rng)
+    assert len(calls) == 2

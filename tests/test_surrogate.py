@@ -1,0 +1,82 @@
+"""The predictor of accuracy: what it learns, and that it knows what it does not know."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from nas.surrogate import GeneKernel, Scale, Surrogate
+
+GROUPS = (0, 1, 1, 1, 2, 3)
+
+
+def networks(n, rng):
+    """A number, a word of three, a number, a cost; the word and the first number interact."""
+    word = rng.integers(3, size=n)
+    x = np.column_stack([
+        rng.integers(4, size=n) / 3, 0.5 * np.eye(3)[word], rng.integers(3, size=n) / 2,
+        rng.random(n),
+    ])  # fmt: skip
+    accuracy = 0.4 + 0.1 * x[:, 0] * (word == 1) + 0.08 * x[:, 4] + 0.1 * x[:, 5]
+    return x, accuracy + rng.normal(0, 0.005, n)
+
+
+def test_it_ranks_networks_it_has_not_seen(rng):
+    x, accuracy = networks(60, rng)
+    surrogate = Surrogate(GROUPS)
+    surrogate.fit(x[:40], accuracy[:40])
+    mean, deviation = surrogate.predict(x[40:])
+    assert spearmanr(mean, accuracy[40:]).statistic > 0.9
+    off = np.abs(mean - surrogate.scale(accuracy[40:])) / deviation
+    assert 0.1 < np.median(off) < 2
+
+
+def test_without_tuning_it_takes_in_new_networks(rng):
+    x, accuracy = networks(60, rng)
+    surrogate = Surrogate(GROUPS)
+    surrogate.fit(x[:12], accuracy[:12])
+    before = spearmanr(surrogate.predict(x[40:])[0], accuracy[40:]).statistic
+    surrogate.fit(x[:40], accuracy[:40], tune=False)
+    assert spearmanr(surrogate.predict(x[40:])[0], accuracy[40:]).statistic > before
+
+
+def test_believing_narrows_the_doubt_and_keeps_the_mean(rng):
+    x, accuracy = networks(40, rng)
+    surrogate = Surrogate(GROUPS)
+    surrogate.fit(x[:20], accuracy[:20])
+    mean, deviation = surrogate.predict(x[20:])
+    believed = surrogate.believe(x[20:])
+    later, narrower = surrogate.predict(x[20:])
+    assert surrogate.scale(believed) == pytest.approx(mean)
+    assert later == pytest.approx(mean, abs=0.05)
+    assert (narrower < deviation).all()
+
+
+def test_gradient_of_the_kernel(rng):
+    x, _ = networks(8, rng)
+    weights = np.array([0.5, 1.0, 2.0, 0.3])
+    values, gradient = GeneKernel(weights, GROUPS)(x, eval_gradient=True)
+    for i in range(4):  # by the logarithm of a weight
+        moved = weights * np.exp(1e-6 * (np.arange(4) == i))
+        numeric = (GeneKernel(moved, GROUPS)(x) - values) / 1e-6
+        assert gradient[:, :, i] == pytest.approx(numeric, abs=1e-4)
+    assert np.diag(values) == pytest.approx(1.0)
+
+
+def test_scale_and_back_and_order():
+    accuracy = np.array([0.1, 0.14, 0.5, 0.55, 0.6, 0.61, 0.62, 0.63])
+    scale = Scale(accuracy)
+    grid = np.linspace(0, 0.99, 200)
+    assert (np.diff(scale(grid)) > 0).all()
+    assert scale.inverse(scale(grid)) == pytest.approx(grid)
+    # Two networks that learnt nothing do not squeeze the good ones together.
+    assert scale(0.63) - scale(0.55) > 0.3 * (scale(0.55) - scale(0.1))
+
+
+@pytest.mark.parametrize("accuracy", [[0.5] * 9, [0.0] * 9, [1.0] * 9, [0.1] * 8 + [0.9]])
+def test_networks_that_are_all_alike(accuracy, rng):
+    x, _ = networks(9, rng)
+    surrogate = Surrogate(GROUPS)
+    surrogate.fit(x, np.array(accuracy))
+    mean, deviation = surrogate.predict(x)
+    assert np.isfinite(mean).all()
+    assert (deviation > 0).all()
