@@ -27,6 +27,7 @@ from nas.space import SearchSpace
 from nas.workers import Died, InProcess, Limits, MakeEvaluator, RayWorkers, Workers, check_address
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
+AHEAD = 8  # tasks at once in deterministic mode, however many workers there are
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
 
 
@@ -163,13 +164,12 @@ class Search:
         return self._queue.popleft() if self._queue else None
 
     def _advance(self, deadline: float | None) -> None:
-        """Deterministic mode: with n workers child k is asked for after exactly k - n + 1 tells.
+        """Deterministic mode: child k is asked for after exactly k - AHEAD + 1 tells.
 
-        Neither the order in which workers answer nor how many are alive changes a genome.
+        Neither the number of workers nor the order in which they answer changes a genome.
         """
-        ahead = max(1, self.settings.workers)
         while True:
-            while self.evolution.asked - self._told < ahead and self._ask(deadline):
+            while self.evolution.asked - self._told < AHEAD and self._ask(deadline):
                 pass
             if self._told not in self._early:
                 return
@@ -191,7 +191,7 @@ class Search:
             if self._early[index].id != task.genome.id:
                 raise UserError(
                     f"{self.run.path}: evaluation {index} is of another genome than is asked for "
-                    "now; resume it with the version and the number of workers that started it"
+                    "now; resume it with the version that started it"
                 )
         elif index in self.pending.tasks:  # deterministic mode, resumed
             before = self.pending.tasks[index].attempt
@@ -302,13 +302,17 @@ def start_workers(
     settings: Settings, make: MakeEvaluator, arguments: tuple[Any, ...], note: Note
 ) -> Workers:
     """The workers that the settings ask for, each with an evaluator of its own."""
+    # The order of a sum, and so its rounding, depends on how many threads share it.
+    threads = 1 if settings.deterministic else None
     limits = Limits(settings.candidate_time, settings.candidate_memory)
     # A candidate that may be stopped needs a process of its own.
     if settings.workers == 1 and limits == Limits() and settings.address is None:
-        return InProcess(make, *arguments)
+        return InProcess(make, *arguments, threads=threads)
     note(f"starting {settings.workers} Ray workers")
     gpus = [settings.gpus_per_worker] * settings.workers
-    return RayWorkers(make, *arguments, gpus=gpus, limits=limits, address=settings.address)
+    return RayWorkers(
+        make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads
+    )
 
 
 def finish(search: Search, note: Note) -> dict[str, float]:

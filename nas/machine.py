@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def measure_machine(
     """Fps model, fastest training mode and device; read back from the run where it has them."""
     path = run.file("machine.json")
     if path.exists():
-        return _read_machine(read_json(path), str(path))
+        return load_machine(path)
     note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
     calibration = calibrate(space, settings.seed, settings.calibration_genomes)
     device, bf16, channels_last = training_mode(settings, space)
@@ -65,7 +65,8 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // settings.workers))  # as each worker will have
+    # As each worker will have.
+    torch.set_num_threads(1 if settings.deterministic else max(1, threads // settings.workers))
     rng = np.random.default_rng(settings.seed)
     sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
     mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch)
@@ -73,7 +74,9 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     return device, mode.bf16, mode.channels_last
 
 
-def _read_machine(data: Any, where: str) -> Machine:
+def load_machine(path: Path) -> Machine:
+    """A machine.json. UserError when it is none."""
+    data, where = read_json(path), str(path)
     try:
         fields = dict(data["calibration"])
         fields["model"] = FpsModel(tuple(float(c) for c in fields["model"]["coefficients"]))

@@ -38,7 +38,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
     add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters")
     add("--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps")
-    add("--deterministic", action="store_true", default=None, help="tell results in order asked")
+    add(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="the same networks and figures for any number of workers (one thread each)",
+    )
     add("--config", metavar="YAML", help="all settings, as config.yaml of a run")
 
 

@@ -34,6 +34,7 @@ def main(argv: list[str]) -> int:
         return _dry_run(args)
     from nas.data import open_dataset
     from nas.loop import run_search
+    from nas.machine import load_machine
     from nas.run import RunDirectory
 
     settings = _settings(args)
@@ -51,6 +52,7 @@ def main(argv: list[str]) -> int:
             "data: SYNTHETIC faces drawn by code. The accuracies say nothing about real faces; "
             "prepare a data set with: python -m nas.data prepare fer2013 --from FILE"
         )
+    machine = load_machine(Path(args.machine)) if args.machine else None
     if not args.resume:
         command = ["python", "-m", "nas.search", *argv]
         path = Path(args.run_dir) if args.run_dir else None
@@ -58,6 +60,8 @@ def main(argv: list[str]) -> int:
     with run:
         if args.resume:
             _store(run, settings)
+        elif machine is not None:
+            run.write("machine.json", machine.to_json())
         progress.note(f"run directory: {run.path}")
         search, outcome = run_search(run, settings, space, dataset, initial, progress)
         _write_summary(search, outcome)
@@ -73,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--space", metavar="YAML", help="the search space, such as search_spaces/fer.yaml")
     add_settings(parser)
+    add("--machine", metavar="JSON", help="a run's machine.json, instead of measuring anew")
     add("--seed-genomes", nargs="+", metavar="JSON", help="first members, or none "
         "(default: the report's proposed model)")  # fmt: skip
     add("--run-dir", metavar="DIR", help="default: experiments/<date>-<space>-s<seed>")
@@ -85,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(args: argparse.Namespace) -> Settings:
     from nas.run import RunDirectory
 
-    if args.resume and (args.space or args.run_dir or args.seed_genomes or args.config):
+    fixed = (args.space, args.run_dir, args.seed_genomes, args.config, args.machine)
+    if args.resume and any(fixed):
         raise UserError("--resume: takes space, seed genomes and settings from the run; drop them")
     if not args.resume and not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")

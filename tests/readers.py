@@ -26,6 +26,7 @@ from nas.data.pictures import read_grey
 from nas.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.inspect import _measured
 from nas.layers import check_size, cost, describe
+from nas.machine import load_machine
 from nas.model import build
 from nas.onnx_graph import to_onnx
 from nas.onnx_session import open_model
@@ -188,10 +189,7 @@ def _study(path: Path) -> None:
 
 
 def _machine(path: Path) -> None:
-    from nas.errors import read_json
-    from nas.machine import _read_machine
-
-    _read_machine(read_json(path), str(path)).calibration.model.predict(TINY)
+    load_machine(path).calibration.model.predict(TINY)
 
 
 MACHINE = {
