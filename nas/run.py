@@ -31,6 +31,13 @@ from nas.storage import replace_file
 from nas.yaml_file import read_yaml
 
 EXPERIMENTS = Path("experiments")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "CUDA_VISIBLE_DEVICES",
+)  # that change what torch computes
 PACKAGES = ("torch", "numpy", "deap", "ray", "onnx", "onnxruntime", "opencv-python", "moocore")
 
 
@@ -200,6 +207,7 @@ def environment(command: list[str]) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "variables": {name: os.environ.get(name) for name in VARIABLES},
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

@@ -256,7 +256,8 @@ def _connect(ray: Any, address: str | None, count: int) -> None:
             # A private cluster of this process on loopback; the settings silence Ray's notices.
             os.environ.setdefault("RAY_AUTH_MODE", "disabled")
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            ray.init(num_cpus=count, include_dashboard=False, **quiet)
+            # Without "local" Ray would join any cluster that happens to run on this machine.
+            ray.init(address="local", num_cpus=count, include_dashboard=False, **quiet)
             return
         check_address(address)
         try:

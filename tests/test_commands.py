@@ -16,6 +16,7 @@ COMMANDS = (
     "evaluate",
     "explain",
     "export",
+    "doctor",
     "bench",
 )
 # Modules that must work where torch is not installed or not wanted.

@@ -1,0 +1,241 @@
+"""Is this machine fit for the work? Each check gives one finding, with what to do about it.
+
+What may hang or crash (Ray, the camera, torch) is tried in a process of its own, with a time limit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from nas.data import DATA, load
+from nas.errors import UserError, first_line
+from nas.run import EXPERIMENTS
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+GIB = 1 << 30
+LITTLE_DISK, NO_DISK = 10 * GIB, 1 * GIB
+SECONDS = {"torch": 60.0, "ray": 90.0, "camera": 15.0}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """level: ok, warn (something will not work) or fail (nothing will). advice: what to do."""
+
+    check: str
+    level: str
+    found: str
+    advice: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """Every check in turn; one that breaks is a failure of its own."""
+    for name, check in CHECKS.items():
+        try:
+            yield from check()
+        except Exception as error:
+            yield Finding(name, FAIL, f"{type(error).__name__}: {first_line(error)}")
+
+
+def _install() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    fix = "pip install -e . in the checkout"
+    try:
+        about = metadata.metadata("fer-nas")
+    except metadata.PackageNotFoundError:
+        yield Finding("install", WARN, "fer-nas is not installed, only importable", fix)
+        return
+    version = ".".join(map(str, sys.version_info[:3]))
+    wanted = SpecifierSet(about["Requires-Python"])
+    if version not in wanted:
+        yield Finding("python", FAIL, f"{version}; needs {wanted}", "use another Python")
+    else:
+        yield Finding("python", OK, version)
+    wrong, count = [], 0
+    for line in metadata.requires("fer-nas") or []:
+        need = Requirement(line)
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+            continue
+        count += 1
+        try:
+            found = metadata.version(need.name)
+        except metadata.PackageNotFoundError:
+            found = "missing"
+        if found == "missing" or not need.specifier.contains(found, prereleases=True):
+            wrong.append(f"{need.name} {found} (needs {need.specifier or 'any'})")
+    if wrong:
+        yield Finding("packages", FAIL, ", ".join(wrong), fix)
+    else:
+        yield Finding("packages", OK, f"all {count} as declared")
+
+
+def _cores() -> Iterator[Finding]:
+    usable, present, quota = len(os.sched_getaffinity(0)), os.cpu_count() or 1, _quota()
+    found = f"{usable} of {present} usable"
+    if quota is not None and quota < usable:
+        advice = f"the container's CPU limit is {quota:g}: pass --workers {max(1, int(quota))}"
+        yield Finding("cores", WARN, f"{found}, limited to {quota:g}", advice)
+    elif usable < present:
+        yield Finding("cores", OK, f"{found} (taskset or a scheduler decides)")
+    else:
+        yield Finding("cores", OK, found)
+
+
+def _quota() -> float | None:
+    """Cores that the control group (version 2) allows; None: no limit."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return int(limit) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _torch() -> Iterator[Finding]:
+    code = (
+        "import torch; t = torch; c = t.cuda.is_available(); "
+        "print(t.__version__, t.get_num_threads(), float((t.ones(3, 3) @ t.ones(3, 3)).sum()), "
+        "t.cuda.get_device_name(0).replace(' ', '_') if c else '-')"
+    )
+    said, why = _child(code, SECONDS["torch"])
+    if said is None:
+        yield Finding("torch", FAIL, why, "reinstall torch (README, quick start)")
+        return
+    version, threads, _, gpu = said.split()
+    cores = len(os.sched_getaffinity(0))
+    if int(threads) > cores:
+        advice = f"unset OMP_NUM_THREADS, or set it to {cores}: more threads than cores wait"
+        yield Finding("torch", WARN, f"{version}, {threads} threads on {cores} cores", advice)
+    else:
+        yield Finding("torch", OK, f"{version}, {threads} threads")
+    if gpu != "-":
+        yield Finding("gpu", OK, gpu.replace("_", " "))
+    elif shutil.which("nvidia-smi"):
+        advice = "install a torch built for CUDA, or update the driver"
+        yield Finding("gpu", WARN, "a driver is installed, but torch sees no GPU", advice)
+    else:
+        yield Finding("gpu", OK, "none; everything runs on the CPU")
+
+
+def _ray() -> Iterator[Finding]:
+    code = (
+        "import logging, os, ray\n"
+        "os.environ.setdefault('RAY_AUTH_MODE', 'disabled')\n"
+        "ray.init(address='local', num_cpus=1, include_dashboard=False, log_to_driver=False,"
+        " logging_level=logging.ERROR)\n"
+        "print(ray.__version__, ray.get(ray.remote(lambda: 6 * 7).remote()))"
+    )
+    said, why = _child(code, SECONDS["ray"])
+    if said is None or said.split()[1:] != ["42"]:
+        advice = "--workers 1 does without it; look into /tmp/ray/session_latest/logs"
+        yield Finding("ray", FAIL, why or f"answered {said}", advice)
+    else:
+        yield Finding("ray", OK, f"{said.split()[0]}: started and ran a task")
+
+
+def _onnx() -> Iterator[Finding]:
+    import numpy as np
+
+    from nas.genome import Conv, Genome, Head, Input, Stage
+    from nas.onnx_graph import to_onnx
+    from nas.onnx_session import session
+
+    tiny = Genome(Input(1, 8, 8), 2, (Stage((Conv(2),)),), Head())
+    runtime = session(to_onnx(tiny).SerializeToString())
+    answer = runtime.run(None, {"image": np.zeros((1, 1, 8, 8), np.float32)})[0]
+    assert answer.shape == (1, 2)
+    yield Finding("onnx runtime", OK, f"{metadata.version('onnxruntime')}: ran a network")
+
+
+def _cascade() -> Iterator[Finding]:
+    import cv2
+
+    from nas.realtime.detector import HaarDetector
+
+    if HaarDetector().cascade.empty():
+        advice = "pip install 'opencv-python>=4.9,<5'"
+        yield Finding("face cascade", FAIL, f"not in OpenCV {cv2.__version__}", advice)
+    else:
+        yield Finding("face cascade", OK, f"OpenCV {cv2.__version__}")
+
+
+def _camera() -> Iterator[Finding]:
+    code = "import cv2; c = cv2.VideoCapture(0); print(c.isOpened() and c.read()[0])"
+    said, why = _child(code, SECONDS["camera"])
+    if said == "True":
+        yield Finding("camera", OK, "camera 0 gives pictures")
+    else:
+        advice = "plug one in, or let nas.realtime read a file: --source FILE"
+        yield Finding("camera", WARN, why or "camera 0 cannot be opened", advice)
+
+
+def _display() -> Iterator[Finding]:
+    name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if name or not sys.platform.startswith("linux"):
+        yield Finding("display", OK, name or sys.platform)
+    else:
+        advice = "nas.realtime opens no window here: use --headless --out FILE"
+        yield Finding("display", WARN, "none", advice)
+
+
+def _data() -> Iterator[Finding]:
+    files = sorted(path for path in DATA.glob("*.npz") if path.is_file())
+    if not files:
+        advice = "python -m nas.data prepare fer2013 --from fer2013.csv.gz"
+        yield Finding("data", WARN, "none prepared; synthetic faces are used", advice)
+    for path in files:
+        try:
+            dataset = load(path)
+        except UserError as error:
+            yield Finding("data", FAIL, str(error), "prepare it again")
+        else:
+            yield Finding("data", OK, f"{path}: {len(dataset)} images, {dataset.fingerprint}")
+
+
+def _disk() -> Iterator[Finding]:
+    free = shutil.disk_usage(".").free
+    level = FAIL if free < NO_DISK else WARN if free < LITTLE_DISK else OK
+    advice = "" if level == OK else "free some space: a search waits when the disk is full"
+    yield Finding("disk", level, f"{free / GIB:.0f} GiB free", advice)
+
+
+def _experiments() -> Iterator[Finding]:
+    try:
+        EXPERIMENTS.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=EXPERIMENTS):
+            yield Finding("experiments", OK, f"{EXPERIMENTS}/ can be written")
+    except OSError as error:
+        advice = "run from a folder of yours, or pass --run-dir"
+        yield Finding("experiments", FAIL, f"{EXPERIMENTS}: {error.strerror}", advice)
+
+
+def _child(code: str, seconds: float) -> tuple[str | None, str]:
+    """(what a Python process printed last, ""), or (None, why there is nothing)."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None, f"no answer within {seconds:g} s"
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        complaint = [line for line in done.stderr.splitlines() if re.match(r"\S*(Error|Exc)", line)]
+        return None, complaint[-1] if complaint else f"exit code {done.returncode}"
+    return lines[-1], ""
+
+
+CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "install": _install, "cores": _cores, "torch": _torch, "ray": _ray, "onnx runtime": _onnx,
+    "face cascade": _cascade, "camera": _camera, "display": _display, "data": _data,
+    "disk": _disk, "experiments": _experiments,
+}  # fmt: skip

@@ -1,0 +1,112 @@
+"""The doctor's findings, on a healthy machine and on sick ones; two runs compared."""
+
+import dataclasses
+import json
+
+import pytest
+from conftest import ROOT
+
+from nas import doctor, health
+from nas.archive import Archive, Evaluation, Fidelity
+from nas.comparison import differences
+from nas.errors import exit_code
+from nas.run import RunDirectory, Settings
+
+QUICK = ROOT / "search_spaces/quick.yaml"
+# Ray takes seconds to start; tests/test_workers.py starts it for real.
+WITHOUT_RAY = {k: v for k, v in health.CHECKS.items() if k != "ray"}
+
+
+def levels(check):
+    return [(f.level, f.advice != "") for f in check()]
+
+
+def test_every_finding_that_is_not_ok_says_what_to_do(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(health, "CHECKS", WITHOUT_RAY)
+    assert doctor.main(["--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"packages", "torch", "onnx runtime", "face cascade", "camera", "data", "disk"} <= {
+        f["check"] for f in found
+    }
+    assert all(f["advice"] for f in found if f["level"] != "ok")
+
+
+def test_what_fails_makes_exit_code_1(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def broken():
+        raise RuntimeError("no such thing")
+        yield
+
+    checks = {"broken": broken, "experiments": health._experiments}
+    monkeypatch.setattr(health, "CHECKS", checks)
+    assert doctor.main([]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "fail  broken: RuntimeError: no such thing"
+    assert lines[1].startswith("ok    experiments")
+
+
+def test_broken_data_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert levels(health._data) == [("warn", True)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/bad.npz").write_bytes(b"PK nothing")
+    assert levels(health._data) == [("fail", True)]
+
+
+def test_experiments_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").write_text("a file")
+    assert levels(health._experiments) == [("fail", True)]
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import time; time.sleep(60)", "no answer within 0.5 s"),
+        ("raise RuntimeError('gone')", "RuntimeError: gone"),
+        ("import os; os._exit(3)", "exit code 3"),
+    ],
+)
+def test_a_child_that_hangs_or_dies(code, why):
+    assert health._child(code, 0.5 if "sleep" in code else 20) == (None, why)
+
+
+@pytest.fixture
+def make(tmp_path, proposed):
+    """A run of one evaluation."""
+
+    def make(name, accuracy=0.5, **changes):
+        settings = dataclasses.replace(Settings(), **changes)
+        run = RunDirectory.create(tmp_path / name, settings, QUICK, [], ["command", name])
+        archive = Archive.load(run.file("evaluations.jsonl"))
+        metrics = {"accuracy": accuracy, "params": 10.0, "fps": 10.0}
+        archive.append(Evaluation(0, proposed, Fidelity(), 0, "ok", metrics, "", 1.0, 2.0))
+        archive.close()
+        return run.path
+
+    return make
+
+
+def test_equal_runs_have_no_difference(make, capsys):
+    assert doctor.main(["--compare", str(make("a")), str(make("b"))]) == 0
+    assert capsys.readouterr().out == "no difference but the time they took\n"
+
+
+def test_a_line_for_each_difference(make, proposed, capsys):
+    a, b = make("a"), make("b", accuracy=0.25, seed=3)
+    environment = json.loads((b / "environment.json").read_text())
+    environment["packages"]["torch"] = "2.11.0"
+    (b / "environment.json").write_text(json.dumps(environment))
+    lines = differences(a, b)
+    assert lines[0] == "config.yaml: seed: 0 | 3"
+    assert lines[1].startswith("environment.json: packages.torch: '2.")
+    assert lines[2:] == [f"evaluation 0, genome {proposed.id}: accuracy: 0.5 | 0.25"]
+    assert doctor.main(["--compare", str(a), str(b)]) == 1
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_compare_what_is_no_run(make, tmp_path, capsys):
+    assert exit_code(doctor.main, ["--compare", str(make("a")), str(tmp_path)]) == 2
+    assert "not a run directory" in capsys.readouterr().err
