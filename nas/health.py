@@ -128,10 +128,7 @@ def _torch() -> Iterator[Finding]:
 
 def _ray() -> Iterator[Finding]:
     code = (
-        "import logging, os, ray\n"
-        "os.environ.setdefault('RAY_AUTH_MODE', 'disabled')\n"
-        "ray.init(address='local', num_cpus=1, include_dashboard=False, log_to_driver=False,"
-        " logging_level=logging.ERROR)\n"
+        "import ray; from nas.workers import start_ray; start_ray(ray, 1); "
         "print(ray.__version__, ray.get(ray.remote(lambda: 6 * 7).remote()))"
     )
     said, why = _child(code, SECONDS["ray"])

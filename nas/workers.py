@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import threading
@@ -21,6 +22,9 @@ from nas.archive import Evaluation
 from nas.errors import UserError, first_line
 from nas.evaluator import Evaluator, Task, failed, run_task
 
+QUIET: dict[str, Any] = {
+    "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,
+}  # fmt: skip
 START_SECONDS = 300.0  # until the first worker must be there
 
 MakeEvaluator = Callable[..., Evaluator]
@@ -247,21 +251,24 @@ def check_address(address: str) -> None:
         ) from None
 
 
+def start_ray(ray: Any, cpus: int) -> None:
+    """A private Ray of this process, on this machine alone."""
+    # Ray listens on every interface and unpickles what it is sent: a token keeps others out.
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # Ray reads it once a process
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice
+    # Without "local" Ray would join any cluster that happens to run on this machine.
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
+
+
 def _connect(ray: Any, address: str | None, count: int) -> None:
-    quiet = {
-        "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False
-    }  # fmt: skip
     with _kept_sigterm():
         if address is None:
-            # A private cluster of this process on loopback; the settings silence Ray's notices.
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            # Without "local" Ray would join any cluster that happens to run on this machine.
-            ray.init(address="local", num_cpus=count, include_dashboard=False, **quiet)
+            start_ray(ray, count)
             return
         check_address(address)
         try:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, **QUIET)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise UserError(f"--address {address}: no Ray cluster: {first_line(error)}") from None
 
