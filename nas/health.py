@@ -128,7 +128,7 @@ def _torch() -> Iterator[Finding]:
 
 def _ray() -> Iterator[Finding]:
     code = (
-        "import ray; from nas.workers import start_ray; start_ray(ray, 1); "
+        "from nas.workers import import_ray, start_ray; ray = import_ray(True); start_ray(ray, 1); "
         "print(ray.__version__, ray.get(ray.remote(lambda: 6 * 7).remote()))"
     )
     said, why = _child(code, SECONDS["ray"])

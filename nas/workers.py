@@ -8,6 +8,7 @@ import resource
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -100,9 +101,7 @@ class RayWorkers:
         address: str | None = None,
         threads: int | None = None,
     ) -> None:
-        import ray
-
-        self._ray: Any = ray
+        ray = self._ray = import_ray(alone=address is None)
         # uv or a notebook may have started Ray already; what we did not start, we do not stop.
         self._ours = not ray.is_initialized()
         if self._ours:
@@ -251,11 +250,23 @@ def check_address(address: str) -> None:
         ) from None
 
 
+def import_ray(alone: bool) -> Any:
+    """The module. alone: it is to run on this machine, for this process.
+
+    Ray listens on every interface and unpickles what it is sent: a token keeps others out. It is
+    read once, at the import; where somebody else imported Ray before, their choice stands.
+    """
+    if alone and "ray" not in sys.modules:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # silences a notice
+    import ray
+
+    return ray
+
+
 def start_ray(ray: Any, cpus: int) -> None:
     """A private Ray of this process, on this machine alone."""
-    # Ray listens on every interface and unpickles what it is sent: a token keeps others out.
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # Ray reads it once a process
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice
     # Without "local" Ray would join any cluster that happens to run on this machine.
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
