@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
@@ -181,7 +182,8 @@ def _picture(path: Path, index: int) -> Frame:
         raise UserError(f"{path}: larger than {MAX_PICTURE_BYTES >> 20} MiB")
     pixels = None
     if raw:
-        with Quiet():
+        # cv2.error: more pixels than OpenCV's own limit (nas/__init__.py).
+        with Quiet(), contextlib.suppress(cv2.error):
             pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None or max(pixels.shape) > MAX_SIDE:
         raise UserError(f"{path}: not a readable picture of at most {MAX_SIDE} pixels a side")
