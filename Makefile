@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help search test lint bench web ship clean
+.PHONY: help search test lint fuzz bench web ship clean
 
 help:
 	@echo "make search  set up, then search search_spaces/fer.yaml on embedded synthetic faces"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then run ruff and mypy"
+	@echo "make fuzz    set up, then fuzz the readers of text files, guided by coverage (20 minutes)"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
 	@echo "make web     fetch ONNX Runtime Web with npm, for nas.realtime --web"
 	@echo "make ship MODEL=FOLDER  let the demo take this exported network by default"
@@ -32,6 +33,13 @@ lint: $(VENV)/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+# Coverage-guided, two minutes a reader; tests/test_fuzz.py is the quick one.
+fuzz: $(VENV)/installed
+	$(RUN) -m pip install -q --disable-pip-version-check -e ".[fuzz]"
+	for reader in space recipe settings genome evaluations pending machine FER2013 FERPlus table; do \
+	  PYTHONPATH=. $(RUN) tests/fuzz.py $$reader -max_total_time=120 || exit 1; \
+	done
 
 bench: $(VENV)/installed
 	$(RUN) benchmarks/training.py

@@ -1,6 +1,6 @@
 """Every reader of files that others may have made: a small valid sample and how it is read.
 
-tests/test_fuzz.py damages the samples at random, benchmarks/fuzz.py guided by coverage. A reader
+tests/test_fuzz.py damages the samples at random, tests/fuzz.py guided by coverage. A reader
 may raise UserError; anything else is a bug.
 """
 

@@ -15,7 +15,7 @@ TEXT = [reader for reader in READERS if reader.text]
 QUIET = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    "derandomize": True,  # the fuzzer in benchmarks/fuzz.py looks for new ones
+    "derandomize": True,  # tests/fuzz.py looks for new ones
 }
 ODD = st.one_of(
     st.sampled_from([
