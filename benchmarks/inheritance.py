@@ -5,10 +5,10 @@
 
 Each pair is a random network of the space and a mutation of it. The parent trains PARENT epochs;
 the child trains from scratch, and again from its parent's weights, for several numbers of epochs,
-each a training of its own on the schedule of that many epochs. Reported: rank correlation of heirs
-and of newborns with the newborns' longest training, the mean accuracy, the hypervolume (accuracy
-against params) of the children's front, and how many epochs of a newborn give the front that heirs
-have. `measure` goes on where it was interrupted.
+each a training of its own on the schedule of that many epochs. Reported: rank correlation of heirs,
+of newborns, and where half are heirs as in a search, with the newborns' longest training; the mean
+accuracy; the hypervolume (accuracy against params) of the children's front; how many epochs of a
+newborn give the front that heirs have. `measure` goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from nas.variation import mutate
 
 PARENT = 4  # epochs
 HEIR, NEWBORN = (1, 2, 4), (1, 2, 4, 8)
+SPLITS = 200
 OUT = Path("experiments/inheritance")
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -132,8 +133,19 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "pairs": len(rows),
         "parent_epochs": PARENT,
         "parent_with_truth": round(float(spearmanr(parents, truth).statistic), 3),
+        "half_heirs": {k: mixed(rows, k, truth) for k in HEIR},
         "rows": found,
     }
+
+
+def mixed(rows: list[dict[str, Any]], epochs: int, truth: Array) -> float:
+    """Rank correlation where a random half are heirs and the rest newborns, as in a search."""
+    both = np.stack([column(rows, kind, epochs) for kind in ("heir", "newborn")])
+    rng, found = np.random.default_rng(0), []
+    for _ in range(SPLITS):
+        kinds = rng.permutation(np.arange(len(rows)) % 2)
+        found.append(spearmanr(both[kinds, np.arange(len(rows))], truth).statistic)
+    return round(float(np.mean(found)), 3)
 
 
 def column(rows: list[dict[str, Any]], kind: str, epochs: int) -> Array:
@@ -162,6 +174,7 @@ def matching(newborns: list[dict[str, Any]], hypervolume: float) -> float | None
 def show(result: dict[str, Any]) -> None:
     print(f"{result['pairs']} pairs; parents' accuracy with truth: {result['parent_with_truth']}")
     header = ("kind", "epochs", "inherited", "accuracy", "spearman", "hypervolume", "newborn's")
+    print(f"rank correlation where half are heirs, by epochs: {result['half_heirs']}")
     print(" ".join(f"{h:>11}" for h in header))
     for row in result["rows"]:
         print(" ".join(f"{v if v is not None else 'more':>11}" for v in row.values()))
