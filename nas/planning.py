@@ -183,7 +183,11 @@ def steps(settings: Settings, fidelity: Fidelity, rows: int) -> int:
 def rehearse(
     space: SearchSpace, settings: Settings, calibration: Calibration, count: int
 ) -> tuple[list[Genome], float]:
-    """What the optimiser proposes for made-up accuracies, and the seconds of one proposal."""
+    """What the optimiser proposes for made-up accuracies, and the seconds of one proposal.
+
+    Without its surrogate, which would learn the costs of networks whose accuracy is noise and so
+    propose far smaller ones than in a real search: the plan errs on the side of too long.
+    """
     evolution = Evolution(
         space, settings.algorithm, settings.seed, settings.population, (), settings.fitness
     )
