@@ -110,9 +110,11 @@ def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
         published = load(GENOMES / f"{name}.json")[1]["published"]["fer2013_private"]
         private = 100 * r["test"]["accuracy"]
         mirrored = 100 * r["test_with_views"]["accuracy"]
+        processor = r.get("training_cpu_seconds")  # not in the first reports
+        minutes = f"{processor / 60:.0f}" if processor else "-"
         lines.append(
             f"| {name} | {r['cost']['params']:,} | {r['cost']['macs'] / 1e6:.1f} | {r['fps']:.0f} "
-            f"| {r['training_cpu_seconds'] / 60:.0f} | {100 * r['validation']['accuracy']:.1f} "
+            f"| {minutes} | {100 * r['validation']['accuracy']:.1f} "
             f"| {private:.1f} | {100 * r['test']['macro_f1']:.1f} | {mirrored:.1f} "
             f"| {published:.1f} | {private - published:+.1f} |"
         )
