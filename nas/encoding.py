@@ -54,6 +54,12 @@ class Encoder:
         numbers = {g: i for i, g in enumerate(dict.fromkeys(c.group for c in self.columns))}
         self.groups = tuple(numbers[c.group] for c in self.columns for _ in range(c.width))
 
+    def genes(self, genome: Genome) -> dict[str, str]:
+        """Every gene's value as text by its path, "absent" where it is not expressed."""
+        genes = self.space.genes(genome)
+        values = {".".join(map(str, c.path)): _value(genes, c.path) for c in self.columns}
+        return {name: "absent" if v is None else str(v) for name, v in values.items()}
+
     def encode(self, genome: Genome) -> Any:
         """UserError when the space does not hold the genome."""
         genes = self.space.genes(genome)

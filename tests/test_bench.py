@@ -189,3 +189,26 @@ def test_simulated_workers_by_hand(quick):
         ends.append(simulated.now)
     assert ends == pytest.approx([2, 2, 4], abs=0.5)
     assert simulated.utilisation() == pytest.approx(1, abs=0.05)
+
+
+def test_a_run_is_replayed_as_a_table(capsys):
+    path = ROOT / "experiments/fer2013/search/evaluations.jsonl"
+    table = Table.load(path, "params")
+    assert len(table) > 100
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b = table.sample(rng), table.sample(rng)
+        child, mutant = table.crossover(a, b, rng), table.mutate(a, rng)
+        assert table.genome(table.row(child)) == child
+        assert table.genome(table.row(mutant)) == mutant != a
+    arguments = ["search", "--table", str(path), "--seeds", "2", "--budget", "30", "--json"]
+    assert main([*arguments, "--optimisers", "random", "surrogate", "deap"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [r["evaluated"] for r in rows] == [30, 30, 30]
+    assert all(0 < r["hypervolume"] <= 1 for r in rows)
+
+
+def test_an_archive_without_its_space_is_refused(tmp_path):
+    (tmp_path / "evaluations.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"space\.yaml"):
+        Table.load(tmp_path / "evaluations.jsonl")

@@ -91,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     search = commands.add_parser("search", help="optimisers on a table of trained networks")
     add = search.add_argument
-    add("--table", required=True, metavar="CSV", help="gene:*, val_accuracy, test_accuracy, cost:*")
+    add("--table", required=True, metavar="CSV|JSONL", help="gene:*, val_accuracy, "
+        "test_accuracy, cost:*; or a run's evaluations.jsonl")  # fmt: skip
     add("--cost", metavar="NAME", help="which cost column (default: the first)")
     add(
         "--budget",

@@ -14,13 +14,15 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from nas.encoding import Column
+from nas.archive import Archive
+from nas.encoding import Column, Encoder
 from nas.errors import UserError, one_of
-from nas.space import Rng
+from nas.space import Rng, load
 
 MAX_BYTES = 256 << 20
 MAX_ROWS = 2_000_000
 GENE, COST = "gene:", "cost:"
+NEIGHBOURS = 5  # of a row of a sparse table
 REFERENCE_MARGIN = 1.1  # of the largest cost on the true front
 
 
@@ -42,8 +44,11 @@ class Table:
     As a search space: `sample`, `mutate` and `crossover` give genomes whose row exists.
     """
 
-    def __init__(self, name: str, frame: pd.DataFrame, cost: str | None = None) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, frame: pd.DataFrame, cost: str | None = None, sparse: bool = False
+    ) -> None:
+        """sparse: few of the genes' combinations have a row; others mean the nearest row."""
+        self.name, self.sparse = name, sparse
         columns = [str(c) for c in frame.columns]
         genes = [c for c in columns if c.startswith(GENE)]
         costs = [c.removeprefix(COST) for c in columns if c.startswith(COST)]
@@ -73,7 +78,12 @@ class Table:
 
     @classmethod
     def load(cls, path: Path, cost: str | None = None) -> Table:
-        """Read a CSV, plain or .gz. UserError when it is missing, malformed or too large."""
+        """Read a CSV, plain or .gz, or the evaluations.jsonl of a run, which is sparse.
+
+        UserError when it is missing, malformed or too large.
+        """
+        if path.suffix == ".jsonl":
+            return cls(path.parent.name or "archive", archive_frame(path), cost, sparse=True)
         try:
             with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
                 raw = file.read(MAX_BYTES + 1)
@@ -93,8 +103,16 @@ class Table:
         return len(self.genes)
 
     def row(self, genome: TableGenome) -> int | None:
-        """The genome's row; None where the table has none (infeasible)."""
-        return self._rows.get(genome.genes)
+        """The genome's row; where there is none, None (infeasible) or a sparse table's nearest."""
+        found = self._rows.get(genome.genes)
+        if found is None and self.sparse:
+            return int(self._nearest(genome)[0])
+        return found
+
+    def _nearest(self, genome: TableGenome) -> Any:
+        """All rows, those with the fewest other genes first."""
+        others = (self.genes != np.array(genome.genes)).sum(1)
+        return np.argsort(others, kind="stable")
 
     def genome(self, row: int) -> TableGenome:
         return TableGenome(tuple(self.genes[row].tolist()))
@@ -103,7 +121,13 @@ class Table:
         return self.genome(int(rng.integers(len(self))))
 
     def mutate(self, genome: TableGenome, rng: Rng) -> TableGenome:
-        """One gene takes another of its choices, sometimes a second one too."""
+        """One gene takes another of its choices, sometimes a second one too.
+
+        In a sparse table: a near row instead.
+        """
+        if self.sparse:
+            near = self._nearest(genome)[1 : 1 + NEIGHBOURS]
+            return self.genome(int(rng.choice(near)))
         for _ in range(100):
             genes = list(genome.genes)
             for at in rng.permutation(len(genes))[: 1 + int(rng.random() < 0.3)]:
@@ -119,8 +143,9 @@ class Table:
         for _ in range(100):
             from_a = rng.random(len(a.genes)) < 0.5
             genes = tuple(x if t else y for x, y, t in zip(a.genes, b.genes, from_a, strict=True))
-            if self.row(TableGenome(genes)) is not None:
-                return TableGenome(genes)
+            row = self.row(TableGenome(genes))
+            if row is not None:
+                return self.genome(row)
         return a
 
     @cached_property
@@ -171,6 +196,30 @@ def front_rows(accuracy: Any, cost: Any) -> Any:
     """Indices of the non-dominated points (high accuracy, low cost), one for equal points."""
     points = np.column_stack([-np.asarray(accuracy), np.asarray(cost)])
     return np.flatnonzero(moocore.is_nondominated(points, keep_weakly=False))
+
+
+def archive_frame(path: Path) -> pd.DataFrame:
+    """A run's ok evaluations as a table; its space.yaml, beside it, says what the genes are.
+
+    There is no second measurement: test_accuracy is the same as val_accuracy.
+    """
+    space = load(path.with_name("space.yaml"))
+    encoder = Encoder(space)
+    rows: dict[str, dict[str, Any]] = {}
+    for evaluation in Archive.load(path):
+        if not evaluation.ok or not space.contains(evaluation.genome):
+            continue
+        accuracy = 100 * evaluation.metrics["accuracy"]
+        rows[evaluation.id] = {
+            **{GENE + name: value for name, value in encoder.genes(evaluation.genome).items()},
+            "val_accuracy": accuracy,
+            "test_accuracy": accuracy,
+            **{COST + name: evaluation.metrics[name] for name in ("params", "macs")},
+            COST + "ms": 1000 / evaluation.metrics["fps"],
+        }
+    if len(rows) < 2:
+        raise UserError(f"{path}: {len(rows)} ok evaluations of its space; expected two or more")
+    return pd.DataFrame(list(rows.values()))
 
 
 def _order(value: Any) -> tuple[int, float, str]:
