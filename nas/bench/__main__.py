@@ -1,4 +1,4 @@
-"""Command line: `python -m nas.bench search --table PATH`, `python -m nas.bench scale`."""
+"""Command line: `python -m nas.bench search --table PATH`, `scale`, `realtime`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsg
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    return _search(args) if args.command == "search" else _scale(args)
+    run = {"search": _search, "scale": _scale, "realtime": _realtime}[args.command]
+    return run(args)
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -84,6 +85,31 @@ def _scale(args: argparse.Namespace) -> int:
     return 0
 
 
+def _realtime(args: argparse.Namespace) -> int:
+    if not 1 <= args.repeats <= 100:
+        raise UserError(f"--repeats: must be in [1, 100], got {args.repeats}")
+    network = Path(args.network)
+    for name in ("model.onnx", "model.safetensors"):
+        if not (network / name).is_file():
+            raise UserError(f"{network / name}: no such file; --network is a retrained folder")
+    from nas.bench.realtime import measure
+
+    found = measure(
+        [Path(clip) for clip in args.clip], network, args.repeats,
+        lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    if args.out:
+        try:
+            Path(args.out).write_text(json.dumps(found, indent=1) + "\n")
+        except OSError as error:
+            raise UserError(f"{args.out}: cannot write: {error.strerror}") from None
+    if args.json:
+        print(json.dumps(found))
+    else:
+        _print_realtime(found)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nas.bench", description="Measure what this project claims."
@@ -139,6 +165,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", metavar="JSON", help="write the figures there")
     add("--json", action="store_true", help="print them as JSON")
+    realtime = commands.add_parser("realtime", help="the demo, the plain loop and package fer")
+    add = realtime.add_argument
+    add("--clip", required=True, nargs="+", metavar="VIDEO",
+        help="speed on the first, scaled to 640x480; quality on all")  # fmt: skip
+    add("--network", default="experiments/fer2013/retrain/found", metavar="FOLDER",
+        help="a retrained network: model.onnx and model.safetensors")  # fmt: skip
+    add("--repeats", type=int, default=3, metavar="N", help="rounds of each (default 3)")
+    add("--out", metavar="FILE", help="write the result as JSON there")
+    add("--json", action="store_true", help="print the result as JSON")
     return parser  # fmt: skip
 
 
@@ -154,6 +189,31 @@ def _print(rows: list[dict[str, Any]], table: Any) -> None:
         ("test_hypervolume", "on test", ".3f"), ("regret", "regret", ".2f"),
         ("evaluations_to_best", "to best", ".0f"), ("evaluations_to_0.1", "to 0.1", ".0f"),
         ("evaluations_to_0.5", "to 0.5", ".0f"), ("front_found", "front found", ".2f"),
+    ]))  # fmt: skip
+
+
+def _print_realtime(found: dict[str, Any]) -> None:
+    from nas.report import table as text
+
+    print(f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart")
+    rows = [
+        {**row, "split": ", ".join(f"{k} {v:.1f}" for k, v in row["ms_per_frame"].items())}
+        for row in found["rows"]
+    ]
+    print(text(rows, [
+        ("system", "system", ""), ("cores", "cores", "d"), ("median_fps", "median fps", ".1f"),
+        ("mean_fps", "mean fps", ".1f"), ("times_plain", "x plain", ".1f"),
+        ("p99_ms", "p99 ms", ".1f"), ("split", "ms a frame", ""),
+    ]))  # fmt: skip
+    for clip in found["quality"]:
+        clip["lived"] = ", ".join(map(str, clip["frames_lived"])) or "none"
+        clip["percent"], clip["again"] = 100 * clip["missed"], 100 * clip["missed_again"]
+    print(text(found["quality"], [
+        ("clip", "clip", ""), ("frames", "frames", "d"), ("plain_frames", "plain finds", "d"),
+        ("our_frames", "ours", "d"), ("percent", "missed %", ".1f"),
+        ("again", "missed, seen twice %", ".1f"),
+        ("lived", "frames our faces lived", ""), ("changes_before", "label changes/s", ".2f"),
+        ("changes_after", "smoothed", ".2f"),
     ]))  # fmt: skip
 
 

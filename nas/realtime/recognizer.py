@@ -134,6 +134,8 @@ def softmax(logits: Any) -> Any:
 def choose_model(path: Path, precision: Precision) -> tuple[Any, Preprocessing, Path]:
     """The session, its preprocessing and the file: as asked, or the faster of the two here."""
     int8 = path.with_name(f"{path.stem}.int8{path.suffix}")
+    if path.stem.endswith(".int8"):
+        return *open_model(path), path
     if precision == "int8":
         return *open_model(int8), int8
     session, preprocessing = open_model(path)
