@@ -106,7 +106,8 @@ def search_data(dataset: Dataset, space: SearchSpace) -> SearchData:
 class TrainingEvaluator:
     """Trains for a short while on the fit rows and scores the held-out rows.
 
-    mode: (bf16, channels_last), measured once by the driver. device: a torch device name.
+    mode: (bf16, channels_last), measured once by the driver. device: a torch device name; auto is
+    the GPU where this process sees one, since workers of one search may sit on unlike machines.
     """
 
     def __init__(
@@ -115,12 +116,14 @@ class TrainingEvaluator:
         recipe: Recipe,
         fps_model: FpsModel,
         mode: tuple[bool, bool],
-        device: str = "cpu",
+        device: str = "auto",
     ) -> None:
         import torch
 
         from nas.predict import Mode, Part
 
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         self.recipe, self.fps_model, self.mode = recipe, fps_model, Mode(*mode)
         # A copy: arrays that come from Ray's store are read-only.
         images = torch.tensor(np.ascontiguousarray(data.images), device=device)

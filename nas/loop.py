@@ -17,9 +17,8 @@ from nas.evaluator import Task, TrainingEvaluator, failed, known_metrics, search
 from nas.evolution import Evolution, SpaceExhausted
 from nas.genome import Genome
 from nas.ladder import Ladder
-from nas.latency import measure_fps
 from nas.lineage import Lineage
-from nas.machine import Note, measure_machine
+from nas.machine import Note, measure_front, measure_machine
 from nas.pending import Pending
 from nas.run import RunDirectory, Settings
 from nas.screening import Known
@@ -286,7 +285,7 @@ def run_search(
         settings.recipe,
         machine.calibration.model,
         (machine.bf16, machine.channels_last),
-        machine.device,
+        settings.device,
     )
     workers = start_workers(settings, TrainingEvaluator, arguments, progress.note)
     deadline = time.monotonic() + settings.time_budget if settings.time_budget else None
@@ -306,26 +305,26 @@ def start_workers(
     threads = 1 if settings.deterministic else None
     limits = Limits(settings.candidate_time, settings.candidate_memory)
     # A candidate that may be stopped needs a process of its own.
-    if settings.workers == 1 and limits == Limits() and settings.address is None:
+    gpus = [settings.gpus_per_worker] * settings.workers + [0.0] * settings.cpu_workers
+    if len(gpus) == 1 and limits == Limits() and settings.address is None:
         return InProcess(make, *arguments, threads=threads)
-    note(f"starting {settings.workers} Ray workers")
-    gpus = [settings.gpus_per_worker] * settings.workers
+    note(f"starting {len(gpus)} Ray workers")
     return RayWorkers(
         make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads
     )
 
 
 def finish(search: Search, note: Note) -> dict[str, float]:
-    """Write the results, then measure the front's fps for real. {id: fps}."""
-    run, fitness = search.run, search.settings.fitness
-    run.write_results(search.front, fitness)
-    front = list(search.front)
-    if not front:
+    """Write the results, then measure the front's fps, unless another machine is the target."""
+    run, settings = search.run, search.settings
+    run.write_results(search.front, settings.fitness)
+    if settings.fps_model is not None:
+        note(
+            f"fps was predicted for the machine of {settings.fps_model}; to measure the front, run "
+            f"there: python -m nas.fps --run {run.path}"
+        )
         return {}
-    note(f"measuring the frame rate of the {len(front)} networks on the front")
-    measured = dict(zip([e.id for e in front], measure_fps([e.genome for e in front]), strict=True))
-    run.write("measured_fps.json", json.dumps(measured, indent=1))
-    return measured
+    return measure_front(run, list(search.front), note)
 
 
 def _past(deadline: float | None) -> bool:

@@ -1,4 +1,8 @@
-"""What is measured on a machine before its search: the fps model and the fastest training mode."""
+"""What a search measures on machines: the fps model, the fastest training mode, the front's fps.
+
+Frames per second are those of one target machine, whichever machines train: this one, or the one
+whose calibration (`python -m nas.fps`) the settings name.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nas.archive import Evaluation
 from nas.errors import UserError, read_json
-from nas.latency import FEATURES, Calibration, FpsModel, calibrate
+from nas.latency import FEATURES, Calibration, FpsModel, calibrate, measure_fps
 from nas.run import RunDirectory, Settings
 from nas.space import SearchSpace
 
@@ -40,16 +46,15 @@ def measure_machine(
     path = run.file("machine.json")
     if path.exists():
         return load_machine(path)
-    note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
-    calibration = calibrate(space, settings.seed, settings.calibration_genomes)
+    if settings.fps_model is None:
+        calibration = calibrate_here(space, settings.seed, settings.calibration_genomes, note)
+    else:
+        calibration = read_calibration(Path(settings.fps_model))
     device, bf16, channels_last = training_mode(settings, space)
     machine = Machine(calibration, bf16, channels_last, device)
     run.write("machine.json", machine.to_json())
     note(
-        f"fps model: held-out error {calibration.held_out_error:.1%} (median), rank correlation "
-        f"{calibration.rank_correlation:.2f}, {calibration.genomes} networks in "
-        f"{calibration.seconds:.0f} s; training mode on {device}: "
-        f"{'bf16' if bf16 else 'float32'}"
+        f"training mode on {device}: {'bf16' if bf16 else 'float32'}"
         f"{', channels-last' if channels_last else ''}"
     )
     return machine
@@ -74,20 +79,51 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     return device, mode.bf16, mode.channels_last
 
 
+def calibrate_here(space: SearchSpace, seed: int, genomes: int, note: Note) -> Calibration:
+    """The fps model of this machine."""
+    note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
+    found = calibrate(space, seed, genomes)
+    note(
+        f"fps model: held-out error {found.held_out_error:.1%} (median), rank correlation "
+        f"{found.rank_correlation:.2f}, {found.genomes} networks in {found.seconds:.0f} s"
+    )
+    return found
+
+
+def read_calibration(path: Path) -> Calibration:
+    """What `python -m nas.fps` wrote on the target machine; a run's machine.json has it too."""
+    return _read_calibration(read_json(path), str(path))
+
+
+def measure_front(run: RunDirectory, front: list[Evaluation], note: Note) -> dict[str, float]:
+    """Time the front's networks on this machine, as measured_fps.json. {id: fps}."""
+    if not front:
+        return {}
+    note(f"measuring the frame rate of the {len(front)} networks on the front")
+    measured = dict(zip([e.id for e in front], measure_fps([e.genome for e in front]), strict=True))
+    run.write("measured_fps.json", json.dumps(measured, indent=1))
+    return measured
+
+
 def load_machine(path: Path) -> Machine:
     """A machine.json. UserError when it is none."""
     data, where = read_json(path), str(path)
+    calibration = _read_calibration(data, where)
+    try:
+        return Machine(
+            calibration, bool(data["bf16"]), bool(data["channels_last"]), str(data["device"])
+        )
+    except KeyError as error:
+        raise UserError(f"{where}: not a machine file: {error}") from None
+
+
+def _read_calibration(data: Any, where: str) -> Calibration:
     try:
         fields = dict(data["calibration"])
         fields["model"] = FpsModel(tuple(float(c) for c in fields["model"]["coefficients"]))
         found = fields["model"].coefficients
         if len(found) != len(FEATURES) or not all(0 <= c < math.inf for c in found):
             raise ValueError(f"expected {len(FEATURES)} coefficients of at least 0")
-        return Machine(
-            Calibration(**fields),
-            bool(data["bf16"]),
-            bool(data["channels_last"]),
-            str(data["device"]),
-        )
+        return Calibration(**fields)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: not a machine file: {error}") from None

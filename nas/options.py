@@ -22,6 +22,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
     add("--workers", type=int, metavar="N", help="processes (default: one a core or GPU)")
     add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
+    add("--cpu-workers", type=int, metavar="N", help="further processes, without a GPU")
+    add("--fps-model", metavar="JSON", help="of the target machine, made there by nas.fps")
     add("--address", metavar="HOST:PORT", help="of a running Ray cluster, or auto")
     add("--candidate-time", metavar="TIME", help="stop a candidate after 90s, 30m or 2h")
     add("--candidate-memory", type=float, metavar="GIB", help="what a candidate may allocate")
@@ -57,7 +59,8 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
     plain: dict[str, Any] = dataclasses.asdict(found)
     for place, names in {
         (): ("data", "evaluations", "workers", "gpus_per_worker", "algorithm", "seed",
-             "population", "deterministic", "address", "candidate_memory"),
+             "population", "deterministic", "address", "cpu_workers", "fps_model",
+             "candidate_memory"),
         ("fidelity",): ("epochs", "fraction"),
         ("fitness",): ("params_limit", "fps_target", "params_weight", "fps_weight"),
     }.items():  # fmt: skip

@@ -51,7 +51,9 @@ class Settings:
     time_budget: Annotated[float, Float(0.0, 1e9)] = 0.0
     workers: Annotated[int, Int(0, 10_000)] = 0
     gpus_per_worker: Annotated[float, Float(0.0, 64.0)] = 0.0
+    cpu_workers: Annotated[int, Int(0, 10_000)] = 0
     address: Annotated[str, Text(256)] | None = None
+    fps_model: Annotated[str, Text()] | None = None
     candidate_time: Annotated[float, Float(0.0, 1e9)] = 0.0
     candidate_memory: Annotated[float, Float(0.0, 1e6)] = 0.0
     device: Annotated[str, Text(64)] = "auto"

@@ -105,7 +105,7 @@ class RayWorkers:
         # uv or a notebook may have started Ray already; what we did not start, we do not stop.
         self._ours = not ray.is_initialized()
         if self._ours:
-            _connect(ray, address, len(gpus))
+            _connect(ray, address, gpus)
         if threads is None:
             threads = 1 if address else max(1, len(os.sched_getaffinity(0)) // len(gpus))
         self._limits = limits
@@ -272,10 +272,12 @@ def start_ray(ray: Any, cpus: int) -> None:
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
 
 
-def _connect(ray: Any, address: str | None, count: int) -> None:
+def _connect(ray: Any, address: str | None, gpus: Sequence[float]) -> None:
     with _kept_sigterm():
         if address is None:
-            start_ray(ray, count)
+            if any(gpus):  # then a worker without a share must not see a GPU
+                os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+            start_ray(ray, len(gpus))
             return
         check_address(address)
         try:

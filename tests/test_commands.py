@@ -18,6 +18,7 @@ COMMANDS = (
     "export",
     "doctor",
     "bench",
+    "fps",
 )
 # Modules that must work where torch is not installed or not wanted.
 WITHOUT_TORCH = (

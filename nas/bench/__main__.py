@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--sizes",
         type=int,
-        nargs="+",
+        nargs="*",
         default=[1000, 10_000, 100_000],
         metavar="N",
         help="archived evaluations (default 1000 10000 100000)",
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--workers",
         type=int,
-        nargs="+",
+        nargs="*",
         default=[2, 8, 64, 512],
         metavar="N",
         help="simulated workers (default 2 8 64 512)",

@@ -1,0 +1,80 @@
+"""Command line: `python -m nas.fps --space YAML --out FILE`, on the machine that is the target.
+
+A search elsewhere takes the file as `--fps-model`; `--run RUN` measures a finished front here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from nas.errors import UserError, exit_code
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    if bool(args.run) == bool(args.space and args.out):
+        raise UserError("expected either --space YAML --out FILE, or --run RUN")
+    if not 10 <= args.genomes <= 1000:
+        raise UserError(f"--genomes: must be in [10, 1000], got {args.genomes}")
+    return _measure(Path(args.run)) if args.run else _calibrate(args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nas.fps",
+        description="Frames per second of this machine: fit the model that a search elsewhere "
+        "predicts them by, or measure the front of a run.",
+    )
+    add = parser.add_argument
+    add("--space", metavar="YAML", help="the space that will be searched")
+    add("--out", metavar="FILE", help="where the model goes (JSON), for --fps-model")
+    add("--genomes", type=int, default=40, metavar="N", help="networks to time (default 40)")
+    add("--run", metavar="RUN", help="measure this run's front; nas.inspect shows it")
+    return parser
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    import platform
+
+    from nas.machine import calibrate_here
+    from nas.space import load
+    from nas.storage import replace_file
+
+    calibration = calibrate_here(load(Path(args.space)), 0, args.genomes, _note)
+    plain = {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "calibration": dataclasses.asdict(calibration),
+    }
+    replace_file(Path(args.out), json.dumps(plain, indent=1) + "\n")
+    print(f"written: {args.out}; use it with: python -m nas.search --fps-model {args.out}")
+    return 0
+
+
+def _measure(path: Path) -> int:
+    from nas.archive import pareto_front
+    from nas.machine import measure_front
+    from nas.run import RunDirectory
+    from nas.space import load
+
+    run = RunDirectory.open(path)
+    space = load(run.file("space.yaml"))
+    with run:
+        inside = [e for e in run.archive() if e.ok and space.contains(e.genome)]
+        measured = measure_front(run, pareto_front(inside), _note)
+    if not measured:
+        raise UserError(f"{path}: no successful evaluation yet")
+    print(f"{len(measured)} networks measured; show them with: python -m nas.inspect {path}")
+    return 0
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
