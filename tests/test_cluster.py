@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import yaml
 from conftest import ROOT
 from test_loop import Silent
 
@@ -112,3 +113,12 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     assert {e.metrics["node"] for e in found if e.metrics["gpu"]} == {number(with_gpu)}
     (stored,) = locations
     assert len(stored) == len(set(stored)) <= 3  # head, gpu, doomed: one copy each
+
+
+def test_the_cluster_file_is_what_ray_expects():
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = prepare_config(yaml.safe_load((ROOT / "examples/cluster.yaml").read_text()))
+    validate_config(config)
+    for command in (*config["head_start_ray_commands"], *config["worker_start_ray_commands"]):
+        assert "RAY_AUTH_MODE=token" in command or command == "ray stop"
