@@ -25,8 +25,8 @@ Look = Literal["careful", "quick", "near"]
 class Detector(Protocol):
     """grey uint8 (H, W), smallest and largest side of a face (0: any) -> boxes.
 
-    look: "careful" where the boxes are the result, "quick" where they will be looked at again,
-    "near" where a face is known to be, so that weak evidence is enough.
+    look: "careful" where the boxes are the result, "quick" where each will be looked at again, so
+    that the weakest evidence is enough, "near" where a face was found before.
     `window` is the side in pixels of the smallest face that the detector can see.
     """
 
@@ -42,7 +42,7 @@ class HaarDetector:
 
     # Step between two sizes tried; hits that must agree on a box.
     EFFORT: Mapping[Look, tuple[float, int]] = {
-        "careful": (1.1, 5), "quick": (1.2, 2), "near": (1.1, 1),
+        "careful": (1.1, 5), "quick": (1.2, 1), "near": (1.1, 2),
     }  # fmt: skip
 
     def __init__(self, name: str = "haar-alt2") -> None:

@@ -78,8 +78,7 @@ class Finder:
             return []
         target = self.detector.window * SHRUNK
         sides = 0.75 * track.side, 1.35 * track.side
-        look: Look = "near" if track.confirmed else "quick"
-        found = self._detect(window, min(target / track.side, 1), sides, look)
+        found = self._detect(window, min(target / track.side, 1), sides, "near")
         return [(x + int(left), y + int(top), w, h) for x, y, w, h in found]
 
     def _scan(self, grey: Any, part: int) -> list[Box]:
