@@ -43,10 +43,12 @@ class GeneKernel(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
         return Hyperparameter("weights", "numeric", (1e-4, 1e2), len(self.weights))
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:  # noqa: N803
-        distances = self._distances(X, X if Y is None else Y)
-        values = np.exp(-np.tensordot(self.weights, distances, 1))
+        weighted = np.asarray(self.weights)[list(self.groups)]
+        Y = X if Y is None else Y  # noqa: N806
+        values = np.exp(-cdist(X * weighted, Y * weighted, "cityblock"))
         if not eval_gradient:
             return values
+        distances = self._distances(X, Y)
         return values, np.moveaxis(-values * self.weights[:, None, None] * distances, 0, -1)
 
     def is_stationary(self) -> bool:
