@@ -134,7 +134,7 @@ class Evolution:
             if rng.random() < EXPLORATION:
                 return self._new(self.space.sample, rng)
             waiting = list(self._pending.values())
-            genome = self.screen.choose(lambda: self._children(rng), waiting, self._seen, rng)
+            genome = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
             if genome is not None:
                 return genome
         elif self._breeds(index):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Any, Protocol
 
 import moocore
@@ -75,14 +76,14 @@ class Screen:
         self._front = points[moocore.is_nondominated(_minimised(points), keep_weakly=False)]
 
     def choose(
-        self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str], rng: Rng
+        self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str]
     ) -> Any | None:
         """The most promising of the children that `make` gives; None where it gives none.
 
         pending: genomes in training, believed to come out as predicted.
         """
         told = len(self._told)
-        if told - self._fitted_at > told // REUSE:
+        if told < REUSE or told - self._fitted_at > told // REUSE:
             self._ranked = []
         while self._ranked:
             genome = self._ranked.pop()
@@ -92,19 +93,22 @@ class Screen:
         if not children:
             return None
         with threadpool_limits(1):  # the cores are the workers'; and sums must not vary
-            self._fit(rng)
+            self._fit()
             gain = self._gain(children, pending[-MAX_BELIEVED:])
         self._ranked = [children[i] for i in np.argsort(gain, kind="stable")]
         return self._ranked.pop()
 
-    def _fit(self, rng: Rng) -> None:
+    def _fit(self) -> None:
+        """Fit to what was told. How it came to be told plays no part: a resumed search agrees."""
         told = len(self._told)
-        tune = told >= min(self._tuned_at * RETUNE, self._tuned_at + RETUNE_AFTER)
-        if tune:
-            self._chosen = self._training_set()
-            self._tuned_at = told
-        rows = [*self._chosen, *range(self._tuned_at, told)]
+        anchor = _tuning_point(told)
+        if anchor != self._tuned_at:
+            self._tuned_at, self._chosen = anchor, self._training_set(anchor)
+            self._train(self._chosen, tune=True)
+        self._train([*self._chosen, *range(anchor, told)], tune=False)
         self._fitted_at = told
+
+    def _train(self, rows: list[int], tune: bool) -> None:
         for row in rows:
             if row not in self._vectors:
                 self._vectors[row] = self._encode(self._told[row].genome)
@@ -112,21 +116,19 @@ class Screen:
         known = x[:, len(self.space.groups) :]
         self._known_low = np.maximum(known.min(0), LEAST_SHARE * known.max(0))
         self._known_log_range = np.maximum(np.log(known.max(0) / self._known_low), 1e-9)
-        accuracy = np.array([self._told[row].metrics["accuracy"] for row in rows])
         if self._surrogate is None:
-            extra = x.shape[1] - len(self.space.groups)
             first = max(self.space.groups, default=-1) + 1
-            self._surrogate = Surrogate([*self.space.groups, *range(first, first + extra)])
+            self._surrogate = Surrogate([*self.space.groups, *range(first, first + known.shape[1])])
+        accuracy = np.array([self._told[row].metrics["accuracy"] for row in rows])
         self._surrogate.fit(self._scaled(x), accuracy, tune)
-        if not self._typical_vectors:
-            self._typical_vectors = [self._encode(self.space.sample(rng)) for _ in range(TYPICAL)]
 
-    def _training_set(self) -> list[int]:
+    def _training_set(self, told: int) -> list[int]:
         """All, or where they are too many the best front by front and an even part of the rest."""
-        told = self._told
-        if len(told) <= TRAINING_SET:
-            return list(range(len(told)))
-        points = np.array([[e.metrics["accuracy"], *self._costs(e.metrics)] for e in told])
+        if told <= TRAINING_SET:
+            return list(range(told))
+        points = np.array(
+            [[e.metrics["accuracy"], *self._costs(e.metrics)] for e in self._told[:told]]
+        )
         order = np.argsort(moocore.pareto_rank(_minimised(points)), kind="stable")
         half = TRAINING_SET // 2
         rest = np.sort(order[half:])
@@ -158,6 +160,9 @@ class Screen:
 
     def _typical_accuracy(self) -> float:
         assert self._surrogate is not None
+        if not self._typical_vectors:
+            rng = np.random.default_rng(0)  # any will do: they are only looked at
+            self._typical_vectors = [self._encode(self.space.sample(rng)) for _ in range(TYPICAL)]
         mean, _ = self._surrogate.predict(self._scaled(np.stack(self._typical_vectors)))
         return float(self._surrogate.scale.inverse(np.median(mean)))
 
@@ -173,6 +178,18 @@ class Screen:
     def _costs(self, metrics: dict[str, float]) -> list[float]:
         """Smaller is better: of a metric to maximise, such as fps, the reciprocal."""
         return [1 / metrics[o.name] if o.maximise else metrics[o.name] for o in self.objectives]
+
+
+def _tuning_point(told: int) -> int:
+    """The last number of evaluations, at most `told`, at which the weights are tuned."""
+    point = WARM_UP
+    while True:
+        step = min(RETUNE_AFTER, ceil(point * (RETUNE - 1)))
+        if step == RETUNE_AFTER:
+            return point + (told - point) // step * step
+        if point + step > told:
+            return point
+        point += step
 
 
 def _minimised(points: Any) -> Any:

@@ -74,6 +74,7 @@ def search(path: Path, report: Path, settings: Settings, deadly: str = "", torn:
     loop.RETRY_SECONDS = 0.05
     if torn:
         LineFile.append = torn_append
+        loop.ATTEMPTS = 1000  # the kills are not the candidates' fault
     run = RunDirectory(path)
     if not path.joinpath("config.yaml").exists():
         run = RunDirectory.create(path, settings, SPACE, [], ["test"])

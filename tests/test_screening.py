@@ -46,7 +46,7 @@ def test_the_fitness_decides_where_there_is_one(quick, rng):
     screen = Screen(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
     fill(screen, quick, rng, 40)
     children = [quick.sample(rng) for _ in range(60)]
-    chosen = screen.choose(lambda: children, [], set(), rng)
+    chosen = screen.choose(lambda: children, [], set())
     better = sum(accuracy(c) > accuracy(chosen) for c in children)
     assert better <= 6
 
@@ -57,7 +57,7 @@ def test_most_that_is_chosen_extends_the_front(screen, quick, rng):
     extending = {True: [], False: []}  # chosen, all children
     for _ in range(10):
         children = [quick.sample(rng) for _ in range(20)]
-        chosen = screen.choose(lambda: children, [], set(), rng)  # noqa: B023 - called at once
+        chosen = screen.choose(lambda: children, [], set())  # noqa: B023 - called at once
         screen._ranked = []
         for child in children:
             extends = told(99, child) in pareto_front([*front, told(99, child)])
@@ -69,9 +69,9 @@ def test_pending_children_are_believed(screen, quick, rng):
     """A twin of what is in training gains less than it would by itself."""
     fill(screen, quick, rng, 30)
     children = [quick.sample(rng) for _ in range(30)]
-    screen._fit(rng)
+    screen._fit()
     alone = screen._gain(children, [])
-    screen._fit(rng)
+    screen._fit()
     best = int(np.argmax(alone))
     beside = screen._gain(children, [children[best]])
     assert beside[best] < 0.5 * alone[best]
@@ -79,18 +79,18 @@ def test_pending_children_are_believed(screen, quick, rng):
 
 def test_nothing_to_choose_from(screen, quick, rng):
     fill(screen, quick, rng, 10)
-    assert screen.choose(list, [], set(), rng) is None
+    assert screen.choose(list, [], set()) is None
 
 
 def test_a_long_archive_trains_on_a_part_with_the_front(screen, quick, rng, monkeypatch):
     monkeypatch.setattr(screening, "TRAINING_SET", 120)
     fill(screen, quick, rng, 200)
-    rows = screen._training_set()
+    rows = screen._training_set(200)
     assert len(rows) == len(set(rows)) == 120
     told_front = pareto_front(screen._told)
     on_front = {i for i, e in enumerate(screen._told) if e in told_front}
     assert on_front <= set(rows)
-    assert screen.choose(lambda: [quick.sample(rng)], [], set(), rng) is not None
+    assert screen.choose(lambda: [quick.sample(rng)], [], set()) is not None
 
 
 def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monkeypatch):
@@ -102,9 +102,30 @@ def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monke
         calls.append(1)
         return [quick.sample(rng) for _ in range(10)]
 
-    chosen = [screen.choose(make, [], set(), rng) for _ in range(4)]
+    chosen = [screen.choose(make, [], set()) for _ in range(4)]
     assert len(calls) == 1
     assert len({g.id for g in chosen}) == 4
     fill(screen, quick, rng, 6)
-    screen.choose(make, [], set(), rng)
+    screen.choose(make, [], set())
     assert len(calls) == 2
+
+
+def test_it_follows_from_what_was_told_alone(screen, quick, rng):
+    """One that screened all along and one that resumes choose alike."""
+    resumed = Screen(quick, known, OBJECTIVES)
+    told_before = [told(i, quick.sample(rng)) for i in range(45)]
+    children = [quick.sample(rng) for _ in range(40)]
+    for evaluation in told_before:
+        screen.tell(evaluation)
+        resumed.tell(evaluation)
+        if screen.ready:
+            screen.choose(lambda: children, [], set())
+    assert screen.choose(lambda: children, [], set()) == resumed.choose(lambda: children, [], set())
+
+
+@pytest.mark.parametrize(("evaluations", "point"), [(8, 8), (9, 8), (10, 10), (12, 12), (13, 12)])
+def test_weights_are_tuned_as_the_archive_grows(evaluations, point):
+    assert screening._tuning_point(evaluations) == point
+    later = screening._tuning_point(10_049)
+    assert 10_000 <= later <= 10_049
+    assert screening._tuning_point(10_049 + screening.RETUNE_AFTER) == later + 50
