@@ -22,7 +22,10 @@ WARM_UP = 8  # evaluations before the surrogate is trusted
 TRAINING_SET = 300  # so that a proposal costs the same, however long the search
 RETUNE = 1.2  # kernel weights are found anew when there are so many times as many evaluations,
 RETUNE_AFTER = 50  # or this many more
-REUSE = 400  # from so many evaluations on, one screening serves several proposals
+# Late in a search, or beside many children in training, one more evaluation changes little: one
+# screening then serves several proposals, one more for each so many evaluations or children.
+REUSE = 400
+CROWD = 32
 TYPICAL = 100  # random genomes; their median accuracy is where gains begin to count
 COST_MARGIN = 1.1  # of the largest cost seen; there gains cease to count
 MAX_BELIEVED = 64  # pending genomes
@@ -83,7 +86,8 @@ class Screen:
         pending: genomes in training, believed to come out as predicted.
         """
         told = len(self._told)
-        if told < REUSE or told - self._fitted_at > told // REUSE:
+        serves = max(told // REUSE, len(pending) // CROWD)
+        if not serves or told - self._fitted_at > serves:
             self._ranked = []
         while self._ranked:
             genome = self._ranked.pop()

@@ -129,3 +129,19 @@ def test_weights_are_tuned_as_the_archive_grows(evaluations, point):
     later = screening._tuning_point(10_049)
     assert 10_000 <= later <= 10_049
     assert screening._tuning_point(10_049 + screening.RETUNE_AFTER) == later + 50
+
+
+def test_beside_many_in_training_one_screening_serves_several(screen, quick, rng, monkeypatch):
+    monkeypatch.setattr(screening, "CROWD", 10)
+    fill(screen, quick, rng, 20)
+    pending = [quick.sample(rng) for _ in range(30)]
+    calls = []
+
+    def make():
+        calls.append(1)
+        return [quick.sample(rng) for _ in range(10)]
+
+    for _ in range(8):
+        assert screen.choose(make, pending, set()) is not None
+        fill(screen, quick, rng, 1)
+    assert len(calls) == 2
