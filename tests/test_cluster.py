@@ -11,9 +11,8 @@ from conftest import ROOT
 from test_loop import Silent
 
 from nas.evaluator import Found
-from nas.loop import Search
+from nas.loop import Search, start_workers
 from nas.run import RunDirectory, Settings
-from nas.workers import RayWorkers
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -79,9 +78,12 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
 
     with_gpu = cluster.add_node(num_cpus=3, num_gpus=1)
     doomed = cluster.add_node(num_cpus=2)
-    shares = [0.5, 0.5, 0, 0, 0, 0, 0]  # two more than there is room for at first
+    settings = Settings(
+        evaluations=1000, population=8, address=cluster.address,
+        workers=2, gpus_per_worker=0.5, cpu_workers=5,  # two more than there is room for at first
+    )  # fmt: skip
     data = np.zeros(8 << 20, np.uint8)
-    workers = RayWorkers(evaluate_class(), data, gpus=shares, address=cluster.address)
+    workers = start_workers(settings, evaluate_class(), (data,), print)
     locations = []
 
     def kill():
@@ -92,7 +94,6 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     try:
         while workers.capacity < 5:
             workers.next()
-        settings = Settings(evaluations=1000, population=8, workers=len(shares))
         run = RunDirectory.create(
             tmp_path / "run", settings, ROOT / "search_spaces/quick.yaml", [], ["test"]
         )
@@ -109,7 +110,8 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     nodes = [e.metrics["node"] for e in found]
     assert set(nodes) == {number(with_gpu), number(doomed), events.late}
     assert number(doomed) not in nodes[-3:]  # its workers outlive a killed node by a second
-    # Half a GPU each, on the node that has one.
+    # Half a GPU for each of --workers, on the node that has one; none for --cpu-workers.
+    assert {e.metrics["gpu"] for e in found} == {0, 1}
     assert {e.metrics["node"] for e in found if e.metrics["gpu"]} == {number(with_gpu)}
     (stored,) = locations
     assert len(stored) == len(set(stored)) <= 3  # head, gpu, doomed: one copy each
