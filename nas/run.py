@@ -207,7 +207,7 @@ def environment(command: list[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "variables": {name: os.environ.get(name) for name in VARIABLES},
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -239,7 +239,8 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

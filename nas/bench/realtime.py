@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
-import platform
 import tempfile
 import time
 from collections import defaultdict
@@ -58,7 +57,9 @@ def compare(clip: Path, network: Path, repeats: int, note: Callable[[str], None]
     for row in rows:
         plain = next(r for r in rows if (r["system"], r["cores"]) == ("plain", row["cores"]))
         row["times_plain"] = row["median_fps"] / plain["median_fps"]
-    return {"rows": rows, "machine": {"processor": _processor(), "cores": len(cores)}}
+    from nas.run import processor
+
+    return {"rows": rows, "machine": {"processor": processor(), "cores": len(cores)}}
 
 
 def _apart(function: Callable[..., Any], *args: Any) -> Any:
@@ -181,17 +182,11 @@ def _loop(clip: Path, step: Callable[[Any, Any], int]) -> dict[str, Any]:
 
 
 def _frames(clip: Path, steps: Any = None) -> Iterator[Any]:
+    from nas.realtime.pipeline import timed
     from nas.realtime.sources import open_source
     from nas.realtime.timing import Steps
 
-    steps = steps or Steps()
-    frames = open_source(str(clip)).frames
-    while True:
-        with steps("decode"):
-            frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame
+    return timed(open_source(str(clip)).frames, steps or Steps())
 
 
 def scaled(clip: Path, out: Path, size: tuple[int, int] = SIZE) -> Path:
@@ -248,11 +243,3 @@ def quality(clip: Path, name: str, network: Path) -> dict[str, Any]:
         "changes_before": watched.before / watched.seconds if watched.seconds else 0.0,
         "changes_after": watched.after / watched.seconds if watched.seconds else 0.0,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

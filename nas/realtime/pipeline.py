@@ -62,7 +62,7 @@ def run(
     """Label every frame. Outputs are closed and readable however it ends, Ctrl-C included."""
     summary = Summary(recognizer.steps)
     stream = recognizer.stream() if source.fps else None
-    captured = Ahead(_timed(source.frames, recognizer.steps), drop_stale=source.live)
+    captured = Ahead(timed(source.frames, recognizer.steps), drop_stale=source.live)
     labelled = Ahead(_labelled(iter(captured), recognizer, stream))
     output = _Output(recognizer, sinks, window, recording, source, summary)
     began = time.perf_counter()
@@ -88,7 +88,8 @@ def run(
     return summary
 
 
-def _timed(frames: Iterator[Frame], steps: Steps) -> Iterator[Frame]:
+def timed(frames: Iterator[Frame], steps: Steps) -> Iterator[Frame]:
+    """The frames; what it took to decode them is added to `steps`."""
     while True:
         with steps("decode"):
             frame = next(frames, None)
