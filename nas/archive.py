@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -147,6 +147,9 @@ class Fitness:
         too_slow = max(0.0, 1 - metrics["fps"] / self.fps_target)
         penalty = self.params_weight * too_big + self.fps_weight * too_slow
         return metrics["accuracy"] - penalty
+
+
+Scalar = Callable[[dict[str, float]], float]  # of an evaluation's metrics; more is better
 
 
 class Front:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from deap import base, tools
 
-from nas.archive import OBJECTIVES, Evaluation, Fitness, Objective
+from nas.archive import OBJECTIVES, Evaluation, Fitness, Objective, Scalar
 from nas.screening import Known, Screen
 from nas.space import Rng
 
@@ -65,7 +65,7 @@ class Evolution:
         seed: int = 0,
         population: int = 20,
         initial: Sequence[Any] = (),
-        fitness: Fitness | None = None,
+        fitness: Scalar | None = None,
         objectives: Sequence[Objective] = OBJECTIVES,
         known: Known | None = None,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from nas.errors import UserError, first_line
 from nas.preprocess import Preprocessing
 
 MAX_MODEL_BYTES = 1 << 30
+MAX_VALUES = 200_000_000  # between the layers, for one image
 
 
 def session(model: bytes | str, threads: int = 1) -> Any:
@@ -26,7 +28,8 @@ def session(model: bytes | str, threads: int = 1) -> Any:
 def open_model(path: Path, threads: int = 1) -> tuple[Any, Preprocessing]:
     """The session of a model file and what it expects of its input.
 
-    UserError when the file is missing, too big or foreign, or its metadata do not fit its graph.
+    UserError when the file is missing, too big or foreign, would take too much memory, or its
+    metadata do not fit its graph.
     """
     raw = _read(path)
     try:
@@ -56,9 +59,11 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{path}: cannot read: {error.strerror}") from None
     if len(raw) > MAX_MODEL_BYTES:
         raise UserError(f"{path}: larger than {MAX_MODEL_BYTES} bytes; expected an ONNX model")
-    if any(getattr(part, "external_data", None) for part in _parts(_parse(raw, path))):
+    model = _parse(raw, path)
+    if any(getattr(part, "external_data", None) for part in _parts(model)):
         # It might name any file of this machine; older releases of ONNX Runtime would read it.
         raise UserError(f"{path}: keeps weights in another file; expected a model in one file")
+    _check_size(model, path)
     return raw
 
 
@@ -69,6 +74,39 @@ def _parse(raw: bytes, path: Path) -> Any:
         return onnx.ModelProto.FromString(raw)
     except Exception:  # protobuf's own kind, which has no stable home
         raise UserError(f"{path}: not a readable ONNX model") from None
+
+
+def _check_size(model: Any, path: Path) -> None:
+    """Refuse a graph that is not known, before it runs, to stay within MAX_VALUES. Alters model."""
+    import onnx
+
+    graph = model.graph
+    branches = (a for node in graph.node for a in node.attribute if a.HasField("g") or a.graphs)
+    foreign = (node for node in graph.node if node.domain not in ("", "ai.onnx"))
+    if model.functions or any(branches) or any(foreign):
+        raise UserError(
+            f"{path}: holds branches, functions or foreign operators; expected plain ONNX operators"
+        )
+    for value in graph.input:
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    del graph.value_info[:]  # what the file claims is not what counts
+    try:
+        graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    except Exception as error:  # onnx.shape_inference's own kind
+        raise UserError(f"{path}: not a readable ONNX model: {first_line(error)[:200]}") from None
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in (*graph.value_info, *graph.output)}
+    values = 0
+    for name in (name for node in graph.node for name in node.output if name):
+        if name not in shapes or not all(dim.HasField("dim_value") for dim in shapes[name]):
+            raise UserError(
+                f"{path}: the size of value {name!r} is not known before the graph runs"
+            )
+        values += math.prod(dim.dim_value for dim in shapes[name])
+    if values > MAX_VALUES:
+        raise UserError(
+            f"{path}: would hold {values:,} values for one image; allowed at most {MAX_VALUES:,}"
+        )
 
 
 def _parts(message: Any) -> Iterator[Any]:

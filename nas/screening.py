@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nas.acquisition import expected_gain, expected_improvement
-from nas.archive import Evaluation, Fitness, Objective
+from nas.archive import Evaluation, Objective, Scalar
 from nas.space import Rng
 from nas.surrogate import Surrogate
 
@@ -49,7 +49,7 @@ class Screen:
 
     def __init__(
         self, space: Encodes, known: Known, objectives: Sequence[Objective],
-        fitness: Fitness | None = None,
+        fitness: Scalar | None = None,
     ) -> None:  # fmt: skip
         self.space, self.known, self.fitness = space, known, fitness
         self.objectives = [o for o in objectives if o.name != "accuracy"]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
@@ -26,6 +27,8 @@ from sklearn.gaussian_process.kernels import (
 
 ITERATIONS = 15  # of the search for kernel weights
 PRIOR_DEVIATION = 1.5  # of every log kernel weight round its start
+JITTER = 1e-8  # on the diagonal of every covariance matrix
+SIGMA_0 = 1e-3  # of the linear part
 GOOD_QUANTILE = 0.9
 
 
@@ -43,24 +46,52 @@ class GeneKernel(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
         return Hyperparameter("weights", "numeric", (1e-4, 1e2), len(self.weights))
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:  # noqa: N803
+        assert not eval_gradient  # Likelihood has it
         weighted = np.asarray(self.weights)[list(self.groups)]
         Y = X if Y is None else Y  # noqa: N806
-        values = np.exp(-cdist(X * weighted, Y * weighted, "cityblock"))
-        if not eval_gradient:
-            return values
-        distances = self._distances(X, Y)
-        return values, np.moveaxis(-values * self.weights[:, None, None] * distances, 0, -1)
+        return np.exp(-cdist(X * weighted, Y * weighted, "cityblock"))
 
     def is_stationary(self) -> bool:
         return True
 
-    def _distances(self, a: Any, b: Any) -> Any:
-        """(groups, len(a), len(b))."""
-        groups = np.array(self.groups)
-        return np.stack([
-            cdist(a[:, groups == g], b[:, groups == g], "cityblock")
-            for g in range(len(self.weights))
+
+class Likelihood:
+    """Minus the log likelihood of accuracies y (N,) at x (N, columns), and its gradient.
+
+    A function of the logarithms of (constant, weights of the groups, constant of the linear part,
+    noise), in the order of Surrogate's kernel. GaussianProcessRegressor has the same figures, but
+    computes every distance again at each step and an (N, N, parameters) array for the gradient.
+    Source: Rasmussen and Williams 2006, equations 2.30 and 5.9.
+    """
+
+    def __init__(self, x: Any, y: Any, groups: tuple[int, ...]) -> None:
+        self.y = y
+        of = np.array(groups)
+        self.distances = np.stack([
+            cdist(x[:, of == g], x[:, of == g], "cityblock").ravel() for g in range(max(groups) + 1)
         ])  # fmt: skip
+        self.linear = x @ x.T + SIGMA_0**2
+
+    def __call__(self, theta: Any) -> tuple[float, Any]:
+        constant, weights, slope, noise = np.split(np.exp(theta), [1, len(theta) - 2, -1])
+        count = len(self.y)
+        genes = constant * np.exp(-(weights @ self.distances)).reshape(count, count)
+        covariance = genes + slope * self.linear + np.diag(np.full(count, noise + JITTER))
+        try:
+            factor = cho_factor(covariance, lower=True)
+        except LinAlgError:  # the step was too bold
+            return np.inf, np.zeros_like(theta)
+        alpha = cho_solve(factor, self.y)
+        value = 0.5 * self.y @ alpha + np.log(np.diag(factor[0])).sum()
+        pull = cho_solve(factor, np.eye(count)) - np.outer(alpha, alpha)
+        of_genes = pull * genes
+        gradient = 0.5 * np.concatenate([
+            [of_genes.sum()],
+            -weights * (self.distances @ of_genes.ravel()),
+            slope * (pull * self.linear).sum(),
+            noise * np.trace(pull),
+        ])  # fmt: skip
+        return float(value) + 0.5 * count * np.log(2 * np.pi), gradient
 
 
 class Surrogate:
@@ -78,21 +109,26 @@ class Surrogate:
     def fit(self, x: Any, accuracy: Any, tune: bool = True) -> None:
         """x (N, columns), accuracy (N,) in 0..1. tune: find the kernel's weights anew."""
         self.scale = Scale(accuracy)
+        y = self.scale(accuracy)
         if tune or self._kernel is None:
             self._kernel = self._start()
+
+        def optimiser(_: Any, theta: Any, bounds: Any) -> tuple[Any, float]:
+            return _most_probable(Likelihood(x, y, self.groups), theta, bounds)
+
         self._process = GaussianProcessRegressor(
-            self._kernel, alpha=1e-8, optimizer=_most_probable if tune else None
+            self._kernel, alpha=JITTER, optimizer=optimiser if tune else None
         )
         with warnings.catch_warnings():  # a weight at its bound is no fault
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(x, self.scale(accuracy))
+            self._process.fit(x, y)
         self._kernel = self._process.kernel_
 
     def believe(self, x: Any) -> Any:
         """Take the predictions of x (n, columns) for true; returns them as accuracies (n,)."""
         mean, _ = self.predict(x)
         before = self._process
-        self._process = GaussianProcessRegressor(self._kernel, alpha=1e-8, optimizer=None)
+        self._process = GaussianProcessRegressor(self._kernel, alpha=JITTER, optimizer=None)
         self._process.fit(np.vstack([before.X_train_, x]), np.concatenate([before.y_train_, mean]))
         return self.scale.inverse(mean)
 
@@ -106,7 +142,7 @@ class Surrogate:
         weights = np.full(count, 1.5 / count)
         return (
             ConstantKernel(0.5, (1e-3, 1e2)) * GeneKernel(weights, self.groups)
-            + ConstantKernel(0.3, (1e-4, 1e2)) * DotProduct(sigma_0=1e-3, sigma_0_bounds="fixed")
+            + ConstantKernel(0.3, (1e-4, 1e2)) * DotProduct(sigma_0=SIGMA_0, sigma_0_bounds="fixed")
             + WhiteKernel(0.05, (1e-4, 1.0))
         )
 

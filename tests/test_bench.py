@@ -131,6 +131,19 @@ def test_command_line(frame, tmp_path, monkeypatch, capsys):
     assert {"optimiser", "budget", "hypervolume", "regret", "evaluations_to_best"} <= set(found[0])
 
 
+def test_single_objective_mode_counts_networks_until_the_best(frame, tmp_path, capsys):
+    path = tmp_path / "hand.csv"
+    frame.to_csv(path, index=False)
+    argv = ["search", "--table", str(path), "--single", "--seeds", "5", "--budget", "200"]
+    assert main([*argv, "--optimisers", "random", "surrogate", "--json"]) == 0
+    random, ours = json.loads(capsys.readouterr().out)
+    assert ours["regret"] == 0  # in test_accuracy, which is what was searched
+    assert ours["evaluations_to_best"] == ours["evaluated"] < 200
+    assert ours["evaluations_to_best"] < (random["evaluations_to_best"] or 200)
+    assert exit_code(main, [*argv, "--optimisers", "deap"]) == 2
+    assert "--optimisers: unknown optimiser 'deap'" in capsys.readouterr().err
+
+
 def test_mistakes(frame, tmp_path, capsys):
     path = tmp_path / "t.csv"
     frame.to_csv(path, index=False)

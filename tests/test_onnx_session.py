@@ -75,6 +75,32 @@ def test_metadata_that_do_not_fit(refusal):
     assert "std: expected a finite number, got nan" in refusal(proto({METADATA_KEY: nan}))
 
 
+def test_a_graph_that_takes_gigabytes_is_refused_before_it_runs(refusal):
+    def with_node(op, inputs, constants=(), **attributes):
+        made = proto()
+        made.graph.node.append(helper.make_node(op, inputs, ["more"], **attributes))
+        for name, numbers in constants:
+            kind = TensorProto.INT64
+            made.graph.initializer.append(helper.make_tensor(name, kind, [len(numbers)], numbers))
+        return made
+
+    tiled = with_node("Tile", ["x", "times"], [("times", [1, 1, 10_000, 10_000])])
+    assert "6,400,000,132 values for one image; allowed at most 200,000,000" in refusal(tiled)
+    many = with_node("Tile", ["x", "times"], [("times", [10**9, 1, 1, 1])])
+    assert "64,000,000,132 values" in refusal(many)
+    filled = with_node("ConstantOfShape", ["size"], [("size", [100_000, 100_000])])
+    assert "10,000,000,132 values" in refusal(filled)
+    claimed = with_node("NonZero", ["x"])
+    shape = helper.make_tensor_value_info("more", TensorProto.INT64, [4, 1])
+    claimed.graph.value_info.append(shape)  # a lie
+    assert "the size of value 'more' is not known" in refusal(claimed)
+    foreign = with_node("Gelu", ["x"], domain="com.microsoft")
+    assert "expected plain ONNX operators" in refusal(foreign)
+    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "b", [], [])
+    looping = with_node("Loop", ["", "", "x"], body=branch)
+    assert "expected plain ONNX operators" in refusal(looping)
+
+
 def test_files_that_are_no_models(refusal, tmp_path, monkeypatch):
     assert "not a readable ONNX model" in refusal(b"hello, I am text")
     assert "not a readable ONNX model" in refusal(proto().SerializeToString()[:200])

@@ -36,7 +36,7 @@ MAX_RSS = 900 << 10  # KiB; the imports alone take about 250 MiB
 def test_each_promise_has_a_test():
     text = (ROOT / "SECURITY.md").read_text()
     promises = re.findall(r"^\| ([a-z][^|]+?) \|", text, re.M)[1:]
-    assert len(promises) == 9
+    assert len(promises) == 10
     for promise in promises:
         assert f"test_{promise.replace(' ', '_')}" in globals(), promise
 
@@ -228,6 +228,22 @@ def test_models_are_one_file(tmp_path):
     weight.external_data.add(key="location", value="/etc/passwd")
     (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
     with pytest.raises(UserError, match="one file"):
+        open_model(tmp_path / "model.onnx")
+
+
+def test_models_are_bounded(tmp_path):
+    """More kinds of it: tests/test_onnx_session.py."""
+    import onnx
+    from readers import _onnx
+
+    from nas.onnx_session import open_model
+
+    proto = onnx.ModelProto.FromString(_onnx())
+    size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [2], [100_000, 100_000])
+    proto.graph.initializer.append(size)
+    proto.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["size"], ["huge"]))
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(UserError, match=r"10,000,\d{3},\d{3} values for one image; allowed"):
         open_model(tmp_path / "model.onnx")
 
 

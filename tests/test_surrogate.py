@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.surrogate import GeneKernel, Scale, Surrogate
+from nas.surrogate import Likelihood, Scale, Surrogate
 
 GROUPS = (0, 1, 1, 1, 2, 3)
 
@@ -51,15 +51,25 @@ def test_believing_narrows_the_doubt_and_keeps_the_mean(rng):
     assert (narrower < deviation).all()
 
 
-def test_gradient_of_the_kernel(rng):
-    x, _ = networks(8, rng)
-    weights = np.array([0.5, 1.0, 2.0, 0.3])
-    values, gradient = GeneKernel(weights, GROUPS)(x, eval_gradient=True)
-    for i in range(4):  # by the logarithm of a weight
-        moved = weights * np.exp(1e-6 * (np.arange(4) == i))
-        numeric = (GeneKernel(moved, GROUPS)(x) - values) / 1e-6
-        assert gradient[:, :, i] == pytest.approx(numeric, abs=1e-4)
-    assert np.diag(values) == pytest.approx(1.0)
+def test_likelihood_is_that_of_the_process_and_falls_as_its_gradient_says(rng):
+    x, accuracy = networks(20, rng)
+    surrogate = Surrogate(GROUPS)
+    surrogate.fit(x, accuracy, tune=False)
+    process, likelihood = surrogate._process, Likelihood(x, surrogate.scale(accuracy), GROUPS)
+    theta = process.kernel_.theta + rng.normal(0, 0.5, 7)
+    value, gradient = likelihood(theta)
+    assert value == pytest.approx(-process.log_marginal_likelihood(theta))
+    for i, moved in enumerate(1e-6 * np.eye(7)):
+        numeric = (likelihood(theta + moved)[0] - likelihood(theta - moved)[0]) / 2e-6
+        assert gradient[i] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
+
+
+def test_tuning_finds_which_genes_matter(rng):
+    x, accuracy = networks(80, rng)
+    surrogate = Surrogate((*GROUPS, 4))
+    surrogate.fit(np.column_stack([x, rng.random(80)]), accuracy)
+    weights = surrogate._kernel.k1.k1.k2.weights
+    assert weights[4] == min(weights)  # the last column is noise
 
 
 def test_scale_and_back_and_order():

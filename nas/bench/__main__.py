@@ -11,6 +11,7 @@ from typing import Any
 from nas.errors import UserError, exit_code, one_of
 
 NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
+SINGLE_NAMES = ("random", "ageing", "steady", "surrogate")
 
 
 def main(argv: list[str]) -> int:
@@ -20,19 +21,24 @@ def main(argv: list[str]) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    for name in args.optimisers:
-        if name not in NAMES:
-            raise one_of("--optimisers", name, NAMES, "optimiser")
+    names = SINGLE_NAMES if args.single else NAMES
+    optimisers = args.optimisers or names
+    for name in optimisers:
+        if name not in names:
+            raise one_of("--optimisers", name, names, "optimiser")
     if not 1 <= args.seeds <= 10_000:
         raise UserError(f"--seeds: must be in [1, 10000], got {args.seeds}")
     if not all(1 <= b <= 1_000_000 for b in args.budget):
         raise UserError(f"--budget: must be in [1, 1000000], got {args.budget}")
-    from nas.bench.baselines import OPTIMISERS
+    from nas.bench.baselines import OPTIMISERS, SINGLE
     from nas.bench.search import compare, summary
     from nas.bench.table import Table
 
     table = Table.load(Path(args.table), args.cost)
-    chosen = {name: OPTIMISERS[name] for name in args.optimisers}
+    known = OPTIMISERS
+    if args.single:
+        table, known = table.noise_free(), SINGLE
+    chosen = {name: known[name] for name in optimisers}
     scores, curves = compare(
         table, chosen, sorted(args.budget), args.seeds,
         lambda text: print(text, file=sys.stderr, flush=True),
@@ -132,10 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--optimisers",
         nargs="+",
-        default=list(NAMES),
         metavar="NAME",
         help=f"of {', '.join(NAMES)} (default: all)",
     )
+    add("--single", action="store_true", help="accuracy alone, by test_accuracy: how many networks "
+        f"until the best one ({', '.join(SINGLE_NAMES)})")  # fmt: skip
     add("--out", metavar="DIR", help="write scores and curves (CSV) and a picture there")
     add("--json", action="store_true", help="print a list of objects")
     scale = commands.add_parser("scale", help="the driver's cost as archive and workers grow")
@@ -183,11 +190,14 @@ def _print(rows: list[dict[str, Any]], table: Any) -> None:
     print(f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)")
     for row in rows:
         row["spread"] = f"{row['hypervolume_q1']:.3f}..{row['hypervolume_q3']:.3f}"
+        first, third = (row[f"evaluations_to_best_{q}"] for q in ("q1", "q3"))
+        row["to_best"] = " .. ".join("never" if n is None else f"{n:.0f}" for n in (first, third))
     print(text(rows, [
         ("optimiser", "optimiser", ""), ("budget", "evaluations", "d"),
         ("hypervolume", "hypervolume", ".3f"), ("spread", "quartiles", ""),
         ("test_hypervolume", "on test", ".3f"), ("regret", "regret", ".2f"),
-        ("evaluations_to_best", "to best", ".0f"), ("evaluations_to_0.1", "to 0.1", ".0f"),
+        ("evaluations_to_best", "to best", ".0f"),
+        ("to_best", "quartiles", ""), ("evaluations_to_0.1", "to 0.1", ".0f"),
         ("evaluations_to_0.5", "to 0.5", ".0f"), ("front_found", "front found", ".2f"),
     ]))  # fmt: skip
 

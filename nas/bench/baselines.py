@@ -88,14 +88,26 @@ def surrogate(table: Table, budget: int, seed: int) -> list[int]:
     return _ours(table, budget, seed, screened=True)
 
 
-def _ours(table: Table, budget: int, seed: int, screened: bool) -> list[int]:
+def steady_single(table: Table, budget: int, seed: int) -> list[int]:
+    """The same for accuracy alone, until the best network is found."""
+    return _ours(table, budget, seed, screened=False, single=True)
+
+
+def surrogate_single(table: Table, budget: int, seed: int) -> list[int]:
+    """Our default for accuracy alone, until the best network is found."""
+    return _ours(table, budget, seed, screened=True, single=True)
+
+
+def _ours(table: Table, budget: int, seed: int, screened: bool, single: bool = False) -> list[int]:
     objectives = (Objective("accuracy", True), Objective("cost", False))
     evolution = Evolution(
-        table, "nsga2", seed, POPULATION, objectives=objectives,
+        table, "ga" if single else "nsga2", seed, POPULATION,
+        fitness=lambda metrics: metrics["accuracy"], objectives=objectives,
         known=table.known if screened else None,
     )  # fmt: skip
+    goal = table.accuracy.max() if single else np.inf
     rows: list[int] = []
-    while len(rows) < min(budget, len(table)):
+    while len(rows) < min(budget, len(table)) and not (rows and table.accuracy[rows[-1]] >= goal):
         index, genome = evolution.ask()
         row = table.row(genome)
         assert row is not None
@@ -214,6 +226,12 @@ def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
     return list(look.rows)
 
 
+SINGLE: dict[str, Optimiser] = {  # for accuracy alone
+    "random": random_search,
+    "ageing": ageing_evolution,
+    "steady": steady_single,
+    "surrogate": surrogate_single,
+}
 OPTIMISERS: dict[str, Optimiser] = {
     "random": random_search,
     "ageing": ageing_evolution,

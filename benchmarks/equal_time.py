@@ -1,0 +1,361 @@
+"""Three ways to search for the same wall time on one machine, and their fronts trained anew.
+
+    python benchmarks/equal_time.py search --data fer2013 --epochs 2 --fraction 0.25 --minutes 10
+    python benchmarks/equal_time.py again    # the fronts from scratch, by another seed
+    python benchmarks/equal_time.py report
+
+`default` is what nas.search does, `random` learns nothing, `nsga2` is plain generational NSGA-II:
+binary tournaments on crowding, 20 parents, 20 children bred at once and all trained before the next
+generation. Every candidate of every search gets the same training. A search that was finished, or a
+network that was trained anew, is not done again. Results lie in experiments/equal_time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+from deap import base, tools
+from matplotlib.figure import Figure
+
+from nas import space as spaces
+from nas.archive import OBJECTIVES, Archive, Evaluation, Fidelity
+from nas.bench.table import REFERENCE_MARGIN, front_rows
+from nas.data import open_dataset
+from nas.evaluator import Task, TrainingEvaluator, known_metrics, search_data
+from nas.genome import Genome, load
+from nas.loop import Search, finish, start_workers
+from nas.machine import load_machine, measure_machine
+from nas.report import table
+from nas.run import RunDirectory, Settings
+from nas.space import SearchSpace
+
+OUT = Path("experiments/equal_time")
+PROPOSED = Path("search_spaces/references/proposed.json")
+POPULATION = 20
+CROSSOVER_RATE = 0.9
+SEED_ANEW = 1000  # of the trainings that repeat the fronts
+WAYS = ("default", "random", "nsga2")
+COLOURS = {"default": "#d55e00", "random": "#9a9a9a", "nsga2": "#0072b2"}
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["search", "again", "report"])
+    parser.add_argument("--space", default="search_spaces/fer.yaml")
+    parser.add_argument("--data", default="fer2013")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--fraction", type=float, default=0.25)
+    parser.add_argument("--minutes", type=float, default=10, help="of each search")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    if args.what == "search":
+        search_all(args)
+    elif args.what == "again":
+        train_fronts(args)
+    report()
+
+
+def search_all(args: argparse.Namespace) -> None:
+    """Every way with every seed; the order rotates, since a shared machine drifts."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    space = spaces.load(args.space)
+    data = search_data(open_dataset(args.data), space)
+    for seed in range(args.seeds):
+        for way in [*WAYS[seed % 3 :], *WAYS[: seed % 3]]:
+            path = OUT / f"{way}-{seed}"
+            if (path / "summary.json").exists():
+                continue
+            shutil.rmtree(path, ignore_errors=True)
+            settings = Settings(
+                data=args.data, algorithm="random" if way == "random" else "nsga2", evaluations=0,
+                time_budget=60 * args.minutes, workers=args.workers, seed=seed,
+                population=POPULATION, surrogate=way == "default",
+                fidelity=Fidelity(args.epochs, args.fraction),
+            )  # fmt: skip
+            print(f"{way}, seed {seed}", flush=True)
+            search(way, path, settings, Path(args.space), space, data)
+
+
+def search(
+    way: str, path: Path, settings: Settings, space_file: Path, space: SearchSpace, data: Any
+) -> None:
+    initial = [load(PROPOSED)[0]]
+    with RunDirectory.create(path, settings, space_file, initial, ["benchmarks", way]) as run:
+        if (OUT / "machine.json").exists():  # one fps model for all
+            shutil.copyfile(OUT / "machine.json", run.file("machine.json"))
+        machine = measure_machine(run, settings, space, print)
+        shutil.copyfile(run.file("machine.json"), OUT / "machine.json")
+        known = partial(known_metrics, fps_model=machine.calibration.model)
+        kind = Generational if way == "nsga2" else Search
+        found = kind(run, settings, space, initial, Silent(), known)
+        mode = (machine.bf16, machine.channels_last)
+        arguments = (data, settings.recipe, machine.calibration.model, mode, machine.device)
+        workers = start_workers(settings, TrainingEvaluator, arguments, print)
+        try:
+            outcome = found.loop(workers, time.monotonic() + settings.time_budget)
+        finally:
+            workers.close()
+        finish(found, print)
+        summary = {
+            "evaluations": len(outcome.evaluations),
+            "failed": sum(not e.ok for e in outcome.evaluations),
+            "loop_seconds": outcome.seconds,
+            "driver_overhead": outcome.overhead,
+        }
+        run.write("summary.json", json.dumps(summary, indent=1))
+        print(summary, flush=True)
+
+
+class TextbookNSGA2:
+    """DEAP's textbook NSGA-II over our space and operators; a nas.evolution.Evolution to a Search.
+
+    Children are new genomes, so that no training is spent twice, which the textbook does not ask.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int, initial: list[Genome]) -> None:
+        self.space, self.rng = space, np.random.default_rng(seed)
+        random.seed(seed)  # DEAP's tournament draws from the global generator
+        weights = tuple(1.0 if o.maximise else -1.0 for o in OBJECTIVES)
+        self._fitness = type("TextbookFitness", (base.Fitness,), {"weights": weights})
+        self._parents: list[Any] = []
+        self._told: list[Any] = []
+        self._seen: set[str] = set()
+        first = [*initial, *(space.sample(self.rng) for _ in range(POPULATION - len(initial)))]
+        self._children = list(first)
+        self.asked = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the generation is handed out and not yet all trained."""
+        return not self._children
+
+    def ask(self) -> tuple[int, Genome]:
+        genome = self._children.pop(0)
+        self._seen.add(genome.id)
+        self.asked += 1
+        return self.asked - 1, genome
+
+    def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
+        """breed is for genomes from outside the space, of which there is none here."""
+        individual = _Individual(evaluation, self._fitness)
+        self._told.append(individual)
+        if len(self._told) == POPULATION:
+            ok = [i for i in [*self._parents, *self._told] if i.fitness.valid]
+            self._parents, self._told = tools.selNSGA2(ok, POPULATION), []
+            self._children = self._bred()
+
+    def _bred(self) -> list[Genome]:
+        mothers = tools.selTournamentDCD(self._parents, len(self._parents) // 4 * 4)
+        fathers = tools.selTournamentDCD(self._parents, len(self._parents) // 4 * 4)
+        children: dict[str, Genome] = {}
+        while len(children) < POPULATION:
+            at = int(self.rng.integers(len(mothers)))
+            child = mothers[at].genome
+            if self.rng.random() < CROSSOVER_RATE:
+                child = self.space.crossover(child, fathers[at].genome, self.rng)
+            child = self.space.mutate(child, self.rng)
+            if child.id not in self._seen:
+                children[child.id] = child
+        return list(children.values())
+
+
+class _Individual:
+    def __init__(self, evaluation: Evaluation, fitness: Any) -> None:
+        self.genome, self.fitness = evaluation.genome, fitness()
+        if evaluation.ok:
+            self.fitness.values = tuple(evaluation.metrics[o.name] for o in OBJECTIVES)
+
+
+class Generational(Search):
+    """A search whose next generation waits for the whole of the last one."""
+
+    def __init__(self, run: RunDirectory, settings: Settings, space: SearchSpace,
+                 initial: list[Genome], *rest: Any) -> None:  # fmt: skip
+        super().__init__(run, settings, space, initial, *rest)
+        self.evolution: Any = TextbookNSGA2(space, settings.seed, initial)
+
+    def _ask(self, deadline: float | None) -> bool:
+        return not self.evolution.waits and super()._ask(deadline)
+
+
+class Silent:
+    """Progress that is only told in words."""
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def update(self, search: Search, evaluation: Evaluation | None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def train_fronts(args: argparse.Namespace) -> None:
+    """Every network of a final front (accuracy, params), once, from scratch."""
+    runs = read_runs()
+    wanted = {e.id: e.genome for rows in runs.values() for e in final_front(rows)}
+    path = OUT / "anew.jsonl"
+    done = {e.id for e in Archive.load(path)}
+    space, machine = spaces.load(args.space), load_machine(OUT / "machine.json")
+    data = search_data(open_dataset(args.data), space)
+    settings = Settings(workers=args.workers)
+    mode = (machine.bf16, machine.channels_last)
+    arguments = (data, settings.recipe, machine.calibration.model, mode, machine.device)
+    workers = start_workers(settings, TrainingEvaluator, arguments, print)
+    left = [genome for name, genome in wanted.items() if name not in done]
+    print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)
+    fidelity = Fidelity(args.epochs, args.fraction)
+    tasks = [Task(i, g, fidelity, SEED_ANEW) for i, g in enumerate(left, len(done))]
+    archive, flying = Archive.load(path), 0
+    try:
+        while tasks or flying:
+            while tasks and flying < workers.capacity:
+                workers.submit(tasks.pop())
+                flying += 1
+            answer = workers.next()
+            if answer is None:
+                continue
+            flying -= 1
+            if isinstance(answer, Evaluation):
+                archive.append(answer)
+    finally:
+        archive.close()
+        workers.close()
+
+
+def read_runs() -> dict[str, list[Evaluation]]:
+    """Run name -> its ok evaluations, in the order in which they ended."""
+    return {
+        path.parent.name: sorted(
+            (e for e in Archive.load(path.parent / "evaluations.jsonl") if e.ok),
+            key=lambda e: e.started + e.seconds,
+        )
+        for path in sorted(OUT.glob("*-*/summary.json"))
+    }
+
+
+def points(rows: list[Evaluation]) -> Array:
+    """(n, 2): accuracy, params."""
+    return np.array([[e.metrics["accuracy"], e.metrics["params"]] for e in rows])
+
+
+def final_front(rows: list[Evaluation]) -> list[Evaluation]:
+    found = points(rows)
+    return [rows[i] for i in front_rows(found[:, 0], found[:, 1])]
+
+
+class Yardstick:
+    """Hypervolume of accuracy against params, as a share of that of all that was ever found.
+
+    As for the public tables: from the median accuracy of random networks, and 1.1 times the largest
+    network on the front of everything.
+    """
+
+    def __init__(self, chance: Array, everything: Array) -> None:
+        self.lowest = float(np.median(chance[:, 0]))
+        front = everything[front_rows(everything[:, 0], everything[:, 1])]
+        self.largest = REFERENCE_MARGIN * float(front[front[:, 0] > self.lowest, 1].max())
+        self.full = 1.0
+        self.full = self(everything)
+
+    def __call__(self, found: Array) -> float:
+        if not len(found):
+            return 0.0
+        reference = np.array([-self.lowest, self.largest])
+        return float(moocore.hypervolume(found * [-1, 1], ref=reference)) / self.full
+
+
+def report() -> None:
+    runs = read_runs()
+    if not runs:
+        print("nothing to report yet")
+        return
+    chance = np.concatenate([points(r) for name, r in runs.items() if name.startswith("random")])
+    measure = Yardstick(chance, np.concatenate([points(r) for r in runs.values()]))
+    anew = {e.id: e for e in Archive.load(OUT / "anew.jsonl") if e.ok}
+    curves = {name: curve(rows, measure) for name, rows in runs.items()}
+    again = {
+        name: points([anew[e.id] for e in final_front(rows)])
+        for name, rows in runs.items()
+        if all(e.id in anew for e in final_front(rows))
+    }
+    rows = [
+        {"run": name, **score(name, evaluations, curves, measure)}
+        for name, evaluations in runs.items()
+    ]
+    if again:
+        fair = Yardstick(chance, points(list(anew.values())))
+        for row in rows:
+            if row["run"] in again:
+                front = final_front(runs[row["run"]])
+                row["anew"] = fair(again[row["run"]])
+                row["lost"] = 100 * float((points(front) - again[row["run"]])[:, 0].mean())
+    result = {"reference": [measure.lowest, measure.largest], "runs": rows}
+    (OUT / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    picture(OUT / "hypervolume.png", curves)
+    print(table(rows, [
+        ("run", "run", ""), ("evaluations", "networks", "d"), ("params", "mean params", ",.0f"),
+        ("quarter", "at 1/4", ".3f"), ("half", "at 1/2", ".3f"), ("end", "end", ".3f"),
+        ("minutes_to_random", "min to random's end", ".1f"), ("front", "front", "d"),
+        ("anew", "front anew", ".3f"), ("lost", "points lost", ".1f"),
+    ]))  # fmt: skip
+
+
+def curve(rows: list[Evaluation], measure: Yardstick) -> list[tuple[float, float]]:
+    """(minutes since the first task, hypervolume) after each evaluation."""
+    start = min(e.started for e in rows)
+    return [
+        ((e.started + e.seconds - start) / 60, measure(points(rows[: i + 1])))
+        for i, e in enumerate(rows)
+    ]
+
+
+def score(
+    name: str, rows: list[Evaluation], curves: dict[str, list[tuple[float, float]]],
+    measure: Yardstick,
+) -> dict[str, Any]:  # fmt: skip
+    """Of one run. minutes_to_random: until it has what random search of its seed has at last."""
+    ours, random_end = curves[name], curves[f"random-{name.split('-')[1]}"][-1][1]
+    budget = ours[-1][0]
+
+    def at(share: float) -> float:
+        return max([0.0, *(volume for minutes, volume in ours if minutes <= share * budget)])
+
+    return {
+        "evaluations": len(rows),
+        "params": float(points(rows)[:, 1].mean()),
+        "quarter": at(0.25),
+        "half": at(0.5),
+        "end": measure(points(rows)),
+        "minutes_to_random": next((m for m, volume in ours if volume >= random_end), None),
+        "front": len(final_front(rows)),
+    }
+
+
+def picture(path: Path, curves: dict[str, list[tuple[float, float]]]) -> None:
+    figure = Figure(figsize=(7.5, 4.8), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for name, rows in curves.items():
+        way, seed = name.split("-")
+        minutes, volumes = zip(*rows, strict=True)
+        axes.step(minutes, volumes, where="post", color=COLOURS[way], label=None if seed != "0"
+                  else way, linestyle=["-", "--", ":"][int(seed) % 3])  # fmt: skip
+    axes.set_xlabel("minutes (lines of one colour: seeds)")
+    axes.set_ylabel("share of the hypervolume of all networks found")
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
