@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.space import GenePath, Genes, SearchSpace, get_gene
+from nas.genes import GenePath, Genes, get_gene
+from nas.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.genome import Genome

@@ -215,7 +215,7 @@ class Unit:
         return sum((layer.cost for layer in self.layers), Cost())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # thousands would be millions of objects for the garbage collector
 def lower(genome: Genome) -> tuple[Unit, ...]:
     """The genome's units in order. UserError where a layer would have no pixels left."""
     size = genome.input
@@ -243,7 +243,7 @@ def lower(genome: Genome) -> tuple[Unit, ...]:
     return tuple(units)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def cost(genome: Genome) -> Cost:
     """Exact params, macs and activations of the genome's model, for one image."""
     return sum((unit.cost for unit in lower(genome)), Cost())

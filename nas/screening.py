@@ -20,6 +20,7 @@ Known = Callable[[Any], dict[str, float]]
 
 WARM_UP = 8  # evaluations before the surrogate is trusted
 TRAINING_SET = 300  # so that a proposal costs the same, however long the search
+POOL = 1000  # evaluations after which only the best so far stay in the running for its better half
 RETUNE = 1.2  # kernel weights are found anew when there are so many times as many evaluations,
 RETUNE_AFTER = 50  # or this many more
 # Late in a search, or beside many children in training, one more evaluation changes little: one
@@ -54,6 +55,7 @@ class Screen:
         self.space, self.known, self.fitness = space, known, fitness
         self.objectives = [o for o in objectives if o.name != "accuracy"]
         self._told: list[Evaluation] = []
+        self._pools: list[tuple[int, list[int]]] = [(0, [])]  # (told, the best then), the last two
         self._vectors: dict[int, Any] = {}
         self._front = np.empty((0, 1 + len(self.objectives)))  # accuracy, costs
         self._largest = np.zeros(len(self.objectives))
@@ -77,6 +79,9 @@ class Screen:
             self._best = max(self._best, self.fitness(evaluation.metrics))
         points = np.vstack([self._front, [evaluation.metrics["accuracy"], *costs]])
         self._front = points[moocore.is_nondominated(_minimised(points), keep_weakly=False)]
+        if len(self._told) % POOL == 0:
+            best = self._front_runners(len(self._told), TRAINING_SET // 2)
+            self._pools = [self._pools[-1], (len(self._told), best)]
 
     def choose(
         self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str]
@@ -127,19 +132,24 @@ class Screen:
         self._surrogate.fit(self._scaled(x), accuracy, tune)
 
     def _training_set(self, told: int) -> list[int]:
-        """All, or where they are too many the best front by front and an even part of the rest."""
+        """All, or where they are too many the best and an even part of the rest."""
         if told <= TRAINING_SET:
             return list(range(told))
-        points = np.array(
-            [[e.metrics["accuracy"], *self._costs(e.metrics)] for e in self._told[:told]]
-        )
-        order = np.argsort(moocore.pareto_rank(_minimised(points)), kind="stable")
-        half = TRAINING_SET // 2
-        rest = np.sort(order[half:])
-        even = rest[np.linspace(0, len(rest) - 1, TRAINING_SET - half).round().astype(int)]
-        chosen = [*order[:half].tolist(), *even.tolist()]
+        best = self._front_runners(told, TRAINING_SET // 2)
+        rest = np.setdiff1d(np.arange(told), best)
+        even = rest[np.linspace(0, len(rest) - 1, TRAINING_SET - len(best)).round().astype(int)]
+        chosen = [*best, *even.tolist()]
         self._vectors = {row: v for row, v in self._vectors.items() if row in set(chosen)}
         return chosen
+
+    def _front_runners(self, told: int, count: int) -> list[int]:
+        """The best of the first so many evaluations, front by front."""
+        at, pool = next(known for known in reversed(self._pools) if known[0] <= told)
+        rows = [*pool, *range(at, told)]
+        told_of = (self._told[row].metrics for row in rows)
+        points = np.array([[metrics["accuracy"], *self._costs(metrics)] for metrics in told_of])
+        order = np.argsort(moocore.pareto_rank(_minimised(points)), kind="stable")
+        return [rows[i] for i in order[:count]]
 
     def _gain(self, children: list[Any], pending: Sequence[Any]) -> Any:
         assert self._surrogate is not None

@@ -1,8 +1,4 @@
-"""The search space: which genomes may be sampled. A YAML file; no torch here.
-
-A list in the YAML is a choice, a scalar is fixed. `Genes` is a genome seen through the space: only
-what the space lets vary. Variation changes genes; `SearchSpace.build` makes the genome again.
-"""
+"""The search space: which genomes may be sampled. A YAML file, see nas/specs.py; no torch here."""
 
 from __future__ import annotations
 
@@ -17,182 +13,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from nas.errors import UserError
+from nas.genes import GenePath, Genes, HeadGenes, StageGenes, StemGenes, Wide, get_gene, set_gene
 from nas.genome import (
-    ACTIVATIONS,
     Block,
     Conv,
     Dense,
     Genome,
     Head,
     Input,
-    Inverted,
     Pool,
-    Residual,
-    Separable,
     Stage,
 )
 from nas.layers import Cost, cost
-from nas.schema import Choice, Choices, Flag, Float, Int, Text, read
+from nas.schema import Choices, Flag, Int, Text, read
+from nas.specs import KINDS, BlockSpecs, Constraints, HeadSpec, InputSpec, StageSpec, StemSpec
 from nas.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from nas.encoding import Encoder
 
-DOWNSAMPLES = ("none", "max", "avg", "stride")
-KINDS: dict[str, type[Conv | Residual | Inverted | Separable]] = {
-    "conv": Conv,
-    "residual": Residual,
-    "inverted": Inverted,
-    "separable": Separable,
-}
-SAMPLES_BEFORE_GIVING_UP = 10_000
 DRAWS_BEFORE_REPAIR = 20  # a draw costs a fiftieth of a repair
+DRAWS, SAMPLES_BEFORE_GIVING_UP = 80, 1000
 REPAIR_STEPS = 100
 
 Rng = np.random.Generator
-Wide = Conv | Residual | Inverted | Separable  # blocks with a width
-Channels = Annotated[tuple[int, ...], Choices(Int(1, 4096))]
-Kernels = Annotated[tuple[int, ...], Choices(Int(1, 11, odd=True))]
-Activations = Annotated[tuple[str, ...], Choices(Choice(ACTIVATIONS, "activation"))]
-Ratios = Annotated[tuple[float, ...], Choices(Float(0.0, 1.0))]
-
-
-class _Hidden:
-    """Widths of the head's hidden layers: [512, 128], one width, or 0 for none."""
-
-    def read(self, value: Any, where: str) -> tuple[int, ...]:
-        if value == 0 and not isinstance(value, bool):
-            return ()
-        widths = value if isinstance(value, list) else [value]
-        return tuple(Int(1, 8192).read(w, f"{where}[{i}]") for i, w in enumerate(widths))
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    channels: Annotated[int, Int(1, 4)] = 1
-    height: Annotated[int, Int(8, 512)] = 48
-    width: Annotated[int, Int(8, 512)] = 48
-    resize: Annotated[tuple[int, ...], Choices(Int(0, 512))] = (0,)
-
-
-@dataclass(frozen=True)
-class StemSpec:
-    channels: Channels
-    kernel: Kernels = (3,)
-    stride: Annotated[tuple[int, ...], Choices(Int(1, 4))] = (1,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class StageSpec:
-    channels: Channels
-    depth: Annotated[tuple[int, ...], Choices(Int(0, 32))]
-    blocks: Annotated[tuple[str, ...], Choices(Choice(tuple(KINDS), "block"))]
-    downsample: Annotated[tuple[str, ...], Choices(Choice(DOWNSAMPLES, "downsample"))] = ("none",)
-
-
-@dataclass(frozen=True)
-class ConvSpec:
-    kernel: Kernels = (3,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class ResidualSpec:
-    kernel: Kernels = (3,)
-    se_ratio: Ratios = (0.0,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class InvertedSpec:
-    kernel: Kernels = (3,)
-    expand: Annotated[tuple[int, ...], Choices(Int(1, 16))] = (4,)
-    se_ratio: Ratios = (0.0,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class SeparableSpec:
-    kernel: Kernels = (3,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class BlockSpecs:
-    conv: ConvSpec = ConvSpec()
-    residual: ResidualSpec = ResidualSpec()
-    inverted: InvertedSpec = InvertedSpec()
-    separable: SeparableSpec = SeparableSpec()
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    pool: Annotated[tuple[str, ...], Choices(Choice(("flatten", "avg", "max"), "head pool"))]
-    hidden: Annotated[tuple[tuple[int, ...], ...], Choices(_Hidden())] = ((),)
-    dropout: Annotated[tuple[float, ...], Choices(Float(0.0, 0.9))] = (0.0,)
-    norm: Annotated[bool, Flag()] = False
-    activation: Annotated[str, Choice(ACTIVATIONS, "activation")] = "relu"
-
-
-class _Bounds:
-    """[lowest, highest] of a cost, both allowed."""
-
-    def read(self, value: Any, where: str) -> tuple[int, int]:
-        if not isinstance(value, list) or len(value) != 2:
-            raise UserError(f"{where}: must be [lowest, highest], got {value!r}")
-        low, high = (Int(0, 10**15).read(v, f"{where}[{i}]") for i, v in enumerate(value))
-        if low > high:
-            raise UserError(f"{where}: lowest must not exceed highest, got {value!r}")
-        return low, high
-
-
-@dataclass(frozen=True)
-class Constraints:
-    params: Annotated[tuple[int, int] | None, _Bounds()] = None
-    macs: Annotated[tuple[int, int] | None, _Bounds()] = None
-    activations: Annotated[tuple[int, int] | None, _Bounds()] = None
-
-    def bounds(self) -> dict[str, tuple[int, int]]:
-        return {k: v for k, v in vars(self).items() if v is not None}
-
-
-@dataclass(frozen=True)
-class StemGenes:
-    channels: int
-    kernel: int
-    stride: int
-    activation: str
-
-
-@dataclass(frozen=True)
-class StageGenes:
-    """Blocks carry no meaning in `channels` and `stride`: the stage's apply, see `build`."""
-
-    downsample: str
-    channels: int
-    blocks: tuple[Wide, ...]
-
-
-@dataclass(frozen=True)
-class HeadGenes:
-    pool: str
-    hidden: tuple[int, ...]
-    dropout: float
-
-
-@dataclass(frozen=True)
-class Genes:
-    """A genome seen through a search space."""
-
-    resize: int
-    bias: bool
-    stem: StemGenes
-    stages: tuple[StageGenes, ...]
-    head: HeadGenes
-
-
-GenePath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -279,7 +123,7 @@ class SearchSpace:
 
     def sample(self, rng: Rng) -> Genome:
         """A random feasible genome: genes uniform; repaired only where feasible ones are rare."""
-        for attempt in range(200):
+        for attempt in range(DRAWS):
             genome = self.build(self.sample_genes(rng))
             if self.violation(genome) == 0:
                 return genome
@@ -478,23 +322,6 @@ def load(path: str | Path) -> SearchSpace:
                 "it needs max or avg among downsample"
             )
     return space
-
-
-def get_gene(genes: Any, path: GenePath) -> Any:
-    """The value at a path such as ("stages", 1, "blocks", 0, "kernel")."""
-    for key in path:
-        genes = genes[key] if isinstance(key, int) else getattr(genes, key)
-    return genes
-
-
-def set_gene(genes: Any, path: GenePath, value: Any) -> Any:
-    """A copy with the value at the path replaced."""
-    if not path:
-        return value
-    key, rest = path[0], path[1:]
-    if isinstance(key, int):
-        return (*genes[:key], set_gene(genes[key], rest, value), *genes[key + 1 :])
-    return dataclasses.replace(genes, **{key: set_gene(getattr(genes, key), rest, value)})
 
 
 def with_blocks(spec: StageSpec, stage: StageGenes, blocks: tuple[Wide, ...]) -> StageGenes:

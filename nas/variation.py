@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from nas.genes import Genes, StageGenes, get_gene, set_gene
 from nas.genome import Genome
-from nas.space import Genes, Rng, SearchSpace, StageGenes, get_gene, set_gene, with_blocks
+from nas.space import Rng, SearchSpace, with_blocks
 
 ATTEMPTS = 20
 ATTEMPTS_BEFORE_REPAIR = 5  # another child costs far less than a repair

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 from nas.archive import Archive, Evaluation, Fidelity
+from nas.bench import scale
 from nas.bench.__main__ import NAMES, main
 from nas.bench.baselines import OPTIMISERS
 from nas.bench.scale import Simulated
@@ -164,7 +165,9 @@ def test_mistakes(frame, tmp_path, capsys):
         Table("bad", frame.drop(columns="test_accuracy"))
 
 
-def test_scale_measures_the_driver(tmp_path, capsys):
+def test_scale_measures_the_driver(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scale, "STEPS", 20)
+    monkeypatch.setattr(scale, "LEAST", 40)
     times = tmp_path / "evaluations.jsonl"
     genome = load_genome(ROOT / "search_spaces/references/proposed.json")[0]
     archive = Archive.load(times)

@@ -24,7 +24,8 @@ EVEN = Timing(Speed((0.5, 0, 0, 0.01, 0, 0, 0), 0.0), CALIBRATION, 10, 300, 200,
 
 
 def settings(**more):
-    return Settings(**{"workers": 2, "evaluations": 30, "fidelity": Fidelity(4, 0.5), **more})
+    usual = {"workers": 2, "evaluations": 30, "fidelity": Fidelity(4, 0.5), "surrogate": False}
+    return Settings(**{**usual, **more})
 
 
 @pytest.fixture
@@ -76,8 +77,9 @@ def test_the_suggestion_is_the_most_training_that_leaves_enough_evaluations(quic
     assert (chosen.epochs, chosen.fraction) == (1, 0.25)  # the least there is
 
 
-def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick):
-    proposed, thinking = rehearse(quick, settings(), CALIBRATION, 80)
+@pytest.mark.parametrize("surrogate", [True, False])
+def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, surrogate):
+    proposed, thinking = rehearse(quick, settings(surrogate=surrogate), CALIBRATION, 80)
     rng = np.random.default_rng(1)
     random = [quick.sample(rng) for _ in range(80)]
     assert len({g.id for g in proposed}) == 80
@@ -110,6 +112,7 @@ def test_trainings_that_all_fail_are_an_error(quick, faces, one_mode, monkeypatc
 def test_command_line(faces_file, monkeypatch, capsys):
     monkeypatch.setattr(planning, "measure", lambda *_: EVEN)
     line = ["--space", QUICK, "--data", str(faces_file), "--workers", "2", "--hours", "0.5"]
+    line += ["--surrogate", "off"]
     assert main([*line, "--rungs", "1"]) == 0
     text = capsys.readouterr().out
     assert "an evaluation that ends after 1 epochs" in text

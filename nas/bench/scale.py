@@ -30,6 +30,7 @@ from nas.space import load
 
 POOL = 400  # different genomes of a made-up archive: sampling a million would take hours
 STEPS = 200  # evaluations over which the driver's cost is averaged
+LEAST = 500  # evaluations of a throughput
 PARTS = ("ask", "tell", "append", "front")
 
 
@@ -38,7 +39,7 @@ def driver_cost(space_file: Path, archived: int, note: Callable[[str], None]) ->
     note(f"{archived:,} archived evaluations")
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe()
-    process = context.Process(target=_driver_cost, args=(space_file, archived, theirs))
+    process = context.Process(target=_driver_cost, args=(space_file, archived, STEPS, theirs))
     process.start()
     theirs.close()
     found: dict[str, float] = ours.recv()
@@ -46,9 +47,9 @@ def driver_cost(space_file: Path, archived: int, note: Callable[[str], None]) ->
     return found
 
 
-def _driver_cost(space_file: Path, archived: int, answer: Any) -> None:
+def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        run = _made_up_run(Path(folder) / "run", space_file, archived)
+        run = _made_up_run(Path(folder) / "run", space_file, archived, steps)
         started, cpu = time.perf_counter(), time.process_time()
         search = Search(run, run.settings(), load(space_file), [], Silent(), _known)
         resumed, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -64,8 +65,8 @@ def _driver_cost(space_file: Path, archived: int, answer: Any) -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
         answer.send({
             "archived": archived,
-            **{f"{part}_ms": 1000 * seconds / STEPS for part, seconds in spent.items()},
-            "driver_ms": 1000 * (outcome.seconds - outcome.waited) / STEPS,
+            **{f"{part}_ms": 1000 * seconds / steps for part, seconds in spent.items()},
+            "driver_ms": 1000 * (outcome.seconds - outcome.waited) / steps,
             "resume_s": resumed,
             "resume_cpu_s": cpu,
             "peak_gib": memory,
@@ -80,7 +81,7 @@ def throughput(
 
     utilisation: from the first task of the last worker to the last task given out.
     """
-    evaluations = max(500, 6 * workers)
+    evaluations = max(LEAST, 6 * workers)
     note(f"{workers} workers, {evaluations:,} evaluations")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(evaluations=evaluations, population=20)
@@ -183,9 +184,9 @@ def _drawn(task: Task) -> Found:
     return Found({"accuracy": float(accuracy), **_known(task.genome)})
 
 
-def _made_up_run(path: Path, space_file: Path, archived: int) -> RunDirectory:
-    """A run directory whose archive holds so many evaluations."""
-    settings = Settings(evaluations=archived + STEPS, population=20)
+def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> RunDirectory:
+    """A run directory whose archive holds so many evaluations, and wants `steps` more."""
+    settings = Settings(evaluations=archived + steps, population=20)
     run = RunDirectory.create(path, settings, space_file, [], ["bench"])
     space, rng = load(space_file), np.random.default_rng(0)
     pool = [space.sample(rng)]
