@@ -2,11 +2,15 @@
 
 python benchmarks/plan.py --space search_spaces/fer.yaml --evaluations 30
 python benchmarks/plan.py --space search_spaces/fer.yaml --data fer2013 --epochs 1 --fraction 0.1
+python benchmarks/plan.py --space search_spaces/fer.yaml --run experiments/equal_time/default-0
+
+With --run, a search that was made on this machine is planned as if it were still to come.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -17,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from nas import planning
+from nas.archive import Archive
 from nas.data import open_dataset, search_split
 from nas.options import add_settings, read_settings
+from nas.run import RunDirectory, Settings
 from nas.space import load
 
 
@@ -27,16 +33,20 @@ def main() -> None:
     parser.add_argument("--space", required=True)
     parser.add_argument("--genomes", type=int, default=10)
     parser.add_argument("--out", default="experiments/benchmarks/plan.json")
+    parser.add_argument("--run", help="a finished search, instead of a new one")
     add_settings(parser)
     args = parser.parse_args()
-    settings = read_settings(args)
+    settings = read_settings(args) if args.run is None else settings_of(Path(args.run))
     space, dataset = load(args.space), open_dataset(settings.data)
     started = time.perf_counter()
     timing = planning.measure(space, settings, dataset, args.genomes, print)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing)
     planned = time.perf_counter() - started
-    with tempfile.TemporaryDirectory() as folder:
-        real = search(sys.argv[1:], Path(folder) / "run")
+    if args.run is None:
+        with tempfile.TemporaryDirectory() as folder:
+            real = search(sys.argv[1:], Path(folder) / "run")
+    else:
+        real = measured(Path(args.run))
     row = {
         "command": sys.argv[1:],
         "workers": settings.workers,
@@ -50,8 +60,9 @@ def main() -> None:
         "real_seconds_each": real["training_seconds"] / real["evaluations"],
         "predicted_eta": found.eta,
         "real_wall": real["wall"],
-        "eta_ratio": found.eta / real["wall"],
+        "eta_ratio": found.eta / real["wall"] if real["wall"] else None,
         "predicted_memory": found.memory,
+        "real_memory": real["memory"],
         "timing": dataclasses.asdict(timing),
     }
     path = Path(args.out)
@@ -60,15 +71,53 @@ def main() -> None:
     print(json.dumps({k: v for k, v in row.items() if k != "timing"}, indent=1))
 
 
+def settings_of(path: Path) -> Settings:
+    """Of a finished search, as if it had asked for the evaluations that it made."""
+    run = RunDirectory.open(path)
+    return dataclasses.replace(run.settings(), evaluations=len(run.archive()), time_budget=0.0)
+
+
+def measured(run: Path) -> dict[str, Any]:
+    """wall, set-up included, and memory are not known of a search made before."""
+    evaluations = Archive.load(run / "evaluations.jsonl").evaluations
+    return {
+        "loop_seconds": json.loads((run / "summary.json").read_text())["loop_seconds"],
+        "training_seconds": sum(e.seconds for e in evaluations),
+        "evaluations": len(evaluations),
+        "wall": None,
+        "memory": None,
+    }
+
+
 def search(options: list[str], run: Path) -> dict[str, Any]:
-    """The real thing, with the same options but ours."""
+    """The real thing, with the same options but ours. memory: bytes at the peak, Ray included."""
     ours = {"--genomes", "--out"}
     kept = [x for i, x in enumerate(options) if not ({x, options[i - 1] if i else ""} & ours)]
     command = [sys.executable, "-m", "nas.search", *kept, "--run-dir", str(run), "--json"]
-    started = time.perf_counter()
-    subprocess.run([*command, "--seed-genomes", "none"], check=True, stdout=subprocess.DEVNULL)
-    wall = time.perf_counter() - started
-    return {**json.loads((run / "summary.json").read_text()), "wall": wall}
+    started, peak = time.perf_counter(), 0
+    process = subprocess.Popen([*command, "--seed-genomes", "none"], stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        peak = max(peak, tree_memory(process.pid))
+        time.sleep(2)
+    assert process.returncode == 0
+    return {**measured(run), "wall": time.perf_counter() - started, "memory": peak}
+
+
+def tree_memory(root: int) -> int:
+    """Bytes of a process and all that it started; what they share counts once (Linux)."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found, before = {root}, set[int]()
+    while found != before:
+        before, found = found, found | {pid for pid, parent in parents.items() if parent in found}
+    total = 0
+    for pid in found:
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(1024 * int(x.split()[1]) for x in lines if x.startswith("Pss:"))
+    return total
 
 
 if __name__ == "__main__":

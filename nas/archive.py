@@ -108,8 +108,11 @@ class Evaluation:
             )  # fmt: skip
             check_metrics(found.metrics)
             check_metrics(found.readings)
-            if found.status != "failed" and not set(found.metrics) >= METRICS:
-                raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
+            if found.status != "failed":
+                if not set(found.metrics) >= METRICS:
+                    raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
+                if min(found.metrics["params"], found.metrics["fps"]) <= 0:
+                    raise ValueError("metrics: params and fps must be above 0")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{where}: not an evaluation: {error}") from None
         return found

@@ -24,6 +24,8 @@ def main(argv: list[str]) -> int:
     if not 0 <= args.hours <= 10_000:
         raise UserError(f"--hours: expected 0 to 10000, got {args.hours:g}")
     settings = read_settings(args)
+    if settings.time_budget and not args.hours:
+        args.hours = settings.time_budget / 3600
     if args.hours and args.evaluations is None:
         settings = dataclasses.replace(settings, evaluations=0)  # as many as the hours hold
     from nas import planning
@@ -69,7 +71,7 @@ def _text(found: Plan, settings: Settings, space: str) -> str:
     lines += [
         f"{found.evaluations_an_hour:8.0f}      evaluations an hour, workers: {workers}",
         f"{found.eta / 60:8.1f} min  for {found.evaluations} evaluations, {timing.setup:.0f} s "
-        f"of it before and after them{less}",
+        f"of it before the first{less}",
         f"{found.memory / 2**30:8.1f} GiB  of memory: driver and workers",
         f"From {timing.networks} random networks, each timed twice; the fit is off by "
         f"{timing.speed.error:.0%} (median).",

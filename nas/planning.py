@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from nas.loop import start_workers
 from nas.machine import Note, training_mode
 from nas.run import Settings
 from nas.space import SearchSpace
-from nas.workers import Workers
+from nas.workers import Died, Workers
 
 STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
 REHEARSED = 150  # proposals of the rehearsal at most
@@ -60,9 +61,9 @@ class Speed:
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured. memory: bytes at the peak, of the driver and of one worker.
+    """What was measured. memory: bytes at the peak, of the driver and of a worker for itself.
 
-    setup: seconds before the first evaluation and after the last.
+    setup: seconds before the first evaluation.
     """
 
     speed: Speed
@@ -89,7 +90,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Plan:
-    """seconds: of one evaluation that ends at each rung. eta: s, everything included, at most."""
+    """rungs: seconds of one evaluation that ends at each. eta: s, set-up included; less where
+    candidates stop early. The driver proposes one network at a time, whatever the workers.
+    """
 
     rungs: dict[int, float]
     evaluations_an_hour: float
@@ -101,12 +104,19 @@ class Plan:
 
 
 class MeasuredEvaluator(TrainingEvaluator):
-    """The real evaluator, and the most memory that its process has held."""
+    """The real evaluator, and the most memory that its process has held for itself alone."""
 
     def __call__(self, task: Task) -> Found:
         found = super().__call__(task)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - _shared()
         return dataclasses.replace(found, metrics={**found.metrics, "memory": peak})
+
+
+def _shared() -> int:
+    """Bytes of this process that others hold as well: libraries and Ray's store (Linux)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(1024 * int(x.split()[1]) for x in lines if x.startswith(("RssFile", "RssShmem")))
 
 
 def measure(
@@ -121,15 +131,15 @@ def measure(
     workers = start_workers(settings, MeasuredEvaluator, arguments, note)
     more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)
     setup = time.perf_counter() - started + more
+    tasks = _tasks(space, settings, len(data.fit), genomes)
     try:
         note(f"timing {genomes} random networks")
-        found = _evaluate(workers, _tasks(space, settings, len(data.fit), genomes))
+        ok, failures = _evaluate(workers, tasks)
     finally:
         workers.close()
-    ok = [e for e in found if e.ok]
-    if len(ok) < len(found) / 2:
-        why = next(e.error for e in found if not e.ok)
-        raise UserError(f"{len(found) - len(ok)} of {len(found)} trainings failed: {why}")
+    if len(ok) < len(failures):
+        count = len(ok) + len(failures)
+        raise UserError(f"{len(failures)} of {count} trainings failed: {failures[-1]}")
     return Timing(
         _fit(ok, [steps(settings, e.fidelity, len(data.fit)) for e in ok]),
         calibration,
@@ -148,6 +158,7 @@ def plan(
     Without a number of evaluations, as many as the hours hold are planned for.
     """
     count = settings.evaluations or REHEARSED
+    workers = settings.workers + settings.cpu_workers
     proposed, thinking = rehearse(space, settings, timing.calibration, min(count, REHEARSED))
 
     def mean(fidelity: Fidelity, readings: int) -> float:
@@ -155,12 +166,13 @@ def plan(
         return float(np.mean([timing.speed.seconds(g, each, readings) for g in proposed]))
 
     def room(seconds: float) -> int:
-        return int(max(0.0, 3600 * hours - timing.setup) * settings.workers / (seconds + thinking))
+        each = max((seconds + thinking) / workers, thinking)
+        return int(max(0.0, 3600 * hours - timing.setup) / each)
 
     top = settings.fidelity
     ends = (*settings.rungs, top.epochs)
     rungs = {n: mean(dataclasses.replace(top, epochs=n), i) for i, n in enumerate(ends, 1)}
-    each = rungs[top.epochs] + thinking
+    each = max((rungs[top.epochs] + thinking) / workers, thinking)
     evaluations = settings.evaluations or room(rungs[top.epochs])
     options = [
         Option(epochs, fraction, room(mean(Fidelity(epochs, fraction), 1)))
@@ -169,10 +181,10 @@ def plan(
     fitting = [o for o in options if o.evaluations >= SENSIBLE] or options[:1]
     return Plan(
         rungs,
-        3600 * settings.workers / each,
+        3600 / each,
         evaluations,
-        evaluations * each / settings.workers + timing.setup,
-        timing.memory(settings.workers),
+        evaluations * each + timing.setup,
+        timing.memory(workers),
         timing,
         tuple(dataclasses.replace(o, suggested=o is fitting[-1]) for o in options),
     )
@@ -237,7 +249,7 @@ def _tasks(space: SearchSpace, settings: Settings, rows: int, genomes: int) -> l
     fidelities = [_fidelity(count, rows, settings.recipe.batch) for count in STEPS]
     pairs = [(genome, fidelity) for genome in pool[2::4] for fidelity in fidelities]
     mixed = [pairs[i] for i in rng.permutation(len(pairs))]
-    warm = [(pool[0], fidelities[0])] * settings.workers
+    warm = [(pool[0], fidelities[0])] * (settings.workers + settings.cpu_workers)
     return [
         Task(i, genome, fidelity, settings.seed)
         for i, (genome, fidelity) in enumerate([*warm, *mixed], -len(warm))
@@ -251,9 +263,11 @@ def _fidelity(count: int, rows: int, batch: int) -> Fidelity:
     return Fidelity(round(count / max(1, rows // batch)))
 
 
-def _evaluate(workers: Workers, tasks: list[Task]) -> list[Evaluation]:
-    """What the tasks after the warm-up gave; a worker that dies loses its task."""
-    waiting, found, flying = deque(tasks), [], 0
+def _evaluate(workers: Workers, tasks: list[Task]) -> tuple[list[Evaluation], list[str]]:
+    """What the tasks after the warm-up gave, and why others failed."""
+    waiting, flying = deque(tasks), 0
+    ok: list[Evaluation] = []
+    failures: list[str] = []
     while waiting or flying:
         while waiting and flying < workers.capacity:
             workers.submit(waiting.popleft())
@@ -262,9 +276,13 @@ def _evaluate(workers: Workers, tasks: list[Task]) -> list[Evaluation]:
         if answer is None:  # only the capacity has changed
             continue
         flying -= 1
-        if isinstance(answer, Evaluation) and answer.index >= 0:
-            found.append(answer)
-    return found
+        if isinstance(answer, Died):
+            failures.append(answer.why)
+        elif not answer.ok:
+            failures.append(answer.error)
+        elif answer.index >= 0:
+            ok.append(answer)
+    return ok, failures
 
 
 def _row(genome: Genome, steps: int, readings: int) -> list[float]:

@@ -64,6 +64,7 @@ class Screen:
         self._chosen: list[int] = []
         self._typical_vectors: list[Any] = []
         self._ranked: list[Any] = []  # children of the last screening, the best last
+        self._served = 0  # of them
         self._surrogate: Surrogate | None = None
 
     @property
@@ -92,11 +93,12 @@ class Screen:
         """
         told = len(self._told)
         serves = max(told // REUSE, len(pending) // CROWD)
-        if not serves or told - self._fitted_at > serves:
+        if max(self._served, told - self._fitted_at) > serves:
             self._ranked = []
         while self._ranked:
             genome = self._ranked.pop()
             if genome.id not in seen:
+                self._served += 1
                 return genome
         children = make()
         if not children:
@@ -105,6 +107,7 @@ class Screen:
             self._fit()
             gain = self._gain(children, pending[-MAX_BELIEVED:])
         self._ranked = [children[i] for i in np.argsort(gain, kind="stable")]
+        self._served = 1
         return self._ranked.pop()
 
     def _fit(self) -> None:
@@ -139,7 +142,8 @@ class Screen:
         rest = np.setdiff1d(np.arange(told), best)
         even = rest[np.linspace(0, len(rest) - 1, TRAINING_SET - len(best)).round().astype(int)]
         chosen = [*best, *even.tolist()]
-        self._vectors = {row: v for row, v in self._vectors.items() if row in set(chosen)}
+        kept = set(chosen)
+        self._vectors = {row: v for row, v in self._vectors.items() if row in kept}
         return chosen
 
     def _front_runners(self, told: int, count: int) -> list[int]:
@@ -155,19 +159,23 @@ class Screen:
         assert self._surrogate is not None
         x = self._scaled(np.stack([self._encode(g) for g in children]))
         costs = np.array([self._costs(self.known(g)) for g in children])
-        front = self._front
+        front, best = self._front, self._best
         if pending:
             waiting = self._scaled(np.stack([self._encode(g) for g in pending]))
             believed = self._surrogate.believe(waiting)
-            waiting_costs = np.array([self._costs(self.known(g)) for g in pending])
+            waiting_known = [self.known(g) for g in pending]
+            waiting_costs = np.array([self._costs(known) for known in waiting_known])
             front = np.vstack([front, np.column_stack([believed, waiting_costs])])
+            if self.fitness is not None:
+                hoped = ({**k, "accuracy": a} for k, a in zip(waiting_known, believed, strict=True))
+                best = max(best, *map(self.fitness, hoped))
         mean, deviation = self._surrogate.predict(x)
         scale = self._surrogate.scale
         if self.fitness is not None:
             penalties = np.array(
                 [-self.fitness({**self.known(g), "accuracy": 0.0}) for g in children]
             )
-            return expected_improvement(mean, deviation, scale, penalties, self._best)
+            return expected_improvement(mean, deviation, scale, penalties, best)
         limits = COST_MARGIN * np.maximum(self._largest, 1e-12)
         reference = (self._typical_accuracy(), limits)
         return expected_gain(mean, deviation, scale, costs, front[:, 0], front[:, 1:], reference)

@@ -315,6 +315,12 @@ def load(path: str | Path) -> SearchSpace:
     assert isinstance(space, SearchSpace)
     if not space.name.replace("_", "").replace("-", "").isalnum():
         raise UserError(f"{path}: name: letters, digits, - and _ only, got {space.name!r}")
+    if not space.stages:
+        raise UserError(f"{path}: stages: expected one or more")
+    if {0, space.input.height} <= {*space.input.resize} and space.input.height == space.input.width:
+        raise UserError(
+            f"{path}: input.resize: 0 and {space.input.height} mean the same here; drop one"
+        )
     for i, stage in enumerate(space.stages):
         if 0 in stage.depth and not {"max", "avg"} & set(stage.downsample):
             raise UserError(

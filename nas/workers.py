@@ -27,6 +27,7 @@ QUIET: dict[str, Any] = {
     "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,
 }  # fmt: skip
 START_SECONDS = 300.0  # until the first worker must be there
+FAILED_STARTS = 20  # in a row, of all workers together; then those that cannot start are given up
 
 MakeEvaluator = Callable[..., Evaluator]
 
@@ -190,7 +191,8 @@ class RayWorkers:
             if not self.capacity and self._failed_starts > self._count:
                 why = str(error).strip().splitlines()[-1]
                 raise UserError(f"no worker starts: {why}") from None
-            self._start(worker.gpus)
+            if self._failed_starts < FAILED_STARTS:
+                self._start(worker.gpus)
             return False
         self._failed_starts = 0
         self._idle.append(worker)

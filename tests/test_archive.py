@@ -106,6 +106,15 @@ def test_a_damaged_line_is_named(proposed, tmp_path, broken):
         Archive.load(path)
 
 
+def test_a_rate_of_nothing_is_refused(proposed, tmp_path):
+    path = tmp_path / "evaluations.jsonl"
+    archive = Archive.load(path)
+    archive.append(evaluation(proposed, fps=0.0))
+    archive.close()
+    with pytest.raises(UserError, match=r"evaluations.jsonl:1: .*fps must be above 0"):
+        Archive.load(path)
+
+
 def test_a_metric_that_is_not_finite_is_never_stored(proposed, tmp_path):
     archive = Archive.load(tmp_path / "evaluations.jsonl")
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -159,6 +159,10 @@ def test_mistakes(frame, tmp_path, capsys):
         assert message in capsys.readouterr().err
     with pytest.raises(UserError, match="not a finite number"):
         Table("bad", frame.assign(val_accuracy="high"))
+    with pytest.raises(UserError, match="expected costs above 0"):
+        Table("bad", frame.assign(**{"cost:params": 0}))
+    with pytest.raises(UserError, match="half of the networks or more are the best"):
+        Table("bad", frame.assign(val_accuracy=50.0))
     with pytest.raises(UserError, match="more than one row"):
         Table("bad", pd.concat([frame, frame]))
     with pytest.raises(UserError, match="no column 'test_accuracy'"):
@@ -217,6 +221,8 @@ def test_a_run_is_replayed_as_a_table(capsys):
         child, mutant = table.crossover(a, b, rng), table.mutate(a, rng)
         assert table.genome(table.row(child)) == child
         assert table.genome(table.row(mutant)) == mutant != a
+    everything = OPTIMISERS["steady"](table, 1000, 0)
+    assert len(table) - 5 <= len(everything) == len(set(everything))
     arguments = ["search", "--table", str(path), "--seeds", "2", "--budget", "30", "--json"]
     assert main([*arguments, "--optimisers", "random", "surrogate", "deap"]) == 0
     rows = json.loads(capsys.readouterr().out)

@@ -16,6 +16,7 @@ from nas.layers import cost
 from nas.plan import main
 from nas.planning import Speed, Timing, measure, plan, rehearse, steps
 from nas.run import Settings
+from nas.workers import Died
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 CALIBRATION = Calibration(FpsModel((1.0, *[1e-6] * (len(FEATURES) - 1))), 0.05, 0.98, 10, 2.0)
@@ -105,8 +106,33 @@ def test_trainings_that_all_fail_are_an_error(quick, faces, one_mode, monkeypatc
         raise RuntimeError("no training here")
 
     monkeypatch.setattr(TrainingEvaluator, "__call__", broken)
-    with pytest.raises(UserError, match="8 of 8 trainings failed: RuntimeError: no training here"):
+    with pytest.raises(UserError, match="9 of 9 trainings failed: RuntimeError: no training here"):
         measure(quick, settings(workers=1), faces, 4, lambda _: None)
+
+
+def test_workers_that_die_are_an_error(quick, faces, one_mode, monkeypatch):
+    class Dying:
+        capacity = 1
+
+        def submit(self, task):
+            self.task = task
+
+        def next(self):
+            return Died(self.task, "out of memory")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(planning, "start_workers", lambda *_: Dying())
+    with pytest.raises(UserError, match="9 of 9 trainings failed: out of memory"):
+        measure(quick, settings(workers=1), faces, 4, lambda _: None)
+
+
+def test_the_driver_proposes_one_at_a_time(quick, monkeypatch):
+    monkeypatch.setattr(planning, "rehearse", lambda *_: ([None], 0.1))
+    monkeypatch.setattr(planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0))))
+    found = plan(quick, settings(workers=1000), 6400, EVEN)  # 4.5 s an evaluation
+    assert found.evaluations_an_hour == pytest.approx(3600 / 0.1)
 
 
 def test_command_line(faces_file, monkeypatch, capsys):
@@ -117,6 +143,11 @@ def test_command_line(faces_file, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert "an evaluation that ends after 1 epochs" in text
     assert "python -m nas.search --space" in text
+    budget = [*line[:-4], "--time-budget", "30m", "--surrogate", "off"]
+    assert main(budget) == 0
+    # The number of evaluations follows from a measured time, the setting hardly.
+    again = capsys.readouterr().out.splitlines()[-1]
+    assert again.split(" --evaluations ")[0] == text.splitlines()[-1].split(" --evaluations ")[0]
     assert main([*line, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"rungs", "evaluations_an_hour", "eta", "memory", "options"} <= set(found)

@@ -77,13 +77,27 @@ def test_pending_children_are_believed(screen, quick, rng):
     assert beside[best] < 0.5 * alone[best]
 
 
+def test_pending_children_are_believed_in_the_fitness_too(quick, rng):
+    screen = Screen(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
+    fill(screen, quick, rng, 30)
+    children = [quick.sample(rng) for _ in range(30)]
+    screen._fit()
+    alone = screen._gain(children, [])
+    best = int(np.argmax(alone))
+    beside = screen._gain(children, [children[best]])
+    assert beside[best] < 0.7 * alone[best]
+    assert beside.sum() < 0.9 * alone.sum()  # others have to beat what it is believed to reach
+
+
 def test_nothing_to_choose_from(screen, quick, rng):
     fill(screen, quick, rng, 10)
     assert screen.choose(list, [], set()) is None
 
 
-def test_a_long_archive_trains_on_a_part_with_the_front(screen, quick, rng, monkeypatch):
+@pytest.mark.parametrize("pool", [60, 1000])
+def test_a_long_archive_trains_on_a_part_with_the_front(screen, quick, rng, monkeypatch, pool):
     monkeypatch.setattr(screening, "TRAINING_SET", 120)
+    monkeypatch.setattr(screening, "POOL", pool)
     fill(screen, quick, rng, 200)
     rows = screen._training_set(200)
     assert len(rows) == len(set(rows)) == 120
@@ -105,13 +119,19 @@ def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monke
     chosen = [screen.choose(make, [], set()) for _ in range(4)]
     assert len(calls) == 1
     assert len({g.id for g in chosen}) == 4
+    for _ in range(2):  # many workers at once, or failures, which are not told
+        screen.choose(make, [], set())
+    assert len(calls) == 2
     fill(screen, quick, rng, 6)
     screen.choose(make, [], set())
-    assert len(calls) == 2
+    assert len(calls) == 3
 
 
-def test_it_follows_from_what_was_told_alone(screen, quick, rng):
+@pytest.mark.parametrize("training_set", [20, 300])
+def test_it_follows_from_what_was_told_alone(screen, quick, rng, monkeypatch, training_set):
     """One that screened all along and one that resumes choose alike."""
+    monkeypatch.setattr(screening, "TRAINING_SET", training_set)
+    monkeypatch.setattr(screening, "POOL", 10)
     resumed = Screen(quick, known, OBJECTIVES)
     told_before = [told(i, quick.sample(rng)) for i in range(45)]
     children = [quick.sample(rng) for _ in range(40)]

@@ -194,12 +194,15 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--fraction", "2"], "fidelity.fraction"),
         (["--space", QUICK, "--seed-genomes", "none.json"], "none.json: cannot read"),
         (["--space", QUICK, "--data", "FACES", "--run-dir", "nas"], "nas: exists and is not empty"),
+        (["--space", QUICK, "--config", "STALLS"], "recipe: early_stopping and schedule plateau"),
         (["--resume", "nowhere"], "nowhere: not a run directory"),
         (["--resume", "nowhere", "--space", QUICK], "--resume: takes space"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(argv, message, faces_file, tmp_path, capsys):
     paths = {"FACES": str(faces_file), "NEW": str(tmp_path / "new")}
+    paths["STALLS"] = str(tmp_path / "stalls.yaml")
+    (tmp_path / "stalls.yaml").write_text("recipe: {early_stopping: 1}\n")
     argv = [paths.get(a, a) for a in argv]
     assert exit_code(main, argv) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

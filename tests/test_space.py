@@ -138,6 +138,8 @@ def test_an_impossible_constraint_says_so(tmp_path, rng):
         ("num_classes: 3", "num_classes: 3\nnum_classes: 4", r":\d+: not valid YAML: key"),
         ("stem: {", "stem: &a {", None),
         ("name: tiny", "name: ../tiny", "letters, digits"),
+        ("resize: [16, 12]", "resize: [0, 16]", "0 and 16 mean the same here"),
+        (TINY[TINY.index("stages:") : TINY.index("blocks: {")], "stages: []\n", "one or more"),
     ],
 )
 def test_mistakes_in_the_yaml(tmp_path, old, new, message):

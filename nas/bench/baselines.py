@@ -18,7 +18,7 @@ import numpy as np
 from nas.archive import Evaluation, Fidelity, Objective
 from nas.bench.table import Table, TableGenome
 from nas.errors import UserError
-from nas.evolution import Evolution
+from nas.evolution import Evolution, SpaceExhausted
 
 Optimiser = Callable[[Table, int, int], list[int]]
 POPULATION = 20
@@ -108,7 +108,10 @@ def _ours(table: Table, budget: int, seed: int, screened: bool, single: bool = F
     goal = table.accuracy.max() if single else np.inf
     rows: list[int] = []
     while len(rows) < min(budget, len(table)) and not (rows and table.accuracy[rows[-1]] >= goal):
-        index, genome = evolution.ask()
+        try:
+            index, genome = evolution.ask()
+        except SpaceExhausted:  # nearly the whole table is known
+            break
         row = table.row(genome)
         assert row is not None
         rows.append(row)

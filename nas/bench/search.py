@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,19 +50,21 @@ def score(table: Table, rows: Any) -> dict[str, float]:
     regret: points between the best val_accuracy of the table and of these. evaluations_to_best,
     _0.1, _0.5: how many it took to come within so many points, inf where it did not.
     front_found: share of the true front among them. test_hypervolume: the front that would be
-    returned, chosen by val_accuracy and re-scored on test_accuracy, against the true front's.
+    returned, chosen by val_accuracy and re-scored on test_accuracy, against the true front's (nan
+    where that is no better than the median network).
     """
     rows = np.asarray(rows)
     found = table.accuracy[rows]
     best = float(table.accuracy.max())
     front = rows[front_rows(found, table.cost[rows])]
+    full = _test_volume(table, table.front)
     return {
         "hypervolume": table.hypervolume(rows),
         "regret": best - float(found.max()),
         "evaluations_to_best": _first(found >= best),
         **{f"evaluations_to_{near}": _first(found >= best - near) for near in NEAR},
         "front_found": float(np.isin(table.front, rows).mean()),
-        "test_hypervolume": _test_volume(table, front) / _test_volume(table, table.front),
+        "test_hypervolume": _test_volume(table, front) / full if full else math.nan,
         "evaluated": len(rows),
     }
 

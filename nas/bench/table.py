@@ -76,6 +76,11 @@ class Table:
         self._rows = {tuple(row): i for i, row in enumerate(self.genes.tolist())}
         if len(self._rows) != len(frame):
             raise UserError(f"{name}: the same genes stand in more than one row")
+        for cost_name, values in self._costs.items():
+            if values.min() <= 0:
+                raise UserError(f"{name}: {COST}{cost_name}: expected costs above 0")
+        if not (self.accuracy[self.front] > np.median(self.accuracy)).any():
+            raise UserError(f"{name}: val_accuracy: half of the networks or more are the best")
 
     @classmethod
     def load(cls, path: Path, cost: str | None = None) -> Table:
