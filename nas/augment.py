@@ -47,9 +47,9 @@ def _warp(
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     sign_x = torch.where(mirror[:, 0] < settings.flip, -1.0, 1.0)
     sign_y = torch.where(mirror[:, 1] < settings.vertical_flip, -1.0, 1.0)
-    rows = [
-        torch.stack([cos * sign_x, -sin, shift[:, 0]], 1),
-        torch.stack([sin, cos * sign_y, shift[:, 1]], 1),
+    rows = [  # rotation and zoom, then the mirror: its signs belong to whole columns
+        torch.stack([cos * sign_x, -sin * sign_y, shift[:, 0]], 1),
+        torch.stack([sin * sign_x, cos * sign_y, shift[:, 1]], 1),
     ]
     theta = torch.stack(rows, 1).to(images.dtype)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ def write_onnx(trained: Trained, path: Path) -> None:
 def check_parity(genome: Genome, model: nn.Module, part: Part, path: Path) -> Parity:
     """Compare the file with the torch model on (the first of) a part's images, on the CPU."""
     cpu = Part(part.images.cpu(), part.labels.cpu(), part.rows[:PARITY_IMAGES].cpu())
-    ours = logits(model.cpu(), genome, cpu).numpy()
+    # A copy: `cpu()` moves the module itself, and the caller goes on with it on its device.
+    ours = logits(copy.deepcopy(model).cpu(), genome, cpu).numpy()
     theirs = _logits(*_open(path), cpu)
     same = float((ours.argmax(1) == theirs.argmax(1)).mean())
     return Parity(len(ours), float(np.abs(ours - theirs).max()), same)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, first_line
+from nas.errors import UserError, first_line, shown
 from nas.preprocess import Preprocessing
 
 MAX_MODEL_BYTES = 1 << 30
-MAX_VALUES = 200_000_000  # between the layers, for one image
+BATCH = 8  # images that are given to a foreign model at once, at most
+MAX_VALUES = 400_000_000  # between its layers, for so many images
 
 
 def session(model: bytes | str, threads: int = 1) -> Any:
@@ -81,32 +82,51 @@ def _check_size(model: Any, path: Path) -> None:
     import onnx
 
     graph = model.graph
-    branches = (a for node in graph.node for a in node.attribute if a.HasField("g") or a.graphs)
-    foreign = (node for node in graph.node if node.domain not in ("", "ai.onnx"))
-    if model.functions or any(branches) or any(foreign):
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    branches = any(a.HasField("g") or a.graphs for a in attributes)
+    sparse = graph.sparse_initializer or any(
+        a.HasField("sparse_tensor") or a.sparse_tensors for a in attributes
+    )
+    foreign = any(node.domain not in ("", "ai.onnx") for node in graph.node)
+    if model.functions or branches or sparse or foreign:
         raise UserError(
-            f"{path}: holds branches, functions or foreign operators; expected plain ONNX operators"
+            f"{path}: holds branches, functions, sparse weights or foreign operators; expected "
+            "plain ONNX operators"
         )
     for value in graph.input:
         if value.type.tensor_type.shape.dim:
-            value.type.tensor_type.shape.dim[0].dim_value = 1
+            value.type.tensor_type.shape.dim[0].dim_value = BATCH
     del graph.value_info[:]  # what the file claims is not what counts
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
     try:
         graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     except Exception as error:  # onnx.shape_inference's own kind
         raise UserError(f"{path}: not a readable ONNX model: {first_line(error)[:200]}") from None
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in (*graph.value_info, *graph.output)}
+    known = {v.name: v.type for v in (*graph.value_info, *graph.output)}
     values = 0
     for name in (name for node in graph.node for name in node.output if name):
-        if name not in shapes or not all(dim.HasField("dim_value") for dim in shapes[name]):
+        size = _size(known.get(name))
+        if size is None:
             raise UserError(
-                f"{path}: the size of value {name!r} is not known before the graph runs"
+                f"{path}: the size of value {shown(name)} is not known before the graph runs"
             )
-        values += math.prod(dim.dim_value for dim in shapes[name])
+        values += size
     if values > MAX_VALUES:
         raise UserError(
-            f"{path}: would hold {values:,} values for one image; allowed at most {MAX_VALUES:,}"
+            f"{path}: would hold {values:,} values for {BATCH} images; allowed at most "
+            f"{MAX_VALUES:,}"
         )
+
+
+def _size(kind: Any) -> int | None:
+    """How many values a tensor of this type holds; None where that is not known."""
+    if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+        return None
+    dims = kind.tensor_type.shape.dim
+    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims):
+        return None
+    return int(math.prod(dim.dim_value for dim in dims))
 
 
 def _parts(message: Any) -> Iterator[Any]:

@@ -24,6 +24,7 @@ from nas.predict import Mode, Part, logits
 from nas.recipe import Recipe
 from nas.report import confusion_png, curves_png, model_card
 from nas.run import environment
+from nas.storage import replace_file
 from nas.train import Result, Teacher, fastest_mode, train
 from nas.weights import load_weights, save_weights
 
@@ -75,7 +76,9 @@ def retrain(
         )
         for seed in seeds
     ]
-    chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
+    chosen = trained[0]  # where validation images were trained on, they cannot choose
+    if recipe.fit_on == "train":
+        chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
     tests = [_evaluate(genome, dataset, t.result, parts["test"]) for t in trained]
     test = tests[trained.index(chosen)]
     parity = _export(genome, chosen.result, dataset, parts["validation"], out)
@@ -183,7 +186,7 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
     (out / "genome.json").write_text(genome.to_json() + "\n")
     (out / "MODEL_CARD.md").write_text(model_card(report))
     # Last: its presence says that the test split has been read.
-    (out / "report.json").write_text(json.dumps(report, indent=1))
+    replace_file(out / "report.json", json.dumps(report, indent=1))
 
 
 def check_fit(genome: Genome, dataset: Dataset) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
 import math
-import os
 import time
+import zlib
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from nas.optimise import learning_rate, optimiser
 from nas.predict import DivergedError, Mode, Part, autocast, score, views_of
 from nas.preprocess import MEAN, STD
 from nas.recipe import Augment, Recipe
+from nas.storage import replace_file
 
 CHECKPOINT_VERSION = 1
 TIMED_STEPS = 4
@@ -110,7 +113,7 @@ class _Run:
         self.fit, self.recipe, self.mode = fit, recipe, mode
         self.genome = genome
         self.device = fit.images.device
-        self.teacher = teacher
+        self.teacher, self._initial = teacher, initial
         self.model = build(genome)
         if initial is not None:
             self.model.load_state_dict(initial)
@@ -268,12 +271,25 @@ class _Run:
     _SCALARS = ("epoch", "step", "lr", "plateau_factor", "plateau_wait", "best_accuracy",
                 "best_epoch", "history", "best_state")  # fmt: skip
 
+    @cached_property
+    def start(self) -> int:
+        """A checksum of the data and of the initial weights, if there are any."""
+        fit = self.fit
+        tensors = [fit.images, fit.labels, fit.rows]
+        tensors += [] if fit.targets is None else [fit.targets]
+        tensors += list((self._initial or {}).values())
+        found = 0
+        for tensor in tensors:
+            found = zlib.crc32(tensor.cpu().contiguous().numpy().data, found)
+        return found
+
     def save(self, path: Path) -> None:
         """Everything that a later process needs to go on, replaced atomically."""
         state = {
             "version": CHECKPOINT_VERSION,
             "genome": self.genome.id,
             "recipe": self.recipe.to_dict(),
+            "start": self.start,
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -281,9 +297,9 @@ class _Run:
             "global": torch.get_rng_state(),
             **{name: getattr(self, name) for name in self._SCALARS},
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        replace_file(path, buffer.getvalue())
 
     def load(self, path: Path) -> None:
         try:
@@ -296,6 +312,10 @@ class _Run:
             raise UserError(f"{path}: a checkpoint of another genome or version; remove it")
         if state.get("recipe") != self.recipe.to_dict():
             raise UserError(f"{path}: a checkpoint of another recipe; remove it or use its recipe")
+        if state.get("start") != self.start:
+            raise UserError(
+                f"{path}: a checkpoint of another data set or of other initial weights; remove it"
+            )
         try:
             self._restore(state)
         except Exception as error:  # torch raises many kinds where a part does not fit

@@ -1,5 +1,7 @@
 """Augmentation on batches, against what each setting promises."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -92,6 +94,15 @@ def test_rotation_turns_about_the_centre():
     angle = torch.rad2deg(torch.atan2(height, torch.tensor(13.0)))
     assert 26 < float(angle.abs().max()) < 33
     assert abs(float(angle.mean())) < 4  # both ways
+
+
+def test_a_mirrored_image_is_rotated_not_sheared():
+    x = faces(200)
+    settings = Augment(**{**OFF, "probability": 1.0, "rotate": 30, "scale": 0.2, "flip": 1.0})
+    mirrored = augment(x, settings, generator())
+    plain = augment(x, dataclasses.replace(settings, flip=0.0), generator())
+    assert float((mirrored - plain.flip(3)).abs().max()) < 0.1  # of 255
+    assert float((plain - x).abs().max()) > 50
 
 
 def test_geometric_changes_happen_with_their_probability():

@@ -85,15 +85,32 @@ def test_a_graph_that_takes_gigabytes_is_refused_before_it_runs(refusal):
         return made
 
     tiled = with_node("Tile", ["x", "times"], [("times", [1, 1, 10_000, 10_000])])
-    assert "6,400,000,132 values for one image; allowed at most 200,000,000" in refusal(tiled)
+    assert "51,200,001,056 values for 8 images; allowed at most 400,000,000" in refusal(tiled)
     many = with_node("Tile", ["x", "times"], [("times", [10**9, 1, 1, 1])])
-    assert "64,000,000,132 values" in refusal(many)
+    assert "512,000,001,056 values" in refusal(many)
     filled = with_node("ConstantOfShape", ["size"], [("size", [100_000, 100_000])])
-    assert "10,000,000,132 values" in refusal(filled)
+    assert "10,000,001,056 values" in refusal(filled)
     claimed = with_node("NonZero", ["x"])
     shape = helper.make_tensor_value_info("more", TensorProto.INT64, [4, 1])
     claimed.graph.value_info.append(shape)  # a lie
     assert "the size of value 'more' is not known" in refusal(claimed)
+    hidden = with_node("ConstantOfShape", ["size"])  # a size that inference gives up on
+    squeezed = helper.make_node("Squeeze", ["sizes", "axis"], ["size"])
+    axis = helper.make_node("Identity", ["zero"], ["axis"])
+    made = hidden.graph.node[-1]
+    hidden.graph.node[-1].CopyFrom(axis)
+    hidden.graph.node.extend([squeezed, made])
+    for name, numbers, dims in (("zero", [0], [1]), ("sizes", [10**5] * 2, [1, 2])):
+        hidden.graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, dims, numbers))
+    assert "is not known before the graph runs" in refusal(hidden)
+    sequence = with_node("SequenceConstruct", ["x"] * 100)
+    assert "'more' is not known" in refusal(sequence)
+    sparse = proto()
+    values = helper.make_tensor("s", TensorProto.FLOAT, [1], [1.0])
+    indices = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+    tensor = helper.make_sparse_tensor(values, indices, [10**5, 10**5])
+    sparse.graph.sparse_initializer.append(tensor)
+    assert "sparse weights" in refusal(sparse)
     foreign = with_node("Gelu", ["x"], domain="com.microsoft")
     assert "expected plain ONNX operators" in refusal(foreign)
     branch = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "b", [], [])

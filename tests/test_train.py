@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from nas.errors import UserError
 from nas.genome import Conv, Dense, Genome, Head, Input, Stage
-from nas.model import DepthwiseConv2d
+from nas.model import DepthwiseConv2d, build
 from nas.optimise import learning_rate
 from nas.predict import DivergedError, Mode, Part, logits, score, views_of
 from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
@@ -168,6 +168,13 @@ def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
         train(other, *data, recipe, seed=0, checkpoint=path)
     with pytest.raises(UserError, match="another recipe"):
         train(TINY, *data, dataclasses.replace(recipe, lr=0.01), seed=0, checkpoint=path)
+    fit, held_out = data
+    elsewhere = dataclasses.replace(fit, images=fit.images + 1)
+    with pytest.raises(UserError, match="of another data set or of other initial weights"):
+        train(TINY, elsewhere, held_out, recipe, seed=0, checkpoint=path)
+    weights = build(TINY).state_dict()
+    with pytest.raises(UserError, match="of another data set or of other initial weights"):
+        train(TINY, *data, recipe, seed=0, checkpoint=path, initial=weights)
     for content in (b"", b"not a checkpoint", path.read_bytes()[:500]):
         path.write_bytes(content)
         with pytest.raises(UserError, match="not a readable checkpoint"):

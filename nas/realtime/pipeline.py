@@ -5,6 +5,7 @@ A file's frames are all labelled, in order. A live source's stale frames give wa
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,12 +76,13 @@ def run(
         summary.interrupted = True
     finally:
         summary.seconds = time.perf_counter() - began
-        captured.close()
-        labelled.close()
-        for sink in sinks:
-            sink.close()
-        if window:
-            window.close()
+        with contextlib.ExitStack() as closing:  # where one fails, the others are still closed
+            if window:
+                closing.callback(window.close)
+            for sink in sinks:
+                closing.callback(sink.close)
+            closing.callback(labelled.close)
+            closing.callback(captured.close)
     summary.dropped = captured.dropped if source.live else 0
     if stream and stream.smoother.seconds:
         watched = stream.smoother

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from nas.errors import UserError
-from nas.onnx_session import open_model
+from nas.onnx_session import BATCH, open_model
 from nas.preprocess import Preprocessing
 from nas.realtime import DEFAULT_MODEL
 from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
@@ -76,7 +76,7 @@ class Recognizer:
         return Stream(self)
 
     def classify(self, frame: Any, grey: Any, boxes: list[Box]) -> Any:
-        """Probabilities (faces, classes) of all boxes, in one batch."""
+        """Probabilities (faces, classes) of all boxes, in one batch as long as they are few."""
         p = self.preprocessing
         with self.steps("classify"):
             if not boxes:
@@ -85,7 +85,12 @@ class Recognizer:
             crops = np.stack([crop_face(picture, b, self.margin, p.height, p.width) for b in boxes])
             batch = crops.transpose(0, 3, 1, 2) if crops.ndim == 4 else crops[:, None]
             batch = np.repeat(batch, 3, 1) if p.channels > batch.shape[1] else batch
-            return softmax(self.session.run(None, {self.input: p.normalise(batch)})[0])
+            parts = [batch[i : i + BATCH] for i in range(0, len(batch), BATCH)]
+            return softmax(np.concatenate([self._logits(part) for part in parts]))
+
+    def _logits(self, batch: Any) -> Any:
+        """batch: uint8 (n, channels, H, W), n at most BATCH."""
+        return self.session.run(None, {self.input: self.preprocessing.normalise(batch)})[0]
 
 
 class Stream:
@@ -135,6 +140,8 @@ def choose_model(path: Path, precision: Precision) -> tuple[Any, Preprocessing, 
     """The session, its preprocessing and the file: as asked, or the faster of the two here."""
     int8 = path.with_name(f"{path.stem}.int8{path.suffix}")
     if path.stem.endswith(".int8"):
+        if precision == "fp32":
+            raise UserError(f"{path}: is int8; --precision fp32 wants the float32 model")
         return *open_model(path), path
     if precision == "int8":
         return *open_model(int8), int8

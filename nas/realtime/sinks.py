@@ -44,13 +44,21 @@ class Pictures:
         if path.suffix and path.suffix.lower() not in PICTURES:
             raise UserError(f"{path}: expected a picture ending in {', '.join(PICTURES)}, a folder")
         self.path = path
+        self._names: dict[str, str] = {}  # stem -> the picture that took it
         if not path.suffix and any(p.parent == path.resolve() for p in inputs):
             raise UserError(f"{path}: is the input folder; expected another for --out")
         _make_folder(path.parent if path.suffix else path)
 
     def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
-        target = self.path if self.path.suffix else self.path / f"{Path(frame.source).stem}.png"
-        write_picture(target, picture)
+        write_picture(self.path if self.path.suffix else self._target(frame.source), picture)
+
+    def _target(self, source: str) -> Path:
+        """a.jpg -> a.png; where that is taken, as by an a.png beside it, a.jpg.png."""
+        name = Path(source).name
+        stem = Path(source).stem
+        if self._names.setdefault(stem, name) != name:
+            stem = name
+        return self.path / f"{stem}.png"
 
     def close(self) -> None:
         pass
