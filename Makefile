@@ -15,7 +15,8 @@ help:
 	@echo "make ship MODEL=FOLDER  let the demo take this exported network by default"
 	@echo "make clean   remove the environment"
 
-# Made anew when the dependencies change; torch's CPU build first, so that nothing pulls CUDA in.
+# Made anew when the dependencies change; torch first and at one version. Where pip finds no CPU build,
+# this is the CUDA one (5.7 GB).
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install -q --disable-pip-version-check torch==2.13.0 || \

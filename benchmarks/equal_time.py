@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from nas import space as spaces
 from nas.archive import OBJECTIVES, Archive, Evaluation, Fidelity
-from nas.bench.table import REFERENCE_MARGIN, front_rows
+from nas.bench.table import front_rows
 from nas.data import open_dataset
 from nas.evaluator import Task, TrainingEvaluator, known_metrics, search_data
 from nas.genome import Genome, load
@@ -106,6 +106,8 @@ def search(
             outcome = found.loop(workers, time.monotonic() + settings.time_budget)
         finally:
             workers.close()
+        if outcome.stopped == "interrupted":
+            raise KeyboardInterrupt  # not finished: it will be made again
         finish(found, print)
         summary = {
             "evaluations": len(outcome.evaluations),
@@ -205,7 +207,7 @@ def train_fronts(args: argparse.Namespace) -> None:
     runs = read_runs()
     wanted = {e.id: e.genome for rows in runs.values() for e in final_front(rows)}
     path = OUT / "anew.jsonl"
-    done = {e.id for e in Archive.load(path)}
+    done = {e.id for e in Archive.load(path) if e.ok}
     space, machine = spaces.load(args.space), load_machine(OUT / "machine.json")
     data = search_data(open_dataset(args.data), space)
     settings = Settings(workers=args.workers)
@@ -214,7 +216,7 @@ def train_fronts(args: argparse.Namespace) -> None:
     workers = start_workers(settings, TrainingEvaluator, arguments, print)
     left = [genome for name, genome in wanted.items() if name not in done]
     print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)
-    fidelity = Fidelity(args.epochs, args.fraction)
+    fidelity = next(iter(runs.values()))[0].fidelity  # one for all
     tasks = [Task(i, g, fidelity, SEED_ANEW) for i, g in enumerate(left, len(done))]
     archive, flying = Archive.load(path), 0
     try:
@@ -257,14 +259,11 @@ def final_front(rows: list[Evaluation]) -> list[Evaluation]:
 class Yardstick:
     """Hypervolume of accuracy against params, as a share of that of all that was ever found.
 
-    As for the public tables: from the median accuracy of random networks, and 1.1 times the largest
-    network on the front of everything.
+    From the median accuracy of random networks and the most parameters that the space allows.
     """
 
-    def __init__(self, chance: Array, everything: Array) -> None:
-        self.lowest = float(np.median(chance[:, 0]))
-        front = everything[front_rows(everything[:, 0], everything[:, 1])]
-        self.largest = REFERENCE_MARGIN * float(front[front[:, 0] > self.lowest, 1].max())
+    def __init__(self, chance: Array, everything: Array, largest: float) -> None:
+        self.lowest, self.largest = float(np.median(chance[:, 0])), largest
         self.full = 1.0
         self.full = self(everything)
 
@@ -277,11 +276,15 @@ class Yardstick:
 
 def report() -> None:
     runs = read_runs()
+    seeds = {name.split("-")[1] for name in runs if name.startswith("random")}
+    runs = {name: rows for name, rows in runs.items() if name.split("-")[1] in seeds}
     if not runs:
         print("nothing to report yet")
         return
     chance = np.concatenate([points(r) for name, r in runs.items() if name.startswith("random")])
-    measure = Yardstick(chance, np.concatenate([points(r) for r in runs.values()]))
+    limits = spaces.load(OUT / next(iter(runs)) / "space.yaml").constraints.params
+    largest = float(limits[1]) if limits else max(float(points(r).max()) for r in runs.values())
+    measure = Yardstick(chance, np.concatenate([points(r) for r in runs.values()]), largest)
     anew = {e.id: e for e in Archive.load(OUT / "anew.jsonl") if e.ok}
     curves = {name: curve(rows, measure) for name, rows in runs.items()}
     again = {
@@ -294,7 +297,7 @@ def report() -> None:
         for name, evaluations in runs.items()
     ]
     if again:
-        fair = Yardstick(chance, points(list(anew.values())))
+        fair = Yardstick(chance, points(list(anew.values())), largest)
         for row in rows:
             if row["run"] in again:
                 front = final_front(runs[row["run"]])

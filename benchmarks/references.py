@@ -78,7 +78,8 @@ def write_table() -> None:
         "of 95 % is about +-1.6 points. Fps is ONNX Runtime, batch 1, one thread, the network "
         "alone; training CPU min is processor time summed over threads, which other load on the "
         "machine does not inflate. Published figures are of other recipes and far longer "
-        "training: the gap is to them.",
+        "training: the gap is to them. Made while augmentation sheared mirrored images where it "
+        "should have rotated them.",
     ]
     for folder in sorted(OUT.glob("*-epochs"), key=lambda p: int(p.name.split("-")[0])):
         reports = {

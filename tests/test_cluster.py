@@ -122,5 +122,7 @@ def test_the_cluster_file_is_what_ray_expects():
 
     config = prepare_config(yaml.safe_load((ROOT / "examples/cluster.yaml").read_text()))
     validate_config(config)
+    # A bare name would leave out nas/data as well.
+    assert all(pattern.startswith("/") for pattern in config["rsync_exclude"])
     for command in (*config["head_start_ray_commands"], *config["worker_start_ray_commands"]):
         assert "RAY_AUTH_MODE=token" in command or command == "ray stop"
