@@ -132,6 +132,14 @@ def test_command_line(frame, tmp_path, monkeypatch, capsys):
     assert {"optimiser", "budget", "hypervolume", "regret", "evaluations_to_best"} <= set(found[0])
 
 
+def test_the_noise_free_table_has_a_front_of_its_own(frame):
+    other = Table("hand", frame).noise_free()
+    swapped = frame.assign(val_accuracy=frame["test_accuracy"])
+    assert other.front.tolist() == Table("hand", swapped).front.tolist()
+    assert other.front.tolist() != Table("hand", frame).front.tolist()
+    assert other.hypervolume(other.front) == pytest.approx(1)
+
+
 def test_single_objective_mode_counts_networks_until_the_best(frame, tmp_path, capsys):
     path = tmp_path / "hand.csv"
     frame.to_csv(path, index=False)

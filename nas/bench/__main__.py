@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UserError, exit_code, one_of
+from nas.storage import replace_file
 
 NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
 SINGLE_NAMES = ("random", "ageing", "steady", "surrogate")
@@ -70,10 +71,7 @@ def _scale(args: argparse.Namespace) -> int:
         "workers": [throughput(space, n, seconds, note) for n in args.workers],
     }
     if args.out:
-        try:
-            Path(args.out).write_text(json.dumps(found, indent=1) + "\n")
-        except OSError as error:
-            raise UserError(f"{args.out}: cannot write: {error.strerror}") from None
+        replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
     if args.json:
         print(json.dumps(found))
         return 0
@@ -107,10 +105,7 @@ def _realtime(args: argparse.Namespace) -> int:
         lambda text: print(text, file=sys.stderr, flush=True),
     )  # fmt: skip
     if args.out:
-        try:
-            Path(args.out).write_text(json.dumps(found, indent=1) + "\n")
-        except OSError as error:
-            raise UserError(f"{args.out}: cannot write: {error.strerror}") from None
+        replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
     if args.json:
         print(json.dumps(found))
     else:
