@@ -29,7 +29,7 @@ from nas import space as spaces
 from nas.data import open_dataset, search_split
 from nas.genome import Genome
 from nas.inherit import inherit
-from nas.layers import cost
+from nas.lowering import cost
 from nas.predict import Mode, Part
 from nas.recipe import Recipe
 from nas.train import Result, train

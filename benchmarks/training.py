@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from nas.genome import Genome, load
-from nas.layers import cost
+from nas.lowering import cost
 from nas.model import build
 from nas.predict import Mode, Part
 from nas.recipe import Augment, Recipe

@@ -15,7 +15,7 @@ from nas.data import Dataset, search_split
 from nas.errors import UserError
 from nas.genome import Genome
 from nas.latency import FpsModel
-from nas.layers import cost
+from nas.lowering import cost
 from nas.recipe import Recipe
 from nas.space import SearchSpace
 

@@ -17,7 +17,7 @@ from torch import nn
 from nas.data import Dataset
 from nas.genome import Genome
 from nas.latency import FpsModel, time_in_turns
-from nas.layers import cost
+from nas.lowering import cost
 from nas.onnx_graph import to_onnx
 from nas.onnx_session import open_model
 from nas.predict import EVALUATION_BATCH, Part, logits, views_of

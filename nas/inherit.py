@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from nas.errors import UserError, first_line
 from nas.genome import Block, Genome
-from nas.layers import BatchNorm, Conv2d, Flatten, Linear, Shape, SqueezeExcite, Unit, lower
+from nas.layers import BatchNorm, Conv2d, Flatten, Linear, Shape, SqueezeExcite, Unit
+from nas.lowering import lower
 from nas.model import build
 
 State = dict[str, Tensor]

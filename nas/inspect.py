@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _inspect_run(path: Path, args: argparse.Namespace) -> int:
     from nas.archive import best, pareto_front
-    from nas.layers import describe
+    from nas.lowering import describe
     from nas.run import RunDirectory
     from nas.space import load
 
@@ -159,7 +159,7 @@ def _describe_file(path: Path, as_json: bool) -> int:
     import dataclasses
 
     from nas.genome import load
-    from nas.layers import cost, describe
+    from nas.lowering import cost, describe
 
     genome, beside = load(path)
     if as_json:
@@ -173,7 +173,7 @@ def _describe_file(path: Path, as_json: bool) -> int:
 
 
 def _references(as_json: bool) -> int:
-    from nas.layers import cost
+    from nas.lowering import cost
     from nas.report import table
 
     found = reference_genomes()

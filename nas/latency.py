@@ -19,7 +19,8 @@ from scipy.stats import spearmanr
 
 from nas.errors import UserError, read_json
 from nas.genome import Genome
-from nas.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite, cost, lower
+from nas.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
+from nas.lowering import cost, lower
 from nas.onnx_graph import to_onnx
 from nas.onnx_session import session
 from nas.space import SearchSpace

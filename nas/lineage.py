@@ -15,7 +15,8 @@ from pathlib import Path
 from nas.archive import Evaluation, Front
 from nas.evaluator import Heritage, Task
 from nas.genome import Genome
-from nas.layers import Layer, lower
+from nas.layers import Layer
+from nas.lowering import lower
 from nas.storage import replace_file
 
 # Least share of a child's layers that its parent has too. Of fer.yaml's mutations nine in ten have

@@ -23,9 +23,8 @@ from nas.layers import (
     Resize,
     SqueezeExcite,
     Unit,
-    check_size,
-    lower,
 )
+from nas.lowering import check_size, lower
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

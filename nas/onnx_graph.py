@@ -27,9 +27,8 @@ from nas.layers import (
     Resize,
     SqueezeExcite,
     Unit,
-    check_size,
-    lower,
 )
+from nas.lowering import check_size, lower
 
 OPSET = 20
 IR_VERSION = 10

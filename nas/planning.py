@@ -28,8 +28,8 @@ from nas.evaluator import Found, Task, TrainingEvaluator, known_metrics, search_
 from nas.evolution import Evolution, SpaceExhausted
 from nas.genome import Genome
 from nas.latency import Calibration, calibrate
-from nas.layers import cost
 from nas.loop import start_workers
+from nas.lowering import cost
 from nas.machine import Note, training_mode
 from nas.run import Settings
 from nas.space import SearchSpace

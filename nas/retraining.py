@@ -18,7 +18,7 @@ from nas.errors import UserError, first_line, read_json
 from nas.exporting import Parity, export_onnx
 from nas.genome import Genome
 from nas.latency import measure_fps
-from nas.layers import cost
+from nas.lowering import cost
 from nas.metrics import classification_report, summarise_seeds
 from nas.predict import Mode, Part, logits
 from nas.recipe import Recipe

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.errors import UserError
 from nas.genome import Genome
-from nas.layers import lower
+from nas.lowering import lower
 
 METHODS = ("gradient", "gradcam")
 NOISE, SAMPLES = 0.15, 16  # of SmoothGrad: in normalised pixels, and how many

@@ -19,7 +19,7 @@ from nas.data import Dataset, copies_of_train
 from nas.data.fer2013 import SYNONYMS
 from nas.errors import UserError
 from nas.genome import load
-from nas.layers import cost
+from nas.lowering import cost
 from nas.metrics import classification_report
 from nas.onnx_session import open_model as open_onnx
 from nas.predict import EVALUATION_BATCH, views_of

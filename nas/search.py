@@ -140,7 +140,7 @@ def _store(run: Any, settings: Settings) -> None:
 def _dry_run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from nas.layers import cost, describe
+    from nas.lowering import cost, describe
 
     if not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")

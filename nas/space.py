@@ -24,7 +24,8 @@ from nas.genome import (
     Pool,
     Stage,
 )
-from nas.layers import Cost, cost
+from nas.layers import Cost
+from nas.lowering import cost
 from nas.schema import Choices, Flag, Int, Text, read
 from nas.specs import KINDS, BlockSpecs, Constraints, HeadSpec, InputSpec, StageSpec, StemSpec
 from nas.yaml_file import read_yaml

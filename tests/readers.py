@@ -25,7 +25,7 @@ from nas.data.ferplus import COLUMNS
 from nas.data.pictures import read_grey
 from nas.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.inspect import _measured
-from nas.layers import check_size, cost, describe
+from nas.lowering import check_size, cost, describe
 from nas.machine import load_machine
 from nas.model import build
 from nas.onnx_graph import to_onnx

@@ -17,7 +17,7 @@ from nas.evaluator import (
 )
 from nas.genome import Conv, Genome, Head, Input, Stage
 from nas.latency import FEATURES, FpsModel
-from nas.layers import cost
+from nas.lowering import cost
 from nas.recipe import Recipe
 
 FPS = FpsModel((2.0, *[0.0] * (len(FEATURES) - 1)))

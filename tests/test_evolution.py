@@ -3,7 +3,7 @@ import pytest
 
 from nas.archive import OBJECTIVES, Evaluation, Fidelity, hypervolume
 from nas.evolution import Evolution, SpaceExhausted
-from nas.layers import cost
+from nas.lowering import cost
 from nas.space import SearchSpace
 
 

@@ -7,7 +7,7 @@ from conftest import REFERENCES, ROOT
 from nas.archive import Archive, Evaluation, Fidelity, pareto_front
 from nas.errors import exit_code
 from nas.inspect import main
-from nas.layers import cost
+from nas.lowering import cost
 from nas.run import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"

@@ -10,8 +10,8 @@ from nas.archive import Evaluation, Fidelity
 from nas.errors import UserError
 from nas.evaluator import Found
 from nas.ladder import AUDIT, FEW, NEVER, Ladder
-from nas.layers import cost
 from nas.loop import Search
+from nas.lowering import cost
 from nas.run import RunDirectory, Settings
 from nas.workers import InProcess
 

@@ -3,7 +3,7 @@ import pytest
 
 from nas import latency
 from nas.latency import FEATURES, FpsModel, calibrate, features, measure_fps
-from nas.layers import cost
+from nas.lowering import cost
 
 
 def test_features_add_up(proposed):

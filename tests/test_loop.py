@@ -9,8 +9,8 @@ import pytest
 from nas.archive import Evaluation, Fidelity, pareto_front
 from nas.errors import UserError
 from nas.evaluator import Found, run_task
-from nas.layers import cost
 from nas.loop import Search
+from nas.lowering import cost
 from nas.run import RunDirectory, Settings
 from nas.workers import Died, InProcess
 

@@ -27,7 +27,7 @@ from nas.genome import (
     Stage,
     load,
 )
-from nas.layers import cost, describe
+from nas.lowering import cost, describe
 from nas.model import SqueezeExciteModule, build
 from nas.onnx_graph import to_onnx
 

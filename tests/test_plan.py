@@ -12,7 +12,7 @@ from nas.archive import Fidelity
 from nas.errors import UserError, exit_code
 from nas.evaluator import Task, TrainingEvaluator, search_data
 from nas.latency import FEATURES, Calibration, FpsModel
-from nas.layers import cost
+from nas.lowering import cost
 from nas.plan import main
 from nas.planning import Speed, Timing, measure, plan, rehearse, steps
 from nas.run import Settings

@@ -5,7 +5,7 @@ import pytest
 
 from nas import screening
 from nas.archive import OBJECTIVES, Evaluation, Fidelity, Fitness, pareto_front
-from nas.layers import cost
+from nas.lowering import cost
 from nas.screening import Screen
 
 

@@ -18,7 +18,7 @@ import torch
 from conftest import ROOT
 from readers import TINY, _faces
 
-from nas import genome, layers, model
+from nas import genome, lowering, model
 from nas.data import dataset
 from nas.errors import UserError, exit_code
 from nas.genome import Conv, Genome, Head, Input, Stage
@@ -110,7 +110,7 @@ def test_yaml_is_bounded(tmp_path, text):
 
 def test_huge_genomes_are_refused_from_their_cost(monkeypatch, tmp_path):
     wide = Genome(Input(), 7, (Stage((Conv(4096), Conv(4096, 11), Conv(4096, 11))),), Head())
-    assert layers.cost(wide).params > 1_000_000_000
+    assert lowering.cost(wide).params > 1_000_000_000
     monkeypatch.setattr(model, "UnitModule", None)  # building anything would fail otherwise
     with pytest.raises(UserError, match="parameters"):
         model.build(wide)

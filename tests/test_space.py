@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nas import space as spaces
 from nas.errors import UserError
 from nas.genome import load
-from nas.layers import cost
+from nas.lowering import cost
 from nas.variation import crossover, mutate
 
 LOADED = {path.stem: spaces.load(path) for path in SPACES}

@@ -10,7 +10,7 @@ import pytest
 
 from nas.archive import Fidelity
 from nas.evaluator import Found, Task, run_task
-from nas.layers import cost
+from nas.lowering import cost
 from nas.workers import Died, InProcess, Limits, RayWorkers
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own

@@ -23,8 +23,8 @@ from nas.archive import Archive, Evaluation
 from nas.errors import UserError
 from nas.evaluator import Found, Task, run_task
 from nas.genome import Genome
-from nas.layers import cost
 from nas.loop import Search
+from nas.lowering import cost
 from nas.run import RunDirectory, Settings
 from nas.space import load
 
