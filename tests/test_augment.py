@@ -96,12 +96,13 @@ def test_rotation_turns_about_the_centre():
     assert abs(float(angle.mean())) < 4  # both ways
 
 
-def test_a_mirrored_image_is_rotated_not_sheared():
+@pytest.mark.parametrize(("mirror", "axis"), [("flip", 3), ("vertical_flip", 2)])
+def test_a_mirrored_image_is_rotated_not_sheared(mirror, axis):
     x = faces(200)
-    settings = Augment(**{**OFF, "probability": 1.0, "rotate": 30, "scale": 0.2, "flip": 1.0})
+    settings = Augment(**{**OFF, "probability": 1.0, "rotate": 30, "scale": 0.2, mirror: 1.0})
     mirrored = augment(x, settings, generator())
-    plain = augment(x, dataclasses.replace(settings, flip=0.0), generator())
-    assert float((mirrored - plain.flip(3)).abs().max()) < 0.1  # of 255
+    plain = augment(x, dataclasses.replace(settings, **{mirror: 0.0}), generator())
+    assert float((mirrored - plain.flip(axis)).abs().max()) < 0.1  # of 255
     assert float((plain - x).abs().max()) > 50
 
 

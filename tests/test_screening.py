@@ -77,16 +77,15 @@ def test_pending_children_are_believed(screen, quick, rng):
     assert beside[best] < 0.5 * alone[best]
 
 
-def test_pending_children_are_believed_in_the_fitness_too(quick, rng):
+def test_pending_children_are_believed_in_the_fitness_too(quick, rng, monkeypatch):
     screen = Screen(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
     fill(screen, quick, rng, 30)
     children = [quick.sample(rng) for _ in range(30)]
     screen._fit()
-    alone = screen._gain(children, [])
-    best = int(np.argmax(alone))
-    beside = screen._gain(children, [children[best]])
-    assert beside[best] < 0.7 * alone[best]
-    assert beside.sum() < 0.9 * alone.sum()  # others have to beat what it is believed to reach
+    assert screen._gain(children, []).max() > 0.001
+    monkeypatch.setattr(screen._surrogate, "believe", lambda x: np.ones(len(x)))
+    # What is in training is believed to be perfect: no child can beat it.
+    assert screen._gain(children, [children[0]]).max() < 1e-9
 
 
 def test_nothing_to_choose_from(screen, quick, rng):
