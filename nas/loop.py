@@ -104,8 +104,10 @@ class Search:
             while self._fill(workers, deadline) or self._in_flight:
                 self.progress.update(self, None)
                 before = time.perf_counter()
-                found = workers.next()
-                waited += time.perf_counter() - before
+                try:
+                    found = workers.next()
+                finally:  # also where Ctrl-C ends it
+                    waited += time.perf_counter() - before
                 if found is None:
                     continue
                 self._in_flight -= 1

@@ -149,6 +149,17 @@ def test_failed_candidates_do_not_end_the_search(start):
     assert found.run.file("best.json").exists()
 
 
+def test_waiting_that_ctrl_c_ends_is_no_overhead(start):
+    class Slow(OutOfOrder):
+        def next(self):
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+
+    outcome = start("run", evaluations=5).loop(Slow(FakeEvaluator(), 0))
+    assert outcome.stopped == "interrupted"
+    assert outcome.waited >= 0.3
+
+
 def test_what_cannot_be_stored_is_printed_when_the_search_ends(start, monkeypatch):
     found = start("run", evaluations=5)
     notes = []
