@@ -1,11 +1,13 @@
 """Train every reference network under one protocol, and write the table of what came out.
 
     python benchmarks/references.py --data fer2013 --epochs 60 [--networks proposed fernet]
+    python benchmarks/references.py --fps
     python benchmarks/references.py --table
 
 Results lie in experiments/references/<epochs>-epochs/<network>/ (report.json, curves.png); a
 finished network is not trained again and an interrupted one goes on, so the same command may be
-repeated, and another budget gets a folder of its own. --table only writes README.md.
+repeated, and another budget gets a folder of its own. --fps times the networks in turns, for a
+quiet machine; --table only writes README.md.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from typing import Any
 
 from nas.data import open_dataset
 from nas.genome import load
+from nas.latency import measure_fps
 from nas.recipe import load as load_recipe
 from nas.retraining import retrain
 
 OUT = Path("experiments/references")
 GENOMES = Path("search_spaces/references")
+FPS = OUT / "fps.json"
 RECIPE = Path("experiments/recipes/references.yaml")
 # Cheapest first, so that an interrupted run has most of the table.
 NETWORKS = ("mini_xception", "proposed", "fernet", "vggnet", "alexnet", "resnet")
@@ -42,11 +46,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60, help="the budget of every network")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--fps", action="store_true", help="time the networks, train nothing")
     parser.add_argument("--table", action="store_true", help="write the table, train nothing")
     args = parser.parse_args()
-    if not args.table:
+    if args.fps:
+        time_all()
+    elif not args.table:
         train_all(args)
     write_table()
+
+
+def time_all() -> None:
+    """One run for all: what was timed after each training had other load beside it."""
+    found = measure_fps([load(GENOMES / f"{name}.json")[0] for name in NETWORKS])
+    FPS.write_text(json.dumps(dict(zip(NETWORKS, found, strict=True)), indent=1) + "\n")
 
 
 def train_all(args: argparse.Namespace) -> None:
@@ -76,10 +89,9 @@ def write_table() -> None:
         "epochs for every network, one seed. Public and private are FER2013's PublicTest, which "
         "chose the epoch, and PrivateTest, read once. Accuracies are of single views; the interval "
         "of 95 % is about +-1.6 points. Fps is ONNX Runtime, batch 1, one thread, the network "
-        "alone; training CPU min is processor time summed over threads, which other load on the "
-        "machine does not inflate. Published figures are of other recipes and far longer "
-        "training: the gap is to them. Made while augmentation sheared mirrored images where it "
-        "should have rotated them.",
+        "alone, all timed in turns in one run; training CPU min is processor time summed over "
+        "threads, which other load on the machine does not inflate. Published figures are of other "
+        "recipes and far longer training: the gap is to them.",
     ]
     for folder in sorted(OUT.glob("*-epochs"), key=lambda p: int(p.name.split("-")[0])):
         reports = {
@@ -93,6 +105,7 @@ def write_table() -> None:
 
 
 def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
+    fps = json.loads(FPS.read_text()) if FPS.exists() else {}
     any_report = next(iter(reports.values()))
     lines = [
         f"## {epochs} epochs",
@@ -114,9 +127,10 @@ def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
         processor = r.get("training_cpu_seconds")  # not in the first reports
         minutes = f"{processor / 60:.0f}" if processor else "-"
         lines.append(
-            f"| {name} | {r['cost']['params']:,} | {r['cost']['macs'] / 1e6:.1f} | {r['fps']:.0f} "
-            f"| {minutes} | {100 * r['validation']['accuracy']:.1f} "
-            f"| {private:.1f} | {100 * r['test']['macro_f1']:.1f} | {mirrored:.1f} "
+            f"| {name} | {r['cost']['params']:,} | {r['cost']['macs'] / 1e6:.1f} "
+            f"| {fps.get(name, r['fps']):.0f} | {minutes} "
+            f"| {100 * r['validation']['accuracy']:.1f} | {private:.1f} "
+            f"| {100 * r['test']['macro_f1']:.1f} | {mirrored:.1f} "
             f"| {published:.1f} | {private - published:+.1f} |"
         )
     missing = [name for name in NETWORKS if name not in reports]

@@ -20,8 +20,8 @@ import yaml
 from nas import genome, recipe, space
 from nas.archive import Archive, Evaluation, Fidelity
 from nas.bench.table import Table
-from nas.data import Dataset, dataset, prepare_fer2013, with_votes
-from nas.data.ferplus import COLUMNS
+from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus
+from nas.data.ferplus import COLUMNS, OTHERS
 from nas.data.pictures import read_grey
 from nas.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.inspect import _measured
@@ -124,8 +124,9 @@ def _csv() -> bytes:
 
 def _votes() -> bytes:
     usages = ["Training"] * 3 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
-    header = ",".join(["Usage", "Image name", *COLUMNS.values()])
-    return "\n".join([header, *(f"{u},x.png,{','.join(['1'] * 7)}" for u in usages), ""]).encode()
+    header = ",".join(["Usage", "Image name", *COLUMNS.values(), *OTHERS])
+    rows = [f"{usage},x.png,6{',1' * (len(COLUMNS) + len(OTHERS) - 1)}" for usage in usages]
+    return "\n".join([header, *rows, ""]).encode()
 
 
 def _table() -> bytes:
@@ -244,7 +245,7 @@ READERS = [
     Reader("mode", "mode.json", _read_mode, _json({"bf16": True, "channels_last": False})),
     Reader("data set", "faces.npz", dataset.load, lambda: _written(_npz, "faces.npz")),
     Reader("FER2013", "fer2013.csv", lambda p: prepare_fer2013(p, check_counts=False), _csv),
-    Reader("FERPlus", "votes.csv", lambda p: with_votes(_fer2013(), p), _votes),
+    Reader("FERPlus", "votes.csv", lambda p: prepare_ferplus(_fer2013(), p), _votes),
     Reader("table", "table.csv", _use_table, _table),
     Reader("PNG", "picture.png", read_grey, lambda: _picture(".png")),
     Reader("JPEG", "picture.jpg", read_grey, lambda: _picture(".jpg")),

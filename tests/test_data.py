@@ -532,7 +532,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
         (("prepare", "fer2013", "--from", "missing.csv"), "missing.csv: no such file"),
         (("prepare", "synthetic", "--from", "x"), "choose another name"),
         (("prepare", "../x", "--from", "x"), "expected letters"),
-        (("prepare", "jaffe", "--download"), "only fer2013 can be downloaded"),
+        (("prepare", "jaffe", "--download"), "only fer2013 and ferplus can be downloaded"),
         (("info", "nothing"), "no data/nothing.npz"),
         (("preview", "nothing", "--out", "x.png"), "no data/nothing.npz"),
     ],

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from nas.data import CLASSES, Dataset, load, save, with_votes
+from nas.data import CLASSES, Dataset, load, prepare_ferplus, save, with_votes
 from nas.errors import UserError
 
 HEADER = (
@@ -71,3 +71,20 @@ def test_without_votes(dataset, tmp_path):
     other = Dataset("x", dataset.images, dataset.labels, dataset.split, CLASSES)
     with pytest.raises(UserError, match="only for FER2013 prepared from its CSV"):
         with_votes(other, written(tmp_path / "v.csv", ROWS))
+
+
+def test_the_label_is_what_most_chose(dataset, tmp_path):
+    rows = [
+        "Training,a.png,3,1,0,0,2,1,1,1,1,0",  # 3 of 5: the single votes do not count
+        "PublicTest,b.png,5,5,0,0,0,0,0,0,0,0",  # no majority
+        "PrivateTest,c.png,0,0,0,0,0,0,0,8,2,0",  # contempt
+    ]
+    found = prepare_ferplus(dataset, written(tmp_path / "v.csv", rows))
+    assert found.name == "ferplus"
+    assert [CLASSES[label] for label in found.labels] == ["neutral"]  # it was angry
+    np.testing.assert_array_equal(found.images, dataset.images[:1])
+    assert found.split.tolist() == [0]
+    assert found.votes.tolist() == [[2, 1, 1, 1, 0, 0, 3]]  # as they were cast
+    nothing = written(tmp_path / "w.csv", ["Training,a.png,0,0,0,0,0,0,0,0,0,10", *rows[1:]])
+    with pytest.raises(UserError, match="no image has a majority"):
+        prepare_ferplus(dataset, nothing)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.data.dataset import SPLITS, Dataset, load, save
 from nas.data.fer2013 import CLASSES, prepare_fer2013
-from nas.data.ferplus import with_votes
+from nas.data.ferplus import prepare_ferplus, with_votes
 from nas.data.folder import prepare_folder
 from nas.data.splits import copies_of_train, duplicate_report, search_split
 from nas.errors import UserError, did_you_mean
@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "open_dataset",
     "prepare_fer2013",
+    "prepare_ferplus",
     "prepare_folder",
     "save",
     "search_split",

@@ -16,6 +16,7 @@ from nas.data import (
     duplicate_report,
     open_dataset,
     prepare_fer2013,
+    prepare_ferplus,
     prepare_folder,
     save,
     with_votes,
@@ -43,17 +44,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m nas.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     prepare = commands.add_parser("prepare", help="turn a download into data/NAME.npz")
-    prepare.add_argument("name", help="fer2013, or a name of your choice for CLASS/image folders")
+    prepare.add_argument(
+        "name",
+        help="fer2013; ferplus (FER2013 by the majority of --votes); or a name of your choice for "
+        "CLASS/image folders",
+    )
     origin = prepare.add_mutually_exclusive_group(required=True)
     origin.add_argument("--from", dest="source", type=Path, metavar="FILE_OR_FOLDER")
-    origin.add_argument("--download", action="store_true", help=f"Kaggle's {MIRROR} (fer2013 only)")
+    origin.add_argument("--download", action="store_true", help=f"FER2013: Kaggle's {MIRROR}")
     prepare.add_argument("--out", type=Path, default=DATA, help="folder (default: data)")
     prepare.add_argument("--size", type=int, default=48, help="side, pixels (folders only)")
     prepare.add_argument(
         "--allow-counts", action="store_true", help="take a FER2013 that is not the official one"
     )
     prepare.add_argument(
-        "--votes", type=Path, metavar="CSV", help="FERPlus's fer2013new.csv (fer2013 only)"
+        "--votes", type=Path, metavar="CSV", help="FERPlus's fer2013new.csv (FER2013 only)"
     )
     info = commands.add_parser("info", help="counts, duplicates, provenance")
     preview = commands.add_parser("preview", help="contact sheet, one row per class")
@@ -69,21 +74,30 @@ def _prepare(args: argparse.Namespace) -> int:
     name = check_name(args.name)
     if name == SYNTHETIC:
         raise UserError(f"prepare: name: {SYNTHETIC!r} is drawn by code; choose another name")
-    if args.download and name != "fer2013":
-        raise UserError(f"--download: found {name!r}; only fer2013 can be downloaded")
-    source = _download() if args.download else args.source
-    if name == "fer2013":
-        dataset = prepare_fer2013(source, check_counts=not args.allow_counts)
-    else:
-        dataset = prepare_folder(source, name, args.size)
-    if args.votes:
-        dataset = with_votes(dataset, args.votes)
-        dataset.provenance["votes"] = args.votes.name
+    dataset = _read(args, name)
     dataset.provenance["duplicates"] = duplicate_report(dataset)
     dataset.provenance["counts"] = dataset.counts()
     path = save(dataset, args.out / f"{name}.npz")
     _show({"path": str(path), **_summary(dataset)}, args.json)
     return 0
+
+
+def _read(args: argparse.Namespace, name: str) -> Dataset:
+    of_fer2013 = name in ("fer2013", "ferplus")
+    if args.download and not of_fer2013:
+        raise UserError(f"--download: found {name!r}; only fer2013 and ferplus can be downloaded")
+    if name == "ferplus" and not args.votes:
+        raise UserError("ferplus: its labels are votes; expected --votes fer2013new.csv")
+    source = _download() if args.download else args.source
+    if not of_fer2013:
+        dataset = prepare_folder(source, name, args.size)
+    else:
+        dataset = prepare_fer2013(source, check_counts=not args.allow_counts)
+    if args.votes:
+        label = prepare_ferplus if name == "ferplus" else with_votes
+        dataset = label(dataset, args.votes)
+        dataset.provenance["votes"] = args.votes.name
+    return dataset
 
 
 def _download() -> Path:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.data.dataset import SPLITS, Dataset
+from nas.data.dataset import SPLITS, Bytes, Dataset
 from nas.data.fer2013 import CLASSES, USAGES
 from nas.errors import UserError, shown
 
-COLUMNS = {  # of fer2013new.csv, by our classes; contempt, unknown and no face (NF) have none
+COLUMNS = {  # of fer2013new.csv, by our classes
     "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness",
     "sad": "sadness", "surprise": "surprise", "neutral": "neutral",
 }  # fmt: skip
+OTHERS = ("contempt", "unknown", "NF")  # columns without a class of ours; NF is no face
 MAX_BYTES = 16 << 20  # the published file has 2
 VOTES = {str(n) for n in range(101)}
 
@@ -29,27 +30,52 @@ def with_votes(dataset: Dataset, path: Path) -> Dataset:
 
     The rows match by position. UserError when they do not: another number of rows, another split.
     """
+    return dataclasses.replace(dataset, votes=_votes(dataset, path)[:, : len(CLASSES)])
+
+
+def prepare_ferplus(dataset: Dataset, path: Path) -> Dataset:
+    """FER2013 as its annotators saw it: labels are what most of them chose, votes stand beside.
+
+    As Barsoum et al. take the majority: a single vote for a column is an accident and does not
+    count, and the label is what has more than half of the rest. Images without one, and those where
+    it is contempt, unknown or no face, are left out. Errors as in `with_votes`.
+    """
+    votes = _votes(dataset, path)
+    counted = np.where(votes > 1, votes, 0)
+    label = counted.argmax(1)
+    kept = (2 * counted.max(1) > counted.sum(1)) & (label < len(CLASSES))
+    if not kept.any():
+        raise UserError(f"{path}: no image has a majority for one of {', '.join(CLASSES)}")
+    return Dataset(
+        "ferplus", dataset.images[kept], label[kept].astype(np.uint8), dataset.split[kept], CLASSES,
+        dict(dataset.provenance), votes[kept, : len(CLASSES)],
+    )  # fmt: skip
+
+
+def _votes(dataset: Dataset, path: Path) -> Bytes:
+    """(N, 10): for each image, its votes for each of CLASSES, then of OTHERS."""
     if dataset.classes != CLASSES or not dataset.provenance.get("official_splits"):
         raise UserError("--votes: only for FER2013 prepared from its CSV, whose order they follow")
+    columns = [*(COLUMNS[name] for name in CLASSES), *OTHERS]
     reader = csv.DictReader(io.StringIO(_text(path)))
     try:
         rows = list(itertools.islice(reader, len(dataset) + 1))
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV: {error}") from None
-    missing = {"Usage", *COLUMNS.values()} - set(rows[0] if rows else ())
+    missing = {"Usage", *columns} - set(rows[0] if rows else ())
     if missing:
-        raise UserError(f"{path}: no column {sorted(missing)[0]!r}; expected fer2013new.csv")
+        raise UserError(f"{path}: no column {min(missing)!r}; expected fer2013new.csv")
     if len(rows) != len(dataset):
         found = "more" if len(rows) > len(dataset) else len(rows)
         raise UserError(f"{path}: found {found} rows; the data set has {len(dataset)} images")
-    votes = np.zeros((len(rows), len(CLASSES)), np.uint8)
+    votes = np.zeros((len(rows), len(columns)), np.uint8)
     for i, row in enumerate(rows):
         where = f"{path}:{i + 2}"
         split = SPLITS[dataset.split[i]]
         if USAGES.get(row["Usage"]) != dataset.split[i]:
             raise UserError(f"{where}: Usage: found {row['Usage']!r}; the image is of {split}")
-        votes[i] = [_count(row[COLUMNS[name]], where) for name in CLASSES]
-    return dataclasses.replace(dataset, votes=votes)
+        votes[i] = [_count(row[column], where) for column in columns]
+    return votes
 
 
 def _count(text: str | None, where: str) -> int:
