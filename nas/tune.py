@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -31,7 +30,6 @@ def main(argv: list[str]) -> int:
     genome, _ = load(Path(args.genome))
     default = RECIPES / ("khaireddin.yaml" if args.grid else "modern.yaml")
     base = load_recipe(Path(args.recipe) if args.recipe else default)
-    base = dataclasses.replace(base, epochs=args.epochs)
     budget = seconds(args.time_budget, "--time-budget") if args.time_budget else None
     dataset = open_dataset(args.data)
     if dataset.provenance.get("synthetic"):
@@ -41,7 +39,7 @@ def main(argv: list[str]) -> int:
 
     check_fit(genome, dataset)
     device = str(torch_device(args.device))
-    goal = Goal(genome, dataset, base, args.grid, args.seed, device)
+    goal = Goal(genome, dataset, base, args.epochs, args.grid, args.seed, device)
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
     try:
         study = tune(

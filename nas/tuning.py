@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import torch
 import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.data import Dataset, search_split
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 from nas.genome import Genome
-from nas.predict import DivergedError, Mode, Part
+from nas.predict import Mode, Part
 from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
 from nas.train import fastest_mode, train
 
 Note = Callable[[str], None]
+FAILURES = (RuntimeError, MemoryError)  # of a trial: diverged, out of memory
 BATCHES = (16, 32, 64, 128)
 # The report's two grids (after Khaireddin and Chen): all with momentum 0.9, weight decay 1e-4.
 PUBLISHED: dict[str, Any] = {
@@ -49,11 +51,15 @@ GRIDS: dict[str, dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Goal:
-    """What a study is about; a study file made for another goal is refused."""
+    """What a study is about; a study file made for another goal is refused.
+
+    epochs: length of a trial. The base recipe, and so the winner, keeps its own.
+    """
 
     genome: Genome
     dataset: Dataset
     base: Recipe
+    epochs: int
     grid: str | None = None
     seed: int = 0
     device: str = "cpu"
@@ -63,6 +69,7 @@ class Goal:
             "genome": self.genome.id,
             "data": self.dataset.fingerprint,
             "recipe": self.base.to_dict(),
+            "epochs": self.epochs,
             "grid": self.grid,
             "seed": self.seed,
         }
@@ -83,7 +90,7 @@ def tune(
     if left <= 0:
         write_results(study, goal, folder)
         return study
-    objective = _Objective(goal)
+    objective = _Objective(goal, _mode(study, goal))
     started = time.monotonic()
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -93,9 +100,7 @@ def tune(
         eta = (time.monotonic() - started) / max(new, 1) * (total - done)
         note(f"trial {done}/{total}: {_outcome(trial)}; {_leader(study)}; {eta / 60:.0f} min left")
 
-    study.optimize(
-        objective, n_trials=left, timeout=seconds, callbacks=[after], catch=(DivergedError,)
-    )
+    study.optimize(objective, n_trials=left, timeout=seconds, callbacks=[after], catch=FAILURES)
     return study
 
 
@@ -107,16 +112,18 @@ def open_study(goal: Goal, folder: Path) -> optuna.Study:
     try:
         study = optuna.create_study(
             storage=f"sqlite:///{path}",
-            study_name=f"{goal.genome.id}-{goal.grid or 'recipe'}",
+            study_name="recipe",  # one study in a file: one of another goal is found, and refused
             direction="maximize",
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=goal.seed),
             pruner=optuna.pruners.NopPruner()
             if goal.grid
             else optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         )
     except Exception as error:  # SQLAlchemy's many kinds for a file that is no database
         raise UserError(f"{path}: not a study: {type(error).__name__}") from None
+    # A resumed sampler with the first one's seed would propose the first one's trials again.
+    seed = np.random.SeedSequence([goal.seed, len(study.trials)]).generate_state(1)[0]
+    study.sampler = optuna.samplers.TPESampler(seed=int(seed))
     found = study.user_attrs.get("goal")
     if found is None:
         study.set_user_attr("goal", goal.to_dict())
@@ -127,11 +134,11 @@ def open_study(goal: Goal, folder: Path) -> optuna.Study:
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials with an answer: complete, pruned, or diverged."""
+    """Trials with an answer: complete, pruned, or failed by themselves."""
     return [
         t
         for t in study.trials
-        if t.state in (TrialState.COMPLETE, TrialState.PRUNED) or "diverged" in t.user_attrs
+        if t.state in (TrialState.COMPLETE, TrialState.PRUNED) or "failed" in t.user_attrs
     ]
 
 
@@ -145,6 +152,15 @@ def recipe_of(goal: Goal, params: Mapping[str, Any]) -> Recipe:
     return dataclasses.replace(goal.base, **plain, augment=_scaled(goal.base.augment, strength))
 
 
+def shortened(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe for a short trial: restarts and steps come often enough to happen in it."""
+    third = max(1, epochs // 3)
+    return dataclasses.replace(
+        recipe, epochs=epochs, restart_epochs=min(recipe.restart_epochs, third),
+        step_epochs=min(recipe.step_epochs, third),
+    )  # fmt: skip
+
+
 def write_results(study: optuna.Study, goal: Goal, folder: Path) -> None:
     """trials.csv, and best_recipe.yaml as soon as a trial is complete."""
     study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
@@ -152,7 +168,8 @@ def write_results(study: optuna.Study, goal: Goal, folder: Path) -> None:
         plain = recipe_of(goal, best.params).to_dict()
         comment = (
             f"# Tuned for genome {goal.genome.id} on {goal.dataset.name}: held-out accuracy "
-            f"{best.value:.2%} (trial {best.number} of {len(study.trials)}).\n"
+            f"{best.value:.2%} after {goal.epochs} epochs (trial {best.number} of "
+            f"{len(study.trials)}).\n"
         )
         (folder / "best_recipe.yaml").write_text(comment + yaml.safe_dump(plain, sort_keys=False))
 
@@ -173,7 +190,7 @@ def rows(study: optuna.Study, goal: Goal) -> list[dict[str, Any]]:
             "accuracy": trial.value if complete else None,
             "best_epoch": trial.user_attrs.get("best_epoch"),
             "seconds": trial.duration.total_seconds() if trial.duration else None,
-            "state": "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower(),
+            "state": "failed" if "failed" in trial.user_attrs else trial.state.name.lower(),
         })  # fmt: skip
     return sorted(found, key=lambda row: -1.0 if row["accuracy"] is None else -1 - row["accuracy"])
 
@@ -181,19 +198,20 @@ def rows(study: optuna.Study, goal: Goal) -> list[dict[str, Any]]:
 class _Objective:
     """Trains once for a trial; a trial that lags behind the others is pruned between epochs."""
 
-    def __init__(self, goal: Goal) -> None:
-        self.goal = goal
+    def __init__(self, goal: Goal, mode: Mode) -> None:
+        self.goal, self.mode = goal, mode
         device = torch.device(goal.device)
         images = torch.tensor(goal.dataset.images, device=device)
         labels = torch.tensor(goal.dataset.labels.astype("int64"), device=device)
-        self.fit, self.held_out = (
-            Part(images, labels, torch.tensor(rows, device=device))
-            for rows in search_split(goal.dataset)
-        )
-        self.mode: Mode = fastest_mode(device, [goal.genome], goal.base.batch)
+        fit, held_out = (torch.tensor(rows, device=device) for rows in search_split(goal.dataset))
+        targets = None
+        if goal.base.soft_labels:
+            targets = torch.tensor(goal.dataset.soft_labels(), device=device)
+        self.fit = Part(images, labels, fit, targets)
+        self.held_out = Part(images, labels, held_out)
 
     def __call__(self, trial: Trial) -> float:
-        recipe = recipe_of(self.goal, _suggest(trial, self.goal))
+        recipe = shortened(recipe_of(self.goal, _suggest(trial, self.goal)), self.goal.epochs)
 
         def on_epoch(row: dict[str, float]) -> None:
             trial.report(row["validation_accuracy"], int(row["epoch"]))
@@ -205,11 +223,21 @@ class _Objective:
                 self.goal.genome, self.fit, self.held_out, recipe,
                 seed=self.goal.seed, mode=self.mode, keep_best=True, on_epoch=on_epoch,
             )  # fmt: skip
-        except DivergedError as error:
-            trial.set_user_attr("diverged", str(error))
+        except FAILURES as error:
+            trial.set_user_attr("failed", first_line(error))
             raise
         trial.set_user_attr("best_epoch", result.best_epoch)
         return max(row["validation_accuracy"] for row in result.history)
+
+
+def _mode(study: optuna.Study, goal: Goal) -> Mode:
+    """Measured once for a study: its trials must not differ in their arithmetic."""
+    found = study.user_attrs.get("mode")
+    if found is not None:
+        return Mode(**found)
+    mode = fastest_mode(torch.device(goal.device), [goal.genome], goal.base.batch)
+    study.set_user_attr("mode", dataclasses.asdict(mode))
+    return mode
 
 
 def _suggest(trial: Trial, goal: Goal) -> dict[str, Any]:
@@ -255,7 +283,7 @@ def _queue(study: optuna.Study, goal: Goal) -> None:
         return
     again: list[int] = list(study.user_attrs.get("queued_again", []))
     for trial in study.get_trials(states=[TrialState.FAIL]):
-        if "diverged" not in trial.user_attrs and trial.number not in again and trial.params:
+        if "failed" not in trial.user_attrs and trial.number not in again and trial.params:
             study.enqueue_trial(trial.params)
             again.append(trial.number)
     study.set_user_attr("queued_again", again)
@@ -282,7 +310,8 @@ def _best(study: optuna.Study) -> FrozenTrial | None:
 def _outcome(trial: FrozenTrial) -> str:
     if trial.state == TrialState.COMPLETE:
         return f"{trial.value:.2%}"
-    return "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower()
+    reason = trial.user_attrs.get("failed")
+    return f"failed: {reason}" if reason else trial.state.name.lower()
 
 
 def _leader(study: optuna.Study) -> str:

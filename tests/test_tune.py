@@ -7,22 +7,25 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from nas import tuning
 from nas.errors import UserError, exit_code
 from nas.genome import Conv, Genome, Head, Input, Stage
+from nas.optimise import learning_rate
+from nas.predict import DivergedError
 from nas.recipe import Recipe, load
 from nas.train import Result
 from nas.tune import main
-from nas.tuning import GRIDS, Goal, finished, open_study, recipe_of, tune
+from nas.tuning import GRIDS, Goal, finished, open_study, recipe_of, shortened, tune
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 
 @pytest.fixture
 def goal(faces):
-    return Goal(TINY, faces, Recipe(epochs=2))
+    return Goal(TINY, faces, Recipe(epochs=20), 2)
 
 
 def quiet(text):
@@ -45,6 +48,8 @@ def test_resume_adds_what_is_missing(goal, tmp_path):
     study = tune(goal, tmp_path, 4, note=quiet)
     assert len(study.trials) == 4
     assert len(tune(goal, tmp_path, 4, note=quiet).trials) == 4
+    tried = [tuple(t.params.values()) for t in study.trials]
+    assert len(set(tried)) == 4  # a resumed sampler must not start over
 
 
 def test_an_interrupted_trial_is_run_again(goal, tmp_path, monkeypatch):
@@ -70,26 +75,34 @@ def test_another_goal_is_refused(goal, tmp_path):
     other = dataclasses.replace(goal, base=Recipe(epochs=3), seed=1)
     with pytest.raises(UserError, match="a study of another recipe, seed"):
         tune(other, tmp_path, 2, note=quiet)
+    for other in (
+        dataclasses.replace(goal, genome=dataclasses.replace(TINY, bias=True)),
+        dataclasses.replace(goal, grid="schedules"),
+    ):
+        with pytest.raises(UserError, match="a study of another"):
+            tune(other, tmp_path, 2, note=quiet)
     (tmp_path / "study.db").write_text("no database at all, but longer than a header" * 100)
     with pytest.raises(UserError, match="not a study"):
         open_study(goal, tmp_path)
 
 
-def test_a_diverging_trial_is_recorded(goal, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [DivergedError, torch.OutOfMemoryError])
+def test_a_failing_trial_is_recorded_and_not_repeated(goal, tmp_path, monkeypatch, error):
     calls = []
     train = tuning.train
 
     def diverges_once(*args, **more):
         calls.append(1)
         if len(calls) == 1:
-            raise tuning.DivergedError("loss is nan in epoch 1")
+            raise error("no such luck")
         return train(*args, **more)
 
     monkeypatch.setattr(tuning, "train", diverges_once)
     study = tune(goal, tmp_path, 2, note=quiet)
     states = [row["state"] for row in tuning.rows(study, goal)]
-    assert states == ["complete", "diverged"]
-    assert study.trials[0].user_attrs["diverged"] == "loss is nan in epoch 1"
+    assert states == ["complete", "failed"]
+    assert study.trials[0].user_attrs["failed"] == "no such luck"
+    assert len(tune(goal, tmp_path, 2, note=quiet).trials) == 2
 
 
 def test_pruning_stops_what_lags_behind(goal, tmp_path, monkeypatch):
@@ -123,7 +136,7 @@ def test_the_reports_grids():
 
 
 def test_a_grid_runs_every_setting_once(goal, tmp_path):
-    goal = dataclasses.replace(goal, grid="schedules", base=Recipe(epochs=1))
+    goal = dataclasses.replace(goal, grid="schedules", epochs=1)
     with pytest.raises(UserError, match="nothing"):  # stops in the middle, then goes on
         tune(goal, tmp_path, 99, note=_stop_after(2))
     study = tune(goal, tmp_path, 99, note=quiet)
@@ -131,6 +144,34 @@ def test_a_grid_runs_every_setting_once(goal, tmp_path):
     assert sorted(settings) == sorted(GRIDS["schedules"])
     recipe = recipe_of(goal, {"setting": "step"})
     assert (recipe.weight_decay, recipe.momentum, recipe.schedule) == (1e-4, 0.9, "step")
+
+
+def test_schedules_differ_within_a_short_trial():
+    """A restart or a step that comes after the end would make two settings one."""
+    for epochs in (2, 3, 10, 30):
+        curves = set()
+        for setting in GRIDS["schedules"].values():
+            recipe = shortened(dataclasses.replace(Recipe(epochs=300), **setting), epochs)
+            curves.add(tuple(learning_rate(recipe, e / 4) for e in range(4 * epochs)))
+        assert len(curves) == len(GRIDS["schedules"]) - 1  # plateau is constant until it waits
+
+
+def test_soft_labels_are_tuned_on(goal, tmp_path, monkeypatch):
+    seen = []
+
+    def fake(genome, fit, held_out, recipe, **more):
+        seen.append((fit.targets, recipe.epochs))
+        return Result(None, [{"validation_accuracy": 0.5}], 1)
+
+    monkeypatch.setattr(tuning, "train", fake)
+    votes = np.full((len(goal.dataset), 7), 2, np.uint8)
+    dataset = dataclasses.replace(goal.dataset, votes=votes)
+    base = dataclasses.replace(goal.base, soft_labels=True)
+    tune(dataclasses.replace(goal, dataset=dataset, base=base), tmp_path, 1, note=quiet)
+    targets, epochs = seen[0]
+    np.testing.assert_allclose(targets, 1 / 7)
+    assert epochs == 2
+    assert load(tmp_path / "best_recipe.yaml").epochs == 20
 
 
 def _stop_after(count):
