@@ -64,6 +64,8 @@ def time_all() -> None:
 
 def train_all(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.data)
+    if dataset.name != "fer2013" or not dataset.provenance.get("official_splits"):
+        raise SystemExit(f"--data: found {dataset.name}; the table is of the official FER2013")
     recipe = dataclasses.replace(load_recipe(RECIPE), epochs=args.epochs)
     for name in args.networks:
         out = OUT / f"{args.epochs}-epochs" / name
@@ -89,9 +91,10 @@ def write_table() -> None:
         "epochs for every network, one seed. Public and private are FER2013's PublicTest, which "
         "chose the epoch, and PrivateTest, read once. Accuracies are of single views; the interval "
         "of 95 % is about +-1.6 points. Fps is ONNX Runtime, batch 1, one thread, the network "
-        "alone, all timed in turns in one run; training CPU min is processor time summed over "
-        "threads, which other load on the machine does not inflate. Published figures are of other "
-        "recipes and far longer training: the gap is to them.",
+        f"alone, timed {'in turns in one run' if FPS.exists() else 'after each training'}; "
+        "training CPU min is processor time summed over threads, which other load on the machine "
+        "does not inflate. Published figures are of other recipes and far longer training: the gap "
+        "is to them.",
     ]
     for folder in sorted(OUT.glob("*-epochs"), key=lambda p: int(p.name.split("-")[0])):
         reports = {
@@ -105,7 +108,7 @@ def write_table() -> None:
 
 
 def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
-    fps = json.loads(FPS.read_text()) if FPS.exists() else {}
+    fps = json.loads(FPS.read_text()) if FPS.exists() else {}  # else that of each training's end
     any_report = next(iter(reports.values()))
     lines = [
         f"## {epochs} epochs",

@@ -65,12 +65,13 @@ def _print(summary: dict[str, Any]) -> None:
         ("class", "class", ""), ("right", "right shown", "d"), ("wrong", "wrong shown", "d"),
         ("picture", "picture", ""),
     ]))  # fmt: skip
-    salient, by_chance = summary["deletion"]["salient"], summary["deletion"]["random"]
-    print(
-        f"\nblurring the {summary['deletion']['share']:.0%} most salient pixels of the right "
-        f"answers lowers their probability by {100 * salient:.1f} points, random ones by "
-        f"{100 * by_chance:.1f}"
-    )
+    if summary["deletion"]["images"]:
+        salient, by_chance = summary["deletion"]["salient"], summary["deletion"]["random"]
+        print(
+            f"\nblurring the {summary['deletion']['share']:.0%} most salient pixels of the right "
+            f"answers lowers their probability by {100 * salient:.1f} points, random ones by "
+            f"{100 * by_chance:.1f}"
+        )
     print(f"overview: {summary['overview']}")
 
 

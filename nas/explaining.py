@@ -70,7 +70,9 @@ def explain(
     saliency_png(out / "overview.png", dict(overview), f"{method}: four right, four wrong answers")
     check = np.flatnonzero(answers == labels)[:CHECKED]
     target = torch.tensor(answers[check])
-    salient, by_chance = deletion(model, x[check], target, maps_of(check), DELETED)
+    salient, by_chance = (
+        deletion(model, x[check], target, maps_of(check), DELETED) if len(check) else (None, None)
+    )
     summary = {
         "genome": genome.id, "data": dataset.name, "split": split, "method": method,
         "classes": classes, "overview": str(out / "overview.png"),

@@ -86,6 +86,8 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
     checked = read(Settings, plain, "settings")
     assert isinstance(checked, Settings)
     Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
+    if checked.recipe.soft_labels:
+        raise UserError("recipe: soft_labels are for nas.retrain and nas.tune; expected false")
     if checked.recipe.early_stopping or checked.recipe.schedule == "plateau":
         raise UserError(
             "recipe: early_stopping and schedule plateau look at every epoch, which a search's "

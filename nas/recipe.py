@@ -25,7 +25,8 @@ class Augment:
     """What nas/augment.py does to training images.
 
     Each geometric change happens to an image with probability `probability`. flip, vertical_flip:
-    probabilities. shift, scale: largest share of the side. rotate: degrees. erase: probability of
+    probabilities. shift: largest share of the side. scale: the part shown is 1 - scale to
+    1 + scale of the side. rotate: degrees. erase: probability of
     erasing one rectangle. noise: standard deviation in grey levels of 255. Khaireddin and Chen use
     shift 0.2, scale 0.2, rotate 10, probability 0.5, erase 0.5.
     """
@@ -51,10 +52,11 @@ class Recipe:
     There AdamW was ahead of Nesterov momentum for each of seven networks of fer.yaml (1350 faces,
     3 epochs, batch 32).
 
-    mixup, cutmix: alpha of the Beta distribution, 0 is off. distill: the teachers' share of the
-    loss, at `temperature`; without a teacher it is nothing. soft_labels: train on the votes of the
-    data set (FERPlus). fit_on: with train+validation the last epoch is taken, since nothing is left
-    to choose one on. views, train_views: see nas/predict.py; an image's logits are their mean.
+    asgd keeps the mean of the weights since the first epoch, unless ema is on. mixup, cutmix: alpha
+    of the Beta distribution, 0 is off. distill: the teachers' share of the loss, at `temperature`;
+    without a teacher it is nothing. soft_labels: train on the votes of the data set (FERPlus).
+    fit_on: with train+validation the last epoch is taken, since nothing is left to choose one on.
+    views, train_views: see nas/predict.py; an image's logits are their mean.
     """
 
     epochs: Annotated[int, Int(1, 10_000)] = 3

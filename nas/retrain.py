@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     if not 0 <= args.seed <= MAX_SEED:
         raise UserError(f"--seed: must be in [0, {MAX_SEED}], got {args.seed}")
     dataset = open_dataset(args.data or _data_of_run(path))
-    out = Path(args.out) if args.out else path.parent / "retrain" / genome.id
+    out = Path(args.out) if args.out else _default_out(path, genome.id)
     if dataset.provenance.get("synthetic"):
         print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
     from nas.retraining import retrain
@@ -43,10 +43,7 @@ def main(argv: list[str]) -> int:
             genome, dataset, recipe, out,
             seeds=list(range(args.seed, args.seed + args.seeds)), device=args.device,
             initial=Path(args.initial) if args.initial else None,
-            teachers=[
-                (load(Path(f) / "genome.json")[0], Path(f) / "model.safetensors")
-                for f in args.teacher
-            ],
+            teachers=[Path(folder) / "model.safetensors" for folder in args.teacher],
             command=["python", "-m", "nas.retrain", *argv],
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )  # fmt: skip
@@ -68,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--genome", required=True, metavar="JSON", help="a genome file, such as a run's best.json")
     add("--data", metavar="NAME|NPZ", help="default: that of the genome's run, else synthetic")
-    add("--recipe", default=str(RECIPE), metavar="YAML", help="training settings")
+    add("--recipe", default=str(RECIPE), metavar="YAML", help=f"training (default {RECIPE})")
     add("--epochs", type=int, metavar="N", help="instead of the recipe's")
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default 0)")
     add("--seeds", type=int, default=1, metavar="N", help="train N times; report mean and spread")
@@ -81,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a retrained network's folder to distil from; may be given several times",
     )
     add("--device", default="auto", help="auto, cpu, cuda, ...")
-    add("--out", metavar="DIR", help="default: retrain/<id> beside the genome file")
+    add(
+        "--out",
+        metavar="DIR",
+        help="default: retrain/<id> in the genome's run, else experiments/retrain-<id>",
+    )
     add("--json", action="store_true", help="print the report as JSON")
     return parser
 
@@ -90,15 +91,27 @@ def _data_of_run(genome_file: Path) -> str | None:
     from nas.run import RunDirectory
 
     folder = genome_file.parent
-    return RunDirectory(folder).settings().data if (folder / "config.yaml").exists() else None
+    return RunDirectory(folder).settings().data if _is_run(folder) else None
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").exists()
+
+
+def _default_out(genome_file: Path, genome_id: str) -> Path:
+    if _is_run(genome_file.parent):
+        return genome_file.parent / "retrain" / genome_id
+    return Path("experiments") / f"retrain-{genome_id}"
 
 
 def _print(report: dict, out: Path) -> None:  # type: ignore[type-arg]
     from nas.report import table
 
     rows = []
-    for split in ("validation", "test"):
-        found = report[split]
+    views = report.get("test_with_views")
+    several = {f"test, {views['views']}": {"n": report["test"]["n"], **views}} if views else {}
+    for split, found in {"validation": report["validation"], "test": report["test"],
+                         **several}.items():  # fmt: skip
         low, high = found["accuracy_interval"]
         rows.append({
             "split": split, "n": found["n"], "accuracy": 100 * found["accuracy"],
@@ -115,6 +128,8 @@ def _print(report: dict, out: Path) -> None:  # type: ignore[type-arg]
          "support": v["support"]}
         for name, v in report["test"]["per_class"].items()
     ]  # fmt: skip
+    if report["recipe"]["fit_on"] != "train":
+        print("the validation images were trained on: their figures say nothing of new faces")
     print("\ntest, per class:")
     print(table(classes, [
         ("class", "class", ""), ("precision", "precision %", ".1f"), ("recall", "recall %", ".1f"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.data import Dataset, duplicate_report
 from nas.errors import UserError, first_line, read_json
@@ -20,13 +20,13 @@ from nas.genome import Genome
 from nas.latency import measure_fps
 from nas.lowering import cost
 from nas.metrics import classification_report, summarise_seeds
-from nas.predict import Mode, Part, logits
+from nas.predict import DivergedError, Mode, Part, logits
 from nas.recipe import Recipe
 from nas.report import confusion_png, curves_png, model_card
 from nas.run import environment
 from nas.storage import replace_file
-from nas.train import Result, Teacher, fastest_mode, train
-from nas.weights import load_weights, save_weights
+from nas.train import Result, fastest_mode, train
+from nas.weights import load_weights, open_trained, save_weights
 
 Note = Callable[[str], None]
 
@@ -46,15 +46,15 @@ def retrain(
     *,
     seeds: list[int],
     initial: Path | None = None,
-    teachers: Sequence[tuple[Genome, Path]] = (),
+    teachers: Sequence[Path] = (),
     device: str = "auto",
     command: list[str] | None = None,
     note: Note = print,
 ) -> dict[str, Any]:
     """Train once for each seed and write everything into `out`; returns the report.
 
-    initial: weights (safetensors) to start from instead of random ones. teachers: genomes and
-    weights whose averaged logits are distilled by the recipe's `distill`.
+    initial: weights (safetensors) to start from instead of random ones. teachers: model.safetensors
+    files of networks whose averaged logits are distilled by the recipe's `distill`.
 
     Checkpoints are chosen on the validation split (PublicTest for FER2013). The test split
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
@@ -66,9 +66,14 @@ def retrain(
             f"{report_file}: exists, and the test split is read once; expected a new --out"
         )
     check_fit(genome, dataset)
+    if recipe.fit_on != "train" and (recipe.early_stopping or recipe.schedule == "plateau"):
+        raise UserError(
+            f"recipe: early_stopping and schedule plateau watch validation images, which fit_on "
+            f"{recipe.fit_on} trains on; expected early_stopping 0 and another schedule"
+        )
     parts = _parts(dataset, torch_device(device), recipe)
     start = None if initial is None else load_weights(genome, initial).state_dict()
-    teacher = _teacher(teachers, genome, parts["train"].images.device, recipe)
+    teacher = _teacher(teachers, genome, dataset, parts["train"].images.device, recipe)
     mode = _mode(genome, parts["train"], recipe.batch, out)
     trained = [
         _train_seed(
@@ -91,7 +96,7 @@ def retrain(
         "test": summarise_seeds(tests),
     }
     report["initial"] = str(initial) if initial else None
-    report["teachers"] = [str(path) for _, path in teachers]
+    report["teachers"] = [str(path) for path in teachers]
     if recipe.views != "single":
         several = _evaluate(genome, dataset, chosen.result, parts["test"], recipe.views)
         report["test_with_views"] = {
@@ -105,11 +110,9 @@ def retrain(
 def _train_seed(
     genome: Genome, dataset: Dataset, parts: dict[str, Part], recipe: Recipe,
     folder: Path, seed: int, mode: Mode, note: Note,
-    initial: dict[str, Tensor] | None, teacher: Teacher | None,
+    initial: dict[str, Tensor] | None, teacher: nn.Module | None,
 ) -> _Trained:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"data": dataset.name, "seed": seed, "recipe": recipe.to_dict()}
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     took: list[float] = []
 
     def on_epoch(row: dict[str, float]) -> None:
@@ -121,11 +124,20 @@ def _train_seed(
             f"{left / 60:.0f} min left"
         )
 
-    result = train(
-        genome, parts["fit"], parts["validation"], recipe, seed=seed, mode=mode,
-        keep_best=recipe.fit_on == "train", initial=initial, teacher=teacher,
-        checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
-    )  # fmt: skip
+    try:
+        result = train(
+            genome, parts["fit"], parts["validation"], recipe, seed=seed, mode=mode,
+            keep_best=recipe.fit_on == "train", initial=initial, teacher=teacher,
+            checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
+        )  # fmt: skip
+    except DivergedError as error:
+        raise UserError(
+            f"seed {seed}: {error}, at lr {recipe.lr:g}; expected a recipe under which the "
+            "network learns: a lower lr, or clip"
+        ) from None
+    # Only now: a checkpoint of another recipe was refused above.
+    settings = {"data": dataset.name, "seed": seed, "recipe": recipe.to_dict()}
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     lines = "".join(json.dumps(row) + "\n" for row in result.history)
     (folder / "metrics.jsonl").write_text(lines)
     validation = _evaluate(genome, dataset, result, parts["validation"])
@@ -215,24 +227,34 @@ def torch_device(name: str) -> torch.device:
         raise UserError(f"--device: cannot use {name!r}: {first_line(error)}") from None
 
 
+class _Teachers(nn.Module):
+    """The mean logits of several networks, which see the student's own pixels."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([model(x) for model in self.models]).mean(0)
+
+
 def _teacher(
-    teachers: Sequence[tuple[Genome, Path]], student: Genome, device: torch.device, recipe: Recipe
-) -> Teacher | None:
-    """The mean logits of the teachers, which see the student's own pixels."""
-    if not teachers:
+    files: Sequence[Path], student: Genome, dataset: Dataset, device: torch.device, recipe: Recipe
+) -> nn.Module | None:
+    if not files:
         return None
     if not recipe.distill:
         raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
-    models = []
-    for genome, path in teachers:
-        if genome.input != student.input or genome.num_classes != student.num_classes:
-            raise UserError(f"{path}: another input or other classes than genome {student.id}")
-        models.append(load_weights(genome, path).eval().to(device))
-
-    def teach(x: Tensor) -> Tensor:
-        return torch.stack([model(x) for model in models]).mean(0)
-
-    return teach
+    found = [open_trained(path) for path in files]
+    for path, trained in zip(files, found, strict=True):
+        if trained.genome.input != student.input:
+            raise UserError(f"{path}: another input than genome {student.id}")
+        if trained.classes != dataset.classes:
+            raise UserError(
+                f"{path}: found classes {', '.join(trained.classes)}; the data set has "
+                f"{', '.join(dataset.classes)}"
+            )
+    return _Teachers([trained.model for trained in found]).eval().to(device)
 
 
 def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Part]:

@@ -27,6 +27,7 @@ from nas.realtime.recognizer import softmax
 from nas.weights import open_trained
 
 ENSEMBLE = "ensemble"
+LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 and 40), not faces
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,19 @@ def canonical(name: str) -> str:
     return SYNONYMS.get(name.lower(), name.lower())
 
 
+def _canonical(classes: Sequence[str], where: str) -> list[str]:
+    found = [canonical(name) for name in classes]
+    for name in found:
+        if found.count(name) > 1:
+            raise UserError(f"{where}: two classes mean {name!r}; expected one name for each")
+    return found
+
+
 def shared_classes(models: Sequence[Scored], dataset: Dataset) -> tuple[str, ...]:
     """Canonical names of the classes that the data set and every model have."""
-    found = [canonical(name) for name in dataset.classes]
+    found = _canonical(dataset.classes, f"data set {dataset.name}")
     for model in models:
-        theirs = {canonical(name) for name in model.classes}
+        theirs = _canonical(model.classes, model.name)
         found = [name for name in found if name in theirs]
     if len(found) < 2:
         raise UserError(
@@ -128,6 +137,13 @@ def _probabilities(
     if images.shape[1] != model.channels:
         raise UserError(
             f"{model.name}: takes {model.channels} channels; the images have {images.shape[1]}"
+        )
+    side = max(images.shape[2] / model.height, images.shape[3] / model.width)
+    if side > LARGEST_CROP:
+        raise UserError(
+            f"{model.name}: takes {model.height}x{model.width} pixels; of images of "
+            f"{images.shape[2]}x{images.shape[3]} that is less than a face; prepare the data set "
+            f"with --size {max(model.height, model.width)}"
         )
     theirs = [canonical(name) for name in model.classes]
     columns = [theirs.index(name) for name in classes]

@@ -31,10 +31,8 @@ from nas.preprocess import MEAN, STD
 from nas.recipe import Augment, Recipe
 from nas.storage import replace_file
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 TIMED_STEPS = 4
-
-Teacher = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -57,7 +55,7 @@ def train(
     mode: Mode | None = None,
     keep_best: bool = False,
     initial: dict[str, Tensor] | None = None,
-    teacher: Teacher | None = None,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     read_at: Container[int] | None = None,
@@ -66,10 +64,10 @@ def train(
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
-    last. initial: weights to start from. teacher: normalised pixels -> logits to learn from, by
-    the recipe's `distill`. read_at: epochs after which the held-out part is scored; None is all,
-    and the last one always is. stop: looks at an epoch's history row and may end the training
-    there, on the schedule of all epochs. DivergedError when the loss is not finite.
+    last. initial: weights to start from. teacher: a module, normalised pixels -> logits to learn
+    from, by the recipe's `distill`. read_at: epochs after which the held-out part is scored; None
+    is all, and the last one always is. stop: looks at an epoch's history row and may end the
+    training there, on the schedule of all epochs. DivergedError when the loss is not finite.
     """
     run = _Run(genome, fit, recipe, seed, mode or Mode(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
@@ -107,9 +105,10 @@ class _Run:
 
     def __init__(
         self, genome: Genome, fit: Part, recipe: Recipe, seed: int, mode: Mode,
-        initial: dict[str, Tensor] | None = None, teacher: Teacher | None = None,
+        initial: dict[str, Tensor] | None = None, teacher: nn.Module | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(seed)  # initial weights and dropout
+        self.seed = seed
         self.fit, self.recipe, self.mode = fit, recipe, mode
         self.genome = genome
         self.device = fit.images.device
@@ -120,7 +119,8 @@ class _Run:
         self.model = self.model.to(self.device)
         if mode.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(self.model) if recipe.ema else self.model
+        self.averaging = recipe.ema > 0 or recipe.optimiser == "asgd"
+        self.averaged = copy.deepcopy(self.model) if self.averaging else self.model
         self.optimiser = optimiser(self.model, recipe)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.epoch = self.step = 0
@@ -165,7 +165,7 @@ class _Run:
             nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         self.optimiser.step()
         self.step += 1
-        if recipe.ema:
+        if self.averaging:
             self._average()
         return loss.detach()
 
@@ -243,8 +243,11 @@ class _Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # The warm-up forgets the random start, which a fixed decay would carry for long.
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        if self.recipe.ema:
+            # The warm-up forgets the random start, which a fixed decay would carry for long.
+            decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        else:  # asgd, Polyak and Juditsky 1992: the mean of all weights after the first epoch
+            decay = 1 - 1 / max(1, self.step - self.steps_per_epoch)
         ours, theirs = self.averaged.state_dict(), self.model.state_dict()
         for name, value in ours.items():
             if value.is_floating_point():
@@ -273,12 +276,13 @@ class _Run:
 
     @cached_property
     def start(self) -> int:
-        """A checksum of the data and of the initial weights, if there are any."""
+        """A checksum of seed and data, and of what there is of initial weights and a teacher."""
         fit = self.fit
         tensors = [fit.images, fit.labels, fit.rows]
         tensors += [] if fit.targets is None else [fit.targets]
         tensors += list((self._initial or {}).values())
-        found = 0
+        tensors += [] if self.teacher is None else list(self.teacher.state_dict().values())
+        found = self.seed
         for tensor in tensors:
             found = zlib.crc32(tensor.cpu().contiguous().numpy().data, found)
         return found
@@ -294,7 +298,7 @@ class _Run:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
-            "global": torch.get_rng_state(),
+            "global": _global_state(self.device),
             **{name: getattr(self, name) for name in self._SCALARS},
         }
         buffer = io.BytesIO()
@@ -314,7 +318,8 @@ class _Run:
             raise UserError(f"{path}: a checkpoint of another recipe; remove it or use its recipe")
         if state.get("start") != self.start:
             raise UserError(
-                f"{path}: a checkpoint of another data set or of other initial weights; remove it"
+                f"{path}: a checkpoint of another data set, seed, teacher or of other initial "
+                "weights; remove it"
             )
         try:
             self._restore(state)
@@ -326,9 +331,21 @@ class _Run:
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["global"].cpu())
+        _set_global_state(self.device, state["global"])
         for name in self._SCALARS:
             setattr(self, name, state[name])
+
+
+def _global_state(device: torch.device) -> Tensor:
+    """Of the generator that dropout draws from on this device."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_global_state(device: torch.device, state: Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state.cpu(), device)
+    else:
+        torch.set_rng_state(state.cpu())
 
 
 def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Mode:

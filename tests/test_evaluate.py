@@ -88,6 +88,9 @@ def test_shared_classes_by_name():
     with pytest.raises(UserError, match="share 1 classes"):
         shared_classes([model], small([0], ("happiness", "contempt")))
     assert canonical("Surprised") == "surprise"
+    assert canonical("AF") == canonical("Afraid") == "fear"
+    with pytest.raises(UserError, match="two classes mean 'happy'"):
+        shared_classes([model], small([0], ("happiness", "joy", "sad")))
 
 
 def test_without_the_copies_of_training_images():
@@ -123,13 +126,15 @@ def test_command_line(folder, faces_file, tmp_path, capsys):
 def test_mistakes(folder, faces_file, faces, tmp_path, capsys):
     coloured = dataclasses.replace(faces, images=np.repeat(faces.images, 3, 1))
     smaller = dataclasses.replace(faces, images=faces.images[:, :, :40, :40])
-    for name, dataset in (("c", coloured), ("s", smaller)):
+    larger = dataclasses.replace(faces, images=faces.images.repeat(2, 2).repeat(2, 3))
+    for name, dataset in (("c", coloured), ("s", smaller), ("l", larger)):
         save(dataset, tmp_path / f"{name}.npz")
     cases = [
         (["--model", str(tmp_path / "no.safetensors")], "not a readable safetensors file"),
         (["--model", str(tmp_path / "no.onnx")], "no such model file"),
         (["--model", str(folder), "--data", str(tmp_path / "c.npz")], "takes 1 channels"),
         (["--model", str(folder), "--data", str(tmp_path / "s.npz")], "smaller than the input"),
+        (["--model", str(folder), "--data", str(tmp_path / "l.npz")], "with --size 48"),
     ]
     for argv, message in cases:
         assert exit_code(main, ["--data", str(faces_file), *argv]) == 2

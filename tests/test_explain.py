@@ -1,5 +1,6 @@
 """Saliency: maps that point at what decides, and the pictures made of them."""
 
+import dataclasses
 import json
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from nas.data import load as load_data
+from nas.data import save
 from nas.errors import UserError, exit_code
 from nas.explain import main
 from nas.genome import Conv, Genome, Head, Input, Pool, Stage
@@ -15,7 +17,7 @@ from nas.predict import Part
 from nas.recipe import Augment, Recipe
 from nas.saliency import deletion, feature_layer, saliency
 from nas.train import train
-from nas.weights import save_weights
+from nas.weights import open_trained, save_weights
 
 CORNER = Genome(
     Input(1, 24, 24), 2, (Stage((Conv(8), Pool())), Stage((Conv(16), Pool()))), Head("avg")
@@ -96,6 +98,20 @@ def test_command_line(weights, faces_file, tmp_path, method, capsys):
         assert min(cv2.imread(entry["picture"]).shape[:2]) > 100
     assert cv2.imread(found["overview"]).std() > 10
     assert json.loads((tmp_path / "explain.json").read_text()) == found
+
+
+@pytest.mark.parametrize("method", ["gradient", "gradcam"])
+def test_no_right_answer_is_explained_too(weights, faces, tmp_path, method, capsys):
+    wrong = (
+        open_trained(weights).model((torch.tensor(faces.images).float() - 127.5) / 63.75).argmin(1)
+    )  # never what it answers
+    save(dataclasses.replace(faces, labels=wrong.numpy().astype(np.uint8)), tmp_path / "w.npz")
+    argv = ["--model", str(weights), "--data", str(tmp_path / "w.npz"), "--out", str(tmp_path)]
+    assert main([*argv, "--method", method]) == 0
+    assert "nan" not in capsys.readouterr().out
+    found = json.loads((tmp_path / "explain.json").read_text())
+    assert found["deletion"]["images"] == 0
+    assert {entry["right"] for entry in found["classes"]} == {0}
 
 
 def test_mistakes(weights, faces_file, tmp_path, capsys):

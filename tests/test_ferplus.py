@@ -73,6 +73,13 @@ def test_without_votes(dataset, tmp_path):
         with_votes(other, written(tmp_path / "v.csv", ROWS))
 
 
+def test_votes_for_something_else_leave_the_label(dataset, tmp_path):
+    rows = ["Training,a.png,0,0,0,1,0,0,0,0,0,9", "PublicTest,b.png,0,6,0,0,0,0,0,4,0,0", ROWS[2]]
+    soft = with_votes(dataset, written(tmp_path / "v.csv", rows)).soft_labels()
+    assert soft[0].tolist() == [1, 0, 0, 0, 0, 0, 0]  # one said sad, nine no face; labelled angry
+    assert soft[1].tolist() == [0, 0, 0, 1, 0, 0, 0]
+
+
 def test_the_label_is_what_most_chose(dataset, tmp_path):
     rows = [
         "Training,a.png,3,1,0,0,2,1,1,1,1,0",  # 3 of 5: the single votes do not count

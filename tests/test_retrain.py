@@ -1,6 +1,8 @@
 """Retraining end to end on a few drawn faces: report, files, resume, one reading of the test."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,9 +14,10 @@ from nas import retraining
 from nas.data import load as load_data
 from nas.errors import exit_code
 from nas.genome import Conv, Genome, Head, Input, Stage, load
+from nas.predict import DivergedError
 from nas.preprocess import Preprocessing
-from nas.retrain import main
-from nas.weights import load_weights
+from nas.retrain import _default_out, main
+from nas.weights import load_weights, save_weights
 
 RECIPE = str(ROOT / "experiments/recipes/short.yaml")
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
@@ -166,7 +169,7 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, tmp_path, changes, mes
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path):
+def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("epochs: 1\nfit_on: train+validation\ndistill: 0.5\nviews: ten_crop\n")
     folder = tmp_path / "tuned"
@@ -177,6 +180,49 @@ def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path):
     assert found["initial"] == str(out / "model.safetensors")
     assert found["test_with_views"]["views"] == "ten_crop"
     assert found["recipe"]["fit_on"] == "train+validation"
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "| validation (trained on) |" in card
+    assert "| test, ten_crop views |" in card
+    assert "chosen on" not in card
+    assert "chosen on the validation split" in (out / "MODEL_CARD.md").read_text()
+    printed = capsys.readouterr().out
+    assert "the validation images were trained on" in printed
+    assert "test, ten_crop" in printed
+
+
+@pytest.mark.parametrize("setting", ["early_stopping: 3", "schedule: plateau"])
+def test_what_was_trained_on_cannot_stop_a_training(arguments, tmp_path, capsys, setting):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"fit_on: train+validation\n{setting}\n")
+    argv = [*arguments, "--recipe", str(recipe), "--out", str(tmp_path / "out")]
+    assert exit_code(main, argv) == 2
+    assert "watch validation images" in capsys.readouterr().err
+
+
+def test_a_teacher_of_other_classes_is_refused(arguments, out, faces, tmp_path, capsys):
+    turned = dataclasses.replace(faces, classes=faces.classes[::-1])
+    model = load_weights(TINY, out / "model.safetensors")
+    save_weights(TINY, model, turned, tmp_path / "model.safetensors")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("epochs: 1\ndistill: 0.5\n")
+    argv = [*arguments, "--recipe", str(recipe), "--teacher", str(tmp_path)]
+    assert exit_code(main, [*argv, "--out", str(tmp_path / "out")]) == 2
+    assert "found classes neutral, surprise" in capsys.readouterr().err
+
+
+def test_a_diverging_training_is_a_users_mistake(arguments, tmp_path, monkeypatch, capsys):
+    def diverges(*args, **more):
+        raise DivergedError("loss is nan in epoch 1")
+
+    monkeypatch.setattr(retraining, "train", diverges)
+    assert exit_code(main, [*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert "seed 0: loss is nan in epoch 1, at lr 0.05" in capsys.readouterr().err
+
+
+def test_without_out_a_reference_goes_to_experiments(genome_file, tmp_path):
+    assert _default_out(genome_file, "abc") == Path("experiments/retrain-abc")
+    (tmp_path / "config.yaml").write_text("")
+    assert _default_out(tmp_path / "best.json", "abc") == tmp_path / "retrain" / "abc"
 
 
 def test_a_teacher_needs_a_share(arguments, out, tmp_path, capsys):

@@ -195,6 +195,7 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--seed-genomes", "none.json"], "none.json: cannot read"),
         (["--space", QUICK, "--data", "FACES", "--run-dir", "nas"], "nas: exists and is not empty"),
         (["--space", QUICK, "--config", "STALLS"], "recipe: early_stopping and schedule plateau"),
+        (["--space", QUICK, "--config", "SOFT"], "recipe: soft_labels are for nas.retrain"),
         (["--resume", "nowhere"], "nowhere: not a run directory"),
         (["--resume", "nowhere", "--space", QUICK], "--resume: takes space"),
     ],
@@ -203,6 +204,8 @@ def test_mistakes_are_one_line_and_exit_code_2(argv, message, faces_file, tmp_pa
     paths = {"FACES": str(faces_file), "NEW": str(tmp_path / "new")}
     paths["STALLS"] = str(tmp_path / "stalls.yaml")
     (tmp_path / "stalls.yaml").write_text("recipe: {early_stopping: 1}\n")
+    paths["SOFT"] = str(tmp_path / "soft.yaml")
+    (tmp_path / "soft.yaml").write_text("recipe: {soft_labels: true}\n")
     argv = [paths.get(a, a) for a in argv]
     assert exit_code(main, argv) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

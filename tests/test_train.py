@@ -170,11 +170,15 @@ def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
         train(TINY, *data, dataclasses.replace(recipe, lr=0.01), seed=0, checkpoint=path)
     fit, held_out = data
     elsewhere = dataclasses.replace(fit, images=fit.images + 1)
-    with pytest.raises(UserError, match="of another data set or of other initial weights"):
+    with pytest.raises(UserError, match="of another data set, seed, teacher"):
         train(TINY, elsewhere, held_out, recipe, seed=0, checkpoint=path)
-    weights = build(TINY).state_dict()
-    with pytest.raises(UserError, match="of another data set or of other initial weights"):
-        train(TINY, *data, recipe, seed=0, checkpoint=path, initial=weights)
+    for more in (
+        {"initial": build(TINY).state_dict()},
+        {"teacher": build(TINY)},
+        {"seed": 1},
+    ):
+        with pytest.raises(UserError, match="of another data set, seed, teacher"):
+            train(TINY, *data, recipe, checkpoint=path, **{"seed": 0, **more})
     for content in (b"", b"not a checkpoint", path.read_bytes()[:500]):
         path.write_bytes(content)
         with pytest.raises(UserError, match="not a readable checkpoint"):
@@ -193,6 +197,27 @@ def test_a_diverging_training_is_noticed(data):
     deep = Genome(Input(1, 12, 12), 3, (Stage((Conv(8, 3, norm="none"),) * 6),), Head("flatten"))
     with pytest.raises(DivergedError, match=r"not finite|loss is"):
         train(deep, *data, recipe, seed=0)
+
+
+def test_averaged_sgd_gives_the_mean_of_its_weights_after_the_first_epoch(data):
+    recipe = dataclasses.replace(BASE, optimiser="asgd", schedule="constant")
+    run = _Run(TINY, data[0], recipe, 0, Mode())
+    name = next(n for n, p in run.model.named_parameters() if p.ndim > 1)
+    run.train_epoch()
+    assert torch.equal(run.averaged.state_dict()[name], run.model.state_dict()[name])
+    seen = []
+    step = run.optimiser.step
+
+    def watched():
+        step()
+        seen.append(run.model.state_dict()[name].clone())
+
+    run.optimiser.step = watched
+    run.train_epoch()
+    run.train_epoch()
+    mean = torch.stack(seen).mean(0)
+    torch.testing.assert_close(run.averaged.state_dict()[name], mean, atol=1e-6, rtol=1e-4)
+    assert not torch.allclose(mean, run.model.state_dict()[name], atol=1e-4)
 
 
 def test_average_of_weights_by_hand(data):

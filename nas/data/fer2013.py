@@ -40,6 +40,11 @@ SYNONYMS = {
     "happiness": "happy",
     "sadness": "sad",
     "surprised": "surprise",
+    "afraid": "fear",
+    "joy": "happy",
+    # JAFFE's and KDEF's codes
+    **{"an": "angry", "di": "disgust", "fe": "fear", "af": "fear", "ha": "happy", "sa": "sad"},
+    **{"su": "surprise", "ne": "neutral"},
 }
 Stream = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 PIXELS = {str(value): value for value in range(256)}

@@ -29,8 +29,13 @@ def with_votes(dataset: Dataset, path: Path) -> Dataset:
     """FER2013 from its CSV with the votes of fer2013new.csv (plain or .gz) added.
 
     The rows match by position. UserError when they do not: another number of rows, another split.
+    Where no more than half of the votes are for our classes, they say nothing about which of them
+    it is: the image is left without votes, and its label counts.
     """
-    return dataclasses.replace(dataset, votes=_votes(dataset, path)[:, : len(CLASSES)])
+    votes = _votes(dataset, path)
+    ours = votes[:, : len(CLASSES)].copy()
+    ours[2 * ours.sum(1) <= votes.sum(1)] = 0
+    return dataclasses.replace(dataset, votes=ours)
 
 
 def prepare_ferplus(dataset: Dataset, path: Path) -> Dataset:
