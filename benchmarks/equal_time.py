@@ -308,7 +308,8 @@ def report() -> None:
     picture(OUT / "hypervolume.png", curves)
     print(table(rows, [
         ("run", "run", ""), ("evaluations", "networks", "d"), ("params", "mean params", ",.0f"),
-        ("quarter", "at 1/4", ".3f"), ("half", "at 1/2", ".3f"), ("end", "end", ".3f"),
+        ("quarter", "at 1/4", ".3f"), ("half", "at 1/2", ".3f"),
+        ("budget", "at budget", ".3f"), ("end", "end", ".3f"), ("end_minutes", "min", ".1f"),
         ("minutes_to_random", "min to random's end", ".1f"), ("front", "front", "d"),
         ("anew", "front anew", ".3f"), ("lost", "points lost", ".1f"),
     ]))  # fmt: skip
@@ -327,9 +328,12 @@ def score(
     name: str, rows: list[Evaluation], curves: dict[str, list[tuple[float, float]]],
     measure: Yardstick,
 ) -> dict[str, Any]:  # fmt: skip
-    """Of one run. minutes_to_random: until it has what random search of its seed has at last."""
+    """Of one run. minutes_to_random: until it has what random search of its seed has at last.
+
+    No training is begun after the budget, but those begun are finished: `end` is with them.
+    """
     ours, random_end = curves[name], curves[f"random-{name.split('-')[1]}"][-1][1]
-    budget = ours[-1][0]
+    budget = (RunDirectory(OUT / name).settings().time_budget or 0.0) / 60
 
     def at(share: float) -> float:
         return max([0.0, *(volume for minutes, volume in ours if minutes <= share * budget)])
@@ -339,6 +343,8 @@ def score(
         "params": float(points(rows)[:, 1].mean()),
         "quarter": at(0.25),
         "half": at(0.5),
+        "budget": at(1.0),
+        "end_minutes": ours[-1][0],
         "end": measure(points(rows)),
         "minutes_to_random": next((m for m, volume in ours if volume >= random_end), None),
         "front": len(final_front(rows)),
@@ -353,7 +359,7 @@ def picture(path: Path, curves: dict[str, list[tuple[float, float]]]) -> None:
         minutes, volumes = zip(*rows, strict=True)
         axes.step(minutes, volumes, where="post", color=COLOURS[way], label=None if seed != "0"
                   else way, linestyle=["-", "--", ":"][int(seed) % 3])  # fmt: skip
-    axes.set_xlabel("minutes (lines of one colour: seeds)")
+    axes.set_xlabel("minutes (solid: seed 0, dashed: seed 1)")
     axes.set_ylabel("share of the hypervolume of all networks found")
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", frameon=False)

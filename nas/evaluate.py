@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         default="validation",
         help="FER2013: validation is PublicTest, test is PrivateTest (default validation)",
     )
-    add("--views", choices=VIEWS, default="single", help="of each image, averaged")
+    add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
     add("--out", metavar="DIR", help="write evaluation.json and confusion matrices there")
     add("--json", action="store_true", help="print JSON")
     return parser  # fmt: skip

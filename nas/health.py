@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from nas.cores import usable_cores
 from nas.data import DATA, load
 from nas.errors import UserError, first_line
 from nas.run import EXPERIMENTS
@@ -67,10 +68,9 @@ def _install() -> Iterator[Finding]:
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue
         count += 1
-        try:
-            found = metadata.version(need.name)
-        except metadata.PackageNotFoundError:
-            found = "missing"
+        found = _version(need.name)
+        if found == "missing" and need.name == "opencv-python":
+            found = _version("opencv-python-headless")  # a server's choice, which does as well
         if found == "missing" or not need.specifier.contains(found, prereleases=True):
             wrong.append(f"{need.name} {found} (needs {need.specifier or 'any'})")
     if wrong:
@@ -79,8 +79,15 @@ def _install() -> Iterator[Finding]:
         yield Finding("packages", OK, f"all {count} as declared")
 
 
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
 def _cores() -> Iterator[Finding]:
-    usable, present, quota = len(os.sched_getaffinity(0)), os.cpu_count() or 1, _quota()
+    usable, present, quota = usable_cores(), os.cpu_count() or 1, _quota()
     found = f"{usable} of {present} usable"
     if quota is not None and quota < usable:
         advice = f"the container's CPU limit is {quota:g}: pass --workers {max(1, int(quota))}"
@@ -111,7 +118,7 @@ def _torch() -> Iterator[Finding]:
         yield Finding("torch", FAIL, why, "reinstall torch (README, quick start)")
         return
     version, threads, _, gpu = said.split()
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if int(threads) > cores:
         advice = f"unset OMP_NUM_THREADS, or set it to {cores}: more threads than cores wait"
         yield Finding("torch", WARN, f"{version}, {threads} threads on {cores} cores", advice)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.cores import usable_cores
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
     add("--evaluations", type=int, metavar="N", help="networks to train (default 40)")
     add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
-    add("--workers", type=int, metavar="N", help="processes (default: one a core or GPU)")
+    add("--workers", type=int, metavar="N", help="processes (default: one a usable core)")
     add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
     add("--cpu-workers", type=int, metavar="N", help="further processes, without a GPU")
     add("--fps-model", metavar="JSON", help="of the target machine, made there by nas.fps")
@@ -31,20 +31,28 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
     add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
     add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
-    add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop, or none")
-    add("--inherit", choices=["on", "off"], help="children start from their parents' weights")
+    add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop "
+        "(default none)")  # fmt: skip
+    add("--inherit", choices=["on", "off"], help="children start from their parents' "
+        "weights (default off)")  # fmt: skip
     add("--population", type=int, metavar="N", help="parents that survive (default 20)")
     add("--surrogate", choices=["on", "off"], help="train the most promising of many children "
         "(default on)")  # fmt: skip
-    add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty")
-    add("--fps-target", type=float, metavar="N", help="fitness: frames a second without penalty")
-    add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters")
-    add("--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps")
+    add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty "
+        "(default 500000)")  # fmt: skip
+    add("--fps-target", type=float, metavar="N", help="fitness: frames a second without "
+        "penalty (default 1000)")  # fmt: skip
+    add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters "
+        "(default 0.1)")  # fmt: skip
+    add(
+        "--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps (default 0.1)"
+    )
     add(
         "--deterministic",
         action="store_true",
         default=None,
-        help="the same networks and figures for any number of workers (one thread each)",
+        help="the same networks and figures for any number of workers (one thread each); of "
+        "another run too with its --machine",
     )
     add("--config", metavar="YAML", help="all settings, as config.yaml of a run")
 
@@ -82,7 +90,7 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
             "GPU), and those without a place join when the cluster grows"
         )
     if not plain["workers"]:
-        plain["workers"] = len(os.sched_getaffinity(0))
+        plain["workers"] = usable_cores()
     checked = read(Settings, plain, "settings")
     assert isinstance(checked, Settings)
     Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit

@@ -21,6 +21,7 @@ import yaml
 
 from nas import __version__
 from nas.archive import Archive, Evaluation, Fidelity, Fitness, Front, best
+from nas.cores import usable_cores
 from nas.errors import UserError, read_json
 from nas.evolution import ALGORITHMS
 from nas.genome import Genome
@@ -208,7 +209,7 @@ def environment(command: list[str]) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "variables": {name: os.environ.get(name) for name in VARIABLES},
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nas.archive import Evaluation
+from nas.cores import usable_cores
 from nas.errors import UserError, first_line
 from nas.evaluator import Evaluator, Task, failed, run_task
 
@@ -62,7 +63,7 @@ class InProcess:
     capacity = 1
 
     def __init__(self, make: MakeEvaluator, *arguments: Any, threads: int | None = None) -> None:
-        _limit_threads(threads or len(os.sched_getaffinity(0)))
+        _limit_threads(threads or usable_cores())
         self.evaluator = make(*arguments)
         self.tasks: deque[Task] = deque()
 
@@ -108,7 +109,7 @@ class RayWorkers:
         if self._ours:
             _connect(ray, address, gpus)
         if threads is None:
-            threads = 1 if address else max(1, len(os.sched_getaffinity(0)) // len(gpus))
+            threads = 1 if address else max(1, usable_cores() // len(gpus))
         self._limits = limits
         stored = [ray.put(argument) for argument in arguments]
         self._arguments = (make, threads, limits.memory, *stored)

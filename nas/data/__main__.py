@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     origin.add_argument("--from", dest="source", type=Path, metavar="FILE_OR_FOLDER")
     origin.add_argument("--download", action="store_true", help=f"FER2013: Kaggle's {MIRROR}")
     prepare.add_argument("--out", type=Path, default=DATA, help="folder (default: data)")
-    prepare.add_argument("--size", type=int, default=48, help="side, pixels (folders only)")
+    prepare.add_argument(
+        "--size", type=int, default=48, help="side, pixels (folders only; default 48)"
+    )
     prepare.add_argument(
         "--allow-counts", action="store_true", help="take a FER2013 that is not the official one"
     )

@@ -108,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--csv", metavar="FILE", help="one row for every face of every frame")
     add("--jsonl", metavar="FILE", help="JSON Lines: one object for every frame")
     add("--snapshots", default=".", metavar="FOLDER", help="where the key s saves pictures")
-    add("--detector", default="haar-alt2", metavar="NAME", help="haar, haar-alt2 or yunet")
+    add(
+        "--detector", default="haar-alt2", metavar="NAME", help="haar, haar-alt2 (default) or yunet"
+    )
     add("--detector-model", metavar="FILE", help="the YuNet model, which does not come with us")
     add("--min-face", type=int, metavar="PX",
         help="smallest face to look for (default: 40, or a twelfth of the height)")  # fmt: skip

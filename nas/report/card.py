@@ -31,8 +31,9 @@ def model_card(report: dict[str, Any], export: dict[str, Any] | None = None) -> 
         f"{report['onnx_parity']['max_difference']:.1g}, "
         f"{report['onnx_parity']['same_labels']:.1%} of labels are the same.\n"
         + _int8(export) +
-        "- `model.safetensors`: the same weights for torch; `genome.json`: the architecture.\n"
-        "- `report.json`: every figure, the recipe, the environment and the command.\n\n"
+        "- Where it was trained: `model.safetensors`, the same weights for torch; `genome.json`, "
+        "the architecture; `report.json`, every figure, the recipe, the environment and the "
+        "command.\n\n"
         "Run it: `python -m nas.realtime --model model.onnx --source 0`",
     ]).replace("\n\n\n\n", "\n\n") + "\n"  # fmt: skip
 
