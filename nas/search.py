@@ -106,8 +106,9 @@ def _space(path: Path) -> SearchSpace:
 
 
 def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[Genome]:
-    """The genomes to start from; one that does not fit the data is left out, loudly."""
+    """The genomes to start from: what lies outside the space seeds it by its nearest relative."""
     from nas.genome import load
+    from nas.relative import nearest
 
     if given == ["none"]:
         return []
@@ -115,20 +116,26 @@ def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[
     genomes = []
     for path in paths:
         genome, beside = load(path)
-        size = space.input
-        ours = (size.channels, size.height, size.width, space.num_classes)
-        theirs = genome.input
-        if (theirs.channels, theirs.height, theirs.width, genome.num_classes) != ours:
-            if given:
-                raise UserError(f"{path}: input or classes do not fit space {space.name}")
-            progress.note(f"{beside['name']}: input or classes do not fit this space; left out")
-            continue
-        if not space.contains(genome):
+        relative = nearest(genome, space)
+        if relative != genome:
+            fits = _fits(genome, space)
             progress.note(
-                f"{beside['name']}: outside space {space.name}; evaluated for comparison, not bred"
-            )
-        genomes.append(genome)
+                f"{beside['name']}: outside space {space.name}; "
+                + (f"its nearest relative {relative.id} is bred from" if relative else
+                   "no relative of it satisfies the constraints")
+                + ("; itself trained for comparison" if fits else "")
+            )  # fmt: skip
+            genomes += [genome] if fits else []
+        genomes += [relative] if relative else []
     return genomes
+
+
+def _fits(genome: Genome, space: SearchSpace) -> bool:
+    """Whether the genome takes the space's images and knows its classes."""
+    ours, theirs = space.input, genome.input
+    return (theirs.channels, theirs.height, theirs.width, genome.num_classes) == (
+        ours.channels, ours.height, ours.width, space.num_classes,
+    )  # fmt: skip
 
 
 def _store(run: Any, settings: Settings) -> None:

@@ -201,7 +201,7 @@ class SearchSpace:
     def allows_blocks(self, index: int, stage: StageGenes, blocks: tuple[Wide, ...]) -> bool:
         """Whether a stage may hold these blocks instead of its own."""
         spec = self.stages[index]
-        return len(blocks) in spec.depth and stage.downsample in _downsamples(spec, bool(blocks))
+        return len(blocks) in spec.depth and stage.downsample in downsamples(spec, bool(blocks))
 
     def size(self) -> int:
         """How many different genomes there are, constraints ignored (exact)."""
@@ -227,7 +227,7 @@ class SearchSpace:
         pick, spec = _picker(rng), self.stages[index]
         depth = pick(spec.depth)
         blocks = tuple(self.sample_block(index, rng) for _ in range(depth))
-        downsample = pick(_downsamples(spec, bool(blocks)))
+        downsample = pick(downsamples(spec, bool(blocks)))
         return StageGenes(downsample, pick(spec.channels) if blocks else spec.channels[0], blocks)
 
     def _stage_genes(self, index: int, stage: Stage) -> StageGenes:
@@ -266,7 +266,7 @@ class SearchSpace:
         for name in StemGenes.__dataclass_fields__:
             yield ("stem", name), getattr(self.stem, name)
         for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
-            yield ("stages", i, "downsample"), _downsamples(spec, bool(stage.blocks))
+            yield ("stages", i, "downsample"), downsamples(spec, bool(stage.blocks))
             # Without blocks the width is not expressed: one fixed value, so that it counts once.
             yield ("stages", i, "channels"), spec.channels if stage.blocks else spec.channels[:1]
             for j, block in enumerate(stage.blocks):
@@ -350,7 +350,7 @@ def _next_to(current: Any, choices: tuple[Any, ...]) -> Iterator[Any]:
         yield from ordered[max(0, at - 1) : at] + ordered[at + 1 : at + 2]
 
 
-def _downsamples(spec: StageSpec, filled: bool) -> tuple[str, ...]:
+def downsamples(spec: StageSpec, filled: bool) -> tuple[str, ...]:
     """A stage without blocks can only pool."""
     return spec.downsample if filled else tuple(d for d in spec.downsample if d in ("max", "avg"))
 

@@ -14,6 +14,7 @@ from conftest import ROOT
 from nas.archive import Archive
 from nas.errors import exit_code
 from nas.genome import load
+from nas.relative import nearest
 from nas.search import main
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
@@ -107,6 +108,18 @@ def test_without_seed_genomes(arguments, tmp_path, proposed):
     options = ["--seed-genomes", "none", "--evaluations", "2", "--run-dir", str(run)]
     assert main([*arguments, *options, "--algorithm", "ga", "--time-budget", "10m"]) == 0
     assert proposed.id not in {e.id for e in Archive.load(run / "evaluations.jsonl")}
+
+
+def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, quick, capsys):
+    run = tmp_path / "run"
+    vggnet = ROOT / "search_spaces/references/vggnet.json"  # 40x40 pixels; the space has 48x48
+    options = ["--seed-genomes", str(vggnet), "--evaluations", "1", "--run-dir", str(run)]
+    assert main([*arguments, *options]) == 0
+    relative = nearest(load(vggnet)[0], quick)
+    assert [e.id for e in Archive.load(run / "evaluations.jsonl")] == [relative.id]
+    said = capsys.readouterr().err
+    assert f"its nearest relative {relative.id} is bred from" in said
+    assert "for comparison" not in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

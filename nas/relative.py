@@ -1,0 +1,120 @@
+"""The member of a search space that is most like a given genome: how any network seeds a search."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nas.genes import Genes, HeadGenes, StageGenes, StemGenes, Wide
+from nas.genome import Conv, Genome, Head, Pool
+from nas.space import SearchSpace, downsamples
+from nas.specs import KINDS
+
+# For a block that a stage does not allow, the first of these that it does: depthwise ones for each
+# other, since a full convolution in their place costs many times as much.
+SUBSTITUTES = {
+    "conv": ("residual", "separable", "inverted"),
+    "residual": ("conv", "separable", "inverted"),
+    "inverted": ("separable", "residual", "conv"),
+    "separable": ("inverted", "residual", "conv"),
+}
+
+
+def nearest(genome: Genome, space: SearchSpace) -> Genome | None:
+    """The genome itself where the space holds it; None where no feasible relative is found.
+
+    Input and classes are the space's. Blocks are regrouped where they downsample, and each gene
+    takes the allowed value nearest to the genome's: numbers by ratio, words the same or the first.
+    What the space does not vary (norms, paddings, dropout between blocks) is lost.
+    """
+    if space.contains(genome):
+        return genome
+    stem, groups = _groups(genome, len(space.stages))
+    genes = Genes(
+        _closest(space.input.resize, genome.input.resize),
+        _closest(space.bias, genome.bias),
+        StemGenes(*(_closest(getattr(space.stem, name), getattr(stem, name))
+                    for name in StemGenes.__dataclass_fields__)),
+        tuple(_stage(space, i, downsample, blocks)
+              for i, (downsample, blocks) in enumerate(groups)),
+        _head(space, genome.head),
+    )  # fmt: skip
+    found = space.build(genes)
+    return found if space.violation(found) == 0 else space.repair(found)
+
+
+def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[Wide]]]]:
+    """The stem, and `count` groups of blocks with what downsamples before each.
+
+    What there is too much of joins the last group; what is missing repeats it.
+    """
+    blocks = [block for stage in genome.stages for block in stage.blocks]
+    first = next((b for b in blocks if not isinstance(b, Pool)), Conv(1))
+    stem = first if isinstance(first, Conv) else Conv(first.channels, first.kernel, first.stride)
+    groups: list[tuple[str, list[Wide]]] = [("none", [])]
+    for block in blocks:
+        if block is first:
+            continue
+        if isinstance(block, Pool):
+            groups.append((block.type, []))
+            continue
+        if block.stride > 1:
+            groups.append(("stride", []))
+        groups[-1][1].append(block)
+    if not groups[0][1]:
+        groups = groups[1:]
+    groups = groups or [("max", [])]
+    while len(groups) > count:
+        (downsample, body), (_, rest) = groups[-2:]
+        groups[-2:] = [(downsample, body + rest)]
+    groups += [("max", list(groups[-1][1])) for _ in range(count - len(groups))]
+    return stem, groups
+
+
+def _stage(space: SearchSpace, index: int, downsample: str, blocks: list[Wide]) -> StageGenes:
+    spec = space.stages[index]
+    depth = _closest(spec.depth, len(blocks))
+    if not blocks:
+        blocks = [Conv(spec.channels[0])]
+    chosen = (blocks + [blocks[-1]] * depth)[:depth]
+    allowed = downsamples(spec, bool(chosen))
+    if downsample not in allowed:  # any other way to downsample is nearer than none
+        downsample = next((d for d in allowed if d != "none"), allowed[0])
+    channels = _closest(spec.channels, blocks[-1].channels) if chosen else spec.channels[0]
+    return StageGenes(downsample, channels, tuple(_block(space, index, b) for b in chosen))
+
+
+def _block(space: SearchSpace, index: int, block: Wide) -> Wide:
+    allowed = space.stages[index].blocks
+    kind = block.kind
+    if kind not in allowed:
+        kind = next(k for k in SUBSTITUTES[kind] if k in allowed)
+    like = KINDS[kind](channels=1)  # its defaults, for what the given block does not have
+    values = {
+        name: _closest(choices, getattr(block, name, getattr(like, name)))
+        for name, choices in vars(getattr(space.blocks, kind)).items()
+    }
+    return dataclasses.replace(like, **values)
+
+
+def _head(space: SearchSpace, head: Head) -> HeadGenes:
+    widths = tuple(dense.units for dense in head.hidden)
+
+    def distance(choice: tuple[int, ...]) -> tuple[int, float]:
+        pairs = zip(choice, widths, strict=False)
+        return abs(len(choice) - len(widths)), sum(abs(math.log(a / b)) for a, b in pairs)
+
+    return HeadGenes(
+        _closest(space.head.pool, head.pool),
+        min(space.head.hidden, key=distance),
+        _closest(space.head.dropout, head.hidden[0].dropout if head.hidden else head.dropout),
+    )
+
+
+def _closest(choices: Sequence[Any], value: Any) -> Any:
+    """The same value, the nearest number (by ratio, the smaller of two), or the first word."""
+    if value in choices or isinstance(value, str):
+        return value if value in choices else choices[0]
+    return min(choices, key=lambda c: (abs(math.log((c + 1e-3) / (value + 1e-3))), c))

@@ -1,0 +1,93 @@
+"""Any network seeds any space: by the member that is most like it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from nas.genome import load
+from nas.lowering import cost
+from nas.relative import nearest
+from nas.space import load as load_space
+
+SPACES = ("fer", "fer_tiny", "quick")
+REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))
+
+
+def space_of(name):
+    return load_space(ROOT / f"search_spaces/{name}.yaml")
+
+
+def shape(genome):
+    """(downsampling, channels, kinds) of each stage after the stem."""
+    found = []
+    for stage in genome.stages[1:]:
+        wide = [b for b in stage.blocks if b.kind != "pool"]
+        found.append((stage.blocks[0].kind, wide[0].channels if wide else 0, len(wide)))
+    return found
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_member_is_its_own_relative(name):
+    space, rng = space_of(name), np.random.default_rng(0)
+    for _ in range(20):
+        genome = space.sample(rng)
+        assert nearest(genome, space) is genome
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
+def test_every_reference_has_a_relative_in_every_space(name, path):
+    space = space_of(name)
+    found = nearest(load(path)[0], space)
+    assert space.contains(found)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_members_are_found_again_from_outside(name):
+    """What the space does not know (a norm, a dropout between blocks) changes nothing else."""
+    space, rng = space_of(name), np.random.default_rng(1)
+    found = 0
+    for _ in range(30):
+        member = space.sample(rng)
+        if any(not stage.blocks or all(b.kind == "pool" for b in stage.blocks)
+               for stage in member.stages[1:]):  # fmt: skip
+            continue  # two poolings in a row are one downsampling to it
+        classes = dataclasses.replace(member, num_classes=3)
+        assert nearest(classes, space) == member
+        found += 1
+    assert found > 5
+
+
+def test_resnet_in_fer():
+    """Residual blocks stay, widths and depths are the nearest that the space has."""
+    found = nearest(load(ROOT / "search_spaces/references/resnet.json")[0], space_of("fer"))
+    assert {b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"} == {
+        "residual"
+    }
+    assert found.head.pool == "avg"
+    assert found.head.hidden == ()
+    assert found.stages[0].blocks[0].channels == 32
+
+
+def test_fernet_in_fer():
+    found = nearest(load(ROOT / "search_spaces/references/fernet.json")[0], space_of("fer"))
+    assert [stage.blocks[0].type for stage in found.stages[1:]] == ["max"] * 3
+    assert shape(found) == [("pool", 64, 1), ("pool", 128, 1), ("pool", 256, 1)]
+    assert (found.head.pool, found.head.hidden[0].units) == ("flatten", 256)
+
+
+def test_a_depthwise_block_stays_depthwise():
+    """mini-Xception's separable blocks are not in fer.yaml."""
+    found = nearest(load(ROOT / "search_spaces/references/mini_xception.json")[0], space_of("fer"))
+    kinds = [b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"]
+    assert kinds == ["conv", "inverted", "inverted", "inverted", "inverted"]
+    assert cost(found).params < 400_000
+
+
+def test_no_relative_within_impossible_constraints():
+    space = space_of("quick")
+    tight = dataclasses.replace(space.constraints, params=(0, 10))
+    genome = load(ROOT / "search_spaces/references/fernet.json")[0]
+    assert nearest(genome, dataclasses.replace(space, constraints=tight)) is None
