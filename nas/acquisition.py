@@ -41,7 +41,8 @@ def expected_improvement(
 ) -> Any:
     """Expected gain (children,) of `accuracy - penalty` over the best value known."""
     edges = _edges(max(0.0, best), max(0.0, min(1.0, best + float(penalties.min()))))
-    return _integral(
+    certain = np.maximum(0.0, -(best + penalties))  # gained with an accuracy of 0 already
+    return certain + _integral(
         mean, deviation, scale, edges, lambda level: (level - penalties > best).astype(float)
     )
 

@@ -232,21 +232,25 @@ class Archive:
         self.path = path
         self.evaluations: list[Evaluation] = []
         self._file: LineFile | None = None
+        self._whole = 0  # bytes of the lines that were read
 
     @classmethod
     def load(cls, path: Path) -> Archive:
-        """Read a run's evaluations. A last line cut off by a crash is dropped from the file."""
+        """Read a run's evaluations, without a last line that was cut off by a crash.
+
+        Writes nothing: whoever looks at a running search may see a line half written.
+        """
         archive = cls(path)
         if path.exists():
-            whole = archive._read()
-            if whole < path.stat().st_size and os.access(path, os.W_OK):
-                os.truncate(path, whole)
+            archive._whole = archive._read()
         return archive
 
     def append(self, evaluation: Evaluation) -> None:
         """UserError when the disk does not take it; the file is then as it was before."""
         line = json.dumps(evaluation.to_dict(), allow_nan=False, separators=(",", ":"))
-        if self._file is None:
+        if self._file is None:  # only the run's owner appends: what is cut off is of a crash
+            if self.path.exists() and self.path.stat().st_size > self._whole:
+                os.truncate(self.path, self._whole)
             self._file = LineFile(self.path, sync=True)
         self._file.append(line)
         self.evaluations.append(evaluation)

@@ -112,6 +112,8 @@ class Evolution:
         """
         self._seen.add(evaluation.id)
         self._pending.pop(evaluation.id, None)
+        if self.screen is not None and breed and not evaluation.ok:
+            self.screen.tell_failed(evaluation.genome)
         if not evaluation.ok or not breed or self.algorithm == "random":
             return
         values = self._values(evaluation)

@@ -162,7 +162,9 @@ class Search:
             self._advance(deadline)
         elif not self._queue:
             self._ask(deadline)
-        return self._queue.popleft() if self._queue else None
+        if not self._queue or _past(deadline):  # what is left, a resumed search asks for again
+            return None
+        return self._queue.popleft()
 
     def _advance(self, deadline: float | None) -> None:
         """Deterministic mode: child k is asked for after exactly k - AHEAD + 1 tells.
@@ -263,7 +265,7 @@ class Search:
 
     def _why_stopped(self, deadline: float | None) -> str:
         if self._exhausted:
-            return "the space holds no further genome"
+            return "no new genome was found in the space"
         return "time is up" if _past(deadline) else "finished"
 
 

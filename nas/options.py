@@ -60,6 +60,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
     from nas.ladder import Ladder
+    from nas.recipe import Recipe
     from nas.run import Settings, load_settings
     from nas.schema import read
 
@@ -80,8 +81,9 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
             plain[name] = getattr(args, name) == "on"
     if args.time_budget is not None:
         plain["time_budget"] = seconds(args.time_budget, "--time-budget")
-        if args.evaluations is None:
-            plain["evaluations"] = 0  # time alone decides
+    named = args.evaluations is not None or _names_evaluations(args.config)
+    if plain["time_budget"] and not named and (args.time_budget or stored is None):
+        plain["evaluations"] = 0  # time alone decides
     if args.candidate_time is not None:
         plain["candidate_time"] = seconds(args.candidate_time, "--candidate-time")
     if plain["address"] and not plain["workers"]:
@@ -94,14 +96,25 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
     checked = read(Settings, plain, "settings")
     assert isinstance(checked, Settings)
     Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
-    if checked.recipe.soft_labels:
-        raise UserError("recipe: soft_labels are for nas.retrain and nas.tune; expected false")
+    if checked.recipe.soft_labels or checked.recipe.fit_on != "train":
+        raise UserError("recipe: soft_labels and fit_on are for nas.retrain; leave them out")
+    if checked.recipe.epochs not in (Recipe().epochs, checked.fidelity.epochs):
+        raise UserError(
+            f"recipe: epochs: found {checked.recipe.epochs}; in a search fidelity.epochs decides "
+            f"({checked.fidelity.epochs}); leave it out"
+        )
     if checked.recipe.early_stopping or checked.recipe.schedule == "plateau":
         raise UserError(
             "recipe: early_stopping and schedule plateau look at every epoch, which a search's "
             "short trainings do not score; expected early_stopping 0 and another schedule"
         )
     return checked
+
+
+def _names_evaluations(config: str | None) -> bool:
+    from nas.yaml_file import read_yaml
+
+    return config is not None and "evaluations" in (read_yaml(Path(config)) or {})
 
 
 def _rungs(text: str) -> list[int]:

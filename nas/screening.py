@@ -30,6 +30,7 @@ CROWD = 32
 TYPICAL = 100  # random genomes; their median accuracy is where gains begin to count
 COST_MARGIN = 1.1  # of the largest cost seen; there gains cease to count
 MAX_BELIEVED = 64  # pending genomes
+MAX_FAILED = 100  # the last failures are learned from
 LEAST_SHARE = 1e-4  # of a known metric's largest value; below it, all are alike
 
 
@@ -56,6 +57,7 @@ class Screen:
         self.objectives = [o for o in objectives if o.name != "accuracy"]
         self._told: list[Evaluation] = []
         self._pools: list[tuple[int, list[int]]] = [(0, [])]  # (told, the best then), the last two
+        self._failed: list[tuple[int, Any]] = []  # how many were told before, the vector
         self._vectors: dict[int, Any] = {}
         self._front = np.empty((0, 1 + len(self.objectives)))  # accuracy, costs
         self._largest = np.zeros(len(self.objectives))
@@ -83,6 +85,10 @@ class Screen:
         if len(self._told) % POOL == 0:
             best = self._front_runners(len(self._told), TRAINING_SET // 2)
             self._pools = [self._pools[-1], (len(self._told), best)]
+
+    def tell_failed(self, genome: Any) -> None:
+        """A genome whose training failed: as bad as the worst known, or it is tried again."""
+        self._failed.append((len(self._told), self._encode(genome)))
 
     def choose(
         self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str]
@@ -116,11 +122,12 @@ class Screen:
         anchor = _tuning_point(told)
         if anchor != self._tuned_at:
             self._tuned_at, self._chosen = anchor, self._training_set(anchor)
-            self._train(self._chosen, tune=True)
-        self._train([*self._chosen, *range(anchor, told)], tune=False)
+            self._train(self._chosen, anchor, tune=True)
+        self._train([*self._chosen, *range(anchor, told)], told + 1, tune=False)
         self._fitted_at = told
 
-    def _train(self, rows: list[int], tune: bool) -> None:
+    def _train(self, rows: list[int], before: int, tune: bool) -> None:
+        """On these evaluations, and on what failed before so many were told."""
         for row in rows:
             if row not in self._vectors:
                 self._vectors[row] = self._encode(self._told[row].genome)
@@ -132,6 +139,10 @@ class Screen:
             first = max(self.space.groups, default=-1) + 1
             self._surrogate = Surrogate([*self.space.groups, *range(first, first + known.shape[1])])
         accuracy = np.array([self._told[row].metrics["accuracy"] for row in rows])
+        failed = [vector for told, vector in self._failed if told < before][-MAX_FAILED:]
+        if failed:
+            x = np.vstack([x, failed])
+            accuracy = np.append(accuracy, np.full(len(failed), accuracy.min()))
         self._surrogate.fit(self._scaled(x), accuracy, tune)
 
     def _training_set(self, told: int) -> list[int]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from nas.space import SearchSpace
 
 PROPOSED = Path("search_spaces/references/proposed.json")
+# What makes the evaluations of one run comparable, and its proposals a function of them.
+FIXED = ("data", "fidelity", "fps_model", "algorithm", "seed", "population", "surrogate",
+         "deterministic", "inherit", "rungs")  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -96,7 +99,20 @@ def _settings(args: argparse.Namespace) -> Settings:
     if not args.resume and not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
     stored = RunDirectory.open(Path(args.resume)).settings() if args.resume else None
-    return read_settings(args, stored)
+    settings = read_settings(args, stored)
+    for name in FIXED if stored is not None else ():
+        if getattr(settings, name) != getattr(stored, name):
+            raise UserError(
+                f"--resume: {name}: the run has {_shown(getattr(stored, name))}, and its networks "
+                f"do not compare with those of {_shown(getattr(settings, name))}; start a new run"
+            )
+    if args.machine and settings.fps_model:
+        raise UserError("--machine, --fps-model: both say how fast networks are; give one of them")
+    return settings
+
+
+def _shown(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 def _space(path: Path) -> SearchSpace:
@@ -152,6 +168,8 @@ def _dry_run(args: argparse.Namespace) -> int:
     if not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
     space = _space(Path(args.space))
+    if args.seed is not None and args.seed < 0:
+        raise UserError(f"--seed: must be 0 or more, got {args.seed}")
     rng = np.random.default_rng(args.seed or 0)
     feasible = sum(space.violation(space.build(space.sample_genes(rng))) == 0 for _ in range(1000))
     genome = space.sample(rng)

@@ -276,14 +276,16 @@ class SearchSpace:
             yield ("head", name), getattr(self.head, name)
 
     def _adjacent(self, genes: Genes) -> Iterator[Genes]:
-        """One step away: the next smaller or larger number, any other word, a block removed."""
+        """One step away: the next smaller or larger number, any other word, fewer blocks."""
         for path, choices in self.sites(genes):
             current = get_gene(genes, path)
             for value in _next_to(current, choices):
                 yield set_gene(genes, path, value)
         for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
-            for j in range(len(stage.blocks)):
-                blocks = stage.blocks[:j] + stage.blocks[j + 1 :]
+            depth = len(stage.blocks)
+            fewer = depth - max((d for d in spec.depth if d < depth), default=depth)
+            for j in range(depth - fewer + 1 if fewer else 0):
+                blocks = stage.blocks[:j] + stage.blocks[j + fewer :]
                 if self.allows_blocks(i, stage, blocks):
                     yield set_gene(genes, ("stages", i), with_blocks(spec, stage, blocks))
 

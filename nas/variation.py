@@ -88,20 +88,24 @@ def _change(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
 
 
 def _change_blocks(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
+    """In one stage: more blocks, fewer, or another one; each as likely, or depth would drift."""
     index = int(rng.integers(len(genes.stages)))
-    stage = genes.stages[index]
-    at = int(rng.integers(len(stage.blocks) + 1))
-    new = space.sample_block(index, rng)
-    move = int(rng.integers(3))
+    spec, stage = space.stages[index], genes.stages[index]
+    blocks = list(stage.blocks)
+    move, depth = int(rng.integers(3)), len(blocks)
     if move == 0:
-        blocks = (*stage.blocks[:at], new, *stage.blocks[at:])
+        depth = min((d for d in spec.depth if d > depth), default=depth)
     elif move == 1:
-        blocks = stage.blocks[:at] + stage.blocks[at + 1 :]
-    else:
-        blocks = (*stage.blocks[:at], new, *stage.blocks[at + 1 :])
-    if not space.allows_blocks(index, stage, blocks):
+        depth = max((d for d in spec.depth if d < depth), default=depth)
+    elif blocks:
+        blocks[int(rng.integers(len(blocks)))] = space.sample_block(index, rng)
+    while len(blocks) < depth:
+        blocks.insert(int(rng.integers(len(blocks) + 1)), space.sample_block(index, rng))
+    while len(blocks) > depth:
+        del blocks[int(rng.integers(len(blocks)))]
+    if not space.allows_blocks(index, stage, tuple(blocks)):
         return genes
-    stage = with_blocks(space.stages[index], stage, blocks)
+    stage = with_blocks(spec, stage, tuple(blocks))
     return dataclasses.replace(
         genes, stages=(*genes.stages[:index], stage, *genes.stages[index + 1 :])
     )

@@ -118,6 +118,7 @@ class RayWorkers:
         self._running: dict[Any, tuple[_Worker, Task, float]] = {}  # and when it is overdue
         self._failed_starts = 0
         self._count = len(gpus)
+        self._shared = any(gpus)  # then a worker without a share must not see a GPU
         for share in gpus:
             self._start(share)
         self._wait_for_one(gpus)
@@ -178,7 +179,7 @@ class RayWorkers:
 
     def _start(self, gpus: float) -> None:
         place = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)
-        actor = place(_Actor).remote(*self._arguments)
+        actor = place(_Actor).remote(self._shared and not gpus, *self._arguments)
         # Ready once torch is imported and the data are there: no task is charged for that.
         self._starting[actor.ready.remote()] = _Worker(actor, gpus)
 
@@ -223,7 +224,11 @@ class _Worker:
 class _Actor:
     """The process that evaluates; its prints go nowhere, for gigabytes would fill the disk."""
 
-    def __init__(self, make: MakeEvaluator, threads: int, memory: float, *arguments: Any) -> None:
+    def __init__(
+        self, blind: bool, make: MakeEvaluator, threads: int, memory: float, *arguments: Any
+    ) -> None:
+        if blind:  # Ray itself hides GPUs only where every node was started with a variable
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
@@ -278,8 +283,6 @@ def start_ray(ray: Any, cpus: int) -> None:
 def _connect(ray: Any, address: str | None, gpus: Sequence[float]) -> None:
     with _kept_sigterm():
         if address is None:
-            if any(gpus):  # then a worker without a share must not see a GPU
-                os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
             start_ray(ray, len(gpus))
             return
         check_address(address)

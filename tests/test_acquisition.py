@@ -39,6 +39,14 @@ def test_gain_is_the_mean_of_sampled_gains(k, mean, costs, rng):
     assert ours[0] == pytest.approx(theirs, rel=0.1, abs=0.003 * LIMITS[:k].prod())
 
 
+def test_improvement_over_a_negative_best():
+    """Then a penalty counts though the accuracy is 0 or more for certain."""
+    found = expected_improvement(
+        np.array([0.4, 0.5]), np.array([0.01, 0.01]), identity, np.array([0.1, 40.0]), -50.0
+    )
+    np.testing.assert_allclose(found, [50.3, 10.5], rtol=0.005)
+
+
 def test_what_costs_more_than_the_limits_gains_nothing():
     gain = expected_gain(
         np.array([0.9, 0.9]), np.array([0.01, 0.01]), identity,

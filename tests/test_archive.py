@@ -89,10 +89,23 @@ def test_archive_survives_a_cut_off_line(proposed, tmp_path):
     path.write_bytes(whole + whole.splitlines()[0][:40])
     again = Archive.load(path)
     assert again.evaluations == written
-    assert path.read_bytes() == whole
     again.append(evaluation(proposed, 3))
     again.close()
-    assert len(Archive.load(path)) == 4
+    assert path.read_bytes().startswith(whole)
+    assert [e.index for e in Archive.load(path)] == [0, 1, 2, 3]
+
+
+def test_who_only_looks_writes_nothing(proposed, tmp_path):
+    """A line half written by a running search must not be cut off under it."""
+    path = tmp_path / "evaluations.jsonl"
+    owner = Archive.load(path)
+    owner.append(evaluation(proposed, 0))
+    line = path.read_bytes()
+    with open(path, "ab") as file:
+        file.write(line[:40])
+    assert len(Archive.load(path)) == 1
+    assert path.read_bytes() == line + line[:40]
+    owner.close()
 
 
 @pytest.mark.parametrize("broken", [b"{}\n", b"not json\n", b'{"index": 0}\n', b"[1]\n"])

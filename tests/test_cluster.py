@@ -22,17 +22,20 @@ def evaluate_class():
 
     class Evaluate:
         def __init__(self, data):
+            import os
+
             import ray
 
             assert data.nbytes == 8 << 20
             context = ray.get_runtime_context()
             self.node = int(context.get_node_id()[:8], 16)
             self.gpu = len(context.get_accelerator_ids().get("GPU", []))
+            self.sees = int(os.environ.get("CUDA_VISIBLE_DEVICES", "all") != "")
 
         def __call__(self, task):
             time.sleep(0.1)
             accuracy = int(task.genome.id, 16) / 16**12
-            place = {"node": self.node, "gpu": self.gpu}
+            place = {"node": self.node, "gpu": self.gpu, "sees": self.sees}
             return Found({"accuracy": accuracy, "params": 1, "fps": 1, **place})
 
     return Evaluate
@@ -112,6 +115,7 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     assert number(doomed) not in nodes[-3:]  # its workers outlive a killed node by a second
     # Half a GPU for each of --workers, on the node that has one; none for --cpu-workers.
     assert {e.metrics["gpu"] for e in found} == {0, 1}
+    assert all(e.metrics["sees"] == e.metrics["gpu"] for e in found)
     assert {e.metrics["node"] for e in found if e.metrics["gpu"]} == {number(with_gpu)}
     (stored,) = locations
     assert len(stored) == len(set(stored)) <= 3  # head, gpu, doomed: one copy each

@@ -208,6 +208,25 @@ def test_workers_that_come_and_go(start):
         assert failed.error == "broken off 3 times, at last because its node is gone"
 
 
+def test_deterministic_mode_keeps_the_deadline(start):
+    """What was asked ahead and not begun is left to a resumed search."""
+
+    class Slow(FakeEvaluator):
+        def __call__(self, task):
+            time.sleep(0.2)
+            return super().__call__(task)
+
+    found = start("run", evaluations=0, deterministic=True)
+    outcome = found.loop(in_process(Slow()), time.monotonic() + 0.5)
+    assert 1 <= len(outcome.evaluations) <= 4
+    whole = start("whole", evaluations=20, deterministic=True)
+    whole.loop(in_process(FakeEvaluator()))
+    found.run.__exit__(None, None, None)
+    again = start("run", evaluations=20, deterministic=True)
+    again.loop(in_process(FakeEvaluator()))
+    assert [e.id for e in again.archive] == [e.id for e in whole.archive]
+
+
 def test_time_is_up(start):
     found = start("run", evaluations=0)
     outcome = found.loop(in_process(FakeEvaluator()), time.monotonic() + 0.3)

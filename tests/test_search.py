@@ -14,8 +14,9 @@ from conftest import ROOT
 from nas.archive import Archive
 from nas.errors import exit_code
 from nas.genome import load
+from nas.options import read_settings
 from nas.relative import nearest
-from nas.search import main
+from nas.search import _parser, main
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 
@@ -101,6 +102,31 @@ def test_resume_goes_on_without_repeating(finished, capsys):
     printed = capsys.readouterr().out
     for command in ("inspect", "retrain --genome", "realtime --model"):
         assert f"python -m nas.{command} {path}" in printed
+
+
+@pytest.mark.parametrize(
+    "option", [["--epochs", "9"], ["--fraction", "0.3"], ["--seed", "9"], ["--surrogate", "off"]]
+)
+def test_what_would_mix_runs_cannot_be_resumed_with(finished, option, capsys):
+    path, _ = finished
+    before = (path / "config.yaml").read_text()
+    assert exit_code(main, ["--resume", str(path), "--evaluations", "99", *option]) == 2
+    assert "do not compare" in capsys.readouterr().err
+    assert (path / "config.yaml").read_text() == before
+
+
+def test_time_in_a_file_decides_alone(tmp_path):
+    def settings(text, *argv):
+        (tmp_path / "c.yaml").write_text(text)
+        parsed = _parser().parse_args(
+            ["--space", QUICK, "--config", str(tmp_path / "c.yaml"), *argv]
+        )
+        return read_settings(parsed).evaluations
+
+    assert settings("time_budget: 3600\n") == 0
+    assert settings("evaluations: 200\n", "--time-budget", "1h") == 200
+    assert settings("evaluations: 200\n") == 200
+    assert settings("seed: 1\n") == 40
 
 
 def test_without_seed_genomes(arguments, tmp_path, proposed):
@@ -208,7 +234,13 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--seed-genomes", "none.json"], "none.json: cannot read"),
         (["--space", QUICK, "--data", "FACES", "--run-dir", "nas"], "nas: exists and is not empty"),
         (["--space", QUICK, "--config", "STALLS"], "recipe: early_stopping and schedule plateau"),
-        (["--space", QUICK, "--config", "SOFT"], "recipe: soft_labels are for nas.retrain"),
+        (
+            ["--space", QUICK, "--config", "SOFT"],
+            "recipe: soft_labels and fit_on are for nas.retrain",
+        ),
+        (["--space", QUICK, "--config", "EPOCHS"], "in a search fidelity.epochs decides (3)"),
+        (["--space", QUICK, "--machine", "m", "--fps-model", "f"], "give one of them"),
+        (["--space", QUICK, "--dry-run", "--seed", "-1"], "--seed: must be 0 or more"),
         (["--resume", "nowhere"], "nowhere: not a run directory"),
         (["--resume", "nowhere", "--space", QUICK], "--resume: takes space"),
     ],
@@ -219,6 +251,8 @@ def test_mistakes_are_one_line_and_exit_code_2(argv, message, faces_file, tmp_pa
     (tmp_path / "stalls.yaml").write_text("recipe: {early_stopping: 1}\n")
     paths["SOFT"] = str(tmp_path / "soft.yaml")
     (tmp_path / "soft.yaml").write_text("recipe: {soft_labels: true}\n")
+    paths["EPOCHS"] = str(tmp_path / "epochs.yaml")
+    (tmp_path / "epochs.yaml").write_text("recipe: {epochs: 10}\n")
     argv = [paths.get(a, a) for a in argv]
     assert exit_code(main, argv) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

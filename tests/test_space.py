@@ -13,7 +13,8 @@ from nas import space as spaces
 from nas.errors import UserError
 from nas.genome import load
 from nas.lowering import cost
-from nas.variation import crossover, mutate
+from nas.specs import Constraints
+from nas.variation import _change_blocks, crossover, mutate
 
 LOADED = {path.stem: spaces.load(path) for path in SPACES}
 seeds = st.integers(0, 10**6)
@@ -82,6 +83,35 @@ def test_mutation_reaches_every_gene(tmp_path):
         if len(seen) == space.size():
             break
     assert len(seen) == space.size()
+
+
+def test_mutation_has_no_drift_in_depth(rng):
+    """Without selection and constraints the depths stay as even as the space's own."""
+    space = dataclasses.replace(LOADED["fer"], constraints=Constraints())
+    depths = np.zeros((60, 3))
+    for row in depths:
+        genes = space.sample_genes(rng)
+        for _ in range(60):
+            genes = _change_blocks(genes, space, rng)
+        row[:] = [len(stage.blocks) for stage in genes.stages]
+    # Uniform: 2, 2.5 and 1.5, each with a standard error of about 0.13.
+    np.testing.assert_allclose(depths.mean(0), [2.0, 2.5, 1.5], atol=0.5)
+
+
+def test_depths_with_gaps_can_be_reached(rng):
+    space = LOADED["quick"]
+    gapped = dataclasses.replace(
+        space, stages=tuple(dataclasses.replace(s, depth=(1, 4)) for s in space.stages)
+    )
+    genome, seen = gapped.sample(rng), set()
+    for _ in range(60):
+        genome = mutate(genome, gapped, rng)
+        seen.add(tuple(len(s.blocks) for s in gapped.genes(genome).stages))
+    assert seen == {(1, 1), (1, 4), (4, 1), (4, 4)}
+    tight = dataclasses.replace(gapped.constraints, params=(0, 12_000))
+    many = (gapped.sample(rng) for _ in range(1000))
+    deep = next(g for g in many if min(len(s.blocks) for s in gapped.genes(g).stages) == 4)
+    assert dataclasses.replace(gapped, constraints=tight).repair(deep) is not None
 
 
 def test_size_is_the_number_of_different_genomes(tmp_path):
