@@ -111,11 +111,11 @@ def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
     fps = json.loads(FPS.read_text()) if FPS.exists() else {}  # else that of each training's end
     any_report = next(iter(reports.values()))
     lines = [
-        f"## {epochs} epochs",
+        f"## {_many(int(epochs), 'epoch')}",
         "",
         f"`{' '.join(any_report['command'])}`; "
         f"{any_report['environment']['processor'] or any_report['environment']['platform']}, "
-        f"{any_report['environment']['cores']} cores, torch "
+        f"{_many(any_report['environment']['cores'], 'core')}, torch "
         f"{any_report['environment']['packages']['torch']}.",
         "",
         "| network | params | MMACs | fps | training CPU min | public % | private % | macro F1 % "
@@ -142,6 +142,10 @@ def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
     lines += ["", "Likely reasons of the gaps, beside the number of epochs:", ""]
     lines += [f"- {name}: {REASONS[name]}" for name in NETWORKS if name in reports]
     return "\n".join(lines)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -195,9 +195,10 @@ def _references(as_json: bool) -> int:
         ("params", "params", ",.0f"),
         ("macs", "MMACs", ",.1f"),
         ("published", "published %", ".2f"),
-        ("notes", "notes", ""),
     ]
     print(table(rows, columns))
+    for row in rows:  # too long for a column
+        print(f"\n{row['name']}: {row['notes']}")
     return 0
 
 
