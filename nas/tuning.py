@@ -232,9 +232,9 @@ class _Objective:
 
 def _mode(study: optuna.Study, goal: Goal) -> Mode:
     """Measured once for a study: its trials must not differ in their arithmetic."""
-    found = study.user_attrs.get("mode")
-    if found is not None:
-        return Mode(**found)
+    for mode in (Mode(bf16, last) for bf16 in (False, True) for last in (False, True)):
+        if study.user_attrs.get("mode") == dataclasses.asdict(mode):
+            return mode
     mode = fastest_mode(torch.device(goal.device), [goal.genome], goal.base.batch)
     study.set_user_attr("mode", dataclasses.asdict(mode))
     return mode

@@ -185,7 +185,7 @@ def _train(path: Path) -> None:
 
 
 def _study(path: Path) -> None:
-    goal = Goal(TINY, _faces(), Recipe())
+    goal = Goal(TINY, _faces(), Recipe(), 3)
     finished(open_study(goal, path.parent))
 
 
