@@ -25,10 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from nas.genome import Genome, load
 from nas.lowering import cost
+from nas.mode import fastest_mode
 from nas.model import build
 from nas.predict import Mode, Part
 from nas.recipe import Augment, Recipe
-from nas.train import _Run, fastest_mode
+from nas.train import Training
 
 BATCH = 64
 AUGMENT = Augment()
@@ -78,14 +79,14 @@ class PlainLoop:
         for x, y in self.loader:
             loss = F.cross_entropy(self.model(x), y, label_smoothing=0.1)
             self.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             self.optimiser.step()
 
 
 class OurLoop:
     def __init__(self, genome: Genome, images: np.ndarray, labels: np.ndarray, mode: Mode) -> None:
         part = Part(torch.tensor(images), torch.tensor(labels), torch.arange(len(images)))
-        self.run = _Run(
+        self.run = Training(
             genome,
             part,
             Recipe(batch=BATCH, optimiser="nesterov", lr=0.01, augment=AUGMENT),

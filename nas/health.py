@@ -19,7 +19,7 @@ from pathlib import Path
 from nas.cores import usable_cores
 from nas.data import DATA, load
 from nas.errors import UserError, first_line
-from nas.run import EXPERIMENTS
+from nas.run import EXPERIMENTS, package_version
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1 << 30
@@ -68,22 +68,15 @@ def _install() -> Iterator[Finding]:
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue
         count += 1
-        found = _version(need.name)
+        found = package_version(need.name)
         if found == "missing" and need.name == "opencv-python":
-            found = _version("opencv-python-headless")  # a server's choice, which does as well
+            found = package_version("opencv-python-headless")  # does as well on a server
         if found == "missing" or not need.specifier.contains(found, prereleases=True):
             wrong.append(f"{need.name} {found} (needs {need.specifier or 'any'})")
     if wrong:
         yield Finding("packages", FAIL, ", ".join(wrong), fix)
     else:
         yield Finding("packages", OK, f"all {count} as declared")
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "missing"
 
 
 def _cores() -> Iterator[Finding]:

@@ -64,7 +64,7 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     """Device, and whether bfloat16 and channels-last are the fastest there."""
     import torch
 
-    from nas.train import fastest_mode
+    from nas.mode import fastest_mode
 
     device = settings.device
     if device == "auto":

@@ -97,7 +97,7 @@ class UnitModule(nn.Module):
 
     def _run(self, names: Iterable[str], x: Tensor) -> Tensor:
         for name in names:
-            x = self._modules[name](x)  # type: ignore[misc]
+            x = self.get_submodule(name)(x)
         return x
 
 

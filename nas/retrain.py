@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from nas.errors import UserError, exit_code
 
@@ -104,7 +105,7 @@ def _default_out(genome_file: Path, genome_id: str) -> Path:
     return Path("experiments") / f"retrain-{genome_id}"
 
 
-def _print(report: dict, out: Path) -> None:  # type: ignore[type-arg]
+def _print(report: dict[str, Any], out: Path) -> None:
     from nas.report import table
 
     rows = []

@@ -20,12 +20,13 @@ from nas.genome import Genome
 from nas.latency import measure_fps
 from nas.lowering import cost
 from nas.metrics import classification_report, summarise_seeds
+from nas.mode import fastest_mode
 from nas.predict import DivergedError, Mode, Part, logits
 from nas.recipe import Recipe
 from nas.report import confusion_png, curves_png, model_card
 from nas.run import environment
 from nas.storage import replace_file
-from nas.train import Result, fastest_mode, train
+from nas.train import Result, train
 from nas.weights import load_weights, open_trained, save_weights
 
 Note = Callable[[str], None]

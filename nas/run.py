@@ -206,7 +206,7 @@ def environment(command: list[str]) -> dict[str, Any]:
         "fer_nas": __version__,
         "git": _git(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: package_version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "processor": processor(),
         "cores": usable_cores(),
@@ -233,7 +233,7 @@ def _git() -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(status.strip())}
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

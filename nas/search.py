@@ -103,16 +103,12 @@ def _settings(args: argparse.Namespace) -> Settings:
     for name in FIXED if stored is not None else ():
         if getattr(settings, name) != getattr(stored, name):
             raise UserError(
-                f"--resume: {name}: the run has {_shown(getattr(stored, name))}, and its networks "
-                f"do not compare with those of {_shown(getattr(settings, name))}; start a new run"
+                f"--resume: {name}: the run has {getattr(stored, name)}, and its networks "
+                f"do not compare with those of {getattr(settings, name)}; start a new run"
             )
     if args.machine and settings.fps_model:
         raise UserError("--machine, --fps-model: both say how fast networks are; give one of them")
     return settings
-
-
-def _shown(value: Any) -> Any:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 def _space(path: Path) -> SearchSpace:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from nas.errors import UserError
-from nas.genes import GenePath, Genes, HeadGenes, StageGenes, StemGenes, Wide, get_gene, set_gene
+from nas.genes import GenePath, Genes, HeadGenes, StageGenes, StemGenes, Wide, get_gene
 from nas.genome import (
     Block,
     Conv,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 DRAWS_BEFORE_REPAIR = 20  # a draw costs a fiftieth of a repair
 DRAWS, SAMPLES_BEFORE_GIVING_UP = 80, 1000
-REPAIR_STEPS = 100
 
 Rng = np.random.Generator
 
@@ -179,20 +178,10 @@ class SearchSpace:
         return Encoder(self)
 
     def repair(self, genome: Genome) -> Genome | None:
-        """The nearest feasible genome by greedy steps: change the gene that costs most."""
-        genes, worst = self.genes(genome), self.violation(genome)
-        for _ in range(REPAIR_STEPS):
-            if worst == 0:
-                return genome
-            steps = [self.build(g) for g in self._adjacent(genes)]
-            if not steps:
-                return None
-            best = min(steps, key=self.violation)
-            if self.violation(best) >= worst:
-                return None
-            genome, worst = best, self.violation(best)
-            genes = self.genes(genome)
-        return None
+        """See nas/repair.py."""
+        from nas.repair import repair
+
+        return repair(genome, self)
 
     def sites(self, genes: Genes) -> list[tuple[GenePath, tuple[Any, ...]]]:
         """Every value gene with more than one choice: its path in `Genes` and its choices."""
@@ -275,20 +264,6 @@ class SearchSpace:
         for name in HeadGenes.__dataclass_fields__:
             yield ("head", name), getattr(self.head, name)
 
-    def _adjacent(self, genes: Genes) -> Iterator[Genes]:
-        """One step away: the next smaller or larger number, any other word, fewer blocks."""
-        for path, choices in self.sites(genes):
-            current = get_gene(genes, path)
-            for value in _next_to(current, choices):
-                yield set_gene(genes, path, value)
-        for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
-            depth = len(stage.blocks)
-            fewer = depth - max((d for d in spec.depth if d < depth), default=depth)
-            for j in range(depth - fewer + 1 if fewer else 0):
-                blocks = stage.blocks[:j] + stage.blocks[j + fewer :]
-                if self.allows_blocks(i, stage, blocks):
-                    yield set_gene(genes, ("stages", i), with_blocks(spec, stage, blocks))
-
     def _why_impossible(self, rng: Rng) -> str:
         costs = []
         for _ in range(SAMPLES_BEFORE_GIVING_UP):
@@ -341,15 +316,6 @@ def with_blocks(spec: StageSpec, stage: StageGenes, blocks: tuple[Wide, ...]) ->
 def _picker(rng: Rng) -> Callable[[tuple[Any, ...]], Any]:
     # Not rng.choice, which turns values into numpy scalars.
     return lambda choices: choices[int(rng.integers(len(choices)))]
-
-
-def _next_to(current: Any, choices: tuple[Any, ...]) -> Iterator[Any]:
-    ordered = sorted(choices) if not isinstance(current, str) else list(choices)
-    at = ordered.index(current)
-    if isinstance(current, str):
-        yield from (c for c in ordered if c != current)
-    else:
-        yield from ordered[max(0, at - 1) : at] + ordered[at + 1 : at + 2]
 
 
 def downsamples(spec: StageSpec, filled: bool) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import io
 import math
 import time
 import zlib
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from nas.augment import augment, random_crop
 from nas.errors import UserError, first_line
 from nas.genome import Genome
+from nas.mixing import mix
 from nas.model import build
 from nas.optimise import learning_rate, optimiser
 from nas.predict import DivergedError, Mode, Part, autocast, score, views_of
@@ -32,7 +33,6 @@ from nas.recipe import Augment, Recipe
 from nas.storage import replace_file
 
 CHECKPOINT_VERSION = 2
-TIMED_STEPS = 4
 
 
 @dataclass
@@ -69,7 +69,7 @@ def train(
     is all, and the last one always is. stop: looks at an epoch's history row and may end the
     training there, on the schedule of all epochs. DivergedError when the loss is not finite.
     """
-    run = _Run(genome, fit, recipe, seed, mode or Mode(), initial, teacher)
+    run = Training(genome, fit, recipe, seed, mode or Mode(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
     halted = False
@@ -100,7 +100,7 @@ def train(
     return Result(run.averaged, run.history, run.best_epoch if keep_best else run.epoch, stopped)
 
 
-class _Run:
+class Training:
     """The state of one training; everything in it goes into the checkpoint."""
 
     def __init__(
@@ -154,13 +154,13 @@ class _Run:
         if len(x) > len(y):  # ten crops of each image
             y = y.repeat(len(x) // len(y), 1)
         if recipe.mixup or recipe.cutmix:
-            x, y = self._mix(x, y)
+            x, y = mix(x, y, recipe, self.generator)
         self._set_lr()
         with autocast(self.device, self.mode):
             logits = self.model(x)
         loss = self._loss(logits.float(), x, y)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         self.optimiser.step()
@@ -202,38 +202,6 @@ class _Run:
             x = augment(x, settings, self.generator)
         x = (x - MEAN) / STD
         return x.contiguous(memory_format=torch.channels_last) if self.mode.channels_last else x
-
-    def _mix(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019), one share a batch.
-
-        Where a recipe has both, each batch takes one of them at random.
-        """
-        other = torch.randperm(len(x), generator=self.generator, device=self.device)
-        coin = float(torch.rand((), generator=self.generator, device=self.device))
-        if self.recipe.mixup and (not self.recipe.cutmix or coin < 0.5):
-            share = self._beta(self.recipe.mixup)
-            x = share * x + (1 - share) * x[other]
-        else:
-            x, share = self._cut(x, x[other], self._beta(self.recipe.cutmix))
-        return x, share * y + (1 - share) * y[other]
-
-    def _cut(self, x: Tensor, other: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Paste one rectangle of `other`; returns the share of `x` that is left."""
-        height, width = x.shape[2:]
-        side = (1 - share).sqrt()
-        centre = torch.rand(2, generator=self.generator, device=self.device)
-        y = torch.arange(height, device=self.device) + 0.5
-        z = torch.arange(width, device=self.device) + 0.5
-        rows = (y - centre[0] * height).abs() < side * height / 2
-        columns = (z - centre[1] * width).abs() < side * width / 2
-        cut = rows[:, None] & columns[None, :]
-        return torch.where(cut, other, x), 1 - cut.float().mean()
-
-    def _beta(self, alpha: float) -> Tensor:
-        """A draw of Beta(alpha, alpha), by two gamma draws."""
-        shape = torch.full((2,), alpha, device=self.device)
-        gamma = torch._standard_gamma(shape, generator=self.generator)
-        return (gamma[0] / gamma.sum()).clamp(0, 1)
 
     def _set_lr(self) -> None:
         done = self.step / self.steps_per_epoch
@@ -346,35 +314,3 @@ def _set_global_state(device: torch.device, state: Tensor) -> None:
         torch.cuda.set_rng_state(state.cpu(), device)
     else:
         torch.set_rng_state(state.cpu())
-
-
-def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Mode:
-    """Time training steps of some genomes in every mode on this device; the fastest wins.
-
-    The modes take turns and the quickest of their steps count, so that a slow moment of a shared
-    machine does not decide.
-    """
-    modes = [Mode(b, c) for b in (False, True) for c in (False, True)]
-    total = dict.fromkeys(modes, 0.0)
-    for genome in genomes:
-        runs = {mode: _Run(genome, _blank(genome, batch, device), Recipe(batch=batch), 0, mode)
-                for mode in modes}  # fmt: skip
-        seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
-        for _ in range(TIMED_STEPS):
-            for mode, run in runs.items():
-                started = time.perf_counter()
-                run.train_epoch()
-                seconds[mode].append(time.perf_counter() - started)
-        for mode in modes:
-            total[mode] += min(seconds[mode])
-    return min(modes, key=lambda mode: total[mode])
-
-
-def _blank(genome: Genome, batch: int, device: torch.device) -> Part:
-    size = genome.input
-    shape = (batch, size.channels, size.height, size.width)
-    return Part(
-        torch.zeros(shape, dtype=torch.uint8, device=device),
-        torch.zeros(batch, dtype=torch.long, device=device),
-        torch.arange(batch, device=device),
-    )

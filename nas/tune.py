@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from nas.errors import UserError, exit_code
 
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(found: list[dict], grid: bool) -> None:  # type: ignore[type-arg]
+def _print(found: list[dict[str, Any]], grid: bool) -> None:
     from nas.report import table
 
     for row in found:

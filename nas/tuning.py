@@ -23,9 +23,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from nas.data import Dataset, search_split
 from nas.errors import UserError, first_line
 from nas.genome import Genome
+from nas.mode import fastest_mode
 from nas.predict import Mode, Part
 from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
-from nas.train import fastest_mode, train
+from nas.train import train
 
 Note = Callable[[str], None]
 FAILURES = (RuntimeError, MemoryError)  # of a trial: diverged, out of memory

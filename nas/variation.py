@@ -6,12 +6,13 @@ Both always return a feasible genome of the space; randomness comes from the giv
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TypeVar
 
 from nas.genes import Genes, StageGenes, get_gene, set_gene
 from nas.genome import Genome
 from nas.space import Rng, SearchSpace, with_blocks
 
+T = TypeVar("T")
 ATTEMPTS = 20
 ATTEMPTS_BEFORE_REPAIR = 5  # another child costs far less than a repair
 # One change is the usual step; a further one follows with this probability.
@@ -41,12 +42,12 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
     """
     ga, gb = space.genes(a), space.genes(b)
 
-    def either(x: Any, y: Any) -> Any:
+    def either(x: T, y: T) -> T:
         return x if rng.random() < 0.5 else y
 
     def mix(x: StageGenes, y: StageGenes) -> StageGenes:
         if len(x.blocks) != len(y.blocks) or rng.random() < 0.5:
-            return either(x, y)  # type: ignore[no-any-return]
+            return either(x, y)
         blocks = tuple(either(p, q) for p, q in zip(x.blocks, y.blocks, strict=True))
         return StageGenes(
             either(x.downsample, y.downsample), either(x.channels, y.channels), blocks
@@ -64,7 +65,7 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
         child = _feasible(genes, space, attempt)
         if child is not None:
             return child
-    return either(a, b)  # type: ignore[no-any-return]
+    return either(a, b)
 
 
 def _feasible(genes: Genes, space: SearchSpace, attempt: int) -> Genome | None:

@@ -31,10 +31,10 @@ def target(tmp_path_factory):
 
 
 def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkeypatch):
-    from nas import train
+    from nas import mode
     from nas.predict import Mode
 
-    monkeypatch.setattr(train, "fastest_mode", lambda *arguments: Mode(False, False))
+    monkeypatch.setattr(mode, "fastest_mode", lambda *arguments: Mode(False, False))
     here, slow = target
     settings = Settings(evaluations=3, workers=1, population=4, fps_model=str(slow))
     run = RunDirectory.create(tmp_path / "run", settings, QUICK, [], ["test"])

@@ -15,7 +15,7 @@ from nas.model import DepthwiseConv2d, build
 from nas.optimise import learning_rate
 from nas.predict import DivergedError, Mode, Part, logits, score, views_of
 from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
-from nas.train import _Run, fastest_mode, train
+from nas.train import Training, train
 
 PLAIN = Augment(flip=0.0, probability=0.0)
 TINY = Genome(
@@ -201,7 +201,7 @@ def test_a_diverging_training_is_noticed(data):
 
 def test_averaged_sgd_gives_the_mean_of_its_weights_after_the_first_epoch(data):
     recipe = dataclasses.replace(BASE, optimiser="asgd", schedule="constant")
-    run = _Run(TINY, data[0], recipe, 0, Mode())
+    run = Training(TINY, data[0], recipe, 0, Mode())
     name = next(n for n, p in run.model.named_parameters() if p.ndim > 1)
     run.train_epoch()
     assert torch.equal(run.averaged.state_dict()[name], run.model.state_dict()[name])
@@ -280,28 +280,6 @@ def test_training_on_ten_crops(data):
     assert history[-1]["validation_accuracy"] > 0.8
 
 
-def mixed(**settings):
-    """One batch of white images of class 0 and black ones of class 1, mixed."""
-    images = torch.zeros(64, 1, 12, 12, dtype=torch.uint8)
-    images[:32] = 255
-    part = Part(images, (torch.arange(64) >= 32).long(), torch.arange(64))
-    recipe = dataclasses.replace(BASE, **settings)
-    run = _Run(dataclasses.replace(TINY, num_classes=2), part, recipe, 0, Mode())
-    rows = torch.arange(64)
-    return run._mix(run._prepare(rows), run._targets(rows))
-
-
-@pytest.mark.parametrize("settings", [{"mixup": 1.0}, {"cutmix": 1.0}])
-def test_mixing_gives_labels_the_share_of_the_pixels(settings):
-    x, y = mixed(**settings)
-    white = (x.mean((1, 2, 3)) * 63.75 + 127.5) / 255
-    torch.testing.assert_close(white, y[:, 0], atol=0.01, rtol=0)
-    torch.testing.assert_close(y.sum(1), torch.ones(64))
-    assert float(y[:, 0].std()) > 0.02
-    values = x.unique()
-    assert len(values) == 2 if "cutmix" in settings else len(values) > 2
-
-
 def test_soft_labels_are_what_is_learned(data):
     fit, held_out = data
     # The labels say one thing, the votes another: the votes must win.
@@ -369,11 +347,6 @@ def test_depthwise_under_autocast_is_the_same_convolution(kernel, stride):
         found = layer(x.bfloat16())
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.05)
-
-
-def test_fastest_mode_is_one_of_the_modes():
-    mode = fastest_mode(torch.device("cpu"), [TINY], 4)
-    assert mode in {Mode(b, c) for b in (False, True) for c in (False, True)}
 
 
 def test_one_cycle_ends_low(data):

@@ -58,7 +58,7 @@ class _Counter:
 
 def random_search(table: Table, budget: int, seed: int) -> list[int]:
     rng = np.random.default_rng(seed)
-    return rng.permutation(len(table))[:budget].tolist()  # type: ignore[no-any-return]
+    return [int(row) for row in rng.permutation(len(table))[:budget]]
 
 
 def ageing_evolution(table: Table, budget: int, seed: int) -> list[int]:
@@ -127,7 +127,7 @@ def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
     random.seed(seed)  # DEAP's operators draw from the global generator
     fitness = type("TextbookFitness", (base.Fitness,), {"weights": (1.0, -1.0)})
 
-    class Individual(list):  # type: ignore[type-arg]
+    class Individual(list[int]):
         def __init__(self, genes: Any) -> None:
             super().__init__(genes)
             self.fitness: Any = fitness()

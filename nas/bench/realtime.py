@@ -160,8 +160,9 @@ def _fer(clip: Path, _: Path) -> dict[str, Any]:
             faces = []
             for one in found:
                 emotions = one["emotions"]
-                box = tuple(int(v) for v in one["box"])
-                faces.append(Face(box, max(emotions, key=emotions.get), tuple(emotions.values())))  # type: ignore[arg-type]
+                x, y, width, height = (int(v) for v in one["box"])
+                label = max(emotions, key=emotions.get)
+                faces.append(Face((x, y, width, height), label, tuple(emotions.values())))
             annotate(frame, faces, tuple(found[0]["emotions"]) if found else ())
         return len(found)
 
@@ -198,7 +199,7 @@ def scaled(clip: Path, out: Path, size: tuple[int, int] = SIZE) -> Path:
     source = open_source(str(clip))
     if source.fps is None:
         raise UserError(f"{clip}: is no video; expected one to measure on")
-    code = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
+    code = cv2.VideoWriter.fourcc(*"mp4v")
     writer = cv2.VideoWriter(str(out), code, source.fps, size)
     for frame in source.frames:
         writer.write(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA))

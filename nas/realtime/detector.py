@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
+from cv2.data import haarcascades
 
 from nas.errors import UserError, first_line, one_of
 from nas.realtime.quiet import Quiet
@@ -47,8 +48,7 @@ class HaarDetector:
 
     def __init__(self, name: str = "haar-alt2") -> None:
         file, self.window = CASCADES[name]
-        folder = cv2.data.haarcascades  # type: ignore[attr-defined]
-        self.cascade = cv2.CascadeClassifier(folder + file)
+        self.cascade = cv2.CascadeClassifier(haarcascades + file)
 
     def __call__(
         self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
@@ -58,7 +58,7 @@ class HaarDetector:
             grey, scaleFactor=step, minNeighbors=neighbours,
             minSize=(smallest, smallest), maxSize=(largest, largest),
         )  # fmt: skip
-        return sorted(tuple(int(v) for v in box) for box in found)  # type: ignore[misc]
+        return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in found)
 
 
 class YuNetDetector:

@@ -99,7 +99,10 @@ class Finder:
             size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         found = self.detector(grey, int(sides[0] * scale), int(sides[1] * scale), look)
-        return [tuple(round(v / scale) for v in box) for box in found]  # type: ignore[misc]
+        return [
+            (round(x / scale), round(y / scale), round(w / scale), round(h / scale))
+            for x, y, w, h in found
+        ]
 
 
 def smallest_face(height: int, wanted: int | None) -> int:

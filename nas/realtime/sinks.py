@@ -82,7 +82,7 @@ class Video:
     def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
         if self._writer is None:
             self._size = (picture.shape[1], picture.shape[0])
-            code = cv2.VideoWriter_fourcc(*CODECS[self.path.suffix.lower()])  # type: ignore[attr-defined]
+            code = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
             self._writer = cv2.VideoWriter(str(self.path), code, self.fps, self._size)
             if not self._writer.isOpened():
                 raise UserError(f"{self.path}: cannot write a video there")

@@ -48,7 +48,7 @@ Files = dict[str, bytes]  # URL path -> content
 
 def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
-    import cv2
+    from cv2.data import haarcascades
 
     from nas.onnx_session import open_model
     from nas.realtime.detector import CASCADES
@@ -56,7 +56,7 @@ def files(model: Path) -> Files:
     _, p = open_model(model)
     if p.channels != 1:
         raise UserError(f"{model}: takes {p.channels} channels; the page has grey faces only")
-    cascade = Path(cv2.data.haarcascades, CASCADES["haar-alt2"][0])  # type: ignore[attr-defined]
+    cascade = Path(haarcascades, CASCADES["haar-alt2"][0])
     card = model.parent / "MODEL_CARD.md"
     about = {
         **dataclasses.asdict(p),

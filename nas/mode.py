@@ -1,0 +1,47 @@
+"""Which arithmetic trains fastest on a device: float32 or bfloat16, contiguous or channels-last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from nas.genome import Genome
+from nas.predict import Mode, Part
+from nas.recipe import Recipe
+from nas.train import Training
+
+TIMED_STEPS = 4
+
+
+def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Mode:
+    """Time training steps of some genomes in every mode on this device; the fastest wins.
+
+    The modes take turns and the quickest of their steps count, so that a slow moment of a shared
+    machine does not decide.
+    """
+    modes = [Mode(b, c) for b in (False, True) for c in (False, True)]
+    total = dict.fromkeys(modes, 0.0)
+    for genome in genomes:
+        runs = {mode: Training(genome, _blank(genome, batch, device), Recipe(batch=batch), 0, mode)
+                for mode in modes}  # fmt: skip
+        seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
+        for _ in range(TIMED_STEPS):
+            for mode, run in runs.items():
+                started = time.perf_counter()
+                run.train_epoch()
+                seconds[mode].append(time.perf_counter() - started)
+        for mode in modes:
+            total[mode] += min(seconds[mode])
+    return min(modes, key=lambda mode: total[mode])
+
+
+def _blank(genome: Genome, batch: int, device: torch.device) -> Part:
+    size = genome.input
+    shape = (batch, size.channels, size.height, size.width)
+    return Part(
+        torch.zeros(shape, dtype=torch.uint8, device=device),
+        torch.zeros(batch, dtype=torch.long, device=device),
+        torch.arange(batch, device=device),
+    )

@@ -1,0 +1,14 @@
+"""Which arithmetic is the fastest."""
+
+import torch
+
+from nas.genome import Conv, Genome, Head, Input, Stage
+from nas.mode import fastest_mode
+from nas.predict import Mode
+
+TINY = Genome(Input(1, 12, 12), 3, (Stage((Conv(6, 3, 2),)),), Head())
+
+
+def test_fastest_mode_is_one_of_the_modes():
+    mode = fastest_mode(torch.device("cpu"), [TINY], 4)
+    assert mode in {Mode(b, c) for b in (False, True) for c in (False, True)}
