@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.data import open_dataset
-from nas.evaluator import search_data
-from nas.space import load
+from nas.space.space import load
+from nas.training.evaluator import search_data
 
 SPACE = "search_spaces/quick.yaml"
 HEAD, OTHER = "fer-nas-head", "fer-nas-other"

@@ -26,17 +26,17 @@ import numpy as np
 from deap import base, tools
 from matplotlib.figure import Figure
 
-from nas import space as spaces
-from nas.archive import OBJECTIVES, Archive, Evaluation, Fidelity
+from nas.arch.genome import Genome, load
 from nas.bench.table import front_rows
 from nas.data import open_dataset
-from nas.evaluator import Task, TrainingEvaluator, known_metrics, search_data
-from nas.genome import Genome, load
-from nas.loop import Search, finish, start_workers
-from nas.machine import load_machine, measure_machine
 from nas.report import table
-from nas.run import RunDirectory, Settings
-from nas.space import SearchSpace
+from nas.search.archive import OBJECTIVES, Archive, Evaluation, Fidelity
+from nas.search.driver import Search, finish, start_workers
+from nas.search.machine import load_machine, measure_machine
+from nas.search.run import RunDirectory, Settings
+from nas.space import space as spaces
+from nas.space.space import SearchSpace
+from nas.training.evaluator import Task, TrainingEvaluator, known_metrics, search_data
 
 OUT = Path("experiments/equal_time")
 PROPOSED = Path("search_spaces/references/proposed.json")

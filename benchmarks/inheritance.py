@@ -25,15 +25,15 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from nas import space as spaces
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
 from nas.data import open_dataset, search_split
-from nas.genome import Genome
-from nas.inherit import inherit
-from nas.lowering import cost
-from nas.predict import Mode, Part
-from nas.recipe import Recipe
-from nas.train import Result, train
-from nas.variation import mutate
+from nas.space import space as spaces
+from nas.space.operators import mutate
+from nas.training.inheritance import inherit
+from nas.training.predict import Mode, Part
+from nas.training.recipe import Recipe
+from nas.training.trainer import Result, train
 
 PARENT = 4  # epochs
 HEIR, NEWBORN = (1, 2, 4), (1, 2, 4, 8)

@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nas import planning
-from nas.archive import Archive
 from nas.data import open_dataset, search_split
-from nas.options import add_settings, read_settings
-from nas.run import RunDirectory, Settings
-from nas.space import load
+from nas.search import planning
+from nas.search.archive import Archive
+from nas.search.options import add_settings, read_settings
+from nas.search.run import RunDirectory, Settings
+from nas.space.space import load
 
 
 def main() -> None:

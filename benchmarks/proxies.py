@@ -23,10 +23,10 @@ import torch
 from scipy.stats import rankdata, spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
-from nas.archive import Archive, Evaluation, pareto_front
 from nas.data import open_dataset, search_split
-from nas.preprocess import MEAN, STD
+from nas.deploy.preprocessing import MEAN, STD
 from nas.proxies import NAMES, proxies, vote
+from nas.search.archive import Archive, Evaluation, pareto_front
 
 COSTS = ("params", "macs", "activations", "fps")
 REPEATED = 40  # networks scored again with another mini-batch and start: is a score repeatable?

@@ -18,11 +18,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nas.arch.genome import load
 from nas.data import open_dataset
-from nas.genome import load
-from nas.latency import measure_fps
-from nas.recipe import load as load_recipe
-from nas.retraining import retrain
+from nas.deploy.latency import measure_fps
+from nas.deploy.retrain import retrain
+from nas.training.recipe import load as load_recipe
 
 OUT = Path("experiments/references")
 GENOMES = Path("search_spaces/references")

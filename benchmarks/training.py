@@ -23,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from nas.genome import Genome, load
-from nas.lowering import cost
-from nas.mode import fastest_mode
-from nas.model import build
-from nas.predict import Mode, Part
-from nas.recipe import Augment, Recipe
-from nas.train import Training
+from nas.arch.genome import Genome, load
+from nas.arch.lowering import cost
+from nas.arch.module import build
+from nas.training.precision import fastest_mode
+from nas.training.predict import Mode, Part
+from nas.training.recipe import Augment, Recipe
+from nas.training.trainer import Training
 
 BATCH = 64
 AUGMENT = Augment()

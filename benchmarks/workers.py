@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.archive import Evaluation, Fidelity
 from nas.data import open_dataset
-from nas.evaluator import Task, TrainingEvaluator, search_data
-from nas.latency import FEATURES, FpsModel
-from nas.recipe import Recipe
-from nas.space import load
-from nas.workers import RayWorkers, Workers
+from nas.deploy.latency import FEATURES, FpsModel
+from nas.search.archive import Evaluation, Fidelity
+from nas.search.workers import RayWorkers, Workers
+from nas.space.space import load
+from nas.training.evaluator import Task, TrainingEvaluator, search_data
+from nas.training.recipe import Recipe
 
 
 def throughput(workers: Workers, tasks: list[Task]) -> float:

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from nas.errors import exit_code
+from nas.common.errors import exit_code
 
 
 def main(argv: list[str]) -> int:
@@ -43,7 +43,7 @@ def _examine(as_json: bool) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from nas.comparison import differences
+    from nas.search.compare import differences
 
     lines = differences(*map(Path, args.compare))
     if args.json:

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, exit_code
-from nas.recipe import VIEWS
+from nas.common.errors import UserError, exit_code
+from nas.training.recipe import VIEWS
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.data import open_dataset
-    from nas.scoring import evaluate, open_model
+    from nas.deploy.evaluate import evaluate, open_model
 
     models = [open_model(Path(path)) for path in args.model]
     dataset = open_dataset(args.data)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, exit_code
+from nas.common.errors import UserError, exit_code
 
 METHODS = ("gradient", "gradcam")
 MAX_PER_CLASS = 50
@@ -19,8 +19,8 @@ def main(argv: list[str]) -> int:
     if not 1 <= args.per_class <= MAX_PER_CLASS:
         raise UserError(f"--per-class: must be in [1, {MAX_PER_CLASS}], got {args.per_class}")
     from nas.data import check_name, open_dataset
-    from nas.retraining import check_fit
-    from nas.weights import open_trained
+    from nas.deploy.checkpoint import open_trained
+    from nas.deploy.retrain import check_fit
 
     path = Path(args.model)
     found = open_trained(path / "model.safetensors" if path.is_dir() else path)
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     check_fit(found.genome, dataset)
     if dataset.classes != found.classes:
         raise UserError(f"{path}: has other classes than data set {dataset.name}")
-    from nas.explaining import explain
+    from nas.deploy.explain import explain
 
     try:
         Path(args.out).mkdir(parents=True, exist_ok=True)

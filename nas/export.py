@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import UserError, exit_code, read_json
+from nas.common.errors import UserError, exit_code, read_json
 
 if TYPE_CHECKING:
     from nas.data import Dataset
-    from nas.weights import Trained
+    from nas.deploy.checkpoint import Trained
 
 ALLOWED_LOSS = 0.005  # of accuracy, by int8
 FPS_TOLERANCE = 0.2  # of the predicted frame rate
@@ -24,11 +24,11 @@ def main(argv: list[str]) -> int:
     path = path / "model.safetensors" if path.is_dir() else path
     out = Path(args.out) if args.out else path.parent
     from nas.data import open_dataset
-    from nas.exporting import export
-    from nas.latency import read_fps_model
+    from nas.deploy.checkpoint import open_trained
+    from nas.deploy.export import export
+    from nas.deploy.latency import read_fps_model
     from nas.report import model_card
-    from nas.run import environment
-    from nas.weights import open_trained
+    from nas.search.run import environment
 
     trained = open_trained(path)
     dataset = open_dataset(args.data or trained.training_data)
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(trained: Trained, dataset: Dataset) -> None:
-    from nas.retraining import check_fit
+    from nas.deploy.retrain import check_fit
 
     check_fit(trained.genome, dataset)
     if dataset.classes != trained.classes:

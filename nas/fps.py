@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from nas.errors import UserError, exit_code
+from nas.common.errors import UserError, exit_code
 
 
 def main(argv: list[str]) -> int:
@@ -40,9 +40,9 @@ def _parser() -> argparse.ArgumentParser:
 def _calibrate(args: argparse.Namespace) -> int:
     import platform
 
-    from nas.machine import calibrate_here
-    from nas.space import load
-    from nas.storage import replace_file
+    from nas.common.files import replace_file
+    from nas.search.machine import calibrate_here
+    from nas.space.space import load
 
     calibration = calibrate_here(load(Path(args.space)), 0, args.genomes, _note)
     plain = {
@@ -56,10 +56,10 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 
 def _measure(path: Path) -> int:
-    from nas.archive import pareto_front
-    from nas.machine import measure_front
-    from nas.run import RunDirectory
-    from nas.space import load
+    from nas.search.archive import pareto_front
+    from nas.search.machine import measure_front
+    from nas.search.run import RunDirectory
+    from nas.space.space import load
 
     run = RunDirectory.open(path)
     space = load(run.file("space.yaml"))

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from nas.cores import usable_cores
+from nas.common.cores import usable_cores
+from nas.common.errors import UserError, first_line
 from nas.data import DATA, load
-from nas.errors import UserError, first_line
-from nas.run import EXPERIMENTS, package_version
+from nas.search.run import EXPERIMENTS, package_version
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1 << 30
@@ -142,9 +142,9 @@ def _ray() -> Iterator[Finding]:
 def _onnx() -> Iterator[Finding]:
     import numpy as np
 
-    from nas.genome import Conv, Genome, Head, Input, Stage
-    from nas.onnx_graph import to_onnx
-    from nas.onnx_session import session
+    from nas.arch.genome import Conv, Genome, Head, Input, Stage
+    from nas.arch.onnx import to_onnx
+    from nas.deploy.runtime import session
 
     tiny = Genome(Input(1, 8, 8), 2, (Stage((Conv(2),)),), Head())
     runtime = session(to_onnx(tiny).SerializeToString())

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import UserError, exit_code
+from nas.common.errors import UserError, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nas.archive import Evaluation, Fitness
+    from nas.search.archive import Evaluation, Fitness
 
 REFERENCES = Path("search_spaces/references")
 
@@ -92,10 +92,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect_run(path: Path, args: argparse.Namespace) -> int:
-    from nas.archive import best, pareto_front
-    from nas.lowering import describe
-    from nas.run import RunDirectory
-    from nas.space import load
+    from nas.arch.lowering import describe
+    from nas.search.archive import best, pareto_front
+    from nas.search.run import RunDirectory
+    from nas.space.space import load
 
     run = RunDirectory.open(path)
     archive, fitness = run.archive(), run.settings().fitness
@@ -141,13 +141,13 @@ def _draw(
 
 def reference_genomes() -> dict[str, tuple[Any, dict[str, Any]]]:
     """The reference genomes of this checkout by name; empty elsewhere."""
-    from nas.genome import load
+    from nas.arch.genome import load
 
     return {path.stem: load(path) for path in sorted(REFERENCES.glob("*.json"))}
 
 
 def _measured(path: Path) -> dict[str, float]:
-    from nas.errors import read_json
+    from nas.common.errors import read_json
 
     data = read_json(path) if path.exists() else {}
     if not isinstance(data, dict) or not all(type(v) in (int, float) for v in data.values()):
@@ -158,8 +158,8 @@ def _measured(path: Path) -> dict[str, float]:
 def _describe_file(path: Path, as_json: bool) -> int:
     import dataclasses
 
-    from nas.genome import load
-    from nas.lowering import cost, describe
+    from nas.arch.genome import load
+    from nas.arch.lowering import cost, describe
 
     genome, beside = load(path)
     if as_json:
@@ -173,7 +173,7 @@ def _describe_file(path: Path, as_json: bool) -> int:
 
 
 def _references(as_json: bool) -> int:
-    from nas.lowering import cost
+    from nas.arch.lowering import cost
     from nas.report import table
 
     found = reference_genomes()

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.errors import UserError, exit_code
-from nas.options import add_settings, read_settings
+from nas.common.errors import UserError, exit_code
+from nas.search.options import add_settings, read_settings
 
 if TYPE_CHECKING:
-    from nas.planning import Plan
-    from nas.run import Settings
+    from nas.search.planning import Plan
+    from nas.search.run import Settings
 
 
 def main(argv: list[str]) -> int:
@@ -28,9 +28,9 @@ def main(argv: list[str]) -> int:
         args.hours = settings.time_budget / 3600
     if args.hours and args.evaluations is None:
         settings = dataclasses.replace(settings, evaluations=0)  # as many as the hours hold
-    from nas import planning
     from nas.data import open_dataset, search_split
-    from nas.space import load
+    from nas.search import planning
+    from nas.space.space import load
 
     space = load(Path(args.space))
     dataset = open_dataset(settings.data)

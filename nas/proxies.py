@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.genome import Genome
-from nas.model import ACTIVATIONS, build
+from nas.arch.genome import Genome
+from nas.arch.module import ACTIVATIONS, build
 
 NAMES = ("synflow", "jacob_cov", "naswot")
 TINY = 1e-5  # keeps the logarithms finite

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, exit_code
+from nas.common.errors import UserError, exit_code
 
 MAX_SEED = 2**31 - 1
 RECIPE = Path("experiments/recipes/modern.yaml")
@@ -17,9 +17,9 @@ RECIPE = Path("experiments/recipes/modern.yaml")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
+    from nas.arch.genome import load
     from nas.data import open_dataset
-    from nas.genome import load
-    from nas.recipe import load as load_recipe
+    from nas.training.recipe import load as load_recipe
 
     path = Path(args.genome)
     genome, _ = load(path)
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     out = Path(args.out) if args.out else _default_out(path, genome.id)
     if dataset.provenance.get("synthetic"):
         print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
-    from nas.retraining import retrain
+    from nas.deploy.retrain import retrain
 
     print(f"retraining {genome.id} on {dataset.name}, into {out}", file=sys.stderr)
     try:
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data_of_run(genome_file: Path) -> str | None:
-    from nas.run import RunDirectory
+    from nas.search.run import RunDirectory
 
     folder = genome_file.parent
     return RunDirectory(folder).settings().data if _is_run(folder) else None

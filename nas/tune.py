@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, exit_code
+from nas.common.errors import UserError, exit_code
 
 RECIPES = Path("experiments/recipes")
 GRIDS = ("optimisers", "schedules")
@@ -16,11 +16,11 @@ GRIDS = ("optimisers", "schedules")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
+    from nas.arch.genome import load
     from nas.data import open_dataset
-    from nas.genome import load
-    from nas.options import seconds
-    from nas.recipe import load as load_recipe
     from nas.retrain import MAX_SEED
+    from nas.search.options import seconds
+    from nas.training.recipe import load as load_recipe
 
     if not 1 <= args.trials <= 100_000:
         raise UserError(f"--trials: must be in [1, 100000], got {args.trials}")
@@ -35,8 +35,8 @@ def main(argv: list[str]) -> int:
     dataset = open_dataset(args.data)
     if dataset.provenance.get("synthetic"):
         print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
-    from nas.retraining import check_fit, torch_device
-    from nas.tuning import Goal, rows, tune
+    from nas.deploy.retrain import check_fit, torch_device
+    from nas.training.tuning import Goal, rows, tune
 
     check_fit(genome, dataset)
     device = str(torch_device(args.device))

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from nas import genome, space
+from nas.arch import genome
+from nas.arch.module import build
 from nas.data import Dataset, save
-from nas.model import build
-from nas.synthetic import synthetic_faces
+from nas.data.synthetic import synthetic_faces
+from nas.space import space
 
 ROOT = Path(__file__).parents[1]
 SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))

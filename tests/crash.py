@@ -6,14 +6,14 @@ import os
 import time
 from pathlib import Path
 
-from test_loop import FakeEvaluator, OutOfOrder
+from fakes import FakeEvaluator, OutOfOrder
 
-from nas import loop
-from nas.evaluator import run_task
-from nas.loop import Search
-from nas.run import RunDirectory, Settings
-from nas.space import load
-from nas.storage import LineFile
+from nas.common.files import LineFile
+from nas.search import driver as loop
+from nas.search.driver import Search
+from nas.search.run import RunDirectory, Settings
+from nas.space.space import load
+from nas.training.evaluator import run_task
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "search_spaces/quick.yaml"

@@ -15,7 +15,7 @@ import atheris
 with atheris.instrument_imports(include=["nas", "yaml"]):
     from readers import READERS
 
-    from nas.errors import UserError
+    from nas.common.errors import UserError
 
 
 def main(argv: list[str]) -> None:

@@ -17,29 +17,31 @@ import numpy as np
 import torch
 import yaml
 
-from nas import genome, recipe, space
-from nas.archive import Archive, Evaluation, Fidelity
+from nas.arch import genome
+from nas.arch.genome import Conv, Genome, Head, Input, Pool, Stage
+from nas.arch.lowering import check_size, cost, describe
+from nas.arch.module import build
+from nas.arch.onnx import to_onnx
 from nas.bench.table import Table
 from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus
 from nas.data.ferplus import COLUMNS, OTHERS
 from nas.data.pictures import read_grey
-from nas.genome import Conv, Genome, Head, Input, Pool, Stage
+from nas.deploy.checkpoint import open_trained, save_weights
+from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.retrain import _read_mode
+from nas.deploy.runtime import open_model
 from nas.inspect import _measured
-from nas.lowering import check_size, cost, describe
-from nas.machine import load_machine
-from nas.model import build
-from nas.onnx_graph import to_onnx
-from nas.onnx_session import open_model
-from nas.pending import Pending
-from nas.predict import Part
-from nas.preprocess import Preprocessing
 from nas.realtime.sources import open_source
-from nas.recipe import Recipe
-from nas.retraining import _read_mode
-from nas.run import RunDirectory, Settings, load_settings
-from nas.train import train
-from nas.tuning import Goal, finished, open_study
-from nas.weights import open_trained, save_weights
+from nas.search.archive import Archive, Evaluation, Fidelity
+from nas.search.machine import load_machine
+from nas.search.pending import Pending
+from nas.search.run import RunDirectory, Settings, load_settings
+from nas.space import space
+from nas.training import recipe
+from nas.training.predict import Part
+from nas.training.recipe import Recipe
+from nas.training.trainer import train
+from nas.training.tuning import Goal, finished, open_study
 
 ROOT = Path(__file__).parents[1]
 TINY = Genome(Input(1, 8, 8), 2, (Stage((Conv(2), Pool())),), Head())

@@ -7,10 +7,10 @@ import pytest
 from conftest import ROOT
 
 from nas import doctor, health
-from nas.archive import Archive, Evaluation, Fidelity
-from nas.comparison import differences
-from nas.errors import exit_code
-from nas.run import RunDirectory, Settings
+from nas.common.errors import exit_code
+from nas.search.archive import Archive, Evaluation, Fidelity
+from nas.search.compare import differences
+from nas.search.run import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 # Ray takes seconds to start; tests/test_workers.py starts it for real.

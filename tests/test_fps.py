@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_loop import FakeEvaluator, Silent
+from fakes import FakeEvaluator, Silent
 
-from nas.errors import exit_code
+from nas.common.errors import exit_code
 from nas.fps import main
-from nas.loop import Search, finish
-from nas.machine import measure_machine, read_calibration
-from nas.run import RunDirectory, Settings
-from nas.workers import InProcess
+from nas.search.driver import Search, finish
+from nas.search.machine import measure_machine, read_calibration
+from nas.search.run import RunDirectory, Settings
+from nas.search.workers import InProcess
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 
@@ -31,8 +31,8 @@ def target(tmp_path_factory):
 
 
 def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkeypatch):
-    from nas import mode
-    from nas.predict import Mode
+    from nas.training import precision as mode
+    from nas.training.predict import Mode
 
     monkeypatch.setattr(mode, "fastest_mode", lambda *arguments: Mode(False, False))
     here, slow = target

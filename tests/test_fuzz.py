@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from readers import READERS
 
-from nas.errors import UserError
+from nas.common.errors import UserError
 
 TEXT = [reader for reader in READERS if reader.text]
 QUIET = {

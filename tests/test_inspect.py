@@ -4,11 +4,11 @@ import cv2
 import pytest
 from conftest import REFERENCES, ROOT
 
-from nas.archive import Archive, Evaluation, Fidelity, pareto_front
-from nas.errors import exit_code
+from nas.arch.lowering import cost
+from nas.common.errors import exit_code
 from nas.inspect import main
-from nas.lowering import cost
-from nas.run import RunDirectory, Settings
+from nas.search.archive import Archive, Evaluation, Fidelity, pareto_front
+from nas.search.run import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 

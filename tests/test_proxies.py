@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.genome import Conv, Dense, Genome, Head, Input, Inverted, Stage
-from nas.model import build
+from nas.arch.genome import Conv, Dense, Genome, Head, Input, Inverted, Stage
+from nas.arch.module import build
 from nas.proxies import NAMES, proxies, vote
 
 TINY = Genome(Input(1, 12, 12), 3, (Stage((Conv(6, 3, 2), Inverted(6))),), Head("avg"))

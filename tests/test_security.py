@@ -18,14 +18,15 @@ import torch
 from conftest import ROOT
 from readers import TINY, _faces
 
-from nas import genome, lowering, model
+from nas.arch import genome, lowering
+from nas.arch import module as model
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.common.errors import UserError, exit_code
+from nas.common.yaml_file import read_yaml
 from nas.data import dataset
-from nas.errors import UserError, exit_code
-from nas.genome import Conv, Genome, Head, Input, Stage
+from nas.deploy.checkpoint import open_trained
 from nas.inspect import main as inspect_main
-from nas.run import RunDirectory, Settings
-from nas.weights import open_trained
-from nas.yaml_file import read_yaml
+from nas.search.run import RunDirectory, Settings
 
 SOURCES = sorted((ROOT / "nas").rglob("*.py"))
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
@@ -219,7 +220,7 @@ def test_models_are_one_file(tmp_path):
     import onnx
     from readers import _onnx
 
-    from nas.onnx_session import open_model
+    from nas.deploy.runtime import open_model
 
     proto = onnx.ModelProto.FromString(_onnx())
     weight = proto.graph.initializer[0]
@@ -236,7 +237,7 @@ def test_models_are_bounded(tmp_path):
     import onnx
     from readers import _onnx
 
-    from nas.onnx_session import open_model
+    from nas.deploy.runtime import open_model
 
     proto = onnx.ModelProto.FromString(_onnx())
     size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [2], [100_000, 100_000])

@@ -1,7 +1,7 @@
 """The genome: a network's architecture as plain, validated data. No torch here.
 
 The grammar is wide enough for the hand-designed networks of FER (AlexNet, FER-net, VGGNet, ResNet
-and the report's proposed model); a search space (nas/space.py) is a small part of it.
+and the report's proposed model); a search space (nas/space/space.py) is a small part of it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from nas.errors import UserError, parse_json, read_json
-from nas.schema import Choice, Flag, Float, Int, read
+from nas.common.errors import UserError, parse_json, read_json
+from nas.common.schema import Choice, Flag, Float, Int, read
 
 FORMAT = "fer-nas.genome/1"
 # What may stand beside `genome` in a file; none of it changes the network.

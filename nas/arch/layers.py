@@ -1,7 +1,7 @@
 """Primitive layers with shapes and exact costs, and units made of them. No torch here.
 
-nas/lowering.py makes them of a genome, nas/model.py turns them into torch modules and
-nas/onnx_graph.py into ONNX nodes, so the three cannot disagree.
+nas/arch/lowering.py makes them of a genome, nas/arch/module.py turns them into torch modules and
+nas/arch/onnx.py into ONNX nodes, so the three cannot disagree.
 Shapes are (channels, height, width) of one image; a vector is (features, 1, 1).
 """
 

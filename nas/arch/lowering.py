@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nas.errors import UserError
-from nas.genome import Block, Conv, Dense, Genome, Inverted, Pool, Residual, Separable
-from nas.layers import (
+from nas.arch.genome import Block, Conv, Dense, Genome, Inverted, Pool, Residual, Separable
+from nas.arch.layers import (
     Act,
     BatchNorm,
     Conv2d,
@@ -25,6 +24,7 @@ from nas.layers import (
     SqueezeExcite,
     Unit,
 )
+from nas.common.errors import UserError
 
 MAX_PARAMS = 200_000_000
 MAX_ACTIVATIONS = 200_000_000

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.genome import Genome
-from nas.layers import (
+from nas.arch.genome import Genome
+from nas.arch.layers import (
     Act,
     BatchNorm,
     Conv2d,
@@ -24,7 +24,7 @@ from nas.layers import (
     SqueezeExcite,
     Unit,
 )
-from nas.lowering import check_size, lower
+from nas.arch.lowering import check_size, lower
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

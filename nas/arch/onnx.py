@@ -1,7 +1,7 @@
 """An ONNX graph straight from a genome: in milliseconds, without torch.
 
-The search times this graph and nas/exporting.py ships it, so a measured frame rate is that of the
-model the user gets. Batch norm is folded into the convolution or linear layer before it.
+The search times this graph and nas/deploy/export.py ships it, so a measured frame rate is that of
+the model the user gets. Batch norm is folded into the convolution or linear layer before it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nas.genome import Genome
-from nas.layers import (
+from nas.arch.genome import Genome
+from nas.arch.layers import (
     Act,
     BatchNorm,
     Conv2d,
@@ -28,7 +28,7 @@ from nas.layers import (
     SqueezeExcite,
     Unit,
 )
-from nas.lowering import check_size, lower
+from nas.arch.lowering import check_size, lower
 
 OPSET = 20
 IR_VERSION = 10

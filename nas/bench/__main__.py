@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, exit_code, one_of
-from nas.storage import replace_file
+from nas.common.errors import UserError, exit_code, one_of
+from nas.common.files import replace_file
 
 NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
 SINGLE_NAMES = ("random", "ageing", "steady", "surrogate")
@@ -59,7 +59,7 @@ def _scale(args: argparse.Namespace) -> int:
         if not all(1 <= n <= 10_000_000 for n in numbers):
             raise UserError(f"{flag}: must be in [1, 10000000], got {numbers}")
     from nas.bench.scale import driver_cost, measured_seconds, throughput
-    from nas.space import load
+    from nas.space.space import load
 
     def note(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from nas.archive import Evaluation, Fidelity, Objective
 from nas.bench.table import Table, TableGenome
-from nas.errors import UserError
-from nas.evolution import Evolution, SpaceExhausted
+from nas.common.errors import UserError
+from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.search.archive import Evaluation, Fidelity, Objective
 
 Optimiser = Callable[[Table, int, int], list[int]]
 POPULATION = 20

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from nas.errors import UserError
+from nas.common.errors import UserError
 
 SIZE = (640, 480)
 PLAIN_MINIMUM = 40  # pixels, of a face
@@ -57,7 +57,7 @@ def compare(clip: Path, network: Path, repeats: int, note: Callable[[str], None]
     for row in rows:
         plain = next(r for r in rows if (r["system"], r["cores"]) == ("plain", row["cores"]))
         row["times_plain"] = row["median_fps"] / plain["median_fps"]
-    from nas.run import processor
+    from nas.search.run import processor
 
     return {"rows": rows, "machine": {"processor": processor(), "cores": len(cores)}}
 
@@ -119,10 +119,10 @@ def _plain(clip: Path, network: Path) -> dict[str, Any]:
     import cv2
     import torch
 
+    from nas.deploy.checkpoint import open_trained
     from nas.realtime.detector import HaarDetector, crop_face
     from nas.realtime.draw import annotate
     from nas.realtime.recognizer import Face
-    from nas.weights import open_trained
 
     trained, detector = open_trained(network / "model.safetensors"), HaarDetector("haar")
     p, model = trained.preprocessing, trained.model.eval()

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from nas.archive import Archive, Evaluation
-from nas.errors import UserError
-from nas.evaluator import Found, Task, run_task
-from nas.genome import Genome
-from nas.loop import Search
-from nas.lowering import cost
-from nas.run import RunDirectory, Settings
-from nas.space import load
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
+from nas.search.archive import Archive, Evaluation
+from nas.search.driver import Search
+from nas.search.run import RunDirectory, Settings
+from nas.space.space import load
+from nas.training.evaluator import Found, Task, run_task
 
 POOL = 400  # different genomes of a made-up archive: sampling a million would take hours
 STEPS = 200  # evaluations over which the driver's cost is averaged

@@ -15,10 +15,10 @@ import moocore
 import numpy as np
 import pandas as pd
 
-from nas.archive import Archive
-from nas.encoding import Column, Encoder
-from nas.errors import UserError, one_of
-from nas.space import Rng, load
+from nas.common.errors import UserError, one_of
+from nas.search.archive import Archive
+from nas.space.encoding import Column, Encoder
+from nas.space.space import Rng, load
 
 MAX_BYTES = 256 << 20
 MAX_ROWS = 2_000_000

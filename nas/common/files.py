@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nas.errors import UserError
+from nas.common.errors import UserError
 
 
 class LineFile:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from nas.errors import UserError, did_you_mean, one_of, shown
+from nas.common.errors import UserError, did_you_mean, one_of, shown
 
 MAX_ITEMS = 256
 LARGEST = 2**63  # of any number in a file, whatever its rule allows

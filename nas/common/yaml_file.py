@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from nas.errors import UserError, read_text, shown
+from nas.common.errors import UserError, read_text, shown
 
 MAX_BYTES = 64 << 10  # PyYAML takes seconds and a thousand times the memory for a megabyte
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from nas.common.errors import UserError, did_you_mean
 from nas.data.dataset import SPLITS, Dataset, load, save
 from nas.data.fer2013 import CLASSES, prepare_fer2013
 from nas.data.ferplus import prepare_ferplus, with_votes
 from nas.data.folder import prepare_folder
 from nas.data.splits import copies_of_train, duplicate_report, search_split
-from nas.errors import UserError, did_you_mean
 
 __all__ = [
     "CLASSES",
@@ -43,7 +43,7 @@ def check_name(name: str) -> str:
 def open_dataset(name_or_path: str | None) -> Dataset:
     """The synthetic default (None), a prepared data set by name, or any .npz by its path."""
     if name_or_path is None or name_or_path == SYNTHETIC:
-        from nas.synthetic import synthetic_faces
+        from nas.data.synthetic import synthetic_faces
 
         return synthetic_faces()
     if name_or_path.endswith(".npz"):

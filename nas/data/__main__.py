@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.common.errors import UserError, exit_code
 from nas.data import (
     DATA,
     SYNTHETIC,
@@ -22,7 +23,6 @@ from nas.data import (
     with_votes,
 )
 from nas.data.pictures import contact_sheet
-from nas.errors import UserError, exit_code
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
 

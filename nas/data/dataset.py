@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.errors import UserError, first_line, one_of, shown
-from nas.schema import is_name
+from nas.common.errors import UserError, first_line, one_of, shown
+from nas.common.schema import is_name
 
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]

@@ -18,9 +18,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from nas.common.errors import UserError, one_of
 from nas.data.dataset import SPLITS, Bytes, Dataset, Indices, check
 from nas.data.pictures import pictures_by_class, read_grey, subfolders
-from nas.errors import UserError, one_of
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = {"Training": 0, "PublicTest": 1, "PrivateTest": 2}  # -> index into SPLITS

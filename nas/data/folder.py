@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from nas.common.errors import UserError
 from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Dataset, Indices, check
 from nas.data.pictures import pictures_by_class, read_grey, square, subfolders
 from nas.data.splits import duplicate_groups, stratified_parts
-from nas.errors import UserError
 
 SHARES = (0.8, 0.1, 0.1)
 SPLIT_FOLDERS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.common.errors import UserError
 from nas.data.dataset import MAX_CLASSES, Bytes, Dataset
-from nas.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".webp")
 MAX_FILE = 50 << 20

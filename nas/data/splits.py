@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas.common.errors import UserError
 from nas.data.dataset import SPLITS, Bytes, Dataset, Indices
-from nas.errors import UserError
 
 
 def duplicate_groups(images: Bytes) -> Indices:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nas.common.errors import UserError
 from nas.data import CLASSES, Dataset
 from nas.data.dataset import Bytes
-from nas.errors import UserError
 
 SIDE = 48
 SCALE = 3  # drawn this much larger, then averaged down
@@ -115,7 +115,7 @@ def synthetic_faces(
             for k, label in enumerate(labels)
         ]
     )
-    provenance = {"source": f"nas/synthetic.py v{VERSION}", "seed": seed, "synthetic": True}
+    provenance = {"source": f"nas/data/synthetic.py v{VERSION}", "seed": seed, "synthetic": True}
     return Dataset("synthetic", images[:, None], labels, split, CLASSES, provenance)
 
 

@@ -11,12 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from nas.arch.genome import Genome
+from nas.arch.module import build
+from nas.common.errors import UserError, first_line, parse_json
+from nas.common.schema import is_name
 from nas.data import Dataset
-from nas.errors import UserError, first_line, parse_json
-from nas.genome import Genome
-from nas.model import build
-from nas.preprocess import Preprocessing
-from nas.schema import is_name
+from nas.deploy.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)

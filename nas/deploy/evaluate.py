@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.arch.genome import load
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
 from nas.data import Dataset, copies_of_train
 from nas.data.fer2013 import SYNONYMS
-from nas.errors import UserError
-from nas.genome import load
-from nas.lowering import cost
-from nas.metrics import classification_report
-from nas.onnx_session import open_model as open_onnx
-from nas.predict import EVALUATION_BATCH, views_of
+from nas.deploy.checkpoint import open_trained
+from nas.deploy.runtime import open_model as open_onnx
 from nas.realtime.recognizer import softmax
-from nas.weights import open_trained
+from nas.report.metrics import classification_report
+from nas.training.predict import EVALUATION_BATCH, views_of
 
 ENSEMBLE = "ensemble"
 LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 and 40), not faces
@@ -166,7 +166,7 @@ def _total(models: Sequence[Scored]) -> dict[str, int | None]:
 
 
 def _open_weights(path: Path) -> Scored:
-    from nas.preprocess import MEAN, STD
+    from nas.deploy.preprocessing import MEAN, STD
 
     found = open_trained(path)
     size, total = found.genome.input, cost(found.genome)

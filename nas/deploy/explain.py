@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from nas.data import Dataset
-from nas.predict import Part, logits, views_of
-from nas.preprocess import MEAN, STD
+from nas.deploy.checkpoint import Trained
+from nas.deploy.preprocessing import MEAN, STD
+from nas.deploy.saliency import deletion, saliency
 from nas.report import saliency_png
-from nas.saliency import deletion, saliency
-from nas.weights import Trained
+from nas.training.predict import Part, logits, views_of
 
 DELETED = 0.2  # of the pixels, in the check
 CHECKED = 128  # images in the check

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.arch.onnx import to_onnx
 from nas.data import Dataset
-from nas.genome import Genome
-from nas.latency import FpsModel, time_in_turns
-from nas.lowering import cost
-from nas.onnx_graph import to_onnx
-from nas.onnx_session import open_model
-from nas.predict import EVALUATION_BATCH, Part, logits, views_of
-from nas.preprocess import Preprocessing
-from nas.quantise import quantise
-from nas.weights import Trained
+from nas.deploy.checkpoint import Trained
+from nas.deploy.latency import FpsModel, time_in_turns
+from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.quantise import quantise
+from nas.deploy.runtime import open_model
+from nas.training.predict import EVALUATION_BATCH, Part, logits, views_of
 
 PARITY_IMAGES = 512
 TOLERANCE = 1e-3  # largest difference that rounding explains, of a logit of 1 or the largest

@@ -17,13 +17,13 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
-from nas.errors import UserError, read_json
-from nas.genome import Genome
-from nas.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
-from nas.lowering import cost, lower
-from nas.onnx_graph import to_onnx
-from nas.onnx_session import session
-from nas.space import SearchSpace
+from nas.arch.genome import Genome
+from nas.arch.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
+from nas.arch.lowering import cost, lower
+from nas.arch.onnx import to_onnx
+from nas.common.errors import UserError, read_json
+from nas.deploy.runtime import session
+from nas.space.space import SearchSpace
 
 FEATURES = (
     "constant",

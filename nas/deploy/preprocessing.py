@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.errors import UserError, shown
-from nas.schema import LARGEST, is_name
+from nas.common.errors import UserError, shown
+from nas.common.schema import LARGEST, is_name
 
 FORMAT = "fer-nas.preprocessing/1"
 METADATA_KEY = "fer-nas"

@@ -13,21 +13,21 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.common.errors import UserError, first_line, read_json
+from nas.common.files import replace_file
 from nas.data import Dataset, duplicate_report
-from nas.errors import UserError, first_line, read_json
-from nas.exporting import Parity, export_onnx
-from nas.genome import Genome
-from nas.latency import measure_fps
-from nas.lowering import cost
-from nas.metrics import classification_report, summarise_seeds
-from nas.mode import fastest_mode
-from nas.predict import DivergedError, Mode, Part, logits
-from nas.recipe import Recipe
+from nas.deploy.checkpoint import load_weights, open_trained, save_weights
+from nas.deploy.export import Parity, export_onnx
+from nas.deploy.latency import measure_fps
 from nas.report import confusion_png, curves_png, model_card
-from nas.run import environment
-from nas.storage import replace_file
-from nas.train import Result, train
-from nas.weights import load_weights, open_trained, save_weights
+from nas.report.metrics import classification_report, summarise_seeds
+from nas.search.run import environment
+from nas.training.precision import fastest_mode
+from nas.training.predict import DivergedError, Mode, Part, logits
+from nas.training.recipe import Recipe
+from nas.training.trainer import Result, train
 
 Note = Callable[[str], None]
 

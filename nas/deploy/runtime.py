@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, first_line, shown
-from nas.preprocess import Preprocessing
+from nas.common.errors import UserError, first_line, shown
+from nas.deploy.preprocessing import Preprocessing
 
 MAX_MODEL_BYTES = 1 << 30
 BATCH = 8  # images that are given to a foreign model at once, at most

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.errors import UserError
-from nas.genome import Genome
-from nas.lowering import lower
+from nas.arch.genome import Genome
+from nas.arch.lowering import lower
+from nas.common.errors import UserError
 
 METHODS = ("gradient", "gradcam")
 NOISE, SAMPLES = 0.15, 16  # of SmoothGrad: in normalised pixels, and how many

@@ -3,7 +3,7 @@
 Steady state (mu + 1): every told evaluation may enter the population at once, nobody waits for a
 generation. One loop serves three algorithms: `nsga2` ranks by all objectives, `ga` by the penalised
 fitness alone, `random` learns nothing. With a surrogate many children are made and the one that
-promises most is asked for (nas/screening.py). Child k's randomness comes from (seed, k), so the
+promises most is asked for (see preselection.py). Child k's randomness comes from (seed, k), so the
 state follows from the order of asking and telling.
 """
 
@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from deap import base, tools
 
-from nas.archive import OBJECTIVES, Evaluation, Fitness, Objective, Scalar
-from nas.screening import Known, Screen
-from nas.space import Rng
+from nas.evolution.preselection import Known, Screen
+from nas.search.archive import OBJECTIVES, Evaluation, Fitness, Objective, Scalar
+from nas.space.space import Rng
 
 ALGORITHMS = ("nsga2", "ga", "random")
 TOURNAMENT = 3

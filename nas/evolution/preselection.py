@@ -10,10 +10,10 @@ import moocore
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from nas.acquisition import expected_gain, expected_improvement
-from nas.archive import Evaluation, Objective, Scalar
-from nas.space import Rng
-from nas.surrogate import Surrogate
+from nas.evolution.acquisition import expected_gain, expected_improvement
+from nas.evolution.surrogate import Surrogate
+from nas.search.archive import Evaluation, Objective, Scalar
+from nas.space.space import Rng
 
 # Metrics of a genome that need no training, all above 0; those among the objectives are exact.
 Known = Callable[[Any], dict[str, float]]
@@ -35,7 +35,7 @@ LEAST_SHARE = 1e-4  # of a known metric's largest value; below it, all are alike
 
 
 class Encodes(Protocol):
-    """Genomes as vectors; `groups` numbers the group of each column, see nas/surrogate.py."""
+    """Genomes as vectors; `groups` numbers the group of each column, see surrogate.py."""
 
     @property
     def groups(self) -> Sequence[int]: ...

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.archive import Evaluation, Front
-from nas.errors import UserError
+from nas.common.errors import UserError
+from nas.search.archive import Evaluation, Front
 
 FEW = 20  # finished candidates before a rung stops or skips anything
 OPTIMISM = 0.9  # quantile of the gains

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, exit_code
+from nas.common.errors import UserError, exit_code
 from nas.realtime import DEFAULT_MODEL
 
 

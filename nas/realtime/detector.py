@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from cv2.data import haarcascades
 
-from nas.errors import UserError, first_line, one_of
+from nas.common.errors import UserError, first_line, one_of
 from nas.realtime.quiet import Quiet
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the frame

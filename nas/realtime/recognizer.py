@@ -10,9 +10,9 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from nas.errors import UserError
-from nas.onnx_session import BATCH, open_model
-from nas.preprocess import Preprocessing
+from nas.common.errors import UserError
+from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.runtime import BATCH, open_model
 from nas.realtime import DEFAULT_MODEL
 from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
 from nas.realtime.finder import Finder, smallest_face

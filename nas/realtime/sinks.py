@@ -12,7 +12,7 @@ from typing import IO, Any, Protocol
 
 import cv2
 
-from nas.errors import UserError
+from nas.common.errors import UserError
 from nas.realtime.recognizer import Face
 from nas.realtime.sources import PICTURES, Frame, Source
 

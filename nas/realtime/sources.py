@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nas.errors import UserError
+from nas.common.errors import UserError
 from nas.realtime.quiet import Quiet
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError, read_text
+from nas.common.errors import UserError, read_text
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"
@@ -50,7 +50,7 @@ def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
     from cv2.data import haarcascades
 
-    from nas.onnx_session import open_model
+    from nas.deploy.runtime import open_model
     from nas.realtime.detector import CASCADES
 
     _, p = open_model(model)

@@ -11,15 +11,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import UserError, exit_code
-from nas.options import add_settings, read_settings
+from nas.common.errors import UserError, exit_code
+from nas.search.options import add_settings, read_settings
 
 if TYPE_CHECKING:
-    from nas.archive import Evaluation
-    from nas.genome import Genome
-    from nas.loop import Outcome, Search
-    from nas.run import Settings
-    from nas.space import SearchSpace
+    from nas.arch.genome import Genome
+    from nas.search.archive import Evaluation
+    from nas.search.driver import Outcome, Search
+    from nas.search.run import Settings
+    from nas.space.space import SearchSpace
 
 PROPOSED = Path("search_spaces/references/proposed.json")
 # What makes the evaluations of one run comparable, and its proposals a function of them.
@@ -36,9 +36,9 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         return _dry_run(args)
     from nas.data import open_dataset
-    from nas.loop import run_search
-    from nas.machine import load_machine
-    from nas.run import RunDirectory
+    from nas.search.driver import run_search
+    from nas.search.machine import load_machine
+    from nas.search.run import RunDirectory
 
     settings = _settings(args)
     progress = _Bar(quiet=args.json)
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from nas.run import RunDirectory
+    from nas.search.run import RunDirectory
 
     fixed = (args.space, args.run_dir, args.seed_genomes, args.config, args.machine)
     if args.resume and any(fixed):
@@ -112,15 +112,15 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _space(path: Path) -> SearchSpace:
-    from nas.space import load
+    from nas.space.space import load
 
     return load(path)
 
 
 def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[Genome]:
     """The genomes to start from: what lies outside the space seeds it by its nearest relative."""
-    from nas.genome import load
-    from nas.relative import nearest
+    from nas.arch.genome import load
+    from nas.space.projection import nearest
 
     if given == ["none"]:
         return []
@@ -159,7 +159,7 @@ def _store(run: Any, settings: Settings) -> None:
 def _dry_run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from nas.lowering import cost, describe
+    from nas.arch.lowering import cost, describe
 
     if not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")

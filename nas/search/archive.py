@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import moocore
 import numpy as np
 
-from nas.errors import UserError, shown
-from nas.genome import Genome
-from nas.schema import LARGEST, Choice, Float, Int, Text, read
-from nas.storage import LineFile
+from nas.arch.genome import Genome
+from nas.common.errors import UserError, shown
+from nas.common.files import LineFile
+from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.archive import Evaluation
-from nas.errors import read_json, shown
-from nas.run import RunDirectory
-from nas.yaml_file import read_yaml
+from nas.common.errors import read_json, shown
+from nas.common.yaml_file import read_yaml
+from nas.search.archive import Evaluation
+from nas.search.run import RunDirectory
 
 EVERY_RUN = ("started", "command", "calibration.seconds")  # differ between any two
 FILES = ("config.yaml", "space.yaml", "environment.json", "initial.json", "machine.json")

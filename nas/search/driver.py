@@ -10,20 +10,28 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from nas.archive import Archive, Evaluation, Front, best
+from nas.arch.genome import Genome
+from nas.common.errors import UserError
 from nas.data import Dataset
-from nas.errors import UserError
-from nas.evaluator import Task, TrainingEvaluator, failed, known_metrics, search_data
-from nas.evolution import Evolution, SpaceExhausted
-from nas.genome import Genome
-from nas.ladder import Ladder
-from nas.lineage import Lineage
-from nas.machine import Note, measure_front, measure_machine
-from nas.pending import Pending
-from nas.run import RunDirectory, Settings
-from nas.screening import Known
-from nas.space import SearchSpace
-from nas.workers import Died, InProcess, Limits, MakeEvaluator, RayWorkers, Workers, check_address
+from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.evolution.preselection import Known
+from nas.evolution.pruner import Ladder
+from nas.search.archive import Archive, Evaluation, Front, best
+from nas.search.lineage import Lineage
+from nas.search.machine import Note, measure_front, measure_machine
+from nas.search.pending import Pending
+from nas.search.run import RunDirectory, Settings
+from nas.search.workers import (
+    Died,
+    InProcess,
+    Limits,
+    MakeEvaluator,
+    RayWorkers,
+    Workers,
+    check_address,
+)
+from nas.space.space import SearchSpace
+from nas.training.evaluator import Task, TrainingEvaluator, failed, known_metrics, search_data
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
 AHEAD = 8  # tasks at once in deterministic mode, however many workers there are

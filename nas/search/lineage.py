@@ -12,12 +12,12 @@ from collections.abc import Container
 from functools import lru_cache
 from pathlib import Path
 
-from nas.archive import Evaluation, Front
-from nas.evaluator import Heritage, Task
-from nas.genome import Genome
-from nas.layers import Layer
-from nas.lowering import lower
-from nas.storage import replace_file
+from nas.arch.genome import Genome
+from nas.arch.layers import Layer
+from nas.arch.lowering import lower
+from nas.common.files import replace_file
+from nas.search.archive import Evaluation, Front
+from nas.training.evaluator import Heritage, Task
 
 # Least share of a child's layers that its parent has too. Of fer.yaml's mutations nine in ten have
 # more than 0.54; the nearest of 40 random networks has 0.31 at most.

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from nas.archive import Evaluation
-from nas.errors import UserError, read_json
-from nas.latency import FEATURES, Calibration, FpsModel, calibrate, measure_fps
-from nas.run import RunDirectory, Settings
-from nas.space import SearchSpace
+from nas.common.errors import UserError, read_json
+from nas.deploy.latency import FEATURES, Calibration, FpsModel, calibrate, measure_fps
+from nas.search.archive import Evaluation
+from nas.search.run import RunDirectory, Settings
+from nas.space.space import SearchSpace
 
 Note = Callable[[str], None]
 MODE_GENOMES = 6  # sampled genomes that decide the training mode
@@ -64,7 +64,7 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     """Device, and whether bfloat16 and channels-last are the fastest there."""
     import torch
 
-    from nas.mode import fastest_mode
+    from nas.training.precision import fastest_mode
 
     device = settings.device
     if device == "auto":

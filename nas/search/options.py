@@ -7,11 +7,11 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.cores import usable_cores
-from nas.errors import UserError
+from nas.common.cores import usable_cores
+from nas.common.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.run import Settings
+    from nas.search.run import Settings
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -59,10 +59,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
-    from nas.ladder import Ladder
-    from nas.recipe import Recipe
-    from nas.run import Settings, load_settings
-    from nas.schema import read
+    from nas.common.schema import read
+    from nas.evolution.pruner import Ladder
+    from nas.search.run import Settings, load_settings
+    from nas.training.recipe import Recipe
 
     found = stored or (load_settings(Path(args.config)) if args.config else Settings())
     plain: dict[str, Any] = dataclasses.asdict(found)
@@ -112,7 +112,7 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
 
 
 def _names_evaluations(config: str | None) -> bool:
-    from nas.yaml_file import read_yaml
+    from nas.common.yaml_file import read_yaml
 
     return config is not None and "evaluations" in (read_yaml(Path(config)) or {})
 

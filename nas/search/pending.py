@@ -8,12 +8,12 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.archive import Fidelity
-from nas.errors import UserError
-from nas.evaluator import Task
-from nas.genome import Genome
-from nas.schema import LARGEST, Int, read
-from nas.storage import LineFile, replace_file
+from nas.arch.genome import Genome
+from nas.common.errors import UserError
+from nas.common.files import LineFile, replace_file
+from nas.common.schema import LARGEST, Int, read
+from nas.search.archive import Fidelity
+from nas.training.evaluator import Task
 
 LINES_BEFORE_REWRITE = 10_000
 

@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from nas.archive import Evaluation, Fidelity
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
 from nas.data import Dataset
-from nas.errors import UserError
-from nas.evaluator import Found, Task, TrainingEvaluator, known_metrics, search_data
-from nas.evolution import Evolution, SpaceExhausted
-from nas.genome import Genome
-from nas.latency import Calibration, calibrate
-from nas.loop import start_workers
-from nas.lowering import cost
-from nas.machine import Note, training_mode
-from nas.run import Settings
-from nas.space import SearchSpace
-from nas.workers import Died, Workers
+from nas.deploy.latency import Calibration, calibrate
+from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.search.archive import Evaluation, Fidelity
+from nas.search.driver import start_workers
+from nas.search.machine import Note, training_mode
+from nas.search.run import Settings
+from nas.search.workers import Died, Workers
+from nas.space.space import SearchSpace
+from nas.training.evaluator import Found, Task, TrainingEvaluator, known_metrics, search_data
 
 STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
 REHEARSED = 150  # proposals of the rehearsal at most

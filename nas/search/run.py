@@ -20,16 +20,16 @@ from typing import IO, Annotated, Any
 import yaml
 
 from nas import __version__
-from nas.archive import Archive, Evaluation, Fidelity, Fitness, Front, best
-from nas.cores import usable_cores
-from nas.errors import UserError, read_json
-from nas.evolution import ALGORITHMS
-from nas.genome import Genome
-from nas.pending import Pending
-from nas.recipe import Recipe
-from nas.schema import Choice, Flag, Float, Int, Text, read
-from nas.storage import replace_file
-from nas.yaml_file import read_yaml
+from nas.arch.genome import Genome
+from nas.common.cores import usable_cores
+from nas.common.errors import UserError, read_json
+from nas.common.files import replace_file
+from nas.common.schema import Choice, Flag, Float, Int, Text, read
+from nas.common.yaml_file import read_yaml
+from nas.evolution.optimizer import ALGORITHMS
+from nas.search.archive import Archive, Evaluation, Fidelity, Fitness, Front, best
+from nas.search.pending import Pending
+from nas.training.recipe import Recipe
 
 EXPERIMENTS = Path("experiments")
 VARIABLES = (

@@ -19,10 +19,10 @@ from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
-from nas.archive import Evaluation
-from nas.cores import usable_cores
-from nas.errors import UserError, first_line
-from nas.evaluator import Evaluator, Task, failed, run_task
+from nas.common.cores import usable_cores
+from nas.common.errors import UserError, first_line
+from nas.search.archive import Evaluation
+from nas.training.evaluator import Evaluator, Task, failed, run_task
 
 QUIET: dict[str, Any] = {
     "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.genes import GenePath, Genes, get_gene
-from nas.space import SearchSpace
+from nas.space.genotype import GenePath, Genes, get_gene
+from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
-    from nas.genome import Genome
+    from nas.arch.genome import Genome
 
 ABSENT = -0.5  # of a number that is not expressed; those that are lie in 0..1
 HALF = 0.5  # two words differ in two columns: their distance is 1

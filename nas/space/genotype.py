@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from nas.genome import Conv, Inverted, Residual, Separable
+from nas.arch.genome import Conv, Inverted, Residual, Separable
 
 GenePath = tuple[str | int, ...]
 Wide = Conv | Residual | Inverted | Separable  # blocks with a width

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from nas.genes import Genes, StageGenes, get_gene, set_gene
-from nas.genome import Genome
-from nas.space import Rng, SearchSpace, with_blocks
+from nas.arch.genome import Genome
+from nas.space.genotype import Genes, StageGenes, get_gene, set_gene
+from nas.space.space import Rng, SearchSpace, with_blocks
 
 T = TypeVar("T")
 ATTEMPTS = 20

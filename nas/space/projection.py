@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nas.genes import Genes, HeadGenes, StageGenes, StemGenes, Wide
-from nas.genome import Conv, Genome, Head, Pool
-from nas.space import SearchSpace, downsamples
-from nas.specs import KINDS
+from nas.arch.genome import Conv, Genome, Head, Pool
+from nas.space.genotype import Genes, HeadGenes, StageGenes, StemGenes, Wide
+from nas.space.space import SearchSpace, downsamples
+from nas.space.spec import KINDS
 
 # For a block that a stage does not allow, the first of these that it does: depthwise ones for each
 # other, since a full convolution in their place costs many times as much.

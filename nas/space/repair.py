@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nas.genes import Genes, get_gene, set_gene
-from nas.genome import Genome
-from nas.space import SearchSpace, with_blocks
+from nas.arch.genome import Genome
+from nas.space.genotype import Genes, get_gene, set_gene
+from nas.space.space import SearchSpace, with_blocks
 
 STEPS = 100
 

@@ -1,4 +1,4 @@
-"""The search space: which genomes may be sampled. A YAML file, see nas/specs.py; no torch here."""
+"""The search space: which genomes may be sampled. A YAML file, see spec.py; no torch here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from nas.errors import UserError
-from nas.genes import GenePath, Genes, HeadGenes, StageGenes, StemGenes, Wide, get_gene
-from nas.genome import (
+from nas.arch.genome import (
     Block,
     Conv,
     Dense,
@@ -24,14 +22,16 @@ from nas.genome import (
     Pool,
     Stage,
 )
-from nas.layers import Cost
-from nas.lowering import cost
-from nas.schema import Choices, Flag, Int, Text, read
-from nas.specs import KINDS, BlockSpecs, Constraints, HeadSpec, InputSpec, StageSpec, StemSpec
-from nas.yaml_file import read_yaml
+from nas.arch.layers import Cost
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
+from nas.common.schema import Choices, Flag, Int, Text, read
+from nas.common.yaml_file import read_yaml
+from nas.space.genotype import GenePath, Genes, HeadGenes, StageGenes, StemGenes, Wide, get_gene
+from nas.space.spec import KINDS, BlockSpecs, Constraints, HeadSpec, InputSpec, StageSpec, StemSpec
 
 if TYPE_CHECKING:
-    from nas.encoding import Encoder
+    from nas.space.encoding import Encoder
 
 DRAWS_BEFORE_REPAIR = 20  # a draw costs a fiftieth of a repair
 DRAWS, SAMPLES_BEFORE_GIVING_UP = 80, 1000
@@ -151,35 +151,35 @@ class SearchSpace:
         return KINDS[kind](channels=1, **{name: pick(vs) for name, vs in vars(spec).items()})
 
     def mutate(self, genome: Genome, rng: Rng) -> Genome:
-        """See nas/variation.py."""
-        from nas.variation import mutate
+        """See nas/space/operators.py."""
+        from nas.space.operators import mutate
 
         return mutate(genome, self, rng)
 
     def crossover(self, a: Genome, b: Genome, rng: Rng) -> Genome:
-        """See nas/variation.py."""
-        from nas.variation import crossover
+        """See nas/space/operators.py."""
+        from nas.space.operators import crossover
 
         return crossover(a, b, self, rng)
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """See nas/encoding.py."""
+        """See nas/space/encoding.py."""
         return self._encoder.groups
 
     def encode(self, genome: Genome) -> Any:
-        """Vector of the genome's genes, see nas/encoding.py."""
+        """Vector of the genome's genes, see nas/space/encoding.py."""
         return self._encoder.encode(genome)
 
     @cached_property
     def _encoder(self) -> Encoder:
-        from nas.encoding import Encoder
+        from nas.space.encoding import Encoder
 
         return Encoder(self)
 
     def repair(self, genome: Genome) -> Genome | None:
-        """See nas/repair.py."""
-        from nas.repair import repair
+        """See nas/space/repair.py."""
+        from nas.space.repair import repair
 
         return repair(genome, self)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from nas.errors import UserError
-from nas.genome import ACTIVATIONS, Conv, Inverted, Residual, Separable
-from nas.schema import Choice, Choices, Flag, Float, Int
+from nas.arch.genome import ACTIVATIONS, Conv, Inverted, Residual, Separable
+from nas.common.errors import UserError
+from nas.common.schema import Choice, Choices, Flag, Float, Int
 
 DOWNSAMPLES = ("none", "max", "avg", "stride")
 KINDS: dict[str, type[Conv | Residual | Inverted | Separable]] = {

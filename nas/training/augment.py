@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.recipe import Augment
+from nas.training.recipe import Augment
 
 
 def augment(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from nas.archive import Evaluation, Fidelity, check_metrics
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
 from nas.data import Dataset, search_split
-from nas.errors import UserError
-from nas.genome import Genome
-from nas.latency import FpsModel
-from nas.lowering import cost
-from nas.recipe import Recipe
-from nas.space import SearchSpace
+from nas.deploy.latency import FpsModel
+from nas.search.archive import Evaluation, Fidelity, check_metrics
+from nas.space.space import SearchSpace
+from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from nas.predict import Part
+    from nas.training.predict import Part
 
 MAX_ERROR_TEXT = 2000
 
@@ -120,7 +120,7 @@ class TrainingEvaluator:
     ) -> None:
         import torch
 
-        from nas.predict import Mode, Part
+        from nas.training.predict import Mode, Part
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -135,8 +135,8 @@ class TrainingEvaluator:
 
     def __call__(self, task: Task) -> Found:
         """Metrics accuracy (0..1), params, macs, activations, fps (predicted)."""
-        from nas.inherit import inherit, pack, unpack
-        from nas.train import train
+        from nas.training.inheritance import inherit, pack, unpack
+        from nas.training.trainer import train
 
         initial = None
         if task.heritage is not None:

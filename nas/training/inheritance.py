@@ -21,11 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from nas.errors import UserError, first_line
-from nas.genome import Block, Genome
-from nas.layers import BatchNorm, Conv2d, Flatten, Linear, Shape, SqueezeExcite, Unit
-from nas.lowering import lower
-from nas.model import build
+from nas.arch.genome import Block, Genome
+from nas.arch.layers import BatchNorm, Conv2d, Flatten, Linear, Shape, SqueezeExcite, Unit
+from nas.arch.lowering import lower
+from nas.arch.module import build
+from nas.common.errors import UserError, first_line
 
 State = dict[str, Tensor]
 

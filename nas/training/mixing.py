@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas.recipe import Recipe
+from nas.training.recipe import Recipe
 
 
 def mix(x: Tensor, y: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:

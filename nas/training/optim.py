@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from nas.recipe import Recipe
+from nas.training.recipe import Recipe
 
 WARM_UP = 0.25  # share of a one-cycle schedule that rises
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 
-from nas.genome import Genome
-from nas.predict import Mode, Part
-from nas.recipe import Recipe
-from nas.train import Training
+from nas.arch.genome import Genome
+from nas.training.predict import Mode, Part
+from nas.training.recipe import Recipe
+from nas.training.trainer import Training
 
 TIMED_STEPS = 4
 

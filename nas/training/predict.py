@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.augment import centre_crop
-from nas.errors import UserError
-from nas.genome import Genome
-from nas.preprocess import MEAN, STD
+from nas.arch.genome import Genome
+from nas.common.errors import UserError
+from nas.deploy.preprocessing import MEAN, STD
+from nas.training.augment import centre_crop
 
 EVALUATION_BATCH = 256
 TEN_CROP_SHARE = 40 / 48  # of the side, where images are no larger than the input

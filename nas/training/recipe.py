@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from nas.errors import UserError
-from nas.schema import Choice, Flag, Float, Int, read
-from nas.yaml_file import read_yaml
+from nas.common.errors import UserError
+from nas.common.schema import Choice, Flag, Float, Int, read
+from nas.common.yaml_file import read_yaml
 
 OPTIMISERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
 SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")
@@ -22,7 +22,7 @@ Share = Annotated[float, Float(0.0, 1.0)]
 
 @dataclass(frozen=True)
 class Augment:
-    """What nas/augment.py does to training images.
+    """What nas/training/augment.py does to training images.
 
     Each geometric change happens to an image with probability `probability`. flip, vertical_flip:
     probabilities. shift: largest share of the side. scale: the part shown is 1 - scale to
@@ -56,7 +56,7 @@ class Recipe:
     of the Beta distribution, 0 is off. distill: the teachers' share of the loss, at `temperature`;
     without a teacher it is nothing. soft_labels: train on the votes of the data set (FERPlus).
     fit_on: with train+validation the last epoch is taken, since nothing is left to choose one on.
-    views, train_views: see nas/predict.py; an image's logits are their mean.
+    views, train_views: see nas/training/predict.py; an image's logits are their mean.
     """
 
     epochs: Annotated[int, Int(1, 10_000)] = 3

@@ -21,16 +21,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.augment import augment, random_crop
-from nas.errors import UserError, first_line
-from nas.genome import Genome
-from nas.mixing import mix
-from nas.model import build
-from nas.optimise import learning_rate, optimiser
-from nas.predict import DivergedError, Mode, Part, autocast, score, views_of
-from nas.preprocess import MEAN, STD
-from nas.recipe import Augment, Recipe
-from nas.storage import replace_file
+from nas.arch.genome import Genome
+from nas.arch.module import build
+from nas.common.errors import UserError, first_line
+from nas.common.files import replace_file
+from nas.deploy.preprocessing import MEAN, STD
+from nas.training.augment import augment, random_crop
+from nas.training.mixing import mix
+from nas.training.optim import learning_rate, optimiser
+from nas.training.predict import DivergedError, Mode, Part, autocast, score, views_of
+from nas.training.recipe import Augment, Recipe
 
 CHECKPOINT_VERSION = 2
 

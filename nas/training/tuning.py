@@ -20,13 +20,13 @@ import torch
 import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from nas.arch.genome import Genome
+from nas.common.errors import UserError, first_line
 from nas.data import Dataset, search_split
-from nas.errors import UserError, first_line
-from nas.genome import Genome
-from nas.mode import fastest_mode
-from nas.predict import Mode, Part
-from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
-from nas.train import train
+from nas.training.precision import fastest_mode
+from nas.training.predict import Mode, Part
+from nas.training.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
+from nas.training.trainer import train
 
 Note = Callable[[str], None]
 FAILURES = (RuntimeError, MemoryError)  # of a trial: diverged, out of memory

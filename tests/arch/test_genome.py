@@ -3,8 +3,8 @@ import json
 import pytest
 from conftest import REFERENCES
 
-from nas.errors import UserError
-from nas.genome import Conv, Genome, Head, Input, Stage, load
+from nas.arch.genome import Conv, Genome, Head, Input, Stage, load
+from nas.common.errors import UserError
 
 
 def changed(genome, path, value):

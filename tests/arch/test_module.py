@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas import space as spaces
-from nas.errors import UserError
-from nas.genome import (
+from nas.arch.genome import (
     Conv,
     Dense,
     Genome,
@@ -27,9 +25,11 @@ from nas.genome import (
     Stage,
     load,
 )
-from nas.lowering import cost, describe
-from nas.model import SqueezeExciteModule, build
-from nas.onnx_graph import to_onnx
+from nas.arch.lowering import cost, describe
+from nas.arch.module import SqueezeExciteModule, build
+from nas.arch.onnx import to_onnx
+from nas.common.errors import UserError
+from nas.space import space as spaces
 
 LOADED = [spaces.load(path) for path in SPACES]
 seeds = st.integers(0, 10**6)

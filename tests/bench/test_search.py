@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from nas.archive import Archive, Evaluation, Fidelity
+from nas.arch.genome import load as load_genome
 from nas.bench import scale
 from nas.bench.__main__ import NAMES, main
 from nas.bench.baselines import OPTIMISERS
 from nas.bench.scale import Simulated
 from nas.bench.search import compare, score, summary
 from nas.bench.table import Table, TableGenome
-from nas.errors import UserError, exit_code
-from nas.evaluator import Task
-from nas.genome import load as load_genome
+from nas.common.errors import UserError, exit_code
+from nas.search.archive import Archive, Evaluation, Fidelity
+from nas.training.evaluator import Task
 
 
 @pytest.fixture(scope="module")

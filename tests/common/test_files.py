@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import UserError
-from nas.storage import LineFile, replace_file
+from nas.common.errors import UserError
+from nas.common.files import LineFile, replace_file
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import nas.data.__main__ as command
+from nas.common.errors import UserError, exit_code
 from nas.data import (
     CLASSES,
     Dataset,
@@ -31,7 +32,6 @@ from nas.data.dataset import ARRAYS
 from nas.data.fer2013 import COUNTS
 from nas.data.folder import subject_of
 from nas.data.splits import stratified_parts
-from nas.errors import UserError, exit_code
 
 
 def make(n=60, classes=3, seed=0, side=8):

@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
+from nas.common.errors import UserError
 from nas.data import CLASSES, Dataset, load, prepare_ferplus, save, with_votes
-from nas.errors import UserError
 
 HEADER = (
     "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas.common.errors import UserError
 from nas.data import CLASSES, duplicate_report, open_dataset
 from nas.data.dataset import check
-from nas.errors import UserError
-from nas.synthetic import EXPRESSIONS, UNITS, draw_face, synthetic_faces
+from nas.data.synthetic import EXPRESSIONS, UNITS, draw_face, synthetic_faces
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,6 @@ def test_bad_sizes(sizes):
 
 
 def test_it_is_the_default(monkeypatch, faces):
-    monkeypatch.setattr("nas.synthetic.synthetic_faces", lambda: faces)
+    monkeypatch.setattr("nas.data.synthetic.synthetic_faces", lambda: faces)
     assert open_dataset(None) is faces
     assert open_dataset("synthetic") is faces

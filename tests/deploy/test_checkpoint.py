@@ -6,8 +6,8 @@ import torch
 from conftest import shaken
 from safetensors.torch import save_file
 
-from nas.errors import UserError
-from nas.weights import load_weights, open_trained, save_weights
+from nas.common.errors import UserError
+from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 
 
 def test_weights_round_trip(quick, faces, tmp_path):

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.arch.module import build
+from nas.common.errors import UserError, exit_code
 from nas.data import Dataset, save
-from nas.errors import UserError, exit_code
+from nas.deploy.checkpoint import save_weights
+from nas.deploy.evaluate import Scored, canonical, evaluate, open_model, shared_classes
+from nas.deploy.export import export_onnx
 from nas.evaluate import main
-from nas.exporting import export_onnx
-from nas.genome import Conv, Genome, Head, Input, Stage
-from nas.metrics import classification_report
-from nas.model import build
-from nas.predict import Part
-from nas.scoring import Scored, canonical, evaluate, open_model, shared_classes
-from nas.weights import save_weights
+from nas.report.metrics import classification_report
+from nas.training.predict import Part
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 

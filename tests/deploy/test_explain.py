@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from nas.arch.genome import Conv, Genome, Head, Input, Pool, Stage
+from nas.common.errors import UserError, exit_code
 from nas.data import load as load_data
 from nas.data import save
-from nas.errors import UserError, exit_code
+from nas.deploy.checkpoint import open_trained, save_weights
+from nas.deploy.saliency import deletion, feature_layer, saliency
 from nas.explain import main
-from nas.genome import Conv, Genome, Head, Input, Pool, Stage
-from nas.predict import Part
-from nas.recipe import Augment, Recipe
-from nas.saliency import deletion, feature_layer, saliency
-from nas.train import train
-from nas.weights import open_trained, save_weights
+from nas.training.predict import Part
+from nas.training.recipe import Augment, Recipe
+from nas.training.trainer import train
 
 CORNER = Genome(
     Input(1, 24, 24), 2, (Stage((Conv(8), Pool())), Stage((Conv(16), Pool()))), Head("avg")

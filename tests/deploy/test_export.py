@@ -11,18 +11,18 @@ import torch
 from conftest import ROOT, shaken
 
 from nas import export as command
+from nas.arch.genome import Conv, Genome, Head, Input, Inverted, Stage
+from nas.common.errors import exit_code
 from nas.data import save
-from nas.errors import exit_code
-from nas.exporting import check_parity, export_onnx
-from nas.genome import Conv, Genome, Head, Input, Inverted, Stage
-from nas.latency import FEATURES
-from nas.onnx_session import open_model
-from nas.predict import Part, logits
-from nas.preprocess import Preprocessing
+from nas.deploy.checkpoint import open_trained, save_weights
+from nas.deploy.export import check_parity, export_onnx
+from nas.deploy.latency import FEATURES
+from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.runtime import open_model
 from nas.realtime.recognizer import Recognizer
-from nas.recipe import Augment, Recipe
-from nas.train import train
-from nas.weights import open_trained, save_weights
+from nas.training.predict import Part, logits
+from nas.training.recipe import Augment, Recipe
+from nas.training.trainer import train
 
 # Strided and depthwise convolutions, squeeze and excite, a skip: what int8 may stumble over.
 SMALL = Genome(

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nas import latency
-from nas.latency import FEATURES, FpsModel, calibrate, features, measure_fps
-from nas.lowering import cost
+from nas.arch.lowering import cost
+from nas.deploy import latency
+from nas.deploy.latency import FEATURES, FpsModel, calibrate, features, measure_fps
 
 
 def test_features_add_up(proposed):

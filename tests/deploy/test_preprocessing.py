@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from nas.errors import UserError
-from nas.preprocess import METADATA_KEY, Preprocessing
+from nas.common.errors import UserError
+from nas.deploy.preprocessing import METADATA_KEY, Preprocessing
 
 GOOD = Preprocessing(1, 48, 40, ("angry", "happy"), margin=0.1, training_data="x", genome_id="ab")
 

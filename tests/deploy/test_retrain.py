@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 from conftest import ROOT
 
-from nas import retraining
+from nas.arch.genome import Conv, Genome, Head, Input, Stage, load
+from nas.common.errors import exit_code
 from nas.data import load as load_data
-from nas.errors import exit_code
-from nas.genome import Conv, Genome, Head, Input, Stage, load
-from nas.predict import DivergedError
-from nas.preprocess import Preprocessing
+from nas.deploy import retrain as retraining
+from nas.deploy.checkpoint import load_weights, save_weights
+from nas.deploy.preprocessing import Preprocessing
 from nas.retrain import _default_out, main
-from nas.weights import load_weights, save_weights
+from nas.training.predict import DivergedError
 
 RECIPE = str(ROOT / "experiments/recipes/short.yaml")
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())

@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from nas import onnx_session
+from nas.common.errors import UserError
 from nas.data import CLASSES
-from nas.errors import UserError
-from nas.onnx_session import open_model
-from nas.preprocess import METADATA_KEY, Preprocessing
+from nas.deploy import runtime as onnx_session
+from nas.deploy.preprocessing import METADATA_KEY, Preprocessing
+from nas.deploy.runtime import open_model
 
 OURS = Preprocessing(1, 8, 8, tuple("abcd"), training_data="x", genome_id="ab")
 

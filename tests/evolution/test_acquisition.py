@@ -4,7 +4,7 @@ import moocore
 import numpy as np
 import pytest
 
-from nas.acquisition import expected_gain, expected_improvement
+from nas.evolution.acquisition import expected_gain, expected_improvement
 
 FRONT = np.array([[0.60, 2.0, 5.0], [0.70, 4.0, 4.0], [0.80, 8.0, 9.0], [0.75, 9.0, 2.0]])
 LIMITS = np.array([10.0, 12.0])

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from nas.archive import OBJECTIVES, Evaluation, Fidelity, hypervolume
-from nas.evolution import Evolution, SpaceExhausted
-from nas.lowering import cost
-from nas.space import SearchSpace
+from nas.arch.lowering import cost
+from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.search.archive import OBJECTIVES, Evaluation, Fidelity, hypervolume
+from nas.space.space import SearchSpace
 
 
 def told(index, genome, accuracy=None, status="ok"):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nas import screening
-from nas.archive import OBJECTIVES, Evaluation, Fidelity, Fitness, pareto_front
-from nas.lowering import cost
-from nas.screening import Screen
+from nas.arch.lowering import cost
+from nas.evolution import preselection as screening
+from nas.evolution.preselection import Screen
+from nas.search.archive import OBJECTIVES, Evaluation, Fidelity, Fitness, pareto_front
 
 
 def known(genome):

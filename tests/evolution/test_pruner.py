@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas.archive import Evaluation, Fidelity
-from nas.errors import UserError
-from nas.evaluator import Found
-from nas.ladder import AUDIT, FEW, NEVER, Ladder
-from nas.loop import Search
-from nas.lowering import cost
-from nas.run import RunDirectory, Settings
-from nas.workers import InProcess
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
+from nas.evolution.pruner import AUDIT, FEW, NEVER, Ladder
+from nas.search.archive import Evaluation, Fidelity
+from nas.search.driver import Search
+from nas.search.run import RunDirectory, Settings
+from nas.search.workers import InProcess
+from nas.training.evaluator import Found
 
 TOP = 4
 NOBODY = 1  # an index that is not audited

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.surrogate import Likelihood, Scale, Surrogate
+from nas.evolution.surrogate import Likelihood, Scale, Surrogate
 
 GROUPS = (0, 1, 1, 1, 2, 3)
 

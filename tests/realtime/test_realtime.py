@@ -11,12 +11,11 @@ import torch
 from conftest import SquareDetector, draw_squares
 from onnx import TensorProto, helper, numpy_helper
 
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.arch.module import build
+from nas.common.errors import UserError, exit_code
 from nas.data import CLASSES, Dataset
-from nas.errors import UserError, exit_code
-from nas.exporting import export_onnx
-from nas.genome import Conv, Genome, Head, Input, Stage
-from nas.model import build
-from nas.predict import Part
+from nas.deploy.export import export_onnx
 from nas.realtime import DEFAULT_MODEL, pipeline, sources
 from nas.realtime import __main__ as command
 from nas.realtime import recognizer as recognizer_module
@@ -25,6 +24,7 @@ from nas.realtime.draw import annotate
 from nas.realtime.recognizer import Face, Recognizer, softmax
 from nas.realtime.sinks import JsonLines, Window
 from nas.realtime.smoothing import UNCERTAIN
+from nas.training.predict import Part
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 BOXES = [(20, 30, 60, 60), (100, 10, 50, 50)]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nas.errors import UserError
+from nas.common.errors import UserError
 from nas.realtime import sources
 from nas.realtime.ahead import Ahead
 from nas.realtime.sources import Source, open_source, transformed

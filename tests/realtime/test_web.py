@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 import pytest
 
-from nas.errors import UserError, exit_code
-from nas.preprocess import Preprocessing
+from nas.common.errors import UserError, exit_code
+from nas.deploy.preprocessing import Preprocessing
 from nas.realtime import DEFAULT_MODEL, Recognizer, web
 from nas.realtime import __main__ as command
 from nas.realtime.detector import HaarDetector

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from nas.metrics import calibration_error, classification_report, summarise_seeds, wilson_interval
+from nas.report.metrics import (
+    calibration_error,
+    classification_report,
+    summarise_seeds,
+    wilson_interval,
+)
 
 
 def one_hot(predicted, n=3):

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from nas.archive import (
+from nas.common.errors import UserError
+from nas.search.archive import (
     OBJECTIVES,
     Archive,
     Evaluation,
@@ -14,7 +15,6 @@ from nas.archive import (
     hypervolume,
     pareto_front,
 )
-from nas.errors import UserError
 
 
 def evaluation(genome, index=0, accuracy=0.5, params=100.0, fps=10.0, status="ok"):

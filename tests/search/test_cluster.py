@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
-from test_loop import Silent
+from fakes import Silent
 
-from nas.evaluator import Found
-from nas.loop import Search, start_workers
-from nas.run import RunDirectory, Settings
+from nas.search.driver import Search, start_workers
+from nas.search.run import RunDirectory, Settings
+from nas.training.evaluator import Found
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from nas.archive import Archive
-from nas.errors import exit_code
-from nas.genome import load
-from nas.options import read_settings
-from nas.relative import nearest
-from nas.search import _parser, main
+from nas.arch.genome import load
+from nas.common.errors import exit_code
+from nas.search.__main__ import _parser, main
+from nas.search.archive import Archive
+from nas.search.options import read_settings
+from nas.space.projection import nearest
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 

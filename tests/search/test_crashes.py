@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas.archive import Archive, pareto_front
-from nas.errors import UserError
-from nas.run import RunDirectory, Settings
+from nas.common.errors import UserError
+from nas.search.archive import Archive, pareto_front
+from nas.search.run import RunDirectory, Settings
 
 KILLS = 20
 

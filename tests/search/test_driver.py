@@ -3,69 +3,15 @@
 import json
 import time
 
-import numpy as np
 import pytest
+from fakes import FakeEvaluator, OutOfOrder, Silent
 
-from nas.archive import Evaluation, Fidelity, pareto_front
-from nas.errors import UserError
-from nas.evaluator import Found, run_task
-from nas.loop import Search
-from nas.lowering import cost
-from nas.run import RunDirectory, Settings
-from nas.workers import Died, InProcess
-
-
-class Silent:
-    def note(self, text):
-        pass
-
-    def update(self, search, evaluation):
-        pass
-
-    def close(self):
-        pass
-
-
-class FakeEvaluator:
-    """Accuracy is a function of the genome; stops after some calls as Ctrl-C would."""
-
-    def __init__(self, calls=10**9, fail=()):
-        self.calls, self.fail, self.seen = calls, fail, []
-
-    def __call__(self, task):
-        genome = task.genome
-        if len(self.seen) >= self.calls:
-            raise KeyboardInterrupt
-        self.seen.append(genome.id)
-        number = len(self.seen)
-        if number in self.fail:
-            raise MemoryError("no room for this one")
-        found = cost(genome)
-        accuracy = np.random.default_rng(int(genome.id, 16)).random()
-        if number == 5 and self.fail:
-            accuracy = float("nan")
-        return Found({"accuracy": accuracy, "params": found.params, "fps": 1e9 / found.macs})
-
-
-class OutOfOrder:
-    """Two workers whose answers come in an order of their own."""
-
-    capacity = 2
-
-    def __init__(self, evaluator, seed):
-        self.evaluator, self.tasks = evaluator, []
-        self.rng = np.random.default_rng(seed)
-
-    def submit(self, task):
-        self.tasks.append(task)
-        assert len(self.tasks) <= self.capacity
-
-    def next(self):
-        task = self.tasks.pop(int(self.rng.integers(len(self.tasks))))
-        return run_task(self.evaluator, task)
-
-    def close(self):
-        pass
+from nas.common.errors import UserError
+from nas.search.archive import Evaluation, Fidelity, pareto_front
+from nas.search.driver import Search
+from nas.search.run import RunDirectory, Settings
+from nas.search.workers import Died, InProcess
+from nas.training.evaluator import run_task
 
 
 def in_process(evaluator):

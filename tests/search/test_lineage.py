@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from nas.archive import Evaluation, Fidelity
-from nas.evaluator import Task
-from nas.genome import Conv, Head, Stage
-from nas.lineage import Lineage, kinship
+from nas.arch.genome import Conv, Head, Stage
+from nas.search.archive import Evaluation, Fidelity
+from nas.search.lineage import Lineage, kinship
+from nas.training.evaluator import Task
 
 
 def told(lineage, genome, index, accuracy, needed=()):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from nas import pending as module
-from nas.archive import Fidelity
-from nas.evaluator import Task
-from nas.pending import Pending
+from nas.search import pending as module
+from nas.search.archive import Fidelity
+from nas.search.pending import Pending
+from nas.training.evaluator import Task
 
 
 @pytest.fixture

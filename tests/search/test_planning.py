@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas import planning
-from nas.archive import Fidelity
-from nas.errors import UserError, exit_code
-from nas.evaluator import Task, TrainingEvaluator, search_data
-from nas.latency import FEATURES, Calibration, FpsModel
-from nas.lowering import cost
+from nas.arch.lowering import cost
+from nas.common.errors import UserError, exit_code
+from nas.deploy.latency import FEATURES, Calibration, FpsModel
 from nas.plan import main
-from nas.planning import Speed, Timing, measure, plan, rehearse, steps
-from nas.run import Settings
-from nas.workers import Died
+from nas.search import planning
+from nas.search.archive import Fidelity
+from nas.search.planning import Speed, Timing, measure, plan, rehearse, steps
+from nas.search.run import Settings
+from nas.search.workers import Died
+from nas.training.evaluator import Task, TrainingEvaluator, search_data
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 CALIBRATION = Calibration(FpsModel((1.0, *[1e-6] * (len(FEATURES) - 1))), 0.05, 0.98, 10, 2.0)
@@ -46,7 +46,7 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
         seen.append(recipe.epochs * max(1, len(fit) // recipe.batch))
         raise MemoryError("enough")
 
-    monkeypatch.setattr("nas.train.train", train)
+    monkeypatch.setattr("nas.training.trainer.train", train)
     fidelities = [Fidelity(3, 1.0), Fidelity(2, 0.4), Fidelity(1, 0.001)]
     for fidelity in fidelities:
         task = Task(0, quick.sample(np.random.default_rng(0)), fidelity, 0)

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from nas.archive import Archive
 from nas.data import save
-from nas.run import Settings
-from nas.synthetic import synthetic_faces
+from nas.data.synthetic import synthetic_faces
+from nas.search.archive import Archive
+from nas.search.run import Settings
 
 EVALUATIONS = 12
 MACHINE = {

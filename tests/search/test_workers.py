@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.archive import Fidelity
-from nas.evaluator import Found, Task, run_task
-from nas.lowering import cost
-from nas.workers import Died, InProcess, Limits, RayWorkers
+from nas.arch.lowering import cost
+from nas.search.archive import Fidelity
+from nas.search.workers import Died, InProcess, Limits, RayWorkers
+from nas.training.evaluator import Found, Task, run_task
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas import space
-from nas.encoding import Column
-from nas.errors import UserError
+from nas.common.errors import UserError
+from nas.space import space
+from nas.space.encoding import Column
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas.genome import load
-from nas.lowering import cost
-from nas.relative import nearest
-from nas.space import load as load_space
+from nas.arch.genome import load
+from nas.arch.lowering import cost
+from nas.space.projection import nearest
+from nas.space.space import load as load_space
 
 SPACES = ("fer", "fer_tiny", "quick")
 REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))

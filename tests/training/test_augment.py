@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from nas.augment import augment, centre_crop, random_crop
-from nas.recipe import Augment
+from nas.training.augment import augment, centre_crop, random_crop
+from nas.training.recipe import Augment
 
 OFF = {"flip": 0.0, "probability": 0.0, "shift": 0.0, "scale": 0.0, "rotate": 0.0}
 

@@ -3,9 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nas.archive import Fidelity
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.arch.lowering import cost
 from nas.data import search_split
-from nas.evaluator import (
+from nas.deploy.latency import FEATURES, FpsModel
+from nas.search.archive import Fidelity
+from nas.training.evaluator import (
     Found,
     Heritage,
     SearchData,
@@ -15,10 +18,7 @@ from nas.evaluator import (
     known_metrics,
     run_task,
 )
-from nas.genome import Conv, Genome, Head, Input, Stage
-from nas.latency import FEATURES, FpsModel
-from nas.lowering import cost
-from nas.recipe import Recipe
+from nas.training.recipe import Recipe
 
 FPS = FpsModel((2.0, *[0.0] * (len(FEATURES) - 1)))
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
@@ -55,7 +55,7 @@ def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
         seen.append((recipe.epochs, len(fit), tuple(fit.rows.tolist())))
         raise MemoryError("enough")
 
-    monkeypatch.setattr("nas.train.train", train)
+    monkeypatch.setattr("nas.training.trainer.train", train)
     for fidelity in (Fidelity(3, 1.0), Fidelity(5, 0.5), Fidelity(5, 0.5), Fidelity(1, 0.001)):
         run_task(evaluator, Task(0, TINY, fidelity, 0))
     whole = len(evaluator.fit)

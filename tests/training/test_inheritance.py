@@ -10,11 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from nas import space as spaces
-from nas.genome import Conv, Dense, Genome, Head, Input, Inverted, Pool, Residual, Separable, Stage
-from nas.inherit import inherit
-from nas.model import build
-from nas.variation import crossover, mutate
+from nas.arch.genome import (
+    Conv,
+    Dense,
+    Genome,
+    Head,
+    Input,
+    Inverted,
+    Pool,
+    Residual,
+    Separable,
+    Stage,
+)
+from nas.arch.module import build
+from nas.space import space as spaces
+from nas.space.operators import crossover, mutate
+from nas.training.inheritance import inherit
 
 LOADED = [spaces.load(path) for path in SPACES]
 BASE = Genome(

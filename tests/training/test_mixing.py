@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from nas.mixing import mix
-from nas.recipe import Recipe
+from nas.training.mixing import mix
+from nas.training.recipe import Recipe
 
 
 @pytest.mark.parametrize("settings", [{"mixup": 1.0}, {"cutmix": 1.0}])

@@ -2,9 +2,9 @@
 
 import torch
 
-from nas.genome import Conv, Genome, Head, Input, Stage
-from nas.mode import fastest_mode
-from nas.predict import Mode
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.training.precision import fastest_mode
+from nas.training.predict import Mode
 
 TINY = Genome(Input(1, 12, 12), 3, (Stage((Conv(6, 3, 2),)),), Head())
 

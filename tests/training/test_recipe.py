@@ -4,8 +4,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from nas.errors import UserError
-from nas.recipe import Augment, Recipe, load
+from nas.common.errors import UserError
+from nas.training.recipe import Augment, Recipe, load
 
 FILES = sorted((ROOT / "experiments/recipes").glob("*.yaml"))
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.errors import UserError
-from nas.genome import Conv, Dense, Genome, Head, Input, Stage
-from nas.model import DepthwiseConv2d, build
-from nas.optimise import learning_rate
-from nas.predict import DivergedError, Mode, Part, logits, score, views_of
-from nas.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
-from nas.train import Training, train
+from nas.arch.genome import Conv, Dense, Genome, Head, Input, Stage
+from nas.arch.module import DepthwiseConv2d, build
+from nas.common.errors import UserError
+from nas.training.optim import learning_rate
+from nas.training.predict import DivergedError, Mode, Part, logits, score, views_of
+from nas.training.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
+from nas.training.trainer import Training, train
 
 PLAIN = Augment(flip=0.0, probability=0.0)
 TINY = Genome(

@@ -10,15 +10,15 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from nas import tuning
-from nas.errors import UserError, exit_code
-from nas.genome import Conv, Genome, Head, Input, Stage
-from nas.optimise import learning_rate
-from nas.predict import DivergedError
-from nas.recipe import Recipe, load
-from nas.train import Result
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.common.errors import UserError, exit_code
+from nas.training import tuning
+from nas.training.optim import learning_rate
+from nas.training.predict import DivergedError
+from nas.training.recipe import Recipe, load
+from nas.training.trainer import Result
+from nas.training.tuning import GRIDS, Goal, finished, open_study, recipe_of, shortened, tune
 from nas.tune import main
-from nas.tuning import GRIDS, Goal, finished, open_study, recipe_of, shortened, tune
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 

@@ -1,0 +1,59 @@
+"""Stand-ins that tests of the search share: a reporter, an evaluator, workers."""
+
+import numpy as np
+
+from nas.arch.lowering import cost
+from nas.training.evaluator import Found, run_task
+
+
+class Silent:
+    def note(self, text):
+        pass
+
+    def update(self, search, evaluation):
+        pass
+
+    def close(self):
+        pass
+
+
+class FakeEvaluator:
+    """Accuracy is a function of the genome; stops after some calls as Ctrl-C would."""
+
+    def __init__(self, calls=10**9, fail=()):
+        self.calls, self.fail, self.seen = calls, fail, []
+
+    def __call__(self, task):
+        genome = task.genome
+        if len(self.seen) >= self.calls:
+            raise KeyboardInterrupt
+        self.seen.append(genome.id)
+        number = len(self.seen)
+        if number in self.fail:
+            raise MemoryError("no room for this one")
+        found = cost(genome)
+        accuracy = np.random.default_rng(int(genome.id, 16)).random()
+        if number == 5 and self.fail:
+            accuracy = float("nan")
+        return Found({"accuracy": accuracy, "params": found.params, "fps": 1e9 / found.macs})
+
+
+class OutOfOrder:
+    """Two workers whose answers come in an order of their own."""
+
+    capacity = 2
+
+    def __init__(self, evaluator, seed):
+        self.evaluator, self.tasks = evaluator, []
+        self.rng = np.random.default_rng(seed)
+
+    def submit(self, task):
+        self.tasks.append(task)
+        assert len(self.tasks) <= self.capacity
+
+    def next(self):
+        task = self.tasks.pop(int(self.rng.integers(len(self.tasks))))
+        return run_task(self.evaluator, task)
+
+    def close(self):
+        pass
