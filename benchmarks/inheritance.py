@@ -31,9 +31,9 @@ from nas.data import open_dataset, search_split
 from nas.space import space as spaces
 from nas.space.operators import mutate
 from nas.training.inheritance import inherit
-from nas.training.predict import Mode, Part
+from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
-from nas.training.trainer import Result, train
+from nas.training.trainer import TrainingResult, train
 
 PARENT = 4  # epochs
 HEIR, NEWBORN = (1, 2, 4), (1, 2, 4, 8)
@@ -79,24 +79,24 @@ def measure(args: argparse.Namespace, path: Path) -> None:
         print(row, flush=True)
 
 
-def parts(data: str, fraction: float) -> tuple[Part, Part]:
+def parts(data: str, fraction: float) -> tuple[Subset, Subset]:
     dataset = open_dataset(data)
     rows = search_split(dataset)
     images = torch.tensor(dataset.images)
     labels = torch.tensor(np.asarray(dataset.labels, np.int64))
     fit, held_out = (torch.tensor(np.asarray(r, np.int64)) for r in rows)
     keep = np.random.default_rng(0).permutation(len(fit))[: round(fraction * len(fit))]
-    return Part(images, labels, fit[np.sort(keep)]), Part(images, labels, held_out)
+    return Subset(images, labels, fit[np.sort(keep)]), Subset(images, labels, held_out)
 
 
-def compare(parent: Genome, child: Genome, fit: Part, held_out: Part) -> dict[str, Any]:
-    def run(genome: Genome, epochs: int, **more: Any) -> Result:
+def compare(parent: Genome, child: Genome, fit: Subset, held_out: Subset) -> dict[str, Any]:
+    def run(genome: Genome, epochs: int, **more: Any) -> TrainingResult:
         recipe = dataclasses.replace(Recipe(), epochs=epochs)
         seed = zlib.crc32(f"{genome.id}{epochs}{sorted(more)}".encode())  # each its own
-        return train(genome, fit, held_out, recipe, seed=seed, mode=Mode(False, True),
+        return train(genome, fit, held_out, recipe, seed=seed, mode=Precision(False, True),
                      read_at=(), **more)  # fmt: skip
 
-    def accuracy(result: Result) -> float:
+    def accuracy(result: TrainingResult) -> float:
         return float(result.history[-1]["validation_accuracy"])
 
     first = run(parent, PARENT)

@@ -4,7 +4,7 @@
 
 The plain loop is what most FER repositories use: a DataLoader, per-image augmentation with OpenCV,
 float32, contiguous tensors. Both do the same augmentation (flip, shift, scale, rotation), the same
-model, optimiser and batch. They take turns; medians are reported. The share of the machine's GEMM
+model, optimizer and batch. They take turns; medians are reported. The share of the machine's GEMM
 peak counts three forward passes' multiply-accumulates for an image (forward, two backward).
 """
 
@@ -27,7 +27,7 @@ from nas.arch.genome import Genome, load
 from nas.arch.lowering import cost
 from nas.arch.module import build
 from nas.training.precision import fastest_mode
-from nas.training.predict import Mode, Part
+from nas.training.predict import Precision, Subset
 from nas.training.recipe import Augment, Recipe
 from nas.training.trainer import Training
 
@@ -70,7 +70,7 @@ class PlainLoop:
         self.loader = DataLoader(
             PlainDataset(images, labels), batch_size=BATCH, shuffle=True, drop_last=True
         )
-        self.optimiser = torch.optim.SGD(
+        self.optimizer = torch.optim.SGD(
             self.model.parameters(), 0.01, momentum=0.9, nesterov=True, weight_decay=5e-4
         )
 
@@ -78,18 +78,20 @@ class PlainLoop:
         self.model.train()
         for x, y in self.loader:
             loss = F.cross_entropy(self.model(x), y, label_smoothing=0.1)
-            self.optimiser.zero_grad()
+            self.optimizer.zero_grad()
             torch.autograd.backward(loss)
-            self.optimiser.step()
+            self.optimizer.step()
 
 
 class OurLoop:
-    def __init__(self, genome: Genome, images: np.ndarray, labels: np.ndarray, mode: Mode) -> None:
-        part = Part(torch.tensor(images), torch.tensor(labels), torch.arange(len(images)))
+    def __init__(
+        self, genome: Genome, images: np.ndarray, labels: np.ndarray, mode: Precision
+    ) -> None:
+        part = Subset(torch.tensor(images), torch.tensor(labels), torch.arange(len(images)))
         self.run = Training(
             genome,
             part,
-            Recipe(batch=BATCH, optimiser="nesterov", lr=0.01, augment=AUGMENT),
+            Recipe(batch_size=BATCH, optimizer="nesterov", lr=0.01, augment=AUGMENT),
             0,
             mode,
         )
@@ -126,7 +128,7 @@ def main() -> None:
     mode = fastest_mode(torch.device("cpu"), [genome], BATCH)
     loops: dict[str, PlainLoop | OurLoop] = {
         "plain": PlainLoop(genome, images, labels),
-        "ours float32": OurLoop(genome, images, labels, Mode(False, True)),
+        "ours float32": OurLoop(genome, images, labels, Precision(False, True)),
         "ours": OurLoop(genome, images, labels, mode),
     }
     rates: dict[str, list[float]] = {name: [] for name in loops}

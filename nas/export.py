@@ -12,7 +12,7 @@ from nas.common.errors import UserError, exit_code, read_json
 
 if TYPE_CHECKING:
     from nas.data import Dataset
-    from nas.deploy.checkpoint import Trained
+    from nas.deploy.checkpoint import TrainedModel
 
 ALLOWED_LOSS = 0.005  # of accuracy, by int8
 FPS_TOLERANCE = 0.2  # of the predicted frame rate
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(trained: Trained, dataset: Dataset) -> None:
+def _check(trained: TrainedModel, dataset: Dataset) -> None:
     from nas.deploy.retrain import check_fit
 
     check_fit(trained.genome, dataset)

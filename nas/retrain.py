@@ -129,7 +129,7 @@ def _print(report: dict[str, Any], out: Path) -> None:
          "support": v["support"]}
         for name, v in report["test"]["per_class"].items()
     ]  # fmt: skip
-    if report["recipe"]["fit_on"] != "train":
+    if report["recipe"]["train_on"] != "train":
         print("the validation images were trained on: their figures say nothing of new faces")
     print("\ntest, per class:")
     print(table(classes, [

@@ -11,7 +11,7 @@ from typing import Any
 from nas.common.errors import UserError, exit_code
 
 RECIPES = Path("experiments/recipes")
-GRIDS = ("optimisers", "schedules")
+GRIDS = ("optimizers", "schedules")
 
 
 def main(argv: list[str]) -> int:
@@ -36,11 +36,11 @@ def main(argv: list[str]) -> int:
     if dataset.provenance.get("synthetic"):
         print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
     from nas.deploy.retrain import check_fit, torch_device
-    from nas.training.tuning import Goal, rows, tune
+    from nas.training.tuning import StudyConfig, rows, tune
 
     check_fit(genome, dataset)
     device = str(torch_device(args.device))
-    goal = Goal(genome, dataset, base, args.epochs, args.grid, args.seed, device)
+    goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, device)
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
     try:
         study = tune(
@@ -90,8 +90,8 @@ def _print(found: list[dict[str, Any]], grid: bool) -> None:
     for row in found:
         row["percent"] = None if row["accuracy"] is None else 100 * row["accuracy"]
     settings = [
-        ("optimiser", "optimiser", ""), ("schedule", "schedule", ""), ("lr", "lr", ".2g"),
-        ("weight_decay", "decay", ".1g"), ("batch", "batch", "d"),
+        ("optimizer", "optimizer", ""), ("schedule", "schedule", ""), ("lr", "lr", ".2g"),
+        ("weight_decay", "decay", ".1g"), ("batch_size", "batch", "d"),
         ("augmentation", "augment x", ".2f"), ("label_smoothing", "smoothing", ".2f"),
     ]  # fmt: skip
     print(table(found, [

@@ -38,10 +38,10 @@ from nas.search.pending import Pending
 from nas.search.run import RunDirectory, Settings, load_settings
 from nas.space import space
 from nas.training import recipe
-from nas.training.predict import Part
+from nas.training.predict import Subset
 from nas.training.recipe import Recipe
 from nas.training.trainer import train
-from nas.training.tuning import Goal, finished, open_study
+from nas.training.tuning import StudyConfig, finished, open_study
 
 ROOT = Path(__file__).parents[1]
 TINY = Genome(Input(1, 8, 8), 2, (Stage((Conv(2), Pool())),), Head())
@@ -175,19 +175,19 @@ def _weights(path: Path) -> None:
     save_weights(TINY, build(TINY), _faces(), path)
 
 
-def _part() -> Part:
+def _part() -> Subset:
     faces = _faces()
     labels = torch.tensor(faces.labels.astype(np.int64))
-    return Part(torch.tensor(faces.images), labels, torch.arange(12))
+    return Subset(torch.tensor(faces.images), labels, torch.arange(12))
 
 
 def _train(path: Path) -> None:
-    recipe_ = Recipe(epochs=1, batch=4)
+    recipe_ = Recipe(epochs=1, batch_size=4)
     train(TINY, _part(), _part(), recipe_, seed=0, keep_best=True, checkpoint=path)
 
 
 def _study(path: Path) -> None:
-    goal = Goal(TINY, _faces(), Recipe(), 3)
+    goal = StudyConfig(TINY, _faces(), Recipe(), 3)
     finished(open_study(goal, path.parent))
 
 

@@ -32,9 +32,9 @@ def target(tmp_path_factory):
 
 def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkeypatch):
     from nas.training import precision as mode
-    from nas.training.predict import Mode
+    from nas.training.predict import Precision
 
-    monkeypatch.setattr(mode, "fastest_mode", lambda *arguments: Mode(False, False))
+    monkeypatch.setattr(mode, "fastest_mode", lambda *arguments: Precision(False, False))
     here, slow = target
     settings = Settings(evaluations=3, workers=1, population=4, fps_model=str(slow))
     run = RunDirectory.create(tmp_path / "run", settings, QUICK, [], ["test"])

@@ -92,7 +92,7 @@ class BatchNorm(Layer):
 
 
 @dataclass(frozen=True)
-class Act(Layer):
+class Activation(Layer):
     function: str
 
 
@@ -155,7 +155,7 @@ class Linear(Layer):
 
 
 @dataclass(frozen=True)
-class Drop(Layer):
+class Dropout(Layer):
     rate: float
 
     @property

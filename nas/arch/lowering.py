@@ -9,11 +9,11 @@ from functools import lru_cache
 
 from nas.arch.genome import Block, Conv, Dense, Genome, Inverted, Pool, Residual, Separable
 from nas.arch.layers import (
-    Act,
+    Activation,
     BatchNorm,
     Conv2d,
     Cost,
-    Drop,
+    Dropout,
     Flatten,
     GlobalPool,
     Layer,
@@ -100,7 +100,7 @@ class _Chain:
 
     def act(self, name: str, function: str) -> None:
         if function != "none":
-            self.add(Act(name, self.shape, function))
+            self.add(Activation(name, self.shape, function))
 
     def squeeze_excite(self, channels: int, ratio: float) -> None:
         if ratio > 0:
@@ -108,7 +108,7 @@ class _Chain:
 
     def drop(self, name: str, rate: float) -> None:
         if rate > 0:
-            self.add(Drop(name, self.shape, rate))
+            self.add(Dropout(name, self.shape, rate))
 
 
 def _lower_block(name: str, block: Block, shape: Shape, bias: bool) -> Unit:
@@ -251,14 +251,14 @@ def _describe_layer(layer: Layer) -> str:
         return f"{depthwise}{layer.kernel}x{layer.kernel}{stride}"
     if isinstance(layer, Pool2d):
         return f"{layer.type}{layer.kernel}x{layer.kernel}/{layer.stride}"
-    if isinstance(layer, Act):
+    if isinstance(layer, Activation):
         return layer.function
     if isinstance(layer, GlobalPool):
         return f"global-{layer.type}"
     short = {BatchNorm: "bn", SqueezeExcite: "se", Linear: "fc", Flatten: "flatten"}
     if type(layer) in short:
         return short[type(layer)]
-    if isinstance(layer, Drop):
+    if isinstance(layer, Dropout):
         return f"drop{layer.rate:g}"
     assert isinstance(layer, Resize)
     return f"resize{layer.side}"

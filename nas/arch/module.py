@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.arch.layers import (
-    Act,
+    Activation,
     BatchNorm,
     Conv2d,
-    Drop,
+    Dropout,
     Flatten,
     GlobalPool,
     Layer,
@@ -126,7 +126,7 @@ def _module(layer: Layer) -> nn.Module:
         case BatchNorm():
             flat = layer.in_shape[1:] == (1, 1) and layer.name == "linear_norm"
             return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
-        case Act():
+        case Activation():
             # In place where the gradient needs only the output: half the memory traffic.
             inplace: dict[str, Any] = {"inplace": True} if layer.function == "relu" else {}
             return ACTIVATIONS[layer.function](**inplace)
@@ -141,7 +141,7 @@ def _module(layer: Layer) -> nn.Module:
             return nn.Linear(layer.in_shape[0], layer.features)
         case Flatten():
             return nn.Flatten()
-        case Drop():
+        case Dropout():
             return nn.Dropout(layer.rate)
         case Resize():
             return ResizeModule(layer.side)

@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nas.arch.genome import Genome
 from nas.arch.layers import (
-    Act,
+    Activation,
     BatchNorm,
     Conv2d,
-    Drop,
+    Dropout,
     Flatten,
     GlobalPool,
     Layer,
@@ -108,7 +108,7 @@ class _Graph:
                 shape = (-1, 1, 1)
                 x = self.node("Mul", [x, self.constant(scale.reshape(shape))])
                 return self.node("Add", [x, self.constant(shift.reshape(shape))])
-            case Act():
+            case Activation():
                 return self.activation(layer.function, x)
             case Pool2d():
                 return self.pool(layer, x)
@@ -120,7 +120,7 @@ class _Graph:
                 return self.squeeze_excite(f"{prefix}.{layer.name}", layer, x)
             case Flatten():
                 return self.node("Flatten", [x], axis=1)
-            case Drop():
+            case Dropout():
                 return x
             case Resize():
                 sizes = self.constant(np.array([layer.side] * 2, dtype=np.int64))

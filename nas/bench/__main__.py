@@ -23,23 +23,23 @@ def main(argv: list[str]) -> int:
 
 def _search(args: argparse.Namespace) -> int:
     names = SINGLE_NAMES if args.single else NAMES
-    optimisers = args.optimisers or names
-    for name in optimisers:
+    optimizers = args.optimizers or names
+    for name in optimizers:
         if name not in names:
-            raise one_of("--optimisers", name, names, "optimiser")
+            raise one_of("--optimizers", name, names, "optimizer")
     if not 1 <= args.seeds <= 10_000:
         raise UserError(f"--seeds: must be in [1, 10000], got {args.seeds}")
     if not all(1 <= b <= 1_000_000 for b in args.budget):
         raise UserError(f"--budget: must be in [1, 1000000], got {args.budget}")
-    from nas.bench.baselines import OPTIMISERS, SINGLE
+    from nas.bench.baselines import OPTIMIZERS, SINGLE
     from nas.bench.search import compare, summary
     from nas.bench.table import Table
 
     table = Table.load(Path(args.table), args.cost)
-    known = OPTIMISERS
+    known = OPTIMIZERS
     if args.single:
         table, known = table.noise_free(), SINGLE
-    chosen = {name: known[name] for name in optimisers}
+    chosen = {name: known[name] for name in optimizers}
     scores, curves = compare(
         table, chosen, sorted(args.budget), args.seeds,
         lambda text: print(text, file=sys.stderr, flush=True),
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m nas.bench", description="Measure what this project claims."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    search = commands.add_parser("search", help="optimisers on a table of trained networks")
+    search = commands.add_parser("search", help="optimizers on a table of trained networks")
     add = search.add_argument
     add("--table", required=True, metavar="CSV|JSONL", help="gene:*, val_accuracy, "
         "test_accuracy, cost:*; or a run's evaluations.jsonl")  # fmt: skip
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--seeds", type=int, default=30, metavar="N", help="runs of each (default 30)")
     add(
-        "--optimisers",
+        "--optimizers",
         nargs="+",
         metavar="NAME",
         help=f"of {', '.join(NAMES)} (default: all)",
@@ -190,7 +190,7 @@ def _print(rows: list[dict[str, Any]], table: Any) -> None:
         first, third = (row[f"evaluations_to_best_{q}"] for q in ("q1", "q3"))
         row["to_best"] = " .. ".join("never" if n is None else f"{n:.0f}" for n in (first, third))
     print(text(rows, [
-        ("optimiser", "optimiser", ""), ("budget", "evaluations", "d"),
+        ("optimizer", "optimizer", ""), ("budget", "evaluations", "d"),
         ("hypervolume", "hypervolume", ".3f"), ("spread", "quartiles", ""),
         ("test_hypervolume", "on test", ".3f"), ("regret", "regret", ".2f"),
         ("evaluations_to_best", "to best", ".0f"),
@@ -230,15 +230,15 @@ def _write(out: Path, name: str, scores: Any, curves: Any) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         scores.to_csv(out / f"{name}_scores.csv", index=False, float_format="%.6g")
-        medians = curves.groupby(["optimiser", "evaluations"], sort=False)["hypervolume"]
+        medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]
         quartiles = medians.quantile([0.25, 0.5, 0.75]).unstack().reset_index()
-        quartiles.columns = ["optimiser", "evaluations", "q1", "median", "q3"]
+        quartiles.columns = ["optimizer", "evaluations", "q1", "median", "q3"]
         quartiles.to_csv(out / f"{name}_curves.csv", index=False, float_format="%.5f")
     except OSError as error:
         raise UserError(f"{out}: cannot write: {error.strerror}") from None
     lines = {
-        str(optimiser): group[["evaluations", "q1", "median", "q3"]].to_numpy().tolist()
-        for optimiser, group in quartiles.groupby("optimiser", sort=False)
+        str(optimizer): group[["evaluations", "q1", "median", "q3"]].to_numpy().tolist()
+        for optimizer, group in quartiles.groupby("optimizer", sort=False)
     }
     hypervolume_png(out / f"{name}.png", lines, name)
 

@@ -1,6 +1,6 @@
-"""The optimisers to compare with, each as published or as its library has it.
+"""The optimizers to compare with, each as published or as its library has it.
 
-An optimiser is a function (table, budget, seed) -> rows in the order in which they were first
+An optimizer is a function (table, budget, seed) -> rows in the order in which they were first
 evaluated, at most `budget` different ones. A repeated proposal costs nothing, as a cache would have
 it; one that the table does not hold is answered with the worst values.
 """
@@ -20,7 +20,7 @@ from nas.common.errors import UserError
 from nas.evolution.optimizer import Evolution, SpaceExhausted
 from nas.search.archive import Evaluation, Fidelity, Objective
 
-Optimiser = Callable[[Table, int, int], list[int]]
+Optimizer = Callable[[Table, int, int], list[int]]
 POPULATION = 20
 AGEING_SAMPLE = 5
 # Proposals for each unit of budget, after which a search that repeats itself ends. Optuna keeps
@@ -229,13 +229,13 @@ def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
     return list(look.rows)
 
 
-SINGLE: dict[str, Optimiser] = {  # for accuracy alone
+SINGLE: dict[str, Optimizer] = {  # for accuracy alone
     "random": random_search,
     "ageing": ageing_evolution,
     "steady": steady_single,
     "surrogate": surrogate_single,
 }
-OPTIMISERS: dict[str, Optimiser] = {
+OPTIMIZERS: dict[str, Optimizer] = {
     "random": random_search,
     "ageing": ageing_evolution,
     "steady": steady_state,

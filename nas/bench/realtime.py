@@ -171,9 +171,9 @@ def _fer(clip: Path, _: Path) -> dict[str, Any]:
 
 def _loop(clip: Path, step: Callable[[Any, Any], int]) -> dict[str, Any]:
     """One step after the other."""
-    from nas.realtime.timing import Steps
+    from nas.realtime.timing import StageTimer
 
-    steps, intervals, faces = Steps(), [], 0
+    steps, intervals, faces = StageTimer(), [], 0
     for frame in _frames(clip, steps):
         started = time.perf_counter()
         faces += step(frame.pixels, steps)
@@ -185,9 +185,9 @@ def _loop(clip: Path, step: Callable[[Any, Any], int]) -> dict[str, Any]:
 def _frames(clip: Path, steps: Any = None) -> Iterator[Any]:
     from nas.realtime.pipeline import timed
     from nas.realtime.sources import open_source
-    from nas.realtime.timing import Steps
+    from nas.realtime.timing import StageTimer
 
-    return timed(open_source(str(clip)).frames, steps or Steps())
+    return timed(open_source(str(clip)).frames, steps or StageTimer())
 
 
 def scaled(clip: Path, out: Path, size: tuple[int, int] = SIZE) -> Path:

@@ -1,4 +1,4 @@
-"""Score optimisers on a table of trained networks, at equal budgets of different networks."""
+"""Score optimizers on a table of trained networks, at equal budgets of different networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nas.bench.baselines import Optimiser
+from nas.bench.baselines import Optimizer
 from nas.bench.table import Table, front_rows
 
 NEAR = (0.1, 0.5)  # points below the best accuracy
@@ -19,25 +19,25 @@ Note = Callable[[str], None]
 
 
 def compare(
-    table: Table, optimisers: dict[str, Optimiser], budgets: Sequence[int], seeds: int, note: Note
+    table: Table, optimizers: dict[str, Optimizer], budgets: Sequence[int], seeds: int, note: Note
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(scores: a row for each optimiser, budget and seed; curves: hypervolume at evaluations).
+    """(scores: a row for each optimizer, budget and seed; curves: hypervolume at evaluations).
 
-    Every optimiser runs once a seed, to the largest budget: a smaller one is its beginning.
+    Every optimizer runs once a seed, to the largest budget: a smaller one is its beginning.
     """
     top = min(max(budgets), len(table))
     marks = np.unique(np.geomspace(10, top, CURVE).round().astype(int))
     scores, curves = [], []
-    for name, optimiser in optimisers.items():
+    for name, optimizer in optimizers.items():
         started = time.perf_counter()
         for seed in range(seeds):
-            rows = np.array(optimiser(table, top, seed))
+            rows = np.array(optimizer(table, top, seed))
             for budget in budgets:
-                scores.append({"optimiser": name, "seed": seed, "budget": budget,
+                scores.append({"optimizer": name, "seed": seed, "budget": budget,
                                **score(table, rows[:budget])})  # fmt: skip
             for n in marks:
                 volume = table.hypervolume(rows[:n])
-                curves.append({"optimiser": name, "seed": seed, "evaluations": int(n),
+                curves.append({"optimizer": name, "seed": seed, "evaluations": int(n),
                                "hypervolume": volume})  # fmt: skip
         took = (time.perf_counter() - started) / seeds
         note(f"{table.name}: {name}: {seeds} seeds, {took:.1f} s each")
@@ -70,13 +70,13 @@ def score(table: Table, rows: Any) -> dict[str, float]:
 
 
 def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Medians and quartiles over the seeds, one row for each optimiser and budget."""
+    """Medians and quartiles over the seeds, one row for each optimizer and budget."""
     out = []
-    pairs = scores[["optimiser", "budget"]].drop_duplicates().itertuples(index=False)
+    pairs = scores[["optimizer", "budget"]].drop_duplicates().itertuples(index=False)
     for name, budget in pairs:
-        group = scores[(scores["optimiser"] == name) & (scores["budget"] == budget)]
-        row: dict[str, Any] = {"optimiser": str(name), "budget": int(budget)}
-        for key in group.columns.drop(["optimiser", "seed", "budget"]):
+        group = scores[(scores["optimizer"] == name) & (scores["budget"] == budget)]
+        row: dict[str, Any] = {"optimizer": str(name), "budget": int(budget)}
+        for key in group.columns.drop(["optimizer", "seed", "budget"]):
             row[key] = _plain(group[key].quantile(0.5, interpolation="lower"))
             row[f"{key}_q1"] = _plain(group[key].quantile(0.25, interpolation="lower"))
             row[f"{key}_q3"] = _plain(group[key].quantile(0.75, interpolation="lower"))

@@ -170,7 +170,7 @@ class Table:
         return tuple(i for i, column in enumerate(self.columns) for _ in range(column.width))
 
     def encode(self, genome: TableGenome) -> Any:
-        """Genes as a vector: ranks of numbers, a column for each word."""
+        """Genotype as a vector: ranks of numbers, a column for each word."""
         pairs = zip(self.columns, genome.genes, strict=True)
         return np.concatenate([column.encode(column.choices[gene]) for column, gene in pairs])
 

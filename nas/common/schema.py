@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
+from nas.common.aliases import current_names
 from nas.common.errors import UserError, did_you_mean, one_of, shown
 
 MAX_ITEMS = 256
@@ -187,6 +188,7 @@ def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise UserError(f"{where}: must be a mapping, got {shown(value)}")
     hints = _hints(cls)
+    value = current_names(cls.__name__, value)
     for key in value:
         if key not in hints:
             raise UserError(

@@ -20,7 +20,7 @@ from nas.deploy.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A network with its weights, the names of its classes and of what it was trained on.
 
     margin: round a detected face, as its training images had it.
@@ -33,7 +33,7 @@ class Trained:
     margin: float = 0.0
 
     @classmethod
-    def on(cls, dataset: Dataset, genome: Genome, model: nn.Module) -> Trained:
+    def on(cls, dataset: Dataset, genome: Genome, model: nn.Module) -> TrainedModel:
         """A model that was trained on this data set."""
         margin = float(dataset.provenance.get("margin", 0.0))
         return cls(genome, model, tuple(dataset.classes), dataset.name, margin)
@@ -50,7 +50,7 @@ class Trained:
 def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path) -> None:
     """The state dict as safetensors; genome, classes, data and margin travel in its metadata."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    trained = Trained.on(dataset, genome, model)
+    trained = TrainedModel.on(dataset, genome, model)
     metadata = {
         "genome": genome.to_json(),
         "classes": json.dumps(trained.classes),
@@ -62,7 +62,7 @@ def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path)
     os.replace(partial, path)
 
 
-def open_trained(path: Path) -> Trained:
+def open_trained(path: Path) -> TrainedModel:
     """Read what `save_weights` wrote. UserError when it is something else; never unpickles."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -86,7 +86,7 @@ def open_trained(path: Path) -> Trained:
     except ValueError:
         raise UserError(f"{path}: margin: expected a number, got {metadata['margin']!r}") from None
     model = load_weights(genome, path).eval()
-    return Trained(genome, model, tuple(classes), metadata["training_data"], margin)
+    return TrainedModel(genome, model, tuple(classes), metadata["training_data"], margin)
 
 
 def load_weights(genome: Genome, path: Path) -> nn.Module:

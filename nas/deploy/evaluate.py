@@ -31,7 +31,7 @@ LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 an
 
 
 @dataclass(frozen=True)
-class Scored:
+class Classifier:
     """A network to score: normalised pixels (N, C, height, width) -> logits (N, classes).
 
     params and macs are None where the file does not tell.
@@ -49,7 +49,7 @@ class Scored:
     macs: int | None = None
 
 
-def open_model(path: Path) -> Scored:
+def open_model(path: Path) -> Classifier:
     """A model.safetensors or model.onnx of nas.retrain, or the folder that holds them."""
     if path.is_dir():
         path = path / "model.safetensors"
@@ -57,7 +57,7 @@ def open_model(path: Path) -> Scored:
 
 
 def evaluate(
-    models: Sequence[Scored], dataset: Dataset, split: str, views: str = "single"
+    models: Sequence[Classifier], dataset: Dataset, split: str, views: str = "single"
 ) -> dict[str, Any]:
     """Figures of every model, and of their averaged probabilities where there are several.
 
@@ -116,7 +116,7 @@ def _canonical(classes: Sequence[str], where: str) -> list[str]:
     return found
 
 
-def shared_classes(models: Sequence[Scored], dataset: Dataset) -> tuple[str, ...]:
+def shared_classes(models: Sequence[Classifier], dataset: Dataset) -> tuple[str, ...]:
     """Canonical names of the classes that the data set and every model have."""
     found = _canonical(dataset.classes, f"data set {dataset.name}")
     for model in models:
@@ -131,7 +131,7 @@ def shared_classes(models: Sequence[Scored], dataset: Dataset) -> tuple[str, ...
 
 
 def _probabilities(
-    model: Scored, images: Any, rows: Any, views: str, classes: tuple[str, ...]
+    model: Classifier, images: Any, rows: Any, views: str, classes: tuple[str, ...]
 ) -> Any:
     """(rows, classes), float64, over the shared classes only."""
     if images.shape[1] != model.channels:
@@ -156,7 +156,7 @@ def _probabilities(
     return softmax(np.concatenate(out))
 
 
-def _total(models: Sequence[Scored]) -> dict[str, int | None]:
+def _total(models: Sequence[Classifier]) -> dict[str, int | None]:
     """What an ensemble costs: the sum, unless one of them is unknown."""
     known = all(m.params is not None for m in models)
     return {
@@ -165,7 +165,7 @@ def _total(models: Sequence[Scored]) -> dict[str, int | None]:
     }
 
 
-def _open_weights(path: Path) -> Scored:
+def _open_weights(path: Path) -> Classifier:
     from nas.deploy.preprocessing import MEAN, STD
 
     found = open_trained(path)
@@ -176,13 +176,13 @@ def _open_weights(path: Path) -> Scored:
             y: Tensor = found.model(x)
         return y
 
-    return Scored(
+    return Classifier(
         str(path), size.channels, size.height, size.width, found.classes, MEAN, STD, forward,
         total.params, total.macs,
     )  # fmt: skip
 
 
-def _open_onnx(path: Path) -> Scored:
+def _open_onnx(path: Path) -> Classifier:
     session, p = open_onnx(path, threads=torch.get_num_threads())
     name = session.get_inputs()[0].name
 
@@ -193,7 +193,7 @@ def _open_onnx(path: Path) -> Scored:
     total = None
     if beside.is_file() and (genome := load(beside)[0]).id == p.genome_id:
         total = cost(genome)
-    return Scored(
+    return Classifier(
         str(path), p.channels, p.height, p.width, p.classes, p.mean, p.std, forward,
         total.params if total else None, total.macs if total else None,
     )  # fmt: skip

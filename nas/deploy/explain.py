@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from nas.data import Dataset
-from nas.deploy.checkpoint import Trained
+from nas.deploy.checkpoint import TrainedModel
 from nas.deploy.preprocessing import MEAN, STD
 from nas.deploy.saliency import deletion, saliency
 from nas.report import saliency_png
-from nas.training.predict import Part, logits, views_of
+from nas.training.predict import Subset, logits, views_of
 
 DELETED = 0.2  # of the pixels, in the check
 CHECKED = 128  # images in the check
 
 
 def explain(
-    trained: Trained, dataset: Dataset, split: str, method: str, per_class: int, out: Path
+    trained: TrainedModel, dataset: Dataset, split: str, method: str, per_class: int, out: Path
 ) -> dict[str, Any]:
     """Write CLASS.png for every class, overview.png and explain.json; returns what it holds.
 
@@ -32,7 +32,7 @@ def explain(
     genome, model = trained.genome, trained.model
     images = torch.tensor(dataset.images)
     rows = dataset.indices(split)
-    part = Part(images, torch.tensor(dataset.labels.astype(np.int64)), torch.tensor(rows))
+    part = Subset(images, torch.tensor(dataset.labels.astype(np.int64)), torch.tensor(rows))
     probabilities = torch.softmax(logits(model, genome, part), 1).numpy()
     size = genome.input
     x = views_of((images[part.rows].float() - MEAN) / STD, size.height, size.width, "single")[0]

@@ -18,12 +18,12 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.arch.onnx import to_onnx
 from nas.data import Dataset
-from nas.deploy.checkpoint import Trained
+from nas.deploy.checkpoint import TrainedModel
 from nas.deploy.latency import FpsModel, time_in_turns
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.quantise import quantise
 from nas.deploy.runtime import open_model
-from nas.training.predict import EVALUATION_BATCH, Part, logits, views_of
+from nas.training.predict import EVALUATION_BATCH, Subset, logits, views_of
 
 PARITY_IMAGES = 512
 TOLERANCE = 1e-3  # largest difference that rounding explains, of a logit of 1 or the largest
@@ -43,13 +43,13 @@ class Parity:
 
 
 def export_onnx(
-    genome: Genome, model: nn.Module, dataset: Dataset, part: Part, path: Path
+    genome: Genome, model: nn.Module, dataset: Dataset, part: Subset, path: Path
 ) -> Parity:
     """Write float32 ONNX with the preprocessing in its metadata; RuntimeError if torch differs.
 
     dataset: what the model was trained on. part: images on which the two are compared.
     """
-    write_onnx(Trained.on(dataset, genome, model), path)
+    write_onnx(TrainedModel.on(dataset, genome, model), path)
     found = check_parity(genome, model, part, path)
     limit = TOLERANCE * max(1.0, found.largest_logit)
     if not found.max_difference <= limit:
@@ -59,7 +59,7 @@ def export_onnx(
     return found
 
 
-def write_onnx(trained: Trained, path: Path) -> None:
+def write_onnx(trained: TrainedModel, path: Path) -> None:
     """float32, any batch size, preprocessing in the metadata."""
     state = trained.model.state_dict()
     weights = {name: value.detach().cpu().numpy() for name, value in state.items()}
@@ -69,9 +69,9 @@ def write_onnx(trained: Trained, path: Path) -> None:
     os.replace(unfinished, path)
 
 
-def check_parity(genome: Genome, model: nn.Module, part: Part, path: Path) -> Parity:
+def check_parity(genome: Genome, model: nn.Module, part: Subset, path: Path) -> Parity:
     """Compare the file with the torch model on (the first of) a part's images, on the CPU."""
-    cpu = Part(part.images.cpu(), part.labels.cpu(), part.rows[:PARITY_IMAGES].cpu())
+    cpu = Subset(part.images.cpu(), part.labels.cpu(), part.rows[:PARITY_IMAGES].cpu())
     # A copy: `cpu()` moves the module itself, and the caller goes on with it on its device.
     ours = logits(copy.deepcopy(model).cpu(), genome, cpu).numpy()
     theirs = _logits(*_open(path), cpu)
@@ -81,7 +81,7 @@ def check_parity(genome: Genome, model: nn.Module, part: Part, path: Path) -> Pa
 
 
 def export(
-    trained: Trained, dataset: Dataset, out: Path, *, torch_program: bool = False,
+    trained: TrainedModel, dataset: Dataset, out: Path, *, torch_program: bool = False,
     fps_model: FpsModel | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the files into `out`, score and time each; plain data.
@@ -123,7 +123,7 @@ def export(
     }
 
 
-def write_torch_program(trained: Trained, path: Path) -> None:
+def write_torch_program(trained: TrainedModel, path: Path) -> None:
     """What `torch.export.load(path).module()` runs without our code; any batch size."""
     size = trained.genome.input
     example = torch.zeros(2, size.channels, size.height, size.width)
@@ -134,9 +134,9 @@ def write_torch_program(trained: Trained, path: Path) -> None:
     torch.export.save(program, path)
 
 
-def _part(dataset: Dataset, rows: Any) -> Part:
+def _part(dataset: Dataset, rows: Any) -> Subset:
     labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64))
-    return Part(torch.tensor(dataset.images), labels, torch.tensor(rows))
+    return Subset(torch.tensor(dataset.images), labels, torch.tensor(rows))
 
 
 def _open(path: Path) -> tuple[Classifier, Preprocessing]:
@@ -155,12 +155,12 @@ def _open_torch_program(path: Path) -> Classifier:
     return classify
 
 
-def _logits(classifier: Classifier, p: Preprocessing, part: Part) -> Any:
+def _logits(classifier: Classifier, p: Preprocessing, part: Subset) -> Any:
     """Logits (rows, classes) of a part's images, single views."""
     return np.concatenate([classifier(pixels) for pixels in _batches(part, p)])
 
 
-def _batches(part: Part, p: Preprocessing) -> Iterator[Any]:
+def _batches(part: Subset, p: Preprocessing) -> Iterator[Any]:
     """A part's images as a file takes them: cropped to the input, normalised, float32."""
     for rows in torch.split(part.rows, EVALUATION_BATCH):
         yield p.normalise(views_of(part.images[rows], p.height, p.width, "single")[0].numpy())

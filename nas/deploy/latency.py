@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
 from nas.arch.genome import Genome
-from nas.arch.layers import Act, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
+from nas.arch.layers import Activation, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
 from nas.arch.lowering import cost, lower
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError, read_json
@@ -106,7 +106,7 @@ def _count(layer: Layer, found: dict[str, float]) -> None:
         found["linear_macs"] += macs
         found["other_layers"] += 6
     elif isinstance(layer, Pool2d | GlobalPool) or (
-        isinstance(layer, Act) and layer.function != "relu"
+        isinstance(layer, Activation) and layer.function != "relu"
     ):
         found["elementwise_elements"] += elements
         found["other_layers"] += 1

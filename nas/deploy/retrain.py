@@ -25,9 +25,9 @@ from nas.report import confusion_png, curves_png, model_card
 from nas.report.metrics import classification_report, summarise_seeds
 from nas.search.run import environment
 from nas.training.precision import fastest_mode
-from nas.training.predict import DivergedError, Mode, Part, logits
+from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
-from nas.training.trainer import Result, train
+from nas.training.trainer import TrainingResult, train
 
 Note = Callable[[str], None]
 
@@ -35,7 +35,7 @@ Note = Callable[[str], None]
 @dataclass
 class _Trained:
     seed: int
-    result: Result
+    result: TrainingResult
     validation: dict[str, Any]
 
 
@@ -67,15 +67,15 @@ def retrain(
             f"{report_file}: exists, and the test split is read once; expected a new --out"
         )
     check_fit(genome, dataset)
-    if recipe.fit_on != "train" and (recipe.early_stopping or recipe.schedule == "plateau"):
+    if recipe.train_on != "train" and (recipe.early_stopping or recipe.schedule == "plateau"):
         raise UserError(
-            f"recipe: early_stopping and schedule plateau watch validation images, which fit_on "
-            f"{recipe.fit_on} trains on; expected early_stopping 0 and another schedule"
+            f"recipe: early_stopping and schedule plateau watch validation images, which train_on "
+            f"{recipe.train_on} trains on; expected early_stopping 0 and another schedule"
         )
     parts = _parts(dataset, torch_device(device), recipe)
     start = None if initial is None else load_weights(genome, initial).state_dict()
     teacher = _teacher(teachers, genome, dataset, parts["train"].images.device, recipe)
-    mode = _mode(genome, parts["train"], recipe.batch, out)
+    mode = _mode(genome, parts["train"], recipe.batch_size, out)
     trained = [
         _train_seed(
             genome, dataset, parts, recipe, out / f"seed{seed}", seed, mode, note, start, teacher
@@ -83,7 +83,7 @@ def retrain(
         for seed in seeds
     ]
     chosen = trained[0]  # where validation images were trained on, they cannot choose
-    if recipe.fit_on == "train":
+    if recipe.train_on == "train":
         chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
     tests = [_evaluate(genome, dataset, t.result, parts["test"]) for t in trained]
     test = tests[trained.index(chosen)]
@@ -109,8 +109,8 @@ def retrain(
 
 
 def _train_seed(
-    genome: Genome, dataset: Dataset, parts: dict[str, Part], recipe: Recipe,
-    folder: Path, seed: int, mode: Mode, note: Note,
+    genome: Genome, dataset: Dataset, parts: dict[str, Subset], recipe: Recipe,
+    folder: Path, seed: int, mode: Precision, note: Note,
     initial: dict[str, Tensor] | None, teacher: nn.Module | None,
 ) -> _Trained:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _train_seed(
     try:
         result = train(
             genome, parts["fit"], parts["validation"], recipe, seed=seed, mode=mode,
-            keep_best=recipe.fit_on == "train", initial=initial, teacher=teacher,
+            keep_best=recipe.train_on == "train", initial=initial, teacher=teacher,
             checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
         )  # fmt: skip
     except DivergedError as error:
@@ -146,7 +146,7 @@ def _train_seed(
 
 
 def _evaluate(
-    genome: Genome, dataset: Dataset, result: Result, part: Part, views: str = "single"
+    genome: Genome, dataset: Dataset, result: TrainingResult, part: Subset, views: str = "single"
 ) -> dict[str, Any]:
     """float32, as the exported model computes."""
     y = torch.softmax(logits(result.model, genome, part, views=views), 1)
@@ -154,13 +154,15 @@ def _evaluate(
     return classification_report(labels, y.cpu().numpy().astype(np.float64), dataset.classes)
 
 
-def _export(genome: Genome, result: Result, dataset: Dataset, part: Part, out: Path) -> Parity:
+def _export(
+    genome: Genome, result: TrainingResult, dataset: Dataset, part: Subset, out: Path
+) -> Parity:
     save_weights(genome, result.model, dataset, out / "model.safetensors")
     return export_onnx(genome, result.model, dataset, part, out / "model.onnx")
 
 
 def _report(
-    genome: Genome, dataset: Dataset, recipe: Recipe, mode: Mode, chosen: _Trained,
+    genome: Genome, dataset: Dataset, recipe: Recipe, mode: Precision, chosen: _Trained,
     test: dict[str, Any], parity: Parity,
 ) -> dict[str, Any]:  # fmt: skip
     return {
@@ -258,36 +260,36 @@ def _teacher(
     return _Teachers([trained.model for trained in found]).eval().to(device)
 
 
-def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Part]:
+def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
     """The splits, and `fit`: what is trained on."""
     images: Tensor = torch.tensor(dataset.images, device=device)
     labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64), device=device)
     parts = {
-        name: Part(images, labels, torch.tensor(dataset.indices(name), device=device))
+        name: Subset(images, labels, torch.tensor(dataset.indices(name), device=device))
         for name in ("train", "validation", "test")
     }
     for name, part in parts.items():
         if not len(part):
             raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
     rows = parts["train"].rows
-    if recipe.fit_on == "train+validation":
+    if recipe.train_on == "train+validation":
         rows = torch.cat([rows, parts["validation"].rows])
     targets = None
     if recipe.soft_labels:
         targets = torch.tensor(dataset.soft_labels(), device=device)
-    parts["fit"] = Part(images, labels, rows, targets)
+    parts["fit"] = Subset(images, labels, rows, targets)
     return parts
 
 
-def _read_mode(path: Path) -> Mode:
+def _read_mode(path: Path) -> Precision:
     data = read_json(path)
-    names = set(Mode.__dataclass_fields__)
+    names = set(Precision.__dataclass_fields__)
     if not isinstance(data, dict) or set(data) != names or {*map(type, data.values())} != {bool}:
         raise UserError(f"{path}: must map {', '.join(sorted(names))} to true or false; remove it")
-    return Mode(**data)
+    return Precision(**data)
 
 
-def _mode(genome: Genome, part: Part, batch: int, out: Path) -> Mode:
+def _mode(genome: Genome, part: Subset, batch: int, out: Path) -> Precision:
     """Measured once for a folder: a resumed training must not change its arithmetic."""
     path = out / "mode.json"
     if path.exists():

@@ -18,7 +18,7 @@ LEVELS = 48  # of accuracy between the reference and the best one known
 ABOVE = 16  # and above the best
 
 
-def expected_gain(
+def expected_hypervolume_improvement(
     mean: Any, deviation: Any, scale: Callable[[Any], Any], costs: Any,
     front_accuracy: Any, front_costs: Any, reference: tuple[float, Any],
 ) -> Any:  # fmt: skip

@@ -1,4 +1,4 @@
-"""The optimisers: they propose genomes (ask) and learn from evaluations (tell). Imports DEAP.
+"""The optimizers: they propose genomes (ask) and learn from evaluations (tell). Imports DEAP.
 
 Steady state (mu + 1): every told evaluation may enter the population at once, nobody waits for a
 generation. One loop serves three algorithms: `nsga2` ranks by all objectives, `ga` by the penalised
@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from deap import base, tools
 
-from nas.evolution.preselection import Known, Screen
-from nas.search.archive import OBJECTIVES, Evaluation, Fitness, Objective, Scalar
+from nas.evolution.preselection import Preselection, StaticMetrics
+from nas.search.archive import OBJECTIVES, Evaluation, Fitness, FitnessFunction, Objective
 from nas.space.space import Rng
 
 ALGORITHMS = ("nsga2", "ga", "random")
@@ -25,7 +25,7 @@ TOURNAMENT = 3
 CROSSOVER_RATE = 0.5
 TRIES_FOR_A_NEW_GENOME = 100
 CHILDREN = 100  # screened for each one proposed
-NEWCOMERS = 0.25  # share of them that is random, not bred
+RANDOM_IMMIGRANTS = 0.25  # share of them that is random, not bred
 EXPLORATION = 0.05  # share of proposals that is random and not screened: it never dies out
 
 
@@ -65,9 +65,9 @@ class Evolution:
         seed: int = 0,
         population: int = 20,
         initial: Sequence[Any] = (),
-        fitness: Scalar | None = None,
+        fitness: FitnessFunction | None = None,
         objectives: Sequence[Objective] = OBJECTIVES,
-        known: Known | None = None,
+        known: StaticMetrics | None = None,
     ) -> None:
         assert algorithm in ALGORITHMS
         self.space = space
@@ -82,10 +82,10 @@ class Evolution:
         self._best_first: list[_Individual] = []  # the population, ranked when it is asked for
         self._seen: set[str] = set()
         self._pending: dict[str, Any] = {}
-        self.screen: Screen | None = None
+        self.screen: Preselection | None = None
         if known is not None and algorithm != "random":
             only = self.scalar if algorithm == "ga" else None
-            self.screen = Screen(space, known, objectives, only)
+            self.screen = Preselection(space, known, objectives, only)
         weights: tuple[float, ...] = (1.0,)
         if algorithm == "nsga2":
             weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
@@ -158,7 +158,7 @@ class Evolution:
 
     def _children(self, rng: Rng) -> list[Any]:
         """New genomes, all different: most of them bred, some at random."""
-        makers = [self.space.sample if rng.random() < NEWCOMERS else self._bred
+        makers = [self.space.sample if rng.random() < RANDOM_IMMIGRANTS else self._bred
                   for _ in range(CHILDREN)]  # fmt: skip
         children = {genome.id: genome for genome in (make(rng) for make in makers)}
         return [genome for name, genome in children.items() if name not in self._seen]

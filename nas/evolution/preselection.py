@@ -10,13 +10,13 @@ import moocore
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from nas.evolution.acquisition import expected_gain, expected_improvement
-from nas.evolution.surrogate import Surrogate
-from nas.search.archive import Evaluation, Objective, Scalar
+from nas.evolution.acquisition import expected_hypervolume_improvement, expected_improvement
+from nas.evolution.surrogate import GaussianProcess
+from nas.search.archive import Evaluation, FitnessFunction, Objective
 from nas.space.space import Rng
 
 # Metrics of a genome that need no training, all above 0; those among the objectives are exact.
-Known = Callable[[Any], dict[str, float]]
+StaticMetrics = Callable[[Any], dict[str, float]]
 
 WARM_UP = 8  # evaluations before the surrogate is trusted
 TRAINING_SET = 300  # so that a proposal costs the same, however long the search
@@ -43,15 +43,15 @@ class Encodes(Protocol):
     def sample(self, rng: Rng) -> Any: ...
 
 
-class Screen:
+class Preselection:
     """Learns from evaluations which genomes are worth training.
 
     fitness: gains count in the penalised fitness; without one, in hypervolume of the objectives.
     """
 
     def __init__(
-        self, space: Encodes, known: Known, objectives: Sequence[Objective],
-        fitness: Scalar | None = None,
+        self, space: Encodes, known: StaticMetrics, objectives: Sequence[Objective],
+        fitness: FitnessFunction | None = None,
     ) -> None:  # fmt: skip
         self.space, self.known, self.fitness = space, known, fitness
         self.objectives = [o for o in objectives if o.name != "accuracy"]
@@ -67,7 +67,7 @@ class Screen:
         self._typical_vectors: list[Any] = []
         self._ranked: list[Any] = []  # children of the last screening, the best last
         self._served = 0  # of them
-        self._surrogate: Surrogate | None = None
+        self._surrogate: GaussianProcess | None = None
 
     @property
     def ready(self) -> bool:
@@ -137,7 +137,9 @@ class Screen:
         self._known_log_range = np.maximum(np.log(known.max(0) / self._known_low), 1e-9)
         if self._surrogate is None:
             first = max(self.space.groups, default=-1) + 1
-            self._surrogate = Surrogate([*self.space.groups, *range(first, first + known.shape[1])])
+            self._surrogate = GaussianProcess(
+                [*self.space.groups, *range(first, first + known.shape[1])]
+            )
         accuracy = np.array([self._told[row].metrics["accuracy"] for row in rows])
         failed = [vector for told, vector in self._failed if told < before][-MAX_FAILED:]
         if failed:
@@ -173,7 +175,7 @@ class Screen:
         front, best = self._front, self._best
         if pending:
             waiting = self._scaled(np.stack([self._encode(g) for g in pending]))
-            believed = self._surrogate.believe(waiting)
+            believed = self._surrogate.condition_on(waiting)
             waiting_known = [self.known(g) for g in pending]
             waiting_costs = np.array([self._costs(known) for known in waiting_known])
             front = np.vstack([front, np.column_stack([believed, waiting_costs])])
@@ -189,7 +191,9 @@ class Screen:
             return expected_improvement(mean, deviation, scale, penalties, best)
         limits = COST_MARGIN * np.maximum(self._largest, 1e-12)
         reference = (self._typical_accuracy(), limits)
-        return expected_gain(mean, deviation, scale, costs, front[:, 0], front[:, 1:], reference)
+        return expected_hypervolume_improvement(
+            mean, deviation, scale, costs, front[:, 0], front[:, 1:], reference
+        )
 
     def _typical_accuracy(self) -> float:
         assert self._surrogate is not None

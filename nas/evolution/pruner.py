@@ -29,7 +29,7 @@ MISLEADING = 0.5  # rank correlation below which a rung is skipped
 AUDIT = 10
 NEVER = -1.0  # an accuracy that nobody falls to
 
-Known = dict[str, float]
+StaticMetrics = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Rung:
         )
 
 
-class Ladder:
+class RungPruner:
     """rungs: epochs, ascending, below `top`; none means that everyone trains to the top."""
 
     def __init__(self, rungs: Sequence[int], top: int) -> None:
@@ -67,7 +67,7 @@ class Ladder:
         self._pairs: dict[int, list[tuple[float, float]]] = {rung: [] for rung in rungs}
         self._stopped = dict.fromkeys(rungs, 0)
 
-    def bars(self, index: int, known: Known) -> tuple[tuple[int, float], ...]:
+    def thresholds(self, index: int, known: StaticMetrics) -> tuple[tuple[int, float], ...]:
         """(epochs, accuracy at or below which it stops there) for a candidate to come."""
         above = [
             e.metrics["accuracy"]
@@ -90,9 +90,9 @@ class Ladder:
         self._front.add(evaluation)
         news = []
         for rung, pairs in self._pairs.items():
-            if str(rung) not in evaluation.readings:
+            if str(rung) not in evaluation.learning_curve:
                 continue
-            pairs.append((evaluation.readings[str(rung)], evaluation.metrics["accuracy"]))
+            pairs.append((evaluation.learning_curve[str(rung)], evaluation.metrics["accuracy"]))
             found = self._correlation(rung)
             if found is not None and found < MISLEADING and rung not in self.skipped:
                 self.skipped.add(rung)
@@ -100,7 +100,7 @@ class Ladder:
         return news
 
     def expected(self, evaluation: Evaluation) -> Evaluation:
-        """For the optimiser: one that stopped counts as finished, with the median gain."""
+        """For the optimizer: one that stopped counts as finished, with the median gain."""
         if evaluation.status != "stopped":
             return evaluation
         gain = self._gain(evaluation.fidelity.epochs, 0.5)

@@ -32,7 +32,7 @@ SIGMA_0 = 1e-3  # of the linear part
 GOOD_QUANTILE = 0.9
 
 
-class GeneKernel(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
+class LaplaceARDKernel(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
     """exp(-sum over groups g of weights[g] * L1 distance within the columns of g).
 
     groups: the group of every column; columns of one group share a weight.
@@ -94,37 +94,38 @@ class Likelihood:
         return float(value) + 0.5 * count * np.log(2 * np.pi), gradient
 
 
-class Surrogate:
+class GaussianProcess:
     """Predicts accuracy from a vector of genes and costs, with uncertainty.
 
-    groups: for every column the number of its group, see GeneKernel; columns lie within about 0..1.
+    groups: for every column the number of its group, see LaplaceARDKernel; columns lie within
+    about 0..1.
     """
 
     def __init__(self, groups: Sequence[int]) -> None:
         self.groups = tuple(groups)
         self._kernel: Any = None
         self._process: Any = None
-        self.scale = Scale(np.zeros(1))
+        self.scale = OutcomeTransform(np.zeros(1))
 
     def fit(self, x: Any, accuracy: Any, tune: bool = True) -> None:
         """x (N, columns), accuracy (N,) in 0..1. tune: find the kernel's weights anew."""
-        self.scale = Scale(accuracy)
+        self.scale = OutcomeTransform(accuracy)
         y = self.scale(accuracy)
         if tune or self._kernel is None:
             self._kernel = self._start()
 
-        def optimiser(_: Any, theta: Any, bounds: Any) -> tuple[Any, float]:
+        def optimizer(_: Any, theta: Any, bounds: Any) -> tuple[Any, float]:
             return _most_probable(Likelihood(x, y, self.groups), theta, bounds)
 
         self._process = GaussianProcessRegressor(
-            self._kernel, alpha=JITTER, optimizer=optimiser if tune else None
+            self._kernel, alpha=JITTER, optimizer=optimizer if tune else None
         )
         with warnings.catch_warnings():  # a weight at its bound is no fault
             warnings.simplefilter("ignore", ConvergenceWarning)
             self._process.fit(x, y)
         self._kernel = self._process.kernel_
 
-    def believe(self, x: Any) -> Any:
+    def condition_on(self, x: Any) -> Any:
         """Take the predictions of x (n, columns) for true; returns them as accuracies (n,)."""
         mean, _ = self.predict(x)
         before = self._process
@@ -141,13 +142,13 @@ class Surrogate:
         count = max(self.groups) + 1
         weights = np.full(count, 1.5 / count)
         return (
-            ConstantKernel(0.5, (1e-3, 1e2)) * GeneKernel(weights, self.groups)
+            ConstantKernel(0.5, (1e-3, 1e2)) * LaplaceARDKernel(weights, self.groups)
             + ConstantKernel(0.3, (1e-4, 1e2)) * DotProduct(sigma_0=SIGMA_0, sigma_0_bounds="fixed")
             + WhiteKernel(0.05, (1e-4, 1.0))
         )
 
 
-class Scale:
+class OutcomeTransform:
     """Accuracy -> what the process models: log error, standardised, bad networks compressed.
 
     A log error tells good networks apart; compressing what lies below the median keeps a few

@@ -11,7 +11,7 @@ T = TypeVar("T")
 _END = object()
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """Iterate it in place of `items`; `close()` ends the thread.
 
     At most `depth` items wait. When they do, the thread waits too; with `drop_stale` the oldest

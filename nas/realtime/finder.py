@@ -28,7 +28,7 @@ CUT = 25.0  # mean grey difference of two thumbnails from which the scene has ch
 THUMBNAIL = (32, 24)
 
 
-class Finder:
+class StreamDetector:
     """`finder(grey, dt)` -> the confirmed tracks of this frame."""
 
     def __init__(self, detector: Detector, smallest: int | None = None) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.realtime.ahead import Ahead
+from nas.realtime.ahead import Prefetcher
 from nas.realtime.draw import annotate, mark
 from nas.realtime.recognizer import Face, Recognizer, Stream
 from nas.realtime.sinks import Sink, Window, snapshot
 from nas.realtime.sources import Frame, Source
-from nas.realtime.timing import Steps, percentile
+from nas.realtime.timing import StageTimer, percentile
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Summary:
     changes: of labels a second of a watched face, by single frames and smoothed.
     """
 
-    steps: Steps
+    steps: StageTimer
     frames: int = 0
     faces: int = 0
     tracks: set[int] = field(default_factory=set)
@@ -63,8 +63,8 @@ def run(
     """Label every frame. Outputs are closed and readable however it ends, Ctrl-C included."""
     summary = Summary(recognizer.steps)
     stream = recognizer.stream() if source.fps else None
-    captured = Ahead(timed(source.frames, recognizer.steps), drop_stale=source.live)
-    labelled = Ahead(_labelled(iter(captured), recognizer, stream))
+    captured = Prefetcher(timed(source.frames, recognizer.steps), drop_stale=source.live)
+    labelled = Prefetcher(_labelled(iter(captured), recognizer, stream))
     output = _Output(recognizer, sinks, window, recording, source, summary)
     began = time.perf_counter()
     try:
@@ -90,7 +90,7 @@ def run(
     return summary
 
 
-def timed(frames: Iterator[Frame], steps: Steps) -> Iterator[Frame]:
+def timed(frames: Iterator[Frame], steps: StageTimer) -> Iterator[Frame]:
     """The frames; what it took to decode them is added to `steps`."""
     while True:
         with steps("decode"):

@@ -15,9 +15,9 @@ from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.runtime import BATCH, open_model
 from nas.realtime import DEFAULT_MODEL
 from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
-from nas.realtime.finder import Finder, smallest_face
+from nas.realtime.finder import StreamDetector, smallest_face
 from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
-from nas.realtime.timing import Steps
+from nas.realtime.timing import StageTimer
 
 Precision = Literal["auto", "fp32", "int8"]
 
@@ -54,7 +54,7 @@ class Recognizer:
         self.detector = detector or HaarDetector()
         self.smallest, self.threshold = smallest, threshold
         self.input = self.session.get_inputs()[0].name
-        self.steps = Steps()
+        self.steps = StageTimer()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class Stream:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self.recognizer = recognizer
-        self.finder = Finder(recognizer.detector, recognizer.smallest)
+        self.finder = StreamDetector(recognizer.detector, recognizer.smallest)
         self.smoother = Smoother(recognizer.classes, recognizer.threshold)
         self._before: float | None = None
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 
-class Steps:
+class StageTimer:
     """`with steps("detect"): ...` remembers the milliseconds of every frame's step."""
 
     def __init__(self) -> None:

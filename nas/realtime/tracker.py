@@ -16,8 +16,8 @@ from nas.realtime.detector import Box
 
 POSITION, SIZE, VELOCITY = 0.6, 0.3, 0.25  # gains of the filter on centre, side and velocity
 DAMPING = 0.25  # seconds in which an unseen face's velocity falls to 1/e
-PATIENCE = 1.0  # seconds that a face may go unseen, and never longer than it was seen
-CONFIRMED = 2  # detections before a face is shown
+MAX_AGE = 1.0  # seconds that a face may go unseen, and never longer than it was seen
+MIN_HITS = 2  # detections before a face is shown
 TENTATIVE = 0.15  # seconds in which they must come
 SIDE = 24  # of the patch that remembers a face
 ALIKE = 0.55  # correlation from which the patch counts as the same face
@@ -47,7 +47,7 @@ class Track:
 
     @property
     def confirmed(self) -> bool:
-        return self.detections >= CONFIRMED
+        return self.detections >= MIN_HITS
 
 
 class Tracker:
@@ -138,7 +138,7 @@ class Tracker:
             return False
         if not track.confirmed:
             return cut or track.unseen > TENTATIVE
-        return cut or track.unseen > min(PATIENCE, track.seen)
+        return cut or track.unseen > min(MAX_AGE, track.seen)
 
     def _begin(self, grey: Any, box: Box) -> None:
         x, y, w, h = box

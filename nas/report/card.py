@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nas.common.aliases import current_names
+
 
 def model_card(report: dict[str, Any], export: dict[str, Any] | None = None) -> str:
     """Markdown from the report of nas.retraining.retrain and the result of nas.exporting.export."""
@@ -120,7 +122,7 @@ def _results(report: dict[str, Any]) -> str:
 
 
 def _validation_trained_on(report: dict[str, Any]) -> bool:
-    return bool(report["recipe"]["fit_on"] != "train")
+    return bool(current_names("Recipe", report["recipe"])["train_on"] != "train")
 
 
 def _limits(report: dict[str, Any]) -> str:

@@ -164,7 +164,7 @@ def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str
 
 
 def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str) -> None:
-    """curves: optimiser -> rows of evaluations, lower quartile, median, upper quartile."""
+    """curves: optimizer -> rows of evaluations, lower quartile, median, upper quartile."""
     figure = Figure(figsize=(7.5, 4.8), dpi=120, layout="constrained")
     axes = figure.subplots()
     figure.suptitle(f"{title}: hypervolume, medians and quartiles", color=INK)

@@ -120,7 +120,7 @@ def _space(path: Path) -> SearchSpace:
 def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[Genome]:
     """The genomes to start from: what lies outside the space seeds it by its nearest relative."""
     from nas.arch.genome import load
-    from nas.space.projection import nearest
+    from nas.space.projection import project
 
     if given == ["none"]:
         return []
@@ -128,7 +128,7 @@ def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[
     genomes = []
     for path in paths:
         genome, beside = load(path)
-        relative = nearest(genome, space)
+        relative = project(genome, space)
         if relative != genome:
             fits = _fits(genome, space)
             progress.note(

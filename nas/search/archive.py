@@ -13,6 +13,7 @@ import moocore
 import numpy as np
 
 from nas.arch.genome import Genome
+from nas.common.aliases import current_names
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
@@ -50,9 +51,10 @@ class Evaluation:
 
     status: ok; stopped (early, at the fidelity that it reached; never on a front); failed.
     metrics of the first two: accuracy (0..1), params, macs, activations, fps (predicted).
-    readings: accuracy after earlier epochs. parent: id of the genome whose weights it started from;
-    inherited_epochs: epochs of training in these, ancestors included. An heir's accuracy is not
-    comparable with a newborn's. weights: on their way to the driver, never in the archive.
+    learning_curve: accuracy after earlier epochs. parent: id of the genome whose weights it
+    started from; inherited_epochs: epochs of training in these, ancestors included. An heir's
+    accuracy is not comparable with a newborn's. weights: on their way to the driver, never in the
+    archive.
     """
 
     index: int
@@ -64,7 +66,7 @@ class Evaluation:
     error: str = ""
     seconds: float = 0.0
     started: float = 0.0
-    readings: dict[str, float] = field(default_factory=dict)
+    learning_curve: dict[str, float] = field(default_factory=dict)
     parent: str = ""
     inherited_epochs: int = 0
     weights: bytes = field(default=b"", repr=False, compare=False)
@@ -95,6 +97,7 @@ class Evaluation:
     def from_dict(cls, data: dict[str, Any], where: str) -> Evaluation:
         """Check and read what `to_dict` gives. UserError when it does not fit."""
         try:
+            data = current_names("Evaluation", data)
             plain: dict[str, Any] = {
                 k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()
             }
@@ -104,10 +107,10 @@ class Evaluation:
             genome = Genome.from_dict(data["genome"], f"{where}: genome")
             found = cls(
                 genome=genome, fidelity=fidelity, metrics=dict(data["metrics"]),
-                readings=dict(data.get("readings", {})), **plain,
+                learning_curve=dict(data.get("learning_curve", {})), **plain,
             )  # fmt: skip
             check_metrics(found.metrics)
-            check_metrics(found.readings)
+            check_metrics(found.learning_curve)
             if found.status != "failed":
                 if not set(found.metrics) >= METRICS:
                     raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
@@ -152,7 +155,7 @@ class Fitness:
         return metrics["accuracy"] - penalty
 
 
-Scalar = Callable[[dict[str, float]], float]  # of an evaluation's metrics; more is better
+FitnessFunction = Callable[[dict[str, float]], float]  # of an evaluation's metrics; more is better
 
 
 class Front:

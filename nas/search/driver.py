@@ -14,10 +14,10 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.data import Dataset
 from nas.evolution.optimizer import Evolution, SpaceExhausted
-from nas.evolution.preselection import Known
-from nas.evolution.pruner import Ladder
+from nas.evolution.preselection import StaticMetrics
+from nas.evolution.pruner import RungPruner
 from nas.search.archive import Archive, Evaluation, Front, best
-from nas.search.lineage import Lineage
+from nas.search.lineage import WeightPool
 from nas.search.machine import Note, measure_front, measure_machine
 from nas.search.pending import Pending
 from nas.search.run import RunDirectory, Settings
@@ -34,7 +34,7 @@ from nas.space.space import SearchSpace
 from nas.training.evaluator import Task, TrainingEvaluator, failed, known_metrics, search_data
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
-AHEAD = 8  # tasks at once in deterministic mode, however many workers there are
+LOOKAHEAD = 8  # tasks at once in deterministic mode, however many workers there are
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
 
 
@@ -77,13 +77,13 @@ class Search:
         space: SearchSpace,
         initial: list[Genome],
         progress: Progress,
-        known: Known | None = None,
+        known: StaticMetrics | None = None,
     ) -> None:
         """known: metrics that need no training; for the ladder, and to screen children."""
         self.run, self.settings, self.space = run, settings, space
         self.progress, self.known = progress, known
-        self.ladder = Ladder(settings.rungs, settings.fidelity.epochs)
-        self.lineage = Lineage(run.file("weights"), settings.population)
+        self.ladder = RungPruner(settings.rungs, settings.fidelity.epochs)
+        self.lineage = WeightPool(run.file("weights"), settings.population)
         self.archive: Archive = run.archive()
         self.evolution = Evolution(
             space, settings.algorithm, settings.seed, settings.population, initial,
@@ -138,7 +138,7 @@ class Search:
         return best(self.front, self.settings.fitness)
 
     def _replay(self) -> None:
-        """Bring the optimiser to where the archive ends; what was asked and not told is pending.
+        """Bring the optimizer to where the archive ends; what was asked and not told is pending.
 
         Deterministic mode needs none of it: asking anew, in order, gives the same genomes, and
         those in the archive are not evaluated again.
@@ -180,7 +180,7 @@ class Search:
         Neither the number of workers nor the order in which they answer changes a genome.
         """
         while True:
-            while self.evolution.asked - self._told < AHEAD and self._ask(deadline):
+            while self.evolution.asked - self._told < LOOKAHEAD and self._ask(deadline):
                 pass
             if self._told not in self._early:
                 return
@@ -217,7 +217,7 @@ class Search:
         if settings.inherit:
             task = replace(task, heritage=self.lineage.heritage(genome))
         if settings.rungs and self.known is not None:
-            task = replace(task, rungs=self.ladder.bars(index, self.known(genome)))
+            task = replace(task, rungs=self.ladder.thresholds(index, self.known(genome)))
         return task
 
     def _retry(self, task: Task, why: str) -> None:
@@ -228,7 +228,7 @@ class Search:
             self._accept(failed(task, f"broken off {task.attempt} times, at last because {why}"))
 
     def _accept(self, evaluation: Evaluation) -> None:
-        # On disk before the optimiser hears of it; the weights first, since others refer to them.
+        # On disk before the optimizer hears of it; the weights first, since others refer to them.
         try:
             evaluation = self._persist(self.lineage.keep, evaluation)
             self._persist(self.archive.append, evaluation)

@@ -17,14 +17,14 @@ from nas.arch.layers import Layer
 from nas.arch.lowering import lower
 from nas.common.files import replace_file
 from nas.search.archive import Evaluation, Front
-from nas.training.evaluator import Heritage, Task
+from nas.training.evaluator import Task, WarmStart
 
 # Least share of a child's layers that its parent has too. Of fer.yaml's mutations nine in ten have
 # more than 0.54; the nearest of 40 random networks has 0.31 at most.
 KIN = 1 / 3
 
 
-class Lineage:
+class WeightPool:
     """Parents to be: the front, and the `recent` latest that finished.
 
     What is kept follows from what was told alone, so that a resumed search finds the same parents.
@@ -59,14 +59,14 @@ class Lineage:
             self._path(gone).unlink(missing_ok=True)
             self._leaving.discard(gone)
 
-    def heritage(self, child: Genome) -> Heritage | None:
+    def heritage(self, child: Genome) -> WarmStart | None:
         """Of the nearest parent, by layers in common; the more accurate of equals. None: no kin."""
         ranked = [(kinship(child, e.genome), e.metrics["accuracy"], -e.index, e)
                   for e in self._members.values()]  # fmt: skip
         share, _, _, parent = max(ranked, key=lambda row: row[:3], default=(0.0, 0.0, 0, None))
         if parent is None or share < KIN:
             return None
-        return Heritage(parent.genome, parent.fidelity.epochs + parent.inherited_epochs)
+        return WarmStart(parent.genome, parent.fidelity.epochs + parent.inherited_epochs)
 
     def equip(self, task: Task) -> Task:
         """The task with its parent's weights; a newborn's where they are gone."""

@@ -27,7 +27,7 @@ MODE_GENOMES = 6  # sampled genomes that decide the training mode
 
 
 @dataclass(frozen=True)
-class Machine:
+class HardwareProfile:
     """What was measured on this machine before the search; stored, so that a resume agrees."""
 
     calibration: Calibration
@@ -41,7 +41,7 @@ class Machine:
 
 def measure_machine(
     run: RunDirectory, settings: Settings, space: SearchSpace, note: Note
-) -> Machine:
+) -> HardwareProfile:
     """Fps model, fastest training mode and device; read back from the run where it has them."""
     path = run.file("machine.json")
     if path.exists():
@@ -51,7 +51,7 @@ def measure_machine(
     else:
         calibration = read_calibration(Path(settings.fps_model))
     device, bf16, channels_last = training_mode(settings, space)
-    machine = Machine(calibration, bf16, channels_last, device)
+    machine = HardwareProfile(calibration, bf16, channels_last, device)
     run.write("machine.json", machine.to_json())
     note(
         f"training mode on {device}: {'bf16' if bf16 else 'float32'}"
@@ -74,7 +74,7 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     torch.set_num_threads(1 if settings.deterministic else max(1, threads // settings.workers))
     rng = np.random.default_rng(settings.seed)
     sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
-    mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch)
+    mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch_size)
     torch.set_num_threads(threads)
     return device, mode.bf16, mode.channels_last
 
@@ -105,12 +105,12 @@ def measure_front(run: RunDirectory, front: list[Evaluation], note: Note) -> dic
     return measured
 
 
-def load_machine(path: Path) -> Machine:
+def load_machine(path: Path) -> HardwareProfile:
     """A machine.json. UserError when it is none."""
     data, where = read_json(path), str(path)
     calibration = _read_calibration(data, where)
     try:
-        return Machine(
+        return HardwareProfile(
             calibration, bool(data["bf16"]), bool(data["channels_last"]), str(data["device"])
         )
     except KeyError as error:

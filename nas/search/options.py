@@ -60,7 +60,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
     from nas.common.schema import read
-    from nas.evolution.pruner import Ladder
+    from nas.evolution.pruner import RungPruner
     from nas.search.run import Settings, load_settings
     from nas.training.recipe import Recipe
 
@@ -95,9 +95,9 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
         plain["workers"] = usable_cores()
     checked = read(Settings, plain, "settings")
     assert isinstance(checked, Settings)
-    Ladder(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
-    if checked.recipe.soft_labels or checked.recipe.fit_on != "train":
-        raise UserError("recipe: soft_labels and fit_on are for nas.retrain; leave them out")
+    RungPruner(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
+    if checked.recipe.soft_labels or checked.recipe.train_on != "train":
+        raise UserError("recipe: soft_labels and train_on are for nas.retrain; leave them out")
     if checked.recipe.epochs not in (Recipe().epochs, checked.fidelity.epochs):
         raise UserError(
             f"recipe: epochs: found {checked.recipe.epochs}; in a search fidelity.epochs decides "

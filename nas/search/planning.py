@@ -1,7 +1,7 @@
 """What a search will cost on this machine, before anything is spent.
 
 A few random genomes are trained for some steps by the real evaluator on the real workers, and the
-seconds fitted to their exact costs. The search itself is then rehearsed: the optimiser, its
+seconds fitted to their exact costs. The search itself is then rehearsed: the optimizer, its
 surrogate included, runs with a made-up accuracy, since the networks that it will propose are not of
 the size of random ones.
 """
@@ -33,7 +33,7 @@ from nas.search.machine import Note, training_mode
 from nas.search.run import Settings
 from nas.search.workers import Died, Workers
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Found, Task, TrainingEvaluator, known_metrics, search_data
+from nas.training.evaluator import Result, Task, TrainingEvaluator, known_metrics, search_data
 
 STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
 REHEARSED = 150  # proposals of the rehearsal at most
@@ -55,8 +55,8 @@ class Speed:
     coefficients: tuple[float, ...]
     error: float
 
-    def seconds(self, genome: Genome, steps: int, readings: int = 1) -> float:
-        return float(np.dot(self.coefficients, _row(genome, steps, readings)))
+    def seconds(self, genome: Genome, steps: int, scorings: int = 1) -> float:
+        return float(np.dot(self.coefficients, _row(genome, steps, scorings)))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Plan:
 class MeasuredEvaluator(TrainingEvaluator):
     """The real evaluator, and the most memory that its process has held for itself alone."""
 
-    def __call__(self, task: Task) -> Found:
+    def __call__(self, task: Task) -> Result:
         found = super().__call__(task)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - _shared()
         return dataclasses.replace(found, metrics={**found.metrics, "memory": peak})
@@ -159,11 +159,11 @@ def plan(
     """
     count = settings.evaluations or REHEARSED
     workers = settings.workers + settings.cpu_workers
-    proposed, thinking = rehearse(space, settings, timing.calibration, min(count, REHEARSED))
+    proposed, thinking = simulate_search(space, settings, timing.calibration, min(count, REHEARSED))
 
-    def mean(fidelity: Fidelity, readings: int) -> float:
+    def mean(fidelity: Fidelity, scorings: int) -> float:
         each = steps(settings, fidelity, rows)
-        return float(np.mean([timing.speed.seconds(g, each, readings) for g in proposed]))
+        return float(np.mean([timing.speed.seconds(g, each, scorings) for g in proposed]))
 
     def room(seconds: float) -> int:
         each = max((seconds + thinking) / workers, thinking)
@@ -191,16 +191,16 @@ def plan(
 
 
 def steps(settings: Settings, fidelity: Fidelity, rows: int) -> int:
-    """Optimiser steps of one evaluation over `rows` images to train on."""
-    batch = settings.recipe.batch
+    """Optimizer steps of one evaluation over `rows` images to train on."""
+    batch = settings.recipe.batch_size
     part = rows if fidelity.fraction == 1 else max(batch, round(fidelity.fraction * rows))
     return fidelity.epochs * max(1, part // batch)
 
 
-def rehearse(
+def simulate_search(
     space: SearchSpace, settings: Settings, calibration: Calibration, count: int
 ) -> tuple[list[Genome], float]:
-    """What the optimiser proposes for made-up accuracies, and the seconds of one proposal."""
+    """What the optimizer proposes for made-up accuracies, and the seconds of one proposal."""
     known = partial(known_metrics, fps_model=calibration.model)
     evolution = Evolution(
         space, settings.algorithm, settings.seed, settings.population, (), settings.fitness,
@@ -246,7 +246,7 @@ def _tasks(space: SearchSpace, settings: Settings, rows: int, genomes: int) -> l
     """Each network at each of STEPS, mixed. Negative indices: every worker's warm-up."""
     rng = np.random.default_rng([settings.seed, 0x71A])
     pool = sorted((space.sample(rng) for _ in range(4 * genomes)), key=lambda g: cost(g).macs)
-    fidelities = [_fidelity(count, rows, settings.recipe.batch) for count in STEPS]
+    fidelities = [_fidelity(count, rows, settings.recipe.batch_size) for count in STEPS]
     pairs = [(genome, fidelity) for genome in pool[2::4] for fidelity in fidelities]
     mixed = [pairs[i] for i in rng.permutation(len(pairs))]
     warm = [(pool[0], fidelities[0])] * (settings.workers + settings.cpu_workers)
@@ -285,13 +285,13 @@ def _evaluate(workers: Workers, tasks: list[Task]) -> tuple[list[Evaluation], li
     return ok, failures
 
 
-def _row(genome: Genome, steps: int, readings: int) -> list[float]:
+def _row(genome: Genome, steps: int, scorings: int) -> list[float]:
     """A reading is one forward pass over the held-out part; a step goes forward and backward."""
     found = cost(genome)
     return [
         1.0,
-        readings * found.macs,
-        readings * found.activations,
+        scorings * found.macs,
+        scorings * found.activations,
         steps,
         steps * found.macs,
         steps * found.activations,

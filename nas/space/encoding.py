@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.space.genotype import GenePath, Genes, get_gene
+from nas.space.genotype import GenePath, Genotype, get_gene
 from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Encoder:
         )
 
 
-def _value(genes: Genes, path: GenePath) -> Any:
+def _value(genes: Genotype, path: GenePath) -> Any:
     """The gene at a path, None where this genome does not express it."""
     match path:
         case ("stages", int(i), "depth"):

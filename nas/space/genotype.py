@@ -12,7 +12,7 @@ from typing import Any
 from nas.arch.genome import Conv, Inverted, Residual, Separable
 
 GenePath = tuple[str | int, ...]
-Wide = Conv | Residual | Inverted | Separable  # blocks with a width
+SearchableBlock = Conv | Residual | Inverted | Separable  # blocks with a width
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StageGenes:
 
     downsample: str
     channels: int
-    blocks: tuple[Wide, ...]
+    blocks: tuple[SearchableBlock, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class HeadGenes:
 
 
 @dataclass(frozen=True)
-class Genes:
+class Genotype:
     """A genome seen through a search space."""
 
     resize: int

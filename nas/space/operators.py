@@ -9,7 +9,7 @@ import dataclasses
 from typing import TypeVar
 
 from nas.arch.genome import Genome
-from nas.space.genotype import Genes, StageGenes, get_gene, set_gene
+from nas.space.genotype import Genotype, StageGenes, get_gene, set_gene
 from nas.space.space import Rng, SearchSpace, with_blocks
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
 
     for attempt in range(ATTEMPTS):
         stages = tuple(mix(x, y) for x, y in zip(ga.stages, gb.stages, strict=True))
-        genes = Genes(
+        genes = Genotype(
             either(ga.resize, gb.resize),
             either(ga.bias, gb.bias),
             either(ga.stem, gb.stem),
@@ -68,14 +68,14 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
     return either(a, b)
 
 
-def _feasible(genes: Genes, space: SearchSpace, attempt: int) -> Genome | None:
+def _feasible(genes: Genotype, space: SearchSpace, attempt: int) -> Genome | None:
     child = space.build(genes)
     if space.violation(child) == 0:
         return child
     return space.repair(child) if attempt >= ATTEMPTS_BEFORE_REPAIR else None
 
 
-def _change(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
+def _change(genes: Genotype, space: SearchSpace, rng: Rng) -> Genotype:
     if rng.random() < STRUCTURAL_CHANGE:
         return _change_blocks(genes, space, rng)
     sites = space.sites(genes)
@@ -84,11 +84,11 @@ def _change(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
     path, choices = sites[int(rng.integers(len(sites)))]
     others = [c for c in choices if c != get_gene(genes, path)]
     changed = set_gene(genes, path, others[int(rng.integers(len(others)))])
-    assert isinstance(changed, Genes)
+    assert isinstance(changed, Genotype)
     return changed
 
 
-def _change_blocks(genes: Genes, space: SearchSpace, rng: Rng) -> Genes:
+def _change_blocks(genes: Genotype, space: SearchSpace, rng: Rng) -> Genotype:
     """In one stage: more blocks, fewer, or another one; each as likely, or depth would drift."""
     index = int(rng.integers(len(genes.stages)))
     spec, stage = space.stages[index], genes.stages[index]

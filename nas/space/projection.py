@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.arch.genome import Conv, Genome, Head, Pool
-from nas.space.genotype import Genes, HeadGenes, StageGenes, StemGenes, Wide
+from nas.space.genotype import Genotype, HeadGenes, SearchableBlock, StageGenes, StemGenes
 from nas.space.space import SearchSpace, downsamples
 from nas.space.spec import KINDS
 
@@ -22,7 +22,7 @@ SUBSTITUTES = {
 }
 
 
-def nearest(genome: Genome, space: SearchSpace) -> Genome | None:
+def project(genome: Genome, space: SearchSpace) -> Genome | None:
     """The genome itself where the space holds it; None where no feasible relative is found.
 
     Input and classes are the space's. Blocks are regrouped where they downsample, and each gene
@@ -32,7 +32,7 @@ def nearest(genome: Genome, space: SearchSpace) -> Genome | None:
     if space.contains(genome):
         return genome
     stem, groups = _groups(genome, len(space.stages))
-    genes = Genes(
+    genes = Genotype(
         _closest(space.input.resize, genome.input.resize),
         _closest(space.bias, genome.bias),
         StemGenes(*(_closest(getattr(space.stem, name), getattr(stem, name))
@@ -45,7 +45,7 @@ def nearest(genome: Genome, space: SearchSpace) -> Genome | None:
     return found if space.violation(found) == 0 else space.repair(found)
 
 
-def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[Wide]]]]:
+def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[SearchableBlock]]]]:
     """The stem, and `count` groups of blocks with what downsamples before each.
 
     What there is too much of joins the last group; what is missing repeats it.
@@ -53,7 +53,7 @@ def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[Wide]
     blocks = [block for stage in genome.stages for block in stage.blocks]
     first = next((b for b in blocks if not isinstance(b, Pool)), Conv(1))
     stem = first if isinstance(first, Conv) else Conv(first.channels, first.kernel, first.stride)
-    groups: list[tuple[str, list[Wide]]] = [("none", [])]
+    groups: list[tuple[str, list[SearchableBlock]]] = [("none", [])]
     for block in blocks:
         if block is first:
             continue
@@ -73,7 +73,9 @@ def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[Wide]
     return stem, groups
 
 
-def _stage(space: SearchSpace, index: int, downsample: str, blocks: list[Wide]) -> StageGenes:
+def _stage(
+    space: SearchSpace, index: int, downsample: str, blocks: list[SearchableBlock]
+) -> StageGenes:
     spec = space.stages[index]
     depth = _closest(spec.depth, len(blocks))
     if not blocks:
@@ -86,7 +88,7 @@ def _stage(space: SearchSpace, index: int, downsample: str, blocks: list[Wide]) 
     return StageGenes(downsample, channels, tuple(_block(space, index, b) for b in chosen))
 
 
-def _block(space: SearchSpace, index: int, block: Wide) -> Wide:
+def _block(space: SearchSpace, index: int, block: SearchableBlock) -> SearchableBlock:
     allowed = space.stages[index].blocks
     kind = block.kind
     if kind not in allowed:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nas.arch.genome import Genome
-from nas.space.genotype import Genes, get_gene, set_gene
+from nas.space.genotype import Genotype, get_gene, set_gene
 from nas.space.space import SearchSpace, with_blocks
 
 STEPS = 100
@@ -29,7 +29,7 @@ def repair(genome: Genome, space: SearchSpace) -> Genome | None:
     return None
 
 
-def _adjacent(genes: Genes, space: SearchSpace) -> Iterator[Genes]:
+def _adjacent(genes: Genotype, space: SearchSpace) -> Iterator[Genotype]:
     """One step away: the next smaller or larger number, any other word, fewer blocks."""
     for path, choices in space.sites(genes):
         current = get_gene(genes, path)

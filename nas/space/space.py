@@ -27,7 +27,15 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.common.schema import Choices, Flag, Int, Text, read
 from nas.common.yaml_file import read_yaml
-from nas.space.genotype import GenePath, Genes, HeadGenes, StageGenes, StemGenes, Wide, get_gene
+from nas.space.genotype import (
+    GenePath,
+    Genotype,
+    HeadGenes,
+    SearchableBlock,
+    StageGenes,
+    StemGenes,
+    get_gene,
+)
 from nas.space.spec import KINDS, BlockSpecs, Constraints, HeadSpec, InputSpec, StageSpec, StemSpec
 
 if TYPE_CHECKING:
@@ -54,7 +62,7 @@ class SearchSpace:
     bias: Annotated[tuple[bool, ...], Choices(Flag())] = (False,)
     constraints: Constraints = Constraints()
 
-    def build(self, genes: Genes) -> Genome:
+    def build(self, genes: Genotype) -> Genome:
         """The genome of these genes."""
         stem = Stage((Conv(**dataclasses.asdict(genes.stem)),))
         size = self.input
@@ -73,7 +81,7 @@ class SearchSpace:
             genes.bias,
         )
 
-    def genes(self, genome: Genome) -> Genes:
+    def genes(self, genome: Genome) -> Genotype:
         """The inverse of `build`. UserError says in which gene the genome leaves the space."""
         if len(genome.stages) != len(self.stages) + 1 or len(genome.stages[0].blocks) != 1:
             raise UserError(
@@ -84,7 +92,7 @@ class SearchSpace:
         if not isinstance(stem, Conv):
             raise UserError(f"space {self.name}: the stem must be a conv, got {stem.kind}")
         head = genome.head
-        genes = Genes(
+        genes = Genotype(
             genome.input.resize or self._native_resize(),
             genome.bias,
             StemGenes(stem.channels, stem.kernel, stem.stride, stem.activation),
@@ -132,10 +140,10 @@ class SearchSpace:
                 return repaired
         raise UserError(self._why_impossible(rng))
 
-    def sample_genes(self, rng: Rng) -> Genes:
+    def sample_genes(self, rng: Rng) -> Genotype:
         """Uniform genes, constraints ignored."""
         pick = _picker(rng)
-        return Genes(
+        return Genotype(
             pick(self.input.resize),
             pick(self.bias),
             StemGenes(*(pick(getattr(self.stem, f)) for f in StemGenes.__dataclass_fields__)),
@@ -143,7 +151,7 @@ class SearchSpace:
             HeadGenes(*(pick(getattr(self.head, f)) for f in HeadGenes.__dataclass_fields__)),
         )
 
-    def sample_block(self, stage: int, rng: Rng) -> Wide:
+    def sample_block(self, stage: int, rng: Rng) -> SearchableBlock:
         """A random block of those that the stage allows."""
         pick = _picker(rng)
         kind = pick(self.stages[stage].blocks)
@@ -183,11 +191,13 @@ class SearchSpace:
 
         return repair(genome, self)
 
-    def sites(self, genes: Genes) -> list[tuple[GenePath, tuple[Any, ...]]]:
-        """Every value gene with more than one choice: its path in `Genes` and its choices."""
+    def sites(self, genes: Genotype) -> list[tuple[GenePath, tuple[Any, ...]]]:
+        """Every value gene with more than one choice: its path in `Genotype` and its choices."""
         return [(path, choices) for path, choices in self._choices(genes) if len(choices) > 1]
 
-    def allows_blocks(self, index: int, stage: StageGenes, blocks: tuple[Wide, ...]) -> bool:
+    def allows_blocks(
+        self, index: int, stage: StageGenes, blocks: tuple[SearchableBlock, ...]
+    ) -> bool:
         """Whether a stage may hold these blocks instead of its own."""
         spec = self.stages[index]
         return len(blocks) in spec.depth and stage.downsample in downsamples(spec, bool(blocks))
@@ -234,7 +244,7 @@ class SearchSpace:
         plain = tuple(dataclasses.replace(block, channels=1, stride=1) for block in blocks)
         return StageGenes(downsample, channels, plain)
 
-    def _check(self, genes: Genes) -> None:
+    def _check(self, genes: Genotype) -> None:
         for i, (spec, stage) in enumerate(zip(self.stages, genes.stages, strict=True)):
             where = f"space {self.name}: stages[{i}]"
             if len(stage.blocks) not in spec.depth:
@@ -249,7 +259,7 @@ class SearchSpace:
                     f"space {self.name}: {name} = {get_gene(genes, path)!r} is not among {choices}"
                 )
 
-    def _choices(self, genes: Genes) -> Iterator[tuple[GenePath, tuple[Any, ...]]]:
+    def _choices(self, genes: Genotype) -> Iterator[tuple[GenePath, tuple[Any, ...]]]:
         yield ("resize",), self.input.resize
         yield ("bias",), self.bias
         for name in StemGenes.__dataclass_fields__:
@@ -308,7 +318,9 @@ def load(path: str | Path) -> SearchSpace:
     return space
 
 
-def with_blocks(spec: StageSpec, stage: StageGenes, blocks: tuple[Wide, ...]) -> StageGenes:
+def with_blocks(
+    spec: StageSpec, stage: StageGenes, blocks: tuple[SearchableBlock, ...]
+) -> StageGenes:
     """The stage with other blocks; a width that is no longer expressed is canonical."""
     return StageGenes(stage.downsample, stage.channels if blocks else spec.channels[0], blocks)
 

@@ -20,7 +20,7 @@ from nas.space.space import SearchSpace
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from nas.training.predict import Part
+    from nas.training.predict import Subset
 
 MAX_ERROR_TEXT = 2000
 
@@ -28,11 +28,11 @@ MAX_ERROR_TEXT = 2000
 class Evaluator(Protocol):
     """What a worker runs. An exception is the candidate's failure, never the search's."""
 
-    def __call__(self, task: Task) -> Found: ...
+    def __call__(self, task: Task) -> Result: ...
 
 
 @dataclass(frozen=True)
-class Heritage:
+class WarmStart:
     """A parent's genome and weights (safetensors); epochs: of training in them, all told."""
 
     genome: Genome
@@ -55,17 +55,17 @@ class Task:
     seed: int
     attempt: int = 1
     rungs: tuple[tuple[int, float], ...] = ()
-    heritage: Heritage | None = None
+    heritage: WarmStart | None = None
     bequeath: bool = False
 
 
 @dataclass(frozen=True)
-class Found:
+class Result:
     """What an evaluator found. epochs: trained, fewer than asked for where it stopped early."""
 
     metrics: dict[str, float]
     epochs: int | None = None
-    readings: dict[str, float] = field(default_factory=dict)
+    learning_curve: dict[str, float] = field(default_factory=dict)
     weights: bytes = field(default=b"", repr=False)
 
 
@@ -120,20 +120,20 @@ class TrainingEvaluator:
     ) -> None:
         import torch
 
-        from nas.training.predict import Mode, Part
+        from nas.training.predict import Precision, Subset
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.recipe, self.fps_model, self.mode = recipe, fps_model, Mode(*mode)
+        self.recipe, self.fps_model, self.mode = recipe, fps_model, Precision(*mode)
         # A copy: arrays that come from Ray's store are read-only.
         images = torch.tensor(np.ascontiguousarray(data.images), device=device)
         labels = torch.tensor(np.asarray(data.labels, dtype=np.int64), device=device)
         self.fit, self.held_out = (
-            Part(images, labels, torch.tensor(np.asarray(rows, dtype=np.int64), device=device))
+            Subset(images, labels, torch.tensor(np.asarray(rows, dtype=np.int64), device=device))
             for rows in (data.fit, data.held_out)
         )
 
-    def __call__(self, task: Task) -> Found:
+    def __call__(self, task: Task) -> Result:
         """Metrics accuracy (0..1), params, macs, activations, fps (predicted)."""
         from nas.training.inheritance import inherit, pack, unpack
         from nas.training.trainer import train
@@ -142,31 +142,31 @@ class TrainingEvaluator:
         if task.heritage is not None:
             weights = unpack(task.heritage.weights)
             initial = inherit(task.heritage.genome, weights, task.genome, task.seed)
-        bars = dict(task.rungs)
+        thresholds = dict(task.rungs)
 
         def hopeless(row: dict[str, float]) -> bool:
-            bar = bars.get(int(row["epoch"]))
+            bar = thresholds.get(int(row["epoch"]))
             return bar is not None and row["validation_accuracy"] <= bar
 
         result = train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,
             dataclasses.replace(self.recipe, epochs=task.fidelity.epochs),
-            seed=task.seed, mode=self.mode, initial=initial, read_at=bars,
+            seed=task.seed, mode=self.mode, initial=initial, read_at=thresholds,
             stop=hopeless,
         )  # fmt: skip
         *before, last = [row for row in result.history if "validation_accuracy" in row]
         finished = result.stopped == "finished"
-        return Found(
+        return Result(
             {"accuracy": last["validation_accuracy"], **known_metrics(task.genome, self.fps_model)},
             len(result.history),
             {f"{row['epoch']:g}": row["validation_accuracy"] for row in before},
             pack(result.model.state_dict()) if task.bequeath and finished else b"",
         )
 
-    def _part(self, fraction: float) -> Part:
+    def _part(self, fraction: float) -> Subset:
         if fraction == 1:
             return self.fit
-        count = max(self.recipe.batch, round(fraction * len(self.fit)))
+        count = max(self.recipe.batch_size, round(fraction * len(self.fit)))
         # The same part for every genome.
         keep = np.sort(np.random.default_rng(0).permutation(len(self.fit))[:count])
         return dataclasses.replace(self.fit, rows=self.fit.rows[keep])
@@ -181,12 +181,12 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation:
     """Evaluate; whatever goes wrong becomes an evaluation with status failed."""
     started = time.time()
     clock = time.perf_counter()
-    found, status, error = Found({}), "ok", ""
+    found, status, error = Result({}), "ok", ""
     try:
         found = evaluator(task)
         check_metrics(found.metrics)
     except Exception as problem:
-        found, status = Found({}), "failed"
+        found, status = Result({}), "failed"
         error = f"{type(problem).__name__}: {problem}"[:MAX_ERROR_TEXT]
         if not error.strip(": "):
             error = traceback.format_exc(limit=-3)[-MAX_ERROR_TEXT:]
@@ -198,7 +198,7 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation:
     heritage = task.heritage
     return Evaluation(
         task.index, task.genome, fidelity, task.seed, status, found.metrics, error, seconds,
-        started, found.readings, heritage.genome.id if heritage else "",
+        started, found.learning_curve, heritage.genome.id if heritage else "",
         heritage.epochs if heritage else 0, found.weights,
     )  # fmt: skip
 

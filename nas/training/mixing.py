@@ -16,11 +16,11 @@ def mix(x: Tensor, y: Tensor, recipe: Recipe, generator: torch.Generator) -> tup
     """
     other = torch.randperm(len(x), generator=generator, device=x.device)
     coin = float(torch.rand((), generator=generator, device=x.device))
-    if recipe.mixup and (not recipe.cutmix or coin < 0.5):
-        share = _beta(recipe.mixup, generator, x.device)
+    if recipe.mixup_alpha and (not recipe.cutmix_alpha or coin < 0.5):
+        share = _beta(recipe.mixup_alpha, generator, x.device)
         x = share * x + (1 - share) * x[other]
     else:
-        x, share = _cut(x, x[other], _beta(recipe.cutmix, generator, x.device), generator)
+        x, share = _cut(x, x[other], _beta(recipe.cutmix_alpha, generator, x.device), generator)
     return x, share * y + (1 - share) * y[other]
 
 

@@ -1,4 +1,4 @@
-"""Optimisers and learning rate schedules by the names that a recipe uses."""
+"""Optimizers and learning rate schedules by the names that a recipe uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def learning_rate(recipe: Recipe, epochs_done: float) -> float:
     return top
 
 
-def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Weight decay only where it has a function: not on batch norm and biases."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -40,7 +40,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},
     ]
     lr, momentum = recipe.lr, recipe.momentum
-    match recipe.optimiser:
+    match recipe.optimizer:
         case "sgd":
             return torch.optim.SGD(groups, lr, momentum=momentum)
         case "nesterov":
@@ -48,7 +48,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         case "asgd":
             return torch.optim.ASGD(groups, lr)
         case "adam" | "amsgrad":
-            return torch.optim.Adam(groups, lr, amsgrad=recipe.optimiser == "amsgrad")
+            return torch.optim.Adam(groups, lr, amsgrad=recipe.optimizer == "amsgrad")
         case "adamw":
             return torch.optim.AdamW(groups, lr)
         case "adadelta":

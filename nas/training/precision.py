@@ -8,25 +8,25 @@ from collections.abc import Sequence
 import torch
 
 from nas.arch.genome import Genome
-from nas.training.predict import Mode, Part
+from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
 from nas.training.trainer import Training
 
 TIMED_STEPS = 4
 
 
-def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Mode:
+def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Precision:
     """Time training steps of some genomes in every mode on this device; the fastest wins.
 
     The modes take turns and the quickest of their steps count, so that a slow moment of a shared
     machine does not decide.
     """
-    modes = [Mode(b, c) for b in (False, True) for c in (False, True)]
+    modes = [Precision(b, c) for b in (False, True) for c in (False, True)]
     total = dict.fromkeys(modes, 0.0)
     for genome in genomes:
-        runs = {mode: Training(genome, _blank(genome, batch, device), Recipe(batch=batch), 0, mode)
-                for mode in modes}  # fmt: skip
-        seconds: dict[Mode, list[float]] = {mode: [] for mode in modes}
+        part, recipe = _blank(genome, batch, device), Recipe(batch_size=batch)
+        runs = {mode: Training(genome, part, recipe, 0, mode) for mode in modes}
+        seconds: dict[Precision, list[float]] = {mode: [] for mode in modes}
         for _ in range(TIMED_STEPS):
             for mode, run in runs.items():
                 started = time.perf_counter()
@@ -37,10 +37,10 @@ def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) ->
     return min(modes, key=lambda mode: total[mode])
 
 
-def _blank(genome: Genome, batch: int, device: torch.device) -> Part:
+def _blank(genome: Genome, batch: int, device: torch.device) -> Subset:
     size = genome.input
     shape = (batch, size.channels, size.height, size.width)
-    return Part(
+    return Subset(
         torch.zeros(shape, dtype=torch.uint8, device=device),
         torch.zeros(batch, dtype=torch.long, device=device),
         torch.arange(batch, device=device),

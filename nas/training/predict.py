@@ -23,7 +23,7 @@ class DivergedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Mode:
+class Precision:
     """How tensors are laid out and multiplied; which is fastest depends on the device."""
 
     bf16: bool = False
@@ -31,7 +31,7 @@ class Mode:
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """Some images of a data set: all images uint8 (N, C, H, W), labels int64 (N,), chosen rows.
 
     targets: float (N, classes), soft labels to train on instead of the labels.
@@ -69,16 +69,20 @@ def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor
     return crops + [crop.flip(3) for crop in crops]
 
 
-def autocast(device: torch.device, mode: Mode) -> Any:
+def autocast(device: torch.device, mode: Precision) -> Any:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16)
 
 
 @torch.no_grad()
 def logits(
-    model: nn.Module, genome: Genome, part: Part, mode: Mode | None = None, views: str = "single"
+    model: nn.Module,
+    genome: Genome,
+    part: Subset,
+    mode: Precision | None = None,
+    views: str = "single",
 ) -> Tensor:
     """Logits (rows, classes), float32, of a part's images: the mean over their views."""
-    mode = mode or Mode()
+    mode = mode or Precision()
     model.eval()
     size = genome.input
     out = []
@@ -89,7 +93,7 @@ def logits(
     return torch.cat(out)
 
 
-def _forward(model: nn.Module, x: Tensor, mode: Mode) -> Tensor:
+def _forward(model: nn.Module, x: Tensor, mode: Precision) -> Tensor:
     if mode.channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     with autocast(x.device, mode):
@@ -98,7 +102,7 @@ def _forward(model: nn.Module, x: Tensor, mode: Mode) -> Tensor:
 
 
 def score(
-    model: nn.Module, genome: Genome, part: Part, mode: Mode, views: str = "single"
+    model: nn.Module, genome: Genome, part: Subset, mode: Precision, views: str = "single"
 ) -> tuple[float, float]:
     """Accuracy (0..1) and cross entropy. DivergedError when the outputs are not finite."""
     y = logits(model, genome, part, mode, views)

@@ -11,7 +11,7 @@ from nas.common.errors import UserError
 from nas.common.schema import Choice, Flag, Float, Int, read
 from nas.common.yaml_file import read_yaml
 
-OPTIMISERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
+OPTIMIZERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
 SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")
 
 VIEWS = ("single", "flip", "ten_crop")
@@ -55,13 +55,13 @@ class Recipe:
     asgd keeps the mean of the weights since the first epoch, unless ema is on. mixup, cutmix: alpha
     of the Beta distribution, 0 is off. distill: the teachers' share of the loss, at `temperature`;
     without a teacher it is nothing. soft_labels: train on the votes of the data set (FERPlus).
-    fit_on: with train+validation the last epoch is taken, since nothing is left to choose one on.
+    train_on: with train+validation the last epoch is taken, since nothing is left to choose one on.
     views, train_views: see nas/training/predict.py; an image's logits are their mean.
     """
 
     epochs: Annotated[int, Int(1, 10_000)] = 3
-    batch: Annotated[int, Int(2, 8192)] = 32
-    optimiser: Annotated[str, Choice(OPTIMISERS, "optimiser")] = "adamw"
+    batch_size: Annotated[int, Int(2, 8192)] = 32
+    optimizer: Annotated[str, Choice(OPTIMIZERS, "optimizer")] = "adamw"
     lr: Annotated[float, Float(1e-7, 10.0)] = 0.003
     momentum: Annotated[float, Float(0.0, 0.999)] = 0.9
     weight_decay: Annotated[float, Float(0.0, 1.0)] = 5e-4
@@ -72,13 +72,13 @@ class Recipe:
     step_epochs: Annotated[int, Int(1, 10_000)] = 30
     step_factor: Annotated[float, Float(0.01, 0.99)] = 0.1
     label_smoothing: Annotated[float, Float(0.0, 0.9)] = 0.1
-    mixup: Annotated[float, Float(0.0, 10.0)] = 0.0
-    ema: Annotated[float, Float(0.0, 0.99999)] = 0.0
-    clip: Annotated[float, Float(0.0, 1e6)] = 5.0
+    mixup_alpha: Annotated[float, Float(0.0, 10.0)] = 0.0
+    ema_decay: Annotated[float, Float(0.0, 0.99999)] = 0.0
+    clip_grad_norm: Annotated[float, Float(0.0, 1e6)] = 5.0
     early_stopping: Annotated[int, Int(0, 10_000)] = 0
-    cutmix: Annotated[float, Float(0.0, 10.0)] = 0.0
+    cutmix_alpha: Annotated[float, Float(0.0, 10.0)] = 0.0
     soft_labels: Annotated[bool, Flag()] = False
-    fit_on: Annotated[str, Choice(FIT_ON, "part")] = "train"
+    train_on: Annotated[str, Choice(FIT_ON, "part")] = "train"
     distill: Share = 0.0
     temperature: Annotated[float, Float(0.5, 20.0)] = 2.0
     train_views: Annotated[str, Choice(("single", "ten_crop"), "views")] = "single"

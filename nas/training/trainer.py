@@ -28,15 +28,15 @@ from nas.common.files import replace_file
 from nas.deploy.preprocessing import MEAN, STD
 from nas.training.augment import augment, random_crop
 from nas.training.mixing import mix
-from nas.training.optim import learning_rate, optimiser
-from nas.training.predict import DivergedError, Mode, Part, autocast, score, views_of
+from nas.training.optim import learning_rate, optimizer
+from nas.training.predict import DivergedError, Precision, Subset, autocast, score, views_of
 from nas.training.recipe import Augment, Recipe
 
 CHECKPOINT_VERSION = 2
 
 
 @dataclass
-class Result:
+class TrainingResult:
     """What training gives: weights of the chosen epoch, and one history row an epoch."""
 
     model: nn.Module
@@ -47,12 +47,12 @@ class Result:
 
 def train(
     genome: Genome,
-    fit: Part,
-    held_out: Part,
+    fit: Subset,
+    held_out: Subset,
     recipe: Recipe,
     *,
     seed: int,
-    mode: Mode | None = None,
+    mode: Precision | None = None,
     keep_best: bool = False,
     initial: dict[str, Tensor] | None = None,
     teacher: nn.Module | None = None,
@@ -60,7 +60,7 @@ def train(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     read_at: Container[int] | None = None,
     stop: Callable[[dict[str, float]], bool] | None = None,
-) -> Result:
+) -> TrainingResult:
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
@@ -69,7 +69,7 @@ def train(
     is all, and the last one always is. stop: looks at an epoch's history row and may end the
     training there, on the schedule of all epochs. DivergedError when the loss is not finite.
     """
-    run = Training(genome, fit, recipe, seed, mode or Mode(), initial, teacher)
+    run = Training(genome, fit, recipe, seed, mode or Precision(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
     halted = False
@@ -97,14 +97,16 @@ def train(
     stopped = "stopped" if halted else "no progress"
     if run.epoch == recipe.epochs:
         stopped = "finished"
-    return Result(run.averaged, run.history, run.best_epoch if keep_best else run.epoch, stopped)
+    return TrainingResult(
+        run.averaged, run.history, run.best_epoch if keep_best else run.epoch, stopped
+    )
 
 
 class Training:
     """The state of one training; everything in it goes into the checkpoint."""
 
     def __init__(
-        self, genome: Genome, fit: Part, recipe: Recipe, seed: int, mode: Mode,
+        self, genome: Genome, fit: Subset, recipe: Recipe, seed: int, mode: Precision,
         initial: dict[str, Tensor] | None = None, teacher: nn.Module | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(seed)  # initial weights and dropout
@@ -119,9 +121,9 @@ class Training:
         self.model = self.model.to(self.device)
         if mode.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaging = recipe.ema > 0 or recipe.optimiser == "asgd"
+        self.averaging = recipe.ema_decay > 0 or recipe.optimizer == "asgd"
         self.averaged = copy.deepcopy(self.model) if self.averaging else self.model
-        self.optimiser = optimiser(self.model, recipe)
+        self.optimizer = optimizer(self.model, recipe)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.epoch = self.step = 0
         self.lr = recipe.lr
@@ -129,7 +131,7 @@ class Training:
         self.best_accuracy, self.best_epoch = -1.0, 0
         self.best_state: dict[str, Tensor] | None = None
         self.history: list[dict[str, float]] = []
-        self.steps_per_epoch = max(1, len(fit) // recipe.batch)
+        self.steps_per_epoch = max(1, len(fit) // recipe.batch_size)
 
     def train_epoch(self) -> float:
         """One pass over the training rows; returns the mean loss."""
@@ -146,24 +148,26 @@ class Training:
     def _batches(self) -> Iterator[Tensor]:
         order = torch.randperm(len(self.fit), generator=self.generator, device=self.device)
         for i in range(self.steps_per_epoch):  # a last smaller batch would unsettle batch norm
-            yield self.fit.rows[order[i * self.recipe.batch : (i + 1) * self.recipe.batch]]
+            yield self.fit.rows[
+                order[i * self.recipe.batch_size : (i + 1) * self.recipe.batch_size]
+            ]
 
     def _train_step(self, rows: Tensor) -> Tensor:
         recipe = self.recipe
         x, y = self._prepare(rows), self._targets(rows)
         if len(x) > len(y):  # ten crops of each image
             y = y.repeat(len(x) // len(y), 1)
-        if recipe.mixup or recipe.cutmix:
+        if recipe.mixup_alpha or recipe.cutmix_alpha:
             x, y = mix(x, y, recipe, self.generator)
         self._set_lr()
         with autocast(self.device, self.mode):
             logits = self.model(x)
         loss = self._loss(logits.float(), x, y)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        if recipe.clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        self.optimiser.step()
+        if recipe.clip_grad_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_grad_norm)
+        self.optimizer.step()
         self.step += 1
         if self.averaging:
             self._average()
@@ -206,14 +210,14 @@ class Training:
     def _set_lr(self) -> None:
         done = self.step / self.steps_per_epoch
         self.lr = learning_rate(self.recipe, done) * self.plateau_factor
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.lr
 
     @torch.no_grad()
     def _average(self) -> None:
-        if self.recipe.ema:
+        if self.recipe.ema_decay:
             # The warm-up forgets the random start, which a fixed decay would carry for long.
-            decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+            decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
         else:  # asgd, Polyak and Juditsky 1992: the mean of all weights after the first epoch
             decay = 1 - 1 / max(1, self.step - self.steps_per_epoch)
         ours, theirs = self.averaged.state_dict(), self.model.state_dict()
@@ -264,7 +268,7 @@ class Training:
             "start": self.start,
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "global": _global_state(self.device),
             **{name: getattr(self, name) for name in self._SCALARS},
@@ -297,7 +301,7 @@ class Training:
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         _set_global_state(self.device, state["global"])
         for name in self._SCALARS:

@@ -24,8 +24,8 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
 from nas.data import Dataset, search_split
 from nas.training.precision import fastest_mode
-from nas.training.predict import Mode, Part
-from nas.training.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
+from nas.training.predict import Precision, Subset
+from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
 from nas.training.trainer import train
 
 Note = Callable[[str], None]
@@ -38,20 +38,20 @@ PUBLISHED: dict[str, Any] = {
 FIXED = {"lr": 0.001, "schedule": "constant"}
 DECAYING = {"lr": 0.01, "schedule": "plateau"}
 GRIDS: dict[str, dict[str, dict[str, Any]]] = {
-    "optimisers": {
-        f"{optimiser}, {name}": {"optimiser": optimiser, **rate}
-        for optimiser in ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adadelta", "adagrad")
+    "optimizers": {
+        f"{optimizer}, {name}": {"optimizer": optimizer, **rate}
+        for optimizer in ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adadelta", "adagrad")
         for name, rate in (("fixed", FIXED), ("decaying", DECAYING))
     },
     "schedules": {
-        schedule: {"optimiser": "nesterov", "lr": 0.01, "schedule": schedule}
+        schedule: {"optimizer": "nesterov", "lr": 0.01, "schedule": schedule}
         for schedule in SCHEDULES
     },
 }
 
 
 @dataclass(frozen=True)
-class Goal:
+class StudyConfig:
     """What a study is about; a study file made for another goal is refused.
 
     epochs: length of a trial. The base recipe, and so the winner, keeps its own.
@@ -77,7 +77,12 @@ class Goal:
 
 
 def tune(
-    goal: Goal, folder: Path, trials: int, *, seconds: float | None = None, note: Note = print
+    goal: StudyConfig,
+    folder: Path,
+    trials: int,
+    *,
+    seconds: float | None = None,
+    note: Note = print,
 ) -> optuna.Study:
     """Run trials until `trials` are done, or the time is up; goes on where the study is.
 
@@ -105,7 +110,7 @@ def tune(
     return study
 
 
-def open_study(goal: Goal, folder: Path) -> optuna.Study:
+def open_study(goal: StudyConfig, folder: Path) -> optuna.Study:
     """The study in folder/study.db. UserError when it belongs to another goal."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +148,7 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     ]
 
 
-def recipe_of(goal: Goal, params: Mapping[str, Any]) -> Recipe:
+def recipe_of(goal: StudyConfig, params: Mapping[str, Any]) -> Recipe:
     """The recipe that a trial's parameters stand for."""
     if goal.grid:
         chosen = GRIDS[goal.grid][params["setting"]]
@@ -162,7 +167,7 @@ def shortened(recipe: Recipe, epochs: int) -> Recipe:
     )  # fmt: skip
 
 
-def write_results(study: optuna.Study, goal: Goal, folder: Path) -> None:
+def write_results(study: optuna.Study, goal: StudyConfig, folder: Path) -> None:
     """trials.csv, and best_recipe.yaml as soon as a trial is complete."""
     study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
     if best := _best(study):
@@ -175,7 +180,7 @@ def write_results(study: optuna.Study, goal: Goal, folder: Path) -> None:
         (folder / "best_recipe.yaml").write_text(comment + yaml.safe_dump(plain, sort_keys=False))
 
 
-def rows(study: optuna.Study, goal: Goal) -> list[dict[str, Any]]:
+def rows(study: optuna.Study, goal: StudyConfig) -> list[dict[str, Any]]:
     """Finished trials, best first: what was tried, accuracy, best epoch, seconds."""
     found = []
     for trial in finished(study):
@@ -184,8 +189,8 @@ def rows(study: optuna.Study, goal: Goal) -> list[dict[str, Any]]:
         found.append({
             "trial": trial.number,
             "setting": trial.params.get("setting"),
-            "optimiser": recipe.optimiser, "schedule": recipe.schedule, "lr": recipe.lr,
-            "weight_decay": recipe.weight_decay, "batch": recipe.batch,
+            "optimizer": recipe.optimizer, "schedule": recipe.schedule, "lr": recipe.lr,
+            "weight_decay": recipe.weight_decay, "batch_size": recipe.batch_size,
             "augmentation": trial.params.get("augmentation"),
             "label_smoothing": recipe.label_smoothing,
             "accuracy": trial.value if complete else None,
@@ -199,7 +204,7 @@ def rows(study: optuna.Study, goal: Goal) -> list[dict[str, Any]]:
 class _Objective:
     """Trains once for a trial; a trial that lags behind the others is pruned between epochs."""
 
-    def __init__(self, goal: Goal, mode: Mode) -> None:
+    def __init__(self, goal: StudyConfig, mode: Precision) -> None:
         self.goal, self.mode = goal, mode
         device = torch.device(goal.device)
         images = torch.tensor(goal.dataset.images, device=device)
@@ -208,8 +213,8 @@ class _Objective:
         targets = None
         if goal.base.soft_labels:
             targets = torch.tensor(goal.dataset.soft_labels(), device=device)
-        self.fit = Part(images, labels, fit, targets)
-        self.held_out = Part(images, labels, held_out)
+        self.fit = Subset(images, labels, fit, targets)
+        self.held_out = Subset(images, labels, held_out)
 
     def __call__(self, trial: Trial) -> float:
         recipe = shortened(recipe_of(self.goal, _suggest(trial, self.goal)), self.goal.epochs)
@@ -231,25 +236,25 @@ class _Objective:
         return max(row["validation_accuracy"] for row in result.history)
 
 
-def _mode(study: optuna.Study, goal: Goal) -> Mode:
+def _mode(study: optuna.Study, goal: StudyConfig) -> Precision:
     """Measured once for a study: its trials must not differ in their arithmetic."""
-    for mode in (Mode(bf16, last) for bf16 in (False, True) for last in (False, True)):
+    for mode in (Precision(bf16, last) for bf16 in (False, True) for last in (False, True)):
         if study.user_attrs.get("mode") == dataclasses.asdict(mode):
             return mode
-    mode = fastest_mode(torch.device(goal.device), [goal.genome], goal.base.batch)
+    mode = fastest_mode(torch.device(goal.device), [goal.genome], goal.base.batch_size)
     study.set_user_attr("mode", dataclasses.asdict(mode))
     return mode
 
 
-def _suggest(trial: Trial, goal: Goal) -> dict[str, Any]:
+def _suggest(trial: Trial, goal: StudyConfig) -> dict[str, Any]:
     if goal.grid:
         return {"setting": trial.suggest_categorical("setting", list(GRIDS[goal.grid]))}
     return {
-        "optimiser": trial.suggest_categorical("optimiser", OPTIMISERS),
+        "optimizer": trial.suggest_categorical("optimizer", OPTIMIZERS),
         "schedule": trial.suggest_categorical("schedule", SCHEDULES),
         "lr": trial.suggest_float("lr", 1e-4, 1.0, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True),
-        "batch": trial.suggest_categorical("batch", BATCHES),
+        "batch_size": trial.suggest_categorical("batch_size", BATCHES),
         "augmentation": trial.suggest_float("augmentation", 0.0, 2.0),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.3),
     }
@@ -267,7 +272,7 @@ def _scaled(augment: Augment, strength: float) -> Augment:
     )
 
 
-def _queue(study: optuna.Study, goal: Goal) -> None:
+def _queue(study: optuna.Study, goal: StudyConfig) -> None:
     """Queue what must be run: the base recipe first, all of a grid, what was interrupted."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):  # its process was killed
         study.tell(trial.number, state=TrialState.FAIL)
@@ -293,11 +298,11 @@ def _queue(study: optuna.Study, goal: Goal) -> None:
 def _as_params(recipe: Recipe) -> dict[str, Any]:
     """The base recipe as a trial, moved inside the ranges where it lies outside."""
     return {
-        "optimiser": recipe.optimiser,
+        "optimizer": recipe.optimizer,
         "schedule": recipe.schedule,
         "lr": min(max(recipe.lr, 1e-4), 1.0),
         "weight_decay": min(max(recipe.weight_decay, 1e-6), 1e-1),
-        "batch": min(BATCHES, key=lambda b: abs(b - recipe.batch)),
+        "batch_size": min(BATCHES, key=lambda b: abs(b - recipe.batch_size)),
         "augmentation": 1.0,
         "label_smoothing": min(recipe.label_smoothing, 0.3),
     }

@@ -1,4 +1,4 @@
-"""The benchmark of optimisers, on a small table made by hand."""
+"""The benchmark of optimizers, on a small table made by hand."""
 
 import itertools
 import json
@@ -12,7 +12,7 @@ from conftest import ROOT
 from nas.arch.genome import load as load_genome
 from nas.bench import scale
 from nas.bench.__main__ import NAMES, main
-from nas.bench.baselines import OPTIMISERS
+from nas.bench.baselines import OPTIMIZERS
 from nas.bench.scale import Simulated
 from nas.bench.search import compare, score, summary
 from nas.bench.table import Table, TableGenome
@@ -69,16 +69,16 @@ def test_a_table_is_a_search_space(table):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimiser_spends_its_budget_on_different_networks(table, name):
-    rows = OPTIMISERS[name](table, 60, 1)
+    rows = OPTIMIZERS[name](table, 60, 1)
     assert len(rows) == len(set(rows))
     assert len(rows) == 60 or (name.startswith("optuna") and 30 <= len(rows) <= 60)
-    assert rows == OPTIMISERS[name](table, 60, 1)
-    assert rows != OPTIMISERS[name](table, 60, 2)
+    assert rows == OPTIMIZERS[name](table, 60, 1)
+    assert rows != OPTIMIZERS[name](table, 60, 2)
 
 
 def test_what_learns_beats_random_search(table):
     def scored(name):
-        return [score(table, OPTIMISERS[name](table, 60, seed)) for seed in range(10)]
+        return [score(table, OPTIMIZERS[name](table, 60, seed)) for seed in range(10)]
 
     chance = scored("random")
     for name, figure, sign in (
@@ -103,13 +103,13 @@ def test_scores(table):
 
 
 def test_a_smaller_budget_is_the_beginning(table):
-    optimisers = {"random": OPTIMISERS["random"]}
-    scores, curves = compare(table, optimisers, [20, 80], 3, lambda text: None)
+    optimizers = {"random": OPTIMIZERS["random"]}
+    scores, curves = compare(table, optimizers, [20, 80], 3, lambda text: None)
     rows = {row["budget"]: row for row in summary(scores)}
     assert rows[20]["hypervolume"] < rows[80]["hypervolume"]
     assert rows[20]["hypervolume_q1"] <= rows[20]["hypervolume"] <= rows[20]["hypervolume_q3"]
     expected = np.median([
-        table.hypervolume(np.array(OPTIMISERS["random"](table, 80, s)[:20])) for s in range(3)
+        table.hypervolume(np.array(OPTIMIZERS["random"](table, 80, s)[:20])) for s in range(3)
     ])  # fmt: skip
     assert rows[20]["hypervolume"] == pytest.approx(expected)
     assert curves["evaluations"].max() == 80
@@ -120,7 +120,7 @@ def test_command_line(frame, tmp_path, monkeypatch, capsys):
     path = tmp_path / "hand.csv.gz"
     frame.to_csv(path, index=False)
     argv = ["search", "--table", str(path), "--budget", "20", "40", "--seeds", "2"]
-    chosen = ["--optimisers", "random", "steady"]
+    chosen = ["--optimizers", "random", "steady"]
     assert main([*argv, *chosen, "--out", str(tmp_path / "out")]) == 0
     assert "steady" in capsys.readouterr().out
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
@@ -129,7 +129,7 @@ def test_command_line(frame, tmp_path, monkeypatch, capsys):
     assert main([*argv, *chosen, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found) == 4
-    assert {"optimiser", "budget", "hypervolume", "regret", "evaluations_to_best"} <= set(found[0])
+    assert {"optimizer", "budget", "hypervolume", "regret", "evaluations_to_best"} <= set(found[0])
 
 
 def test_the_noise_free_table_has_a_front_of_its_own(frame):
@@ -144,13 +144,13 @@ def test_single_objective_mode_counts_networks_until_the_best(frame, tmp_path, c
     path = tmp_path / "hand.csv"
     frame.to_csv(path, index=False)
     argv = ["search", "--table", str(path), "--single", "--seeds", "5", "--budget", "200"]
-    assert main([*argv, "--optimisers", "random", "surrogate", "--json"]) == 0
+    assert main([*argv, "--optimizers", "random", "surrogate", "--json"]) == 0
     random, ours = json.loads(capsys.readouterr().out)
     assert ours["regret"] == 0  # in test_accuracy, which is what was searched
     assert ours["evaluations_to_best"] == ours["evaluated"] < 200
     assert ours["evaluations_to_best"] < (random["evaluations_to_best"] or 200)
-    assert exit_code(main, [*argv, "--optimisers", "deap"]) == 2
-    assert "--optimisers: unknown optimiser 'deap'" in capsys.readouterr().err
+    assert exit_code(main, [*argv, "--optimizers", "deap"]) == 2
+    assert "--optimizers: unknown optimizer 'deap'" in capsys.readouterr().err
 
 
 def test_mistakes(frame, tmp_path, capsys):
@@ -159,7 +159,7 @@ def test_mistakes(frame, tmp_path, capsys):
     cases = [
         (["--table", str(tmp_path / "no.csv")], "cannot read"),
         (["--table", str(path), "--cost", "flops"], "unknown cost 'flops'"),
-        (["--table", str(path), "--optimisers", "deep"], "did you mean 'deap'"),
+        (["--table", str(path), "--optimizers", "deep"], "did you mean 'deap'"),
         (["--table", str(path), "--seeds", "0"], "--seeds: must be in"),
     ]
     for argv, message in cases:
@@ -229,10 +229,10 @@ def test_a_run_is_replayed_as_a_table(capsys):
         child, mutant = table.crossover(a, b, rng), table.mutate(a, rng)
         assert table.genome(table.row(child)) == child
         assert table.genome(table.row(mutant)) == mutant != a
-    everything = OPTIMISERS["steady"](table, 1000, 0)
+    everything = OPTIMIZERS["steady"](table, 1000, 0)
     assert len(table) - 5 <= len(everything) == len(set(everything))
     arguments = ["search", "--table", str(path), "--seeds", "2", "--budget", "30", "--json"]
-    assert main([*arguments, "--optimisers", "random", "surrogate", "deap"]) == 0
+    assert main([*arguments, "--optimizers", "random", "surrogate", "deap"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [r["evaluated"] for r in rows] == [30, 30, 30]
     assert all(0 < r["hypervolume"] <= 1 for r in rows)

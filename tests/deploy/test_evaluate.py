@@ -12,11 +12,11 @@ from nas.arch.module import build
 from nas.common.errors import UserError, exit_code
 from nas.data import Dataset, save
 from nas.deploy.checkpoint import save_weights
-from nas.deploy.evaluate import Scored, canonical, evaluate, open_model, shared_classes
+from nas.deploy.evaluate import Classifier, canonical, evaluate, open_model, shared_classes
 from nas.deploy.export import export_onnx
 from nas.evaluate import main
 from nas.report.metrics import classification_report
-from nas.training.predict import Part
+from nas.training.predict import Subset
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory, faces):
     with torch.no_grad():
         model((torch.tensor(faces.images[:64]).float() - 127.5) / 63.75)
     model.eval()
-    part = Part(torch.tensor(faces.images), torch.zeros(350, dtype=torch.long), torch.arange(8))
+    part = Subset(torch.tensor(faces.images), torch.zeros(350, dtype=torch.long), torch.arange(8))
     save_weights(TINY, model, faces, path / "model.safetensors")
     export_onnx(TINY, model, faces, part, path / "model.onnx")
     (path / "genome.json").write_text(TINY.to_json())
@@ -40,7 +40,9 @@ def folder(tmp_path_factory, faces):
 def constant(name, classes, logits, side=48):
     """Answers the same for every image."""
     row = torch.tensor(logits, dtype=torch.float32)
-    return Scored(name, 1, side, side, tuple(classes), 0.0, 1.0, lambda x: row.repeat(len(x), 1))
+    return Classifier(
+        name, 1, side, side, tuple(classes), 0.0, 1.0, lambda x: row.repeat(len(x), 1)
+    )
 
 
 def small(labels, classes, images=None, split=None):

@@ -15,7 +15,7 @@ from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.saliency import deletion, feature_layer, saliency
 from nas.explain import main
-from nas.training.predict import Part
+from nas.training.predict import Subset
 from nas.training.recipe import Augment, Recipe
 from nas.training.trainer import train
 
@@ -32,7 +32,7 @@ def corner():
     labels = np.arange(256) % 2
     images[labels == 1, :, 2:8, 2:8] = 255
     rows = torch.arange(256)
-    part = Part(torch.tensor(images), torch.tensor(labels), rows)
+    part = Subset(torch.tensor(images), torch.tensor(labels), rows)
     recipe = Recipe(epochs=12, augment=Augment(flip=0.0, probability=0.0))
     model = train(CORNER, part, part, recipe, seed=0).model.eval()
     x = (torch.tensor(images).float() - 127.5) / 63.75
@@ -72,7 +72,7 @@ def weights(faces, tmp_path_factory):
     genome = Genome(Input(), 7, (Stage((Conv(6, 5, 2),)), Stage((Conv(12, 3, 2),))), Head())
     labels = torch.tensor(faces.labels.astype(np.int64))
     parts = [
-        Part(torch.tensor(faces.images), labels, torch.tensor(faces.indices(s)))
+        Subset(torch.tensor(faces.images), labels, torch.tensor(faces.indices(s)))
         for s in ("train", "validation")
     ]
     model = train(genome, *parts, Recipe(epochs=2), seed=0).model

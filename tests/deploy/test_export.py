@@ -20,7 +20,7 @@ from nas.deploy.latency import FEATURES
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.runtime import open_model
 from nas.realtime.recognizer import Recognizer
-from nas.training.predict import Part, logits
+from nas.training.predict import Subset, logits
 from nas.training.recipe import Augment, Recipe
 from nas.training.trainer import train
 
@@ -37,7 +37,7 @@ SMALL = Genome(
 def part(faces):
     labels = torch.tensor(faces.labels.astype(np.int64))
     rows = torch.tensor(faces.indices("validation"))
-    return Part(torch.tensor(faces.images), labels, rows)
+    return Subset(torch.tensor(faces.images), labels, rows)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def network(faces, part, tmp_path_factory):
     recipe = Recipe(epochs=8, lr=0.01, augment=calm, label_smoothing=0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads cost more than such a small network gives them to do
-    fit = Part(part.images, part.labels, torch.tensor(faces.indices("train")))
+    fit = Subset(part.images, part.labels, torch.tensor(faces.indices("train")))
     model = train(SMALL, fit, part, recipe, seed=0).model
     torch.set_num_threads(threads)
     folder = tmp_path_factory.mktemp("run") / "retrain" / "small"
@@ -71,7 +71,7 @@ def run(*argv):
 
 def test_one_face_one_label_for_torch_float32_and_int8(network, exported, faces, part):
     """By the code that trains and by the code of the demo."""
-    known = Part(part.images, part.labels, torch.tensor(faces.indices("train")))
+    known = Subset(part.images, part.labels, torch.tensor(faces.indices("train")))
     ours = logits(open_trained(network).model, SMALL, known).argmax(1).numpy()
     assert (ours == faces.labels[known.rows]).mean() > 0.9  # it knows what it says
     pixels = faces.images[known.rows][:, 0]

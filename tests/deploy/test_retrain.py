@@ -179,7 +179,7 @@ def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys
     assert found["teachers"] == [str(out / "model.safetensors")]
     assert found["initial"] == str(out / "model.safetensors")
     assert found["test_with_views"]["views"] == "ten_crop"
-    assert found["recipe"]["fit_on"] == "train+validation"
+    assert found["recipe"]["train_on"] == "train+validation"
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| validation (trained on) |" in card
     assert "| test, ten_crop views |" in card
@@ -193,7 +193,7 @@ def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys
 @pytest.mark.parametrize("setting", ["early_stopping: 3", "schedule: plateau"])
 def test_what_was_trained_on_cannot_stop_a_training(arguments, tmp_path, capsys, setting):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"fit_on: train+validation\n{setting}\n")
+    recipe.write_text(f"train_on: train+validation\n{setting}\n")
     argv = [*arguments, "--recipe", str(recipe), "--out", str(tmp_path / "out")]
     assert exit_code(main, argv) == 2
     assert "watch validation images" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import moocore
 import numpy as np
 import pytest
 
-from nas.evolution.acquisition import expected_gain, expected_improvement
+from nas.evolution.acquisition import expected_hypervolume_improvement, expected_improvement
 
 FRONT = np.array([[0.60, 2.0, 5.0], [0.70, 4.0, 4.0], [0.80, 8.0, 9.0], [0.75, 9.0, 2.0]])
 LIMITS = np.array([10.0, 12.0])
@@ -31,7 +31,7 @@ def sampled_gain(mean, deviation, costs, k, rng):
 @pytest.mark.parametrize("mean", [0.55, 0.72, 0.85])
 @pytest.mark.parametrize("costs", [(1.0, 1.0), (5.0, 3.0), (9.5, 11.0)])
 def test_gain_is_the_mean_of_sampled_gains(k, mean, costs, rng):
-    ours = expected_gain(
+    ours = expected_hypervolume_improvement(
         np.array([mean]), np.array([0.05]), identity, np.array([costs[:k]]),
         FRONT[:, 0], FRONT[:, 1 : 1 + k], (LOWEST, LIMITS[:k]),
     )  # fmt: skip
@@ -48,7 +48,7 @@ def test_improvement_over_a_negative_best():
 
 
 def test_what_costs_more_than_the_limits_gains_nothing():
-    gain = expected_gain(
+    gain = expected_hypervolume_improvement(
         np.array([0.9, 0.9]), np.array([0.01, 0.01]), identity,
         np.array([[11.0, 1.0], [1.0, 12.5]]), FRONT[:, 0], FRONT[:, 1:], (LOWEST, LIMITS),
     )  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 
 from nas.arch.lowering import cost
 from nas.evolution import preselection as screening
-from nas.evolution.preselection import Screen
+from nas.evolution.preselection import Preselection
 from nas.search.archive import OBJECTIVES, Evaluation, Fidelity, Fitness, pareto_front
 
 
@@ -27,7 +27,7 @@ def told(index, genome, **changed):
 
 @pytest.fixture
 def screen(quick):
-    return Screen(quick, known, OBJECTIVES)
+    return Preselection(quick, known, OBJECTIVES)
 
 
 def fill(screen, space, rng, n):
@@ -43,7 +43,7 @@ def test_it_is_ready_after_the_warm_up(screen, quick, rng):
 
 
 def test_the_fitness_decides_where_there_is_one(quick, rng):
-    screen = Screen(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
+    screen = Preselection(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
     fill(screen, quick, rng, 40)
     children = [quick.sample(rng) for _ in range(60)]
     chosen = screen.choose(lambda: children, [], set())
@@ -78,7 +78,7 @@ def test_pending_children_are_believed(screen, quick, rng):
 
 
 def test_pending_children_are_believed_in_the_fitness_too(quick, rng, monkeypatch):
-    screen = Screen(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
+    screen = Preselection(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
     fill(screen, quick, rng, 30)
     children = [quick.sample(rng) for _ in range(30)]
     screen._fit()
@@ -131,7 +131,7 @@ def test_it_follows_from_what_was_told_alone(screen, quick, rng, monkeypatch, tr
     """One that screened all along and one that resumes choose alike."""
     monkeypatch.setattr(screening, "TRAINING_SET", training_set)
     monkeypatch.setattr(screening, "POOL", 10)
-    resumed = Screen(quick, known, OBJECTIVES)
+    resumed = Preselection(quick, known, OBJECTIVES)
     told_before = [told(i, quick.sample(rng)) for i in range(45)]
     children = [quick.sample(rng) for _ in range(40)]
     for evaluation in told_before:

@@ -8,12 +8,12 @@ from conftest import ROOT
 
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
-from nas.evolution.pruner import AUDIT, FEW, NEVER, Ladder
+from nas.evolution.pruner import AUDIT, FEW, NEVER, RungPruner
 from nas.search.archive import Evaluation, Fidelity
 from nas.search.driver import Search
 from nas.search.run import RunDirectory, Settings
 from nas.search.workers import InProcess
-from nas.training.evaluator import Found
+from nas.training.evaluator import Result
 
 TOP = 4
 NOBODY = 1  # an index that is not audited
@@ -21,13 +21,13 @@ NOBODY = 1  # an index that is not audited
 
 def finished(genome, accuracy, early, index=0, params=1000, fps=500.0):
     metrics = {"accuracy": accuracy, "params": params, "fps": fps}
-    return Evaluation(index, genome, Fidelity(TOP), 0, "ok", metrics, readings={"1": early})
+    return Evaluation(index, genome, Fidelity(TOP), 0, "ok", metrics, learning_curve={"1": early})
 
 
 @pytest.fixture
 def taught(proposed):
     """Gains from 0.10 to 0.29, and the most accurate at 0.6."""
-    ladder = Ladder((1,), TOP)
+    ladder = RungPruner((1,), TOP)
     for i in range(FEW):
         early = 0.1 + i / 100
         ladder.learn(finished(proposed, early + 0.1 + (i % FEW) / 100, early, i))
@@ -38,36 +38,36 @@ def taught(proposed):
 @pytest.mark.parametrize("rungs", [(2, 1), (1, 1), (4,), (1, 9)])
 def test_rungs_ascend_below_the_top(rungs):
     with pytest.raises(UserError, match="must ascend and stay below the 4 epochs"):
-        Ladder(rungs, TOP)
+        RungPruner(rungs, TOP)
 
 
 def test_nobody_stops_before_enough_have_finished(proposed):
-    ladder = Ladder((1,), TOP)
+    ladder = RungPruner((1,), TOP)
     for i in range(FEW - 1):
         ladder.learn(finished(proposed, 0.9, 0.1 + i / 100, i))
-        assert ladder.bars(NOBODY, {"params": 5000, "fps": 10}) == ((1, NEVER),)
+        assert ladder.thresholds(NOBODY, {"params": 5000, "fps": 10}) == ((1, NEVER),)
 
 
 def test_the_bar_is_the_front_less_an_optimistic_gain(taught):
-    ((rung, bar),) = taught.bars(NOBODY, {"params": 1000, "fps": 500})
+    ((rung, bar),) = taught.thresholds(NOBODY, {"params": 1000, "fps": 500})
     gains = [0.1 + i / 100 for i in range(FEW)] + [0.2]
     assert (rung, bar) == (1, pytest.approx(0.6 - np.quantile(gains, 0.9)))
 
 
 @pytest.mark.parametrize("known", [{"params": 999, "fps": 500}, {"params": 1000, "fps": 501}])
 def test_smaller_or_faster_than_the_front_never_stops(taught, known):
-    assert taught.bars(NOBODY, known) == ((1, NEVER),)
+    assert taught.thresholds(NOBODY, known) == ((1, NEVER),)
 
 
 def test_one_in_some_is_audited(taught):
     known = {"params": 5000, "fps": 10}
-    spared = [i for i in range(3 * AUDIT) if taught.bars(i, known) == ((1, NEVER),)]
+    spared = [i for i in range(3 * AUDIT) if taught.thresholds(i, known) == ((1, NEVER),)]
     assert spared == [0, AUDIT, 2 * AUDIT]
 
 
 def test_one_that_stopped_counts_with_the_median_gain(taught, proposed):
     stopped = dataclasses.replace(
-        finished(proposed, 0.15, 0.0), status="stopped", fidelity=Fidelity(1), readings={}
+        finished(proposed, 0.15, 0.0), status="stopped", fidelity=Fidelity(1), learning_curve={}
     )
     assert taught.learn(stopped) == []
     told = taught.expected(stopped)
@@ -81,17 +81,17 @@ def test_one_that_stopped_counts_with_the_median_gain(taught, proposed):
 
 
 def test_a_misleading_rung_is_named_and_skipped(proposed):
-    ladder = Ladder((1, 2), TOP)
+    ladder = RungPruner((1, 2), TOP)
     news = []
     for i in range(FEW):
         found = finished(proposed, 0.5 + i / 100, 0.4 - i / 100, i)
         news += ladder.learn(
-            dataclasses.replace(found, readings={**found.readings, "2": 0.4 + i / 100})
+            dataclasses.replace(found, learning_curve={**found.learning_curve, "2": 0.4 + i / 100})
         )
     assert len(news) == 1
     assert "rung of 1 epochs: 0 networks stopped" in news[0]
     assert news[0].endswith("over 20 that finished: -1.00; misleading, skipped")
-    assert [rung for rung, _ in ladder.bars(NOBODY, {"params": 5000, "fps": 1})] == [2]
+    assert [rung for rung, _ in ladder.thresholds(NOBODY, {"params": 5000, "fps": 1})] == [2]
     assert [rung.skipped for rung in ladder.report()] == [True, False]
 
 
@@ -122,16 +122,16 @@ class Curves:
         if task.heritage is not None:
             assert task.heritage.weights == task.heritage.genome.id.encode()
         top, gain = np.random.default_rng(int(task.genome.id, 16)).random(2)
-        readings = {}
+        learning_curve = {}
         for rung, bar in task.rungs:
             early = 0.7 * top + 0.1 * gain
             if early <= bar:
                 self.epochs += rung
-                return Found({**known(task.genome), "accuracy": early}, rung)
-            readings[str(rung)] = early
+                return Result({**known(task.genome), "accuracy": early}, rung)
+            learning_curve[str(rung)] = early
         self.epochs += TOP
         weights = task.genome.id.encode() if task.bequeath else b""
-        return Found({**known(task.genome), "accuracy": top}, TOP, readings, weights)
+        return Result({**known(task.genome), "accuracy": top}, TOP, learning_curve, weights)
 
 
 def known(genome):

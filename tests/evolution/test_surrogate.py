@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.evolution.surrogate import Likelihood, Scale, Surrogate
+from nas.evolution.surrogate import GaussianProcess, Likelihood, OutcomeTransform
 
 GROUPS = (0, 1, 1, 1, 2, 3)
 
@@ -22,7 +22,7 @@ def networks(n, rng):
 
 def test_it_ranks_networks_it_has_not_seen(rng):
     x, accuracy = networks(60, rng)
-    surrogate = Surrogate(GROUPS)
+    surrogate = GaussianProcess(GROUPS)
     surrogate.fit(x[:40], accuracy[:40])
     mean, deviation = surrogate.predict(x[40:])
     assert spearmanr(mean, accuracy[40:]).statistic > 0.9
@@ -32,7 +32,7 @@ def test_it_ranks_networks_it_has_not_seen(rng):
 
 def test_without_tuning_it_takes_in_new_networks(rng):
     x, accuracy = networks(60, rng)
-    surrogate = Surrogate(GROUPS)
+    surrogate = GaussianProcess(GROUPS)
     surrogate.fit(x[:12], accuracy[:12])
     before = spearmanr(surrogate.predict(x[40:])[0], accuracy[40:]).statistic
     surrogate.fit(x[:40], accuracy[:40], tune=False)
@@ -41,10 +41,10 @@ def test_without_tuning_it_takes_in_new_networks(rng):
 
 def test_believing_narrows_the_doubt_and_keeps_the_mean(rng):
     x, accuracy = networks(40, rng)
-    surrogate = Surrogate(GROUPS)
+    surrogate = GaussianProcess(GROUPS)
     surrogate.fit(x[:20], accuracy[:20])
     mean, deviation = surrogate.predict(x[20:])
-    believed = surrogate.believe(x[20:])
+    believed = surrogate.condition_on(x[20:])
     later, narrower = surrogate.predict(x[20:])
     assert surrogate.scale(believed) == pytest.approx(mean)
     assert later == pytest.approx(mean, abs=0.05)
@@ -53,7 +53,7 @@ def test_believing_narrows_the_doubt_and_keeps_the_mean(rng):
 
 def test_likelihood_is_that_of_the_process_and_falls_as_its_gradient_says(rng):
     x, accuracy = networks(20, rng)
-    surrogate = Surrogate(GROUPS)
+    surrogate = GaussianProcess(GROUPS)
     surrogate.fit(x, accuracy, tune=False)
     process, likelihood = surrogate._process, Likelihood(x, surrogate.scale(accuracy), GROUPS)
     theta = process.kernel_.theta + rng.normal(0, 0.5, 7)
@@ -66,7 +66,7 @@ def test_likelihood_is_that_of_the_process_and_falls_as_its_gradient_says(rng):
 
 def test_tuning_finds_which_genes_matter(rng):
     x, accuracy = networks(80, rng)
-    surrogate = Surrogate((*GROUPS, 4))
+    surrogate = GaussianProcess((*GROUPS, 4))
     surrogate.fit(np.column_stack([x, rng.random(80)]), accuracy)
     weights = surrogate._kernel.k1.k1.k2.weights
     assert weights[4] == min(weights)  # the last column is noise
@@ -74,7 +74,7 @@ def test_tuning_finds_which_genes_matter(rng):
 
 def test_scale_and_back_and_order():
     accuracy = np.array([0.1, 0.14, 0.5, 0.55, 0.6, 0.61, 0.62, 0.63])
-    scale = Scale(accuracy)
+    scale = OutcomeTransform(accuracy)
     grid = np.linspace(0, 0.99, 200)
     assert (np.diff(scale(grid)) > 0).all()
     assert scale.inverse(scale(grid)) == pytest.approx(grid)
@@ -85,7 +85,7 @@ def test_scale_and_back_and_order():
 @pytest.mark.parametrize("accuracy", [[0.5] * 9, [0.0] * 9, [1.0] * 9, [0.1] * 8 + [0.9]])
 def test_networks_that_are_all_alike(accuracy, rng):
     x, _ = networks(9, rng)
-    surrogate = Surrogate(GROUPS)
+    surrogate = GaussianProcess(GROUPS)
     surrogate.fit(x, np.array(accuracy))
     mean, deviation = surrogate.predict(x)
     assert np.isfinite(mean).all()

@@ -24,7 +24,7 @@ from nas.realtime.draw import annotate
 from nas.realtime.recognizer import Face, Recognizer, softmax
 from nas.realtime.sinks import JsonLines, Window
 from nas.realtime.smoothing import UNCERTAIN
-from nas.training.predict import Part
+from nas.training.predict import Subset
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 BOXES = [(20, 30, 60, 60), (100, 10, 50, 50)]
@@ -36,7 +36,7 @@ def model(tmp_path_factory, faces: Dataset):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     images, labels = torch.tensor(faces.images), torch.tensor(faces.labels.astype(np.int64))
-    export_onnx(TINY, build(TINY).eval(), faces, Part(images, labels, torch.arange(8)), path)
+    export_onnx(TINY, build(TINY).eval(), faces, Subset(images, labels, torch.arange(8)), path)
     return path
 
 
@@ -347,7 +347,7 @@ def test_a_window_shows_marks_and_saves_snapshots(model, video, tmp_path, square
     """OpenCV's window is the one part that a machine without a display cannot have."""
     shown, keys = [], iter(["", "s", "", "q"])
 
-    class Screen(Window):
+    class Preselection(Window):
         def __init__(self):
             self.snapshots = tmp_path / "shots"
 
@@ -360,7 +360,7 @@ def test_a_window_shows_marks_and_saves_snapshots(model, video, tmp_path, square
 
     source = sources.open_source(str(video))
     recognizer = Recognizer(model)
-    summary = pipeline.run(source, recognizer, sinks=[], window=Screen(), recording=True)
+    summary = pipeline.run(source, recognizer, sinks=[], window=Preselection(), recording=True)
     assert summary.frames == 4
     assert shown[-1] == "closed"
     picture, wait_ms = shown[2]

@@ -11,7 +11,7 @@ import pytest
 
 from nas.common.errors import UserError
 from nas.realtime import sources
-from nas.realtime.ahead import Ahead
+from nas.realtime.ahead import Prefetcher
 from nas.realtime.sources import Source, open_source, transformed
 
 
@@ -129,8 +129,8 @@ def test_frames_are_turned_and_shrunk(tmp_path):
 
 
 def test_ahead_keeps_everything_in_order_or_drops_what_is_stale():
-    assert list(Ahead(iter(range(50)))) == list(range(50))
-    live = Ahead(iter(range(50)), drop_stale=True)
+    assert list(Prefetcher(iter(range(50)))) == list(range(50))
+    live = Prefetcher(iter(range(50)), drop_stale=True)
     live._thread.join(timeout=5)
     assert list(live)[-1] == 49
     assert live.dropped >= 48
@@ -141,7 +141,7 @@ def test_ahead_raises_after_what_came_before():
         yield 1
         raise UserError("broken")
 
-    read = iter(Ahead(broken()))
+    read = iter(Prefetcher(broken()))
     assert next(read) == 1
     with pytest.raises(UserError, match="broken"):
         next(read)
@@ -157,8 +157,8 @@ def test_ahead_ends_its_thread_when_closed():
         finally:
             closed.set()
 
-    first = Ahead(endless())
-    second = Ahead(x + 1 for x in first)
+    first = Prefetcher(endless())
+    second = Prefetcher(x + 1 for x in first)
     assert next(iter(second)) == 1
     started = time.perf_counter()
     first.close()

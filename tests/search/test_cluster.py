@@ -12,7 +12,7 @@ from fakes import Silent
 
 from nas.search.driver import Search, start_workers
 from nas.search.run import RunDirectory, Settings
-from nas.training.evaluator import Found
+from nas.training.evaluator import Result
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -36,7 +36,7 @@ def evaluate_class():
             time.sleep(0.1)
             accuracy = int(task.genome.id, 16) / 16**12
             place = {"node": self.node, "gpu": self.gpu, "sees": self.sees}
-            return Found({"accuracy": accuracy, "params": 1, "fps": 1, **place})
+            return Result({"accuracy": accuracy, "params": 1, "fps": 1, **place})
 
     return Evaluate
 

@@ -16,7 +16,7 @@ from nas.common.errors import exit_code
 from nas.search.__main__ import _parser, main
 from nas.search.archive import Archive
 from nas.search.options import read_settings
-from nas.space.projection import nearest
+from nas.space.projection import project
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 
@@ -141,7 +141,7 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     vggnet = ROOT / "search_spaces/references/vggnet.json"  # 40x40 pixels; the space has 48x48
     options = ["--seed-genomes", str(vggnet), "--evaluations", "1", "--run-dir", str(run)]
     assert main([*arguments, *options]) == 0
-    relative = nearest(load(vggnet)[0], quick)
+    relative = project(load(vggnet)[0], quick)
     assert [e.id for e in Archive.load(run / "evaluations.jsonl")] == [relative.id]
     said = capsys.readouterr().err
     assert f"its nearest relative {relative.id} is bred from" in said
@@ -236,7 +236,7 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--config", "STALLS"], "recipe: early_stopping and schedule plateau"),
         (
             ["--space", QUICK, "--config", "SOFT"],
-            "recipe: soft_labels and fit_on are for nas.retrain",
+            "recipe: soft_labels and train_on are for nas.retrain",
         ),
         (["--space", QUICK, "--config", "EPOCHS"], "in a search fidelity.epochs decides (3)"),
         (["--space", QUICK, "--machine", "m", "--fps-model", "f"], "give one of them"),

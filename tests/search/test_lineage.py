@@ -4,7 +4,7 @@ import pytest
 
 from nas.arch.genome import Conv, Head, Stage
 from nas.search.archive import Evaluation, Fidelity
-from nas.search.lineage import Lineage, kinship
+from nas.search.lineage import WeightPool, kinship
 from nas.training.evaluator import Task
 
 
@@ -24,7 +24,7 @@ def relative(genome, channels):
 
 @pytest.fixture
 def lineage(tmp_path):
-    return Lineage(tmp_path / "weights", 2)
+    return WeightPool(tmp_path / "weights", 2)
 
 
 def files(lineage):

@@ -13,7 +13,7 @@ from nas.deploy.latency import FEATURES, Calibration, FpsModel
 from nas.plan import main
 from nas.search import planning
 from nas.search.archive import Fidelity
-from nas.search.planning import Speed, Timing, measure, plan, rehearse, steps
+from nas.search.planning import Speed, Timing, measure, plan, simulate_search, steps
 from nas.search.run import Settings
 from nas.search.workers import Died
 from nas.training.evaluator import Task, TrainingEvaluator, search_data
@@ -43,7 +43,7 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
     seen = []
 
     def train(genome, fit, held_out, recipe, **_):
-        seen.append(recipe.epochs * max(1, len(fit) // recipe.batch))
+        seen.append(recipe.epochs * max(1, len(fit) // recipe.batch_size))
         raise MemoryError("enough")
 
     monkeypatch.setattr("nas.training.trainer.train", train)
@@ -80,7 +80,7 @@ def test_the_suggestion_is_the_most_training_that_leaves_enough_evaluations(quic
 
 @pytest.mark.parametrize("surrogate", [True, False])
 def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, surrogate):
-    proposed, thinking = rehearse(quick, settings(surrogate=surrogate), CALIBRATION, 80)
+    proposed, thinking = simulate_search(quick, settings(surrogate=surrogate), CALIBRATION, 80)
     rng = np.random.default_rng(1)
     random = [quick.sample(rng) for _ in range(80)]
     assert len({g.id for g in proposed}) == 80

@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from nas.arch.genome import load
 from nas.arch.lowering import cost
-from nas.space.projection import nearest
+from nas.space.projection import project
 from nas.space.space import load as load_space
 
 SPACES = ("fer", "fer_tiny", "quick")
@@ -33,14 +33,14 @@ def test_a_member_is_its_own_relative(name):
     space, rng = space_of(name), np.random.default_rng(0)
     for _ in range(20):
         genome = space.sample(rng)
-        assert nearest(genome, space) is genome
+        assert project(genome, space) is genome
 
 
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
 def test_every_reference_has_a_relative_in_every_space(name, path):
     space = space_of(name)
-    found = nearest(load(path)[0], space)
+    found = project(load(path)[0], space)
     assert space.contains(found)
 
 
@@ -55,14 +55,14 @@ def test_members_are_found_again_from_outside(name):
                for stage in member.stages[1:]):  # fmt: skip
             continue  # two poolings in a row are one downsampling to it
         classes = dataclasses.replace(member, num_classes=3)
-        assert nearest(classes, space) == member
+        assert project(classes, space) == member
         found += 1
     assert found > 5
 
 
 def test_resnet_in_fer():
     """Residual blocks stay, widths and depths are the nearest that the space has."""
-    found = nearest(load(ROOT / "search_spaces/references/resnet.json")[0], space_of("fer"))
+    found = project(load(ROOT / "search_spaces/references/resnet.json")[0], space_of("fer"))
     assert {b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"} == {
         "residual"
     }
@@ -72,7 +72,7 @@ def test_resnet_in_fer():
 
 
 def test_fernet_in_fer():
-    found = nearest(load(ROOT / "search_spaces/references/fernet.json")[0], space_of("fer"))
+    found = project(load(ROOT / "search_spaces/references/fernet.json")[0], space_of("fer"))
     assert [stage.blocks[0].type for stage in found.stages[1:]] == ["max"] * 3
     assert shape(found) == [("pool", 64, 1), ("pool", 128, 1), ("pool", 256, 1)]
     assert (found.head.pool, found.head.hidden[0].units) == ("flatten", 256)
@@ -80,7 +80,7 @@ def test_fernet_in_fer():
 
 def test_a_depthwise_block_stays_depthwise():
     """mini-Xception's separable blocks are not in fer.yaml."""
-    found = nearest(load(ROOT / "search_spaces/references/mini_xception.json")[0], space_of("fer"))
+    found = project(load(ROOT / "search_spaces/references/mini_xception.json")[0], space_of("fer"))
     kinds = [b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"]
     assert kinds == ["conv", "inverted", "inverted", "inverted", "inverted"]
     assert cost(found).params < 400_000
@@ -90,4 +90,4 @@ def test_no_relative_within_impossible_constraints():
     space = space_of("quick")
     tight = dataclasses.replace(space.constraints, params=(0, 10))
     genome = load(ROOT / "search_spaces/references/fernet.json")[0]
-    assert nearest(genome, dataclasses.replace(space, constraints=tight)) is None
+    assert project(genome, dataclasses.replace(space, constraints=tight)) is None

@@ -9,11 +9,11 @@ from nas.data import search_split
 from nas.deploy.latency import FEATURES, FpsModel
 from nas.search.archive import Fidelity
 from nas.training.evaluator import (
-    Found,
-    Heritage,
+    Result,
     SearchData,
     Task,
     TrainingEvaluator,
+    WarmStart,
     failed,
     known_metrics,
     run_task,
@@ -28,7 +28,7 @@ TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), H
 def evaluator(faces):
     fit, held_out = search_split(faces)
     data = SearchData(faces.images, faces.labels, fit, held_out)
-    return TrainingEvaluator(data, Recipe(batch=16), FPS, (False, True))
+    return TrainingEvaluator(data, Recipe(batch_size=16), FPS, (False, True))
 
 
 def task(epochs=2, seed=0, **more):
@@ -76,7 +76,7 @@ def test_a_task_that_fails_is_an_evaluation(evaluator):
 
 def test_a_metric_that_is_not_finite_is_a_failure():
     def broken(task):
-        return Found({**known_metrics(task.genome, FPS), "accuracy": float("inf")})
+        return Result({**known_metrics(task.genome, FPS), "accuracy": float("inf")})
 
     found = run_task(broken, Task(0, TINY, Fidelity(1, 1.0), 0))
     assert not found.ok
@@ -98,18 +98,18 @@ def test_read_at_a_rung_and_stopped_there(evaluator):
     """At the rung, both have trained alike: on the schedule of all three epochs."""
     whole = run_task(evaluator, task(3, rungs=((1, -1.0), (2, -1.0))))
     assert (whole.status, whole.fidelity.epochs) == ("ok", 3)
-    assert list(whole.readings) == ["1", "2"]
+    assert list(whole.learning_curve) == ["1", "2"]
     plain = run_task(evaluator, task(3))
-    assert (plain.metrics, plain.readings) == (whole.metrics, {})
+    assert (plain.metrics, plain.learning_curve) == (whole.metrics, {})
     stopped = run_task(evaluator, task(3, rungs=((1, -1.0), (2, 1.0))))
     assert (stopped.status, stopped.ok, stopped.fidelity.epochs) == ("stopped", False, 2)
-    assert stopped.readings == {"1": whole.readings["1"]}
-    assert stopped.metrics == {**whole.metrics, "accuracy": whole.readings["2"]}
+    assert stopped.learning_curve == {"1": whole.learning_curve["1"]}
+    assert stopped.metrics == {**whole.metrics, "accuracy": whole.learning_curve["2"]}
 
 
 def test_an_heir_starts_where_its_parent_ended(evaluator):
     parent = run_task(evaluator, task(4, bequeath=True))
-    heritage = Heritage(TINY, 4, parent.weights)
+    heritage = WarmStart(TINY, 4, parent.weights)
     child = run_task(evaluator, task(1, heritage=heritage, bequeath=True))
     assert (child.parent, child.inherited_epochs) == (TINY.id, 4)
     assert child.weights
@@ -120,6 +120,6 @@ def test_an_heir_starts_where_its_parent_ended(evaluator):
 
 
 def test_weights_that_are_none_fail_the_candidate(evaluator):
-    found = run_task(evaluator, task(1, heritage=Heritage(TINY, 4, b"not weights")))
+    found = run_task(evaluator, task(1, heritage=WarmStart(TINY, 4, b"not weights")))
     assert found.status == "failed"
     assert "weights are not readable" in found.error

@@ -7,7 +7,7 @@ from nas.training.mixing import mix
 from nas.training.recipe import Recipe
 
 
-@pytest.mark.parametrize("settings", [{"mixup": 1.0}, {"cutmix": 1.0}])
+@pytest.mark.parametrize("settings", [{"mixup_alpha": 1.0}, {"cutmix_alpha": 1.0}])
 def test_labels_get_the_share_of_the_pixels(settings):
     """One batch of white images of class 0 and black ones of class 1."""
     white = torch.arange(64) < 32
@@ -18,7 +18,7 @@ def test_labels_get_the_share_of_the_pixels(settings):
     torch.testing.assert_close(y.sum(1), torch.ones(64))
     assert float(y[:, 0].std()) > 0.02
     values = x.unique()
-    assert len(values) == 2 if "cutmix" in settings else len(values) > 2
+    assert len(values) == 2 if "cutmix_alpha" in settings else len(values) > 2
 
 
 def test_each_batch_takes_one_of_both():
@@ -27,6 +27,6 @@ def test_each_batch_takes_one_of_both():
     images[:4] = 1
     kinds = set()
     for _ in range(30):
-        x, _ = mix(images, labels, Recipe(mixup=1.0, cutmix=1.0), generator)
+        x, _ = mix(images, labels, Recipe(mixup_alpha=1.0, cutmix_alpha=1.0), generator)
         kinds.add(len(x.unique()) > 2)
     assert kinds == {True, False}

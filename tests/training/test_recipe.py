@@ -20,12 +20,12 @@ def test_every_recipe_loads_and_round_trips(path, tmp_path):
 
 def test_the_report_as_it_was_trained():
     recipe = load(ROOT / "experiments/recipes/report.yaml")
-    assert (recipe.optimiser, recipe.lr, recipe.batch, recipe.epochs) == ("sgd", 0.01, 64, 158)
+    assert (recipe.optimizer, recipe.lr, recipe.batch_size, recipe.epochs) == ("sgd", 0.01, 64, 158)
 
 
 def test_khaireddin_as_published():
     recipe = load(ROOT / "experiments/recipes/khaireddin.yaml")
-    assert (recipe.optimiser, recipe.lr, recipe.momentum) == ("nesterov", 0.01, 0.9)
+    assert (recipe.optimizer, recipe.lr, recipe.momentum) == ("nesterov", 0.01, 0.9)
     assert (recipe.weight_decay, recipe.epochs, recipe.schedule) == (1e-4, 300, "plateau")
     assert (recipe.plateau_factor, recipe.plateau_patience) == (0.75, 5)
     assert recipe.train_views == recipe.views == "ten_crop"
@@ -41,8 +41,8 @@ def test_a_missing_key_keeps_its_default(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optimizer: sgd", "did you mean 'optimiser'"),
-        ("optimiser: sdg", "optimiser.*'sdg'.*did you mean 'sgd'"),
+        ("optimizer: sgd", "did you mean 'optimizer'"),
+        ("optimizer: sdg", "optimizer.*'sdg'.*did you mean 'sgd'"),
         ("epochs: 0", r"epochs: must be in \[1, 10000\], got 0"),
         ("lr: .nan", "lr"),
         ("batch: 1.5", "batch"),

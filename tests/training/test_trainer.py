@@ -1,4 +1,4 @@
-"""The training loop: schedules, optimisers, checkpoints, divergence."""
+"""The training loop: schedules, optimizers, checkpoints, divergence."""
 
 import dataclasses
 import math
@@ -13,8 +13,8 @@ from nas.arch.genome import Conv, Dense, Genome, Head, Input, Stage
 from nas.arch.module import DepthwiseConv2d, build
 from nas.common.errors import UserError
 from nas.training.optim import learning_rate
-from nas.training.predict import DivergedError, Mode, Part, logits, score, views_of
-from nas.training.recipe import OPTIMISERS, SCHEDULES, Augment, Recipe
+from nas.training.predict import DivergedError, Precision, Subset, logits, score, views_of
+from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
 from nas.training.trainer import Training, train
 
 PLAIN = Augment(flip=0.0, probability=0.0)
@@ -22,7 +22,7 @@ TINY = Genome(
     Input(1, 12, 12), 3, (Stage((Conv(6, 3, 2), Conv(8, 3))),), Head("avg", 0.1, (Dense(8, True),))
 )
 BASE = Recipe(
-    epochs=4, batch=16, optimiser="nesterov", lr=0.05, label_smoothing=0.0, augment=PLAIN
+    epochs=4, batch_size=16, optimizer="nesterov", lr=0.05, label_smoothing=0.0, augment=PLAIN
 )  # fmt: skip
 
 
@@ -31,11 +31,11 @@ def stripes(n, seed=0, side=12):
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 3
     images = rng.integers(0, 60, (n, 1, side, side))
-    bars = (np.arange(side) % 4 < 2) * 150
-    images[labels == 0] += bars[None, None, :, None]
-    images[labels == 1] += bars[None, None, None, :]
+    thresholds = (np.arange(side) % 4 < 2) * 150
+    images[labels == 0] += thresholds[None, None, :, None]
+    images[labels == 1] += thresholds[None, None, None, :]
     rows = torch.arange(n)
-    return Part(torch.tensor(images.astype(np.uint8)), torch.tensor(labels), rows)
+    return Subset(torch.tensor(images.astype(np.uint8)), torch.tensor(labels), rows)
 
 
 def weights(result):
@@ -55,11 +55,11 @@ def test_learns_what_can_be_learned(data):
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_every_optimiser_lowers_the_loss(data, optimiser):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimiser_lowers_the_loss(data, optimizer):
     lr = {"adadelta": 1.0, "adagrad": 0.02, "adam": 0.005, "amsgrad": 0.005, "adamw": 0.005}
     recipe = dataclasses.replace(
-        BASE, epochs=6, optimiser=optimiser, lr=lr.get(optimiser, 0.05), schedule="constant"
+        BASE, epochs=6, optimizer=optimizer, lr=lr.get(optimizer, 0.05), schedule="constant"
     )
     history = train(TINY, *data, recipe, seed=0).history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
@@ -113,15 +113,15 @@ def test_early_stopping_ends_and_keeps_the_best(data):
     assert result.stopped == "no progress"
     assert len(accuracies) == result.best_epoch + 3 < 60
     assert result.best_epoch == 1 + int(np.argmax(accuracies))
-    kept, _ = score(result.model, TINY, noise, Mode())
+    kept, _ = score(result.model, TINY, noise, Precision())
     assert kept == pytest.approx(max(accuracies))
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
 def test_interrupted_and_resumed_is_uninterrupted(data, tmp_path, schedule):
     recipe = dataclasses.replace(
-        BASE, epochs=5, schedule=schedule, ema=0.9, mixup=0.3, plateau_patience=0,
-        optimiser="adamw", lr=0.003, augment=Augment(erase=0.5, noise=3),
+        BASE, epochs=5, schedule=schedule, ema_decay=0.9, mixup_alpha=0.3, plateau_patience=0,
+        optimizer="adamw", lr=0.003, augment=Augment(erase=0.5, noise=3),
     )  # fmt: skip
     whole = train(TINY, *data, recipe, seed=3, keep_best=True)
     checkpoint = tmp_path / "checkpoint.pt"
@@ -193,26 +193,26 @@ def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
 
 
 def test_a_diverging_training_is_noticed(data):
-    recipe = dataclasses.replace(BASE, optimiser="sgd", lr=10.0, clip=0.0, epochs=8)
+    recipe = dataclasses.replace(BASE, optimizer="sgd", lr=10.0, clip_grad_norm=0.0, epochs=8)
     deep = Genome(Input(1, 12, 12), 3, (Stage((Conv(8, 3, norm="none"),) * 6),), Head("flatten"))
     with pytest.raises(DivergedError, match=r"not finite|loss is"):
         train(deep, *data, recipe, seed=0)
 
 
 def test_averaged_sgd_gives_the_mean_of_its_weights_after_the_first_epoch(data):
-    recipe = dataclasses.replace(BASE, optimiser="asgd", schedule="constant")
-    run = Training(TINY, data[0], recipe, 0, Mode())
+    recipe = dataclasses.replace(BASE, optimizer="asgd", schedule="constant")
+    run = Training(TINY, data[0], recipe, 0, Precision())
     name = next(n for n, p in run.model.named_parameters() if p.ndim > 1)
     run.train_epoch()
     assert torch.equal(run.averaged.state_dict()[name], run.model.state_dict()[name])
     seen = []
-    step = run.optimiser.step
+    step = run.optimizer.step
 
     def watched():
         step()
         seen.append(run.model.state_dict()[name].clone())
 
-    run.optimiser.step = watched
+    run.optimizer.step = watched
     run.train_epoch()
     run.train_epoch()
     mean = torch.stack(seen).mean(0)
@@ -223,9 +223,11 @@ def test_averaged_sgd_gives_the_mean_of_its_weights_after_the_first_epoch(data):
 def test_average_of_weights_by_hand(data):
     fit, held_out = data
     one = dataclasses.replace(fit, rows=fit.rows[:16])  # one step an epoch
-    recipe = dataclasses.replace(BASE, epochs=1, ema=0.999)
+    recipe = dataclasses.replace(BASE, epochs=1, ema_decay=0.999)
     averaged = weights(train(TINY, one, held_out, recipe, seed=0))
-    trained = weights(train(TINY, one, held_out, dataclasses.replace(recipe, ema=0.0), seed=0))
+    trained = weights(
+        train(TINY, one, held_out, dataclasses.replace(recipe, ema_decay=0.0), seed=0)
+    )
     start = weights(train(TINY, one, held_out, dataclasses.replace(recipe, lr=1e-7), seed=0))
     floating = torch.cat(
         [
@@ -234,7 +236,7 @@ def test_average_of_weights_by_hand(data):
         ]
     )
     decay = 2 / 11  # (1 + step) / (10 + step), less than 0.999
-    # Batch norm's statistics move at any rate, so only what the optimiser moves is compared.
+    # Batch norm's statistics move at any rate, so only what the optimizer moves is compared.
     moved = floating & ((trained - start).abs() > 1e-4)
     share = (averaged - start)[moved] / (trained - start)[moved]
     assert float(share.median()) == pytest.approx(1 - decay, abs=0.02)
@@ -297,9 +299,9 @@ def test_a_student_learns_from_its_teacher_alone(data):
     wrong = dataclasses.replace(fit, labels=torch.zeros_like(fit.labels))
     taught = dataclasses.replace(recipe, distill=1.0)
     model = train(TINY, wrong, held_out, taught, seed=1, teacher=teacher).model
-    assert score(model, TINY, held_out, Mode())[0] > 0.8
+    assert score(model, TINY, held_out, Precision())[0] > 0.8
     alone = train(TINY, wrong, held_out, recipe, seed=1).model
-    assert score(alone, TINY, held_out, Mode())[0] < 0.5
+    assert score(alone, TINY, held_out, Precision())[0] < 0.5
 
 
 def test_fine_tuning_starts_where_it_was(data):
@@ -323,15 +325,15 @@ def test_score_is_accuracy_and_cross_entropy(data):
     _, held_out = data
     model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
     y = logits(model, TINY, held_out)
-    accuracy, loss = score(model, TINY, held_out, Mode())
+    accuracy, loss = score(model, TINY, held_out, Precision())
     assert accuracy == pytest.approx(float((y.argmax(1) == held_out.labels).float().mean()))
     assert loss == pytest.approx(float(F.cross_entropy(y, held_out.labels)))
 
 
 def test_modes_agree_within_bfloat16(data):
     recipe = dataclasses.replace(BASE, epochs=8)
-    full = train(TINY, *data, recipe, seed=0, mode=Mode(False, False))
-    fast = train(TINY, *data, recipe, seed=0, mode=Mode(True, True))
+    full = train(TINY, *data, recipe, seed=0, mode=Precision(False, False))
+    fast = train(TINY, *data, recipe, seed=0, mode=Precision(True, True))
     for a, b in zip(full.history[:2], fast.history[:2], strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=0.05)
     assert fast.history[-1]["validation_accuracy"] > 0.8

@@ -16,8 +16,8 @@ from nas.training import tuning
 from nas.training.optim import learning_rate
 from nas.training.predict import DivergedError
 from nas.training.recipe import Recipe, load
-from nas.training.trainer import Result
-from nas.training.tuning import GRIDS, Goal, finished, open_study, recipe_of, shortened, tune
+from nas.training.trainer import TrainingResult
+from nas.training.tuning import GRIDS, StudyConfig, finished, open_study, recipe_of, shortened, tune
 from nas.tune import main
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
@@ -25,7 +25,7 @@ TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), H
 
 @pytest.fixture
 def goal(faces):
-    return Goal(TINY, faces, Recipe(epochs=20), 2)
+    return StudyConfig(TINY, faces, Recipe(epochs=20), 2)
 
 
 def quiet(text):
@@ -37,7 +37,7 @@ def test_study_csv_and_winner(goal, tmp_path):
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert len(study.trials) == 3
     first = study.trials[0].params  # the base recipe
-    assert (first["optimiser"], first["augmentation"]) == ("adamw", 1.0)
+    assert (first["optimizer"], first["augmentation"]) == ("adamw", 1.0)
     assert recipe_of(goal, first) == goal.base
     assert load(tmp_path / "best_recipe.yaml") == recipe_of(goal, study.best_trial.params)
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 3
@@ -115,7 +115,7 @@ def test_pruning_stops_what_lags_behind(goal, tmp_path, monkeypatch):
         for epoch in range(1, 6):
             epochs[-1] = epoch
             on_epoch({"epoch": epoch, "validation_accuracy": accuracy})
-        return Result(None, [{"validation_accuracy": accuracy}], 1)
+        return TrainingResult(None, [{"validation_accuracy": accuracy}], 1)
 
     monkeypatch.setattr(tuning, "train", fake)
     study = tune(goal, tmp_path, 6, note=quiet)
@@ -125,14 +125,14 @@ def test_pruning_stops_what_lags_behind(goal, tmp_path, monkeypatch):
 
 
 def test_the_reports_grids():
-    optimisers, schedules = GRIDS["optimisers"], GRIDS["schedules"]
-    assert len(optimisers) == 14  # seven, each at a fixed and a decaying rate
-    assert optimisers["adam, fixed"] == {"optimiser": "adam", "lr": 0.001, "schedule": "constant"}
-    assert optimisers["asgd, decaying"]["lr"] == 0.01
+    optimizers, schedules = GRIDS["optimizers"], GRIDS["schedules"]
+    assert len(optimizers) == 14  # seven, each at a fixed and a decaying rate
+    assert optimizers["adam, fixed"] == {"optimizer": "adam", "lr": 0.001, "schedule": "constant"}
+    assert optimizers["asgd, decaying"]["lr"] == 0.01
     assert set(schedules) == {
         "constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step",
     }  # fmt: skip
-    assert all(s["optimiser"] == "nesterov" and s["lr"] == 0.01 for s in schedules.values())
+    assert all(s["optimizer"] == "nesterov" and s["lr"] == 0.01 for s in schedules.values())
 
 
 def test_a_grid_runs_every_setting_once(goal, tmp_path):
@@ -161,7 +161,7 @@ def test_soft_labels_are_tuned_on(goal, tmp_path, monkeypatch):
 
     def fake(genome, fit, held_out, recipe, **more):
         seen.append((fit.targets, recipe.epochs))
-        return Result(None, [{"validation_accuracy": 0.5}], 1)
+        return TrainingResult(None, [{"validation_accuracy": 0.5}], 1)
 
     monkeypatch.setattr(tuning, "train", fake)
     votes = np.full((len(goal.dataset), 7), 2, np.uint8)
