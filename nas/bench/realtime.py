@@ -120,7 +120,8 @@ def _plain(clip: Path, network: Path) -> dict[str, Any]:
     import torch
 
     from nas.deploy.checkpoint import open_trained
-    from nas.realtime.detector import HaarDetector, crop_face
+    from nas.realtime.crop import crop_face
+    from nas.realtime.detector import HaarDetector
     from nas.realtime.draw import annotate
     from nas.realtime.recognizer import Face
 

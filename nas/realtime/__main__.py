@@ -22,8 +22,9 @@ def main(argv: list[str]) -> int:
     from nas.realtime.detector import make_detector
     from nas.realtime.pipeline import run
     from nas.realtime.recognizer import Recognizer
-    from nas.realtime.sinks import Window, open_sinks
+    from nas.realtime.sinks import open_sinks
     from nas.realtime.sources import open_source, transformed
+    from nas.realtime.window import Window
 
     window = None if args.headless else Window(Path(args.snapshots))
     recognizer = Recognizer(

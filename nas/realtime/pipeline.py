@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.realtime.ahead import Prefetcher
 from nas.realtime.draw import annotate, mark
+from nas.realtime.prefetch import Prefetcher
 from nas.realtime.recognizer import Face, Recognizer, Stream
-from nas.realtime.sinks import Sink, Window, snapshot
+from nas.realtime.sinks import Sink
 from nas.realtime.sources import Frame, Source
 from nas.realtime.timing import StageTimer, percentile
+from nas.realtime.window import Window, snapshot
 
 
 @dataclass

@@ -14,9 +14,10 @@ from nas.common.errors import UserError
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.runtime import BATCH, open_model
 from nas.realtime import DEFAULT_MODEL
-from nas.realtime.detector import Box, Detector, HaarDetector, crop_face
-from nas.realtime.finder import StreamDetector, smallest_face
+from nas.realtime.crop import crop_face
+from nas.realtime.detector import Box, Detector, HaarDetector
 from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
+from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.timing import StageTimer
 
 Precision = Literal["auto", "fp32", "int8"]
@@ -98,7 +99,7 @@ class Stream:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self.recognizer = recognizer
-        self.finder = StreamDetector(recognizer.detector, recognizer.smallest)
+        self.detector = StreamDetector(recognizer.detector, recognizer.smallest)
         self.smoother = Smoother(recognizer.classes, recognizer.threshold)
         self._before: float | None = None
 
@@ -110,7 +111,7 @@ class Stream:
         steps = self.recognizer.steps
         with steps("detect"):
             grey = as_grey(frame)
-            tracks = self.finder(grey, passed)
+            tracks = self.detector(grey, passed)
         found = self.recognizer.classify(frame, grey, [t.box for t in tracks])
         with steps("smooth"):
             self.smoother.forget_all_but({t.id for t in tracks})

@@ -1,12 +1,9 @@
-"""Where results go: an annotated video or pictures, CSV, JSON Lines, a window, snapshots."""
+"""Where results go: an annotated video or pictures, CSV, JSON Lines."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import re
-import sys
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -16,7 +13,6 @@ from nas.common.errors import UserError
 from nas.realtime.recognizer import Face
 from nas.realtime.sources import PICTURES, Frame, Source
 
-WINDOW = "fer-nas (s snapshot, q quits)"
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 MAX_REPEATS = 300  # of one frame, to bridge a gap in a live recording
 
@@ -47,7 +43,7 @@ class Pictures:
         self._names: dict[str, str] = {}  # stem -> the picture that took it
         if not path.suffix and any(p.parent == path.resolve() for p in inputs):
             raise UserError(f"{path}: is the input folder; expected another for --out")
-        _make_folder(path.parent if path.suffix else path)
+        make_folder(path.parent if path.suffix else path)
 
     def write(self, frame: Frame, faces: list[Face], picture: Any) -> None:
         write_picture(self.path if self.path.suffix else self._target(frame.source), picture)
@@ -73,7 +69,7 @@ class Video:
         _not_an_input(path, inputs)
         if path.suffix.lower() not in CODECS:
             raise UserError(f"{path}: expected a video ending in {' or '.join(CODECS)}")
-        _make_folder(path.parent)
+        make_folder(path.parent)
         self.path, self.fps = path, fps
         self._writer: Any = None
         self._size = (0, 0)
@@ -164,41 +160,6 @@ def open_sinks(
     return sinks
 
 
-class Window:
-    """A window on the screen; `show` returns the key that was pressed, or an empty string."""
-
-    def __init__(self, snapshots: Path = Path(".")) -> None:
-        # OpenCV's GUI wheel aborts the whole process where there is no display: ask first.
-        display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        if sys.platform.startswith("linux") and not display:
-            raise UserError(
-                "no display to show a window on; use --headless with --out FILE or --csv FILE"
-            )
-        if "GUI:                           NONE" in cv2.getBuildInformation():
-            raise UserError(
-                "this OpenCV build has no windows; use --headless with --out FILE or --csv FILE"
-            )
-        self.snapshots = snapshots
-
-    def show(self, picture: Any, wait_ms: int) -> str:
-        cv2.imshow(WINDOW, picture)
-        key = cv2.waitKey(wait_ms) & 0xFF
-        closed = cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
-        return "q" if closed or key in (ord("q"), 27) else chr(key) if key < 255 else ""
-
-    def close(self) -> None:
-        cv2.destroyAllWindows()
-
-
-def snapshot(folder: Path, frame: Frame, picture: Any) -> Path:
-    """Save the annotated frame in the folder; the path it got."""
-    _make_folder(folder)
-    name = re.sub(r"[^A-Za-z0-9]+", "_", Path(frame.source).stem).strip("_")
-    path = folder / f"{name}_{frame.index:06d}.png"
-    write_picture(path, picture)
-    return path
-
-
 def write_picture(path: Path, picture: Any) -> None:
     """UserError where it cannot be written."""
     if not cv2.imwrite(str(path), picture):
@@ -206,14 +167,15 @@ def write_picture(path: Path, picture: Any) -> None:
 
 
 def _open(path: Path) -> IO[str]:
-    _make_folder(path.parent)
+    make_folder(path.parent)
     try:
         return open(path, "w", newline="", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot write: {error.strerror}") from None
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """With its parents. UserError where it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

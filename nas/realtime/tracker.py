@@ -1,6 +1,6 @@
 """Faces from frame to frame: stable ids by overlap, motion and appearance.
 
-The tracker knows boxes and grey pixels, no detector: `nas.realtime.finder` tells it what was found.
+The tracker knows boxes and grey pixels, no detector: stream_detector.py tells it what was found.
 """
 
 from __future__ import annotations

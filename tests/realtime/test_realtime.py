@@ -19,11 +19,13 @@ from nas.deploy.export import export_onnx
 from nas.realtime import DEFAULT_MODEL, pipeline, sources
 from nas.realtime import __main__ as command
 from nas.realtime import recognizer as recognizer_module
-from nas.realtime.detector import HaarDetector, crop_face, make_detector
+from nas.realtime.crop import crop_face
+from nas.realtime.detector import HaarDetector, make_detector
 from nas.realtime.draw import annotate
 from nas.realtime.recognizer import Face, Recognizer, softmax
-from nas.realtime.sinks import JsonLines, Window
+from nas.realtime.sinks import JsonLines
 from nas.realtime.smoothing import UNCERTAIN
+from nas.realtime.window import Window
 from nas.training.predict import Subset
 
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())

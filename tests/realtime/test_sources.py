@@ -11,7 +11,7 @@ import pytest
 
 from nas.common.errors import UserError
 from nas.realtime import sources
-from nas.realtime.ahead import Prefetcher
+from nas.realtime.prefetch import Prefetcher
 from nas.realtime.sources import Source, open_source, transformed
 
 
@@ -128,7 +128,7 @@ def test_frames_are_turned_and_shrunk(tmp_path):
     assert changed(False, False, 2).shape == (24, 32, 3)
 
 
-def test_ahead_keeps_everything_in_order_or_drops_what_is_stale():
+def test_prefetcher_keeps_everything_in_order_or_drops_what_is_stale():
     assert list(Prefetcher(iter(range(50)))) == list(range(50))
     live = Prefetcher(iter(range(50)), drop_stale=True)
     live._thread.join(timeout=5)
@@ -136,7 +136,7 @@ def test_ahead_keeps_everything_in_order_or_drops_what_is_stale():
     assert live.dropped >= 48
 
 
-def test_ahead_raises_after_what_came_before():
+def test_prefetcher_raises_after_what_came_before():
     def broken():
         yield 1
         raise UserError("broken")
@@ -147,7 +147,7 @@ def test_ahead_raises_after_what_came_before():
         next(read)
 
 
-def test_ahead_ends_its_thread_when_closed():
+def test_prefetcher_ends_its_thread_when_closed():
     """Also with a reader in between that waits, and with an endless source."""
     closed = threading.Event()
 

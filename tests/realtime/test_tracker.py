@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT, SquareDetector, draw_squares
 
 from nas.realtime.detector import HaarDetector
-from nas.realtime.finder import StreamDetector, smallest_face
+from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.tracker import Tracker, iou, merged
 
 STEP = 1 / 30
@@ -19,8 +19,8 @@ def grey(boxes):
 
 def follow(frames, detector=None):
     """Ids and boxes in every frame."""
-    finder = StreamDetector(detector or SquareDetector())
-    return [{t.id: t.box for t in finder(frame, STEP)} for frame in frames]
+    detect = StreamDetector(detector or SquareDetector())
+    return [{t.id: t.box for t in detect(frame, STEP)} for frame in frames]
 
 
 def nearest(found, x):
@@ -128,14 +128,14 @@ def test_the_smallest_face():
     assert smallest_face(1080, 30) == 30
     small = [grey([(40, 60, 30)])] * 6
     assert not any(follow(small))
-    finder = StreamDetector(SquareDetector(), smallest=25)
-    assert [len(finder(frame, STEP)) for frame in small][-1] == 1
+    detect = StreamDetector(SquareDetector(), smallest=25)
+    assert [len(detect(frame, STEP)) for frame in small][-1] == 1
 
 
 def test_strange_frames():
     """Smaller than a window, changing size, a face beyond the border."""
     sizes = [(1, 1), (320, 240), (8, 300), (640, 480)]
-    finder = StreamDetector(SquareDetector())
+    detect = StreamDetector(SquareDetector())
     for size in sizes:
-        finder(cv2.cvtColor(draw_squares([(-20, -20, 60)], size), cv2.COLOR_BGR2GRAY), STEP)
-    finder(np.zeros((240, 320), np.uint8), 0.0)
+        detect(cv2.cvtColor(draw_squares([(-20, -20, 60)], size), cv2.COLOR_BGR2GRAY), STEP)
+    detect(np.zeros((240, 320), np.uint8), 0.0)

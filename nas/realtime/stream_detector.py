@@ -29,7 +29,7 @@ THUMBNAIL = (32, 24)
 
 
 class StreamDetector:
-    """`finder(grey, dt)` -> the confirmed tracks of this frame."""
+    """`detector(grey, dt)` -> the confirmed tracks of this frame."""
 
     def __init__(self, detector: Detector, smallest: int | None = None) -> None:
         self.detector, self.smallest = detector, smallest
