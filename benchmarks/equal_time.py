@@ -33,7 +33,7 @@ from nas.report import table
 from nas.search.archive import OBJECTIVES, Archive, Evaluation, Fidelity
 from nas.search.driver import Search, finish, start_workers
 from nas.search.machine import load_machine, measure_machine
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.space import space as spaces
 from nas.space.space import SearchSpace
 from nas.training.evaluator import Task, TrainingEvaluator, known_metrics, search_data

@@ -23,8 +23,8 @@ from typing import Any
 from nas.data import open_dataset, search_split
 from nas.search import planning
 from nas.search.archive import Archive
-from nas.search.options import add_settings, read_settings
-from nas.search.run import RunDirectory, Settings
+from nas.search.settings import add_settings, read_settings
+from nas.search.store import RunDirectory, Settings
 from nas.space.space import load
 
 

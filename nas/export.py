@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     from nas.deploy.export import export
     from nas.deploy.latency import read_fps_model
     from nas.report import model_card
-    from nas.search.run import environment
+    from nas.search.store import environment
 
     trained = open_trained(path)
     dataset = open_dataset(args.data or trained.training_data)

@@ -19,7 +19,7 @@ from pathlib import Path
 from nas.common.cores import usable_cores
 from nas.common.errors import UserError, first_line
 from nas.data import DATA, load
-from nas.search.run import EXPERIMENTS, package_version
+from nas.search.store import EXPERIMENTS, package_version
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1 << 30

@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 def _inspect_run(path: Path, args: argparse.Namespace) -> int:
     from nas.arch.lowering import describe
     from nas.search.archive import best, pareto_front
-    from nas.search.run import RunDirectory
+    from nas.search.store import RunDirectory
     from nas.space.space import load
 
     run = RunDirectory.open(path)

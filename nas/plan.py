@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.common.errors import UserError, exit_code
-from nas.search.options import add_settings, read_settings
+from nas.search.settings import add_settings, read_settings
 
 if TYPE_CHECKING:
     from nas.search.planning import Plan
-    from nas.search.run import Settings
+    from nas.search.store import Settings
 
 
 def main(argv: list[str]) -> int:

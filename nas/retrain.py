@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data_of_run(genome_file: Path) -> str | None:
-    from nas.search.run import RunDirectory
+    from nas.search.store import RunDirectory
 
     folder = genome_file.parent
     return RunDirectory(folder).settings().data if _is_run(folder) else None

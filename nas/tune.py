@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     from nas.arch.genome import load
     from nas.data import open_dataset
     from nas.retrain import MAX_SEED
-    from nas.search.options import seconds
+    from nas.search.settings import seconds
     from nas.training.recipe import load as load_recipe
 
     if not 1 <= args.trials <= 100_000:

@@ -11,7 +11,7 @@ from fakes import FakeEvaluator, OutOfOrder
 from nas.common.files import LineFile
 from nas.search import driver as loop
 from nas.search.driver import Search
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.space.space import load
 from nas.training.evaluator import run_task
 

@@ -35,7 +35,7 @@ from nas.realtime.sources import open_source
 from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.machine import load_machine
 from nas.search.pending import Pending
-from nas.search.run import RunDirectory, Settings, load_settings
+from nas.search.store import RunDirectory, Settings, load_settings
 from nas.space import space
 from nas.training import recipe
 from nas.training.predict import Subset

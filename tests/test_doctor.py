@@ -10,7 +10,7 @@ from nas import doctor, health
 from nas.common.errors import exit_code
 from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.compare import differences
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 # Ray takes seconds to start; tests/test_workers.py starts it for real.

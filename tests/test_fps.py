@@ -11,7 +11,7 @@ from nas.common.errors import exit_code
 from nas.fps import main
 from nas.search.driver import Search, finish
 from nas.search.machine import measure_machine, read_calibration
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.search.workers import InProcess
 
 QUICK = ROOT / "search_spaces/quick.yaml"

@@ -8,7 +8,7 @@ from nas.arch.lowering import cost
 from nas.common.errors import exit_code
 from nas.inspect import main
 from nas.search.archive import Archive, Evaluation, Fidelity, pareto_front
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 

@@ -26,7 +26,7 @@ from nas.common.yaml_file import read_yaml
 from nas.data import dataset
 from nas.deploy.checkpoint import open_trained
 from nas.inspect import main as inspect_main
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 
 SOURCES = sorted((ROOT / "nas").rglob("*.py"))
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}

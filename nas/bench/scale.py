@@ -24,7 +24,7 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.space.space import load
 from nas.training.evaluator import Result, Task, run_task
 

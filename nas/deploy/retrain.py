@@ -23,7 +23,7 @@ from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
 from nas.report import confusion_png, curves_png, model_card
 from nas.report.metrics import classification_report, summarise_seeds
-from nas.search.run import environment
+from nas.search.store import environment
 from nas.training.precision import fastest_mode
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.common.errors import UserError, exit_code
-from nas.search.options import add_settings, read_settings
+from nas.search.settings import add_settings, read_settings
 
 if TYPE_CHECKING:
     from nas.arch.genome import Genome
     from nas.search.archive import Evaluation
     from nas.search.driver import Outcome, Search
-    from nas.search.run import Settings
+    from nas.search.store import Settings
     from nas.space.space import SearchSpace
 
 PROPOSED = Path("search_spaces/references/proposed.json")
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.search.driver import run_search
     from nas.search.machine import load_machine
-    from nas.search.run import RunDirectory
+    from nas.search.store import RunDirectory
 
     settings = _settings(args)
     progress = _Bar(quiet=args.json)
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from nas.search.run import RunDirectory
+    from nas.search.store import RunDirectory
 
     fixed = (args.space, args.run_dir, args.seed_genomes, args.config, args.machine)
     if args.resume and any(fixed):

@@ -9,7 +9,7 @@ from typing import Any
 from nas.common.errors import read_json, shown
 from nas.common.yaml_file import read_yaml
 from nas.search.archive import Evaluation
-from nas.search.run import RunDirectory
+from nas.search.store import RunDirectory
 
 EVERY_RUN = ("started", "command", "calibration.seconds")  # differ between any two
 FILES = ("config.yaml", "space.yaml", "environment.json", "initial.json", "machine.json")

@@ -20,7 +20,7 @@ from nas.search.archive import Archive, Evaluation, Front, best
 from nas.search.lineage import WeightPool
 from nas.search.machine import Note, measure_front, measure_machine
 from nas.search.pending import Pending
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.search.workers import (
     Died,
     InProcess,

@@ -19,7 +19,7 @@ import numpy as np
 from nas.common.errors import UserError, read_json
 from nas.deploy.latency import FEATURES, Calibration, FpsModel, calibrate, measure_fps
 from nas.search.archive import Evaluation
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.space.space import SearchSpace
 
 Note = Callable[[str], None]

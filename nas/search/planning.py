@@ -30,7 +30,7 @@ from nas.evolution.optimizer import Evolution, SpaceExhausted
 from nas.search.archive import Evaluation, Fidelity
 from nas.search.driver import start_workers
 from nas.search.machine import Note, training_mode
-from nas.search.run import Settings
+from nas.search.store import Settings
 from nas.search.workers import Died, Workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import Result, Task, TrainingEvaluator, known_metrics, search_data

@@ -11,7 +11,7 @@ from nas.common.errors import UserError
 from nas.evolution.pruner import AUDIT, FEW, NEVER, RungPruner
 from nas.search.archive import Evaluation, Fidelity
 from nas.search.driver import Search
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.search.workers import InProcess
 from nas.training.evaluator import Result
 

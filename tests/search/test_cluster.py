@@ -11,7 +11,7 @@ from conftest import ROOT
 from fakes import Silent
 
 from nas.search.driver import Search, start_workers
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.training.evaluator import Result
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own

@@ -15,7 +15,7 @@ from nas.arch.genome import load
 from nas.common.errors import exit_code
 from nas.search.__main__ import _parser, main
 from nas.search.archive import Archive
-from nas.search.options import read_settings
+from nas.search.settings import read_settings
 from nas.space.projection import project
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")

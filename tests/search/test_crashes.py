@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from nas.common.errors import UserError
 from nas.search.archive import Archive, pareto_front
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 
 KILLS = 20
 

@@ -9,7 +9,7 @@ from fakes import FakeEvaluator, OutOfOrder, Silent
 from nas.common.errors import UserError
 from nas.search.archive import Evaluation, Fidelity, pareto_front
 from nas.search.driver import Search
-from nas.search.run import RunDirectory, Settings
+from nas.search.store import RunDirectory, Settings
 from nas.search.workers import Died, InProcess
 from nas.training.evaluator import run_task
 

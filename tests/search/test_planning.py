@@ -14,7 +14,7 @@ from nas.plan import main
 from nas.search import planning
 from nas.search.archive import Fidelity
 from nas.search.planning import Speed, Timing, measure, plan, simulate_search, steps
-from nas.search.run import Settings
+from nas.search.store import Settings
 from nas.search.workers import Died
 from nas.training.evaluator import Task, TrainingEvaluator, search_data
 

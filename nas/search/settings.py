@@ -11,7 +11,7 @@ from nas.common.cores import usable_cores
 from nas.common.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.search.run import Settings
+    from nas.search.store import Settings
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
     from nas.common.schema import read
     from nas.evolution.pruner import RungPruner
-    from nas.search.run import Settings, load_settings
+    from nas.search.store import Settings, load_settings
     from nas.training.recipe import Recipe
 
     found = stored or (load_settings(Path(args.config)) if args.config else Settings())
