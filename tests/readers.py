@@ -30,10 +30,10 @@ from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.retrain import _read_mode
 from nas.deploy.runtime import open_model
-from nas.inspect import _measured
 from nas.realtime.sources import open_source
 from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.machine import load_machine
+from nas.search.overview import measured_fps
 from nas.search.pending import Pending
 from nas.search.store import RunDirectory, Settings, load_settings
 from nas.space import space
@@ -243,7 +243,7 @@ READERS = [
            _json([TINY.to_dict()])),
     Reader("pending", "pending.jsonl", lambda p: Pending.load(p, ()), _json(PENDING)),
     Reader("machine", "machine.json", _machine, _json(MACHINE)),
-    Reader("measured fps", "measured_fps.json", _measured, _json({TINY.id: 100.0})),
+    Reader("measured fps", "measured_fps.json", measured_fps, _json({TINY.id: 100.0})),
     Reader("mode", "mode.json", _read_mode, _json({"bf16": True, "channels_last": False})),
     Reader("data set", "faces.npz", dataset.load, lambda: _written(_npz, "faces.npz")),
     Reader("FER2013", "fer2013.csv", lambda p: prepare_fer2013(p, check_counts=False), _csv),

@@ -232,7 +232,7 @@ def describe(genome: Genome) -> str:
     ]
     for unit in lower(genome):
         c, h, w = unit.out_shape
-        what = " ".join(_describe_layer(layer) for layer in unit.main)
+        what = summary(unit)
         what += "" if unit.skip is None else " +project" if unit.skip else " +skip"
         shape, found = f"{c}x{h}x{w}", unit.cost
         lines.append(f"  {unit.name:<15} {shape:>11} {found.params:>10,} {found.macs:>12,}  {what}")
@@ -242,6 +242,11 @@ def describe(genome: Genome) -> str:
         f"  activations {total.activations:,}"
     )
     return "\n".join(lines)
+
+
+def summary(unit: Unit) -> str:
+    """The layers of a unit's main path in a few words, such as `conv3x3 bn relu`."""
+    return " ".join(_describe_layer(layer) for layer in unit.main)
 
 
 def _describe_layer(layer: Layer) -> str:

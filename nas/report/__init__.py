@@ -1,6 +1,7 @@
 """What people look at: tables, pictures and the model card. No torch here."""
 
 from nas.report.card import model_card
+from nas.report.front import front_latex, front_table
 from nas.report.plots import (
     confusion_png,
     curves_png,
@@ -13,6 +14,8 @@ from nas.report.table import table
 __all__ = [
     "confusion_png",
     "curves_png",
+    "front_latex",
+    "front_table",
     "hypervolume_png",
     "model_card",
     "pareto_png",

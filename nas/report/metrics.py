@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student_t
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 Z95 = 1.959964
@@ -83,3 +85,12 @@ def summarise_seeds(reports: list[dict[str, Any]]) -> dict[str, dict[str, float 
         std = statistics.stdev(values) if len(values) > 1 else None
         summary[name] = {"mean": statistics.fmean(values), "std": std}
     return summary
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, Any]:
+    """count, mean, and low and high of its 95 % interval by Student's t (None for one value)."""
+    count, mean = len(values), statistics.fmean(values)
+    if count < 2:
+        return {"count": count, "mean": mean, "low": None, "high": None}
+    spread = float(student_t.ppf(0.975, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+    return {"count": count, "mean": mean, "low": mean - spread, "high": mean + spread}

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-INK, MUTED, BLUE, ORANGE, GREEN = "#222222", "#9a9a9a", "#0072b2", "#d55e00", "#009e73"
+from nas.report.colours import BEST, FRONT, INK, MUTED, REFERENCE, SERIES
+from nas.report.front import staircase
+
 Point = dict[str, Any]  # id, accuracy (0..1), params, fps
 
 
@@ -45,21 +47,21 @@ def _scatter(
     rest = [p for p in points if p["id"] not in front_ids]
     for found, colour, size, label in (
         (rest, MUTED, 14, "evaluated"),
-        (front, BLUE, 34, "Pareto front (accuracy, params, fps)"),
+        (front, FRONT, 34, "Pareto front (accuracy, params, fps)"),
     ):
         axes.scatter(
             [p[key] for p in found], [100 * p["accuracy"] for p in found],
             s=size, color=colour, label=label, zorder=2, linewidths=0,
         )  # fmt: skip
-    x, y = _staircase([(p[key], 100 * p["accuracy"]) for p in points], smaller)
-    axes.plot(x, y, color=BLUE, linewidth=1, alpha=0.6, zorder=1)
+    x, y = zip(*staircase([(p[key], 100 * p["accuracy"]) for p in points], smaller), strict=True)
+    axes.plot(x, y, color=FRONT, linewidth=1, alpha=0.6, zorder=1)
     for p in front:
         if p["id"] == best_id:
-            axes.scatter([p[key]], [100 * p["accuracy"]], marker="*", s=190, color=ORANGE,
+            axes.scatter([p[key]], [100 * p["accuracy"]], marker="*", s=190, color=BEST,
                          zorder=4, label="best.json (penalised fitness)")  # fmt: skip
     for name, p in references.items():
         at = (p[key], 100 * p["accuracy"])
-        axes.scatter(*[[v] for v in at], marker="D", s=42, facecolors="none", edgecolors=GREEN,
+        axes.scatter(*[[v] for v in at], marker="D", s=42, facecolors="none", edgecolors=REFERENCE,
                      linewidths=1.8, zorder=3)  # fmt: skip
         axes.annotate(
             name,
@@ -67,25 +69,9 @@ def _scatter(
             xytext=(-7, 5),
             textcoords="offset points",
             ha="right",
-            color=GREEN,
+            color=REFERENCE,
             fontsize=9,
         )
-
-
-def _staircase(points: list[tuple[float, float]], smaller: bool) -> tuple[list[float], list[float]]:
-    """The boundary of what is dominated in this projection."""
-    xs: list[float] = []
-    ys: list[float] = []
-    best = -np.inf
-    for x, y in sorted(points, key=lambda p: (p[0] if smaller else -p[0], -p[1])):
-        if y > best:
-            if xs:
-                xs.append(x)
-                ys.append(float(best))
-            xs.append(x)
-            ys.append(y)
-            best = y
-    return xs, ys
 
 
 def confusion_png(
@@ -118,9 +104,9 @@ def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
     scored = [row for row in history if "validation_accuracy" in row]
     marker = "o" if len(history) < 3 else None
     for axes, rows, key, label, colour, scale in (
-        (loss, history, "train_loss", "training (smoothed, mixed)", BLUE, 1),
-        (loss, scored, "validation_loss", "validation", ORANGE, 1),
-        (accuracy, scored, "validation_accuracy", "validation", ORANGE, 100),
+        (loss, history, "train_loss", "training (smoothed, mixed)", FRONT, 1),
+        (loss, scored, "validation_loss", "validation", BEST, 1),
+        (accuracy, scored, "validation_accuracy", "validation", BEST, 100),
         (rate, history, "lr", "learning rate", INK, 1),
     ):
         axes.plot(
@@ -168,8 +154,7 @@ def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str
     figure = Figure(figsize=(7.5, 4.8), dpi=120, layout="constrained")
     axes = figure.subplots()
     figure.suptitle(f"{title}: hypervolume, medians and quartiles", color=INK)
-    colours = [ORANGE, BLUE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", MUTED, INK]
-    for colour, (name, rows) in zip(colours, curves.items(), strict=False):
+    for colour, (name, rows) in zip(SERIES, curves.items(), strict=False):
         x, low, middle, high = zip(*rows, strict=True)
         axes.plot(x, middle, color=colour, label=name)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)

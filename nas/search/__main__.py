@@ -198,15 +198,17 @@ def _write_summary(search: Search, outcome: Outcome) -> None:
 
 
 def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -> None:
-    from nas.inspect import front_rows, front_table
+    from nas.report import front_table
+    from nas.search.overview import front_rows
 
     run, settings = search.run, search.settings
     front, chosen = list(search.front), search.best()
+    rows = front_rows(front, settings.fitness, outcome.front_fps)
     if args.json:
         print(json.dumps({
             "run": str(run.path), "stopped": outcome.stopped,
             "evaluations": len(outcome.evaluations), "best": chosen.id if chosen else None,
-            "front": front_rows(front, settings.fitness, outcome.front_fps),
+            "front": rows,
         }))  # fmt: skip
         return
     failures = [e for e in outcome.evaluations if e.status == "failed"]
@@ -221,7 +223,7 @@ def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -
     if chosen is None:
         print(f"no network was evaluated; go on with: python -m nas.search --resume {run.path}")
         return
-    print(front_table(front, settings.fitness, outcome.front_fps, chosen.id))
+    print(front_table(rows, chosen.id))
     print(f"\nNext:\n  python -m nas.inspect {run.path}")
     print(f"  python -m nas.retrain --genome {run.file('best.json')} --data {settings.data}")
     model = run.file(f"retrain/{chosen.id}/model.onnx")

@@ -1,0 +1,181 @@
+"""What a run's evaluations say beyond their front: population, genes, surrogate, fidelities."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, spearmanr
+
+from nas.common.errors import UserError
+from nas.evolution.optimizer import Evolution
+from nas.evolution.surrogate import GaussianProcess
+from nas.search.archive import Evaluation
+from nas.search.store import Settings
+from nas.space.encoding import Encoder
+from nas.space.space import SearchSpace
+
+POINTS = 200  # of a curve over evaluations: more than a picture shows
+FITTED = 400  # networks for the surrogate's check, the last ones
+FOLDS = 100  # at most; below so many networks each is left out alone
+LEVELS = (0.5, 0.8, 0.95)  # of central intervals
+FEWEST = 12  # networks for a surrogate's check
+FEWEST_RANKED = 4  # pairs for a rank correlation
+Row = dict[str, Any]
+
+
+def population(
+    evaluations: Sequence[Evaluation], space: SearchSpace, settings: Settings
+) -> list[Row]:
+    """Quartiles of the parents' accuracy, params and fps after so many evaluations.
+
+    The optimizer is told again in the order of the archive; `random` has no parents.
+    """
+    optimizer = Evolution(
+        space, settings.algorithm, settings.seed, settings.population, [], settings.fitness
+    )
+    metrics = {e.id: e.metrics for e in evaluations}
+    step = max(1, len(evaluations) // POINTS)
+    rows: list[Row] = []
+    for number, evaluation in enumerate(evaluations, 1):
+        optimizer.tell(evaluation, breed=space.contains(evaluation.genome))
+        if not optimizer.population or (number % step and number < len(evaluations)):
+            continue
+        found = [metrics[individual.genome.id] for individual in optimizer.population]
+        row: Row = {"evaluations": number}
+        for name in ("accuracy", "params", "fps"):
+            row[name] = np.quantile([m[name] for m in found], [0.25, 0.5, 0.75]).tolist()
+        rows.append(row)
+    return rows
+
+
+def shared_genes(
+    front: Sequence[Evaluation], evaluations: Sequence[Evaluation], space: SearchSpace
+) -> list[Row]:
+    """Each gene's commonest value on the front, its share there and among all; clearest first."""
+    encoder = Encoder(space)
+    ids = {e.id for e in front}
+    here: dict[str, Counter[str]] = defaultdict(Counter)
+    everywhere: dict[str, Counter[str]] = defaultdict(Counter)
+    total = 0
+    for evaluation in evaluations:
+        try:
+            genes = encoder.genes(evaluation.genome)
+        except UserError:  # a seed genome from outside the space
+            continue
+        total += 1
+        for gene, value in genes.items():
+            here[gene][value] += evaluation.id in ids
+            everywhere[gene][value] += 1
+    rows = []
+    for gene, on_front in here.items():
+        value, count = on_front.most_common(1)[0]
+        among = sum(on_front.values())
+        if not count or value == "absent":
+            continue
+        rows.append({
+            "gene": gene, "value": value, "front": count / among,
+            "all": everywhere[gene][value] / total,
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: row["all"] - row["front"])
+
+
+def surrogate_check(evaluations: Sequence[Evaluation], space: SearchSpace) -> Row | None:
+    """Predicted against measured accuracy, each network left out of what its prediction learnt.
+
+    The kernel's weights are fitted once, to all. None for too few networks.
+    """
+    inside = [e for e in evaluations if e.ok and space.contains(e.genome)][-FITTED:]
+    measured = np.array([e.metrics["accuracy"] for e in inside])
+    if len(inside) < FEWEST or np.ptp(measured) == 0:
+        return None
+    x, groups = _vectors(inside, space)
+    process = GaussianProcess(groups)
+    process.fit(x, measured)
+    predicted = np.empty((len(inside), 3))  # the mean, and it less and plus one deviation
+    rank = np.empty(len(inside))  # of the measured one in its predictive distribution, 0..1
+    folds = np.arange(len(inside)) % min(FOLDS, len(inside))
+    for fold in range(folds.max() + 1):
+        out = folds == fold
+        process.fit(x[~out], measured[~out], tune=False)
+        mean, deviation = process.predict(x[out])
+        scale = process.scale
+        columns = [mean, mean - deviation, mean + deviation]
+        predicted[out] = np.column_stack([scale.inverse(column) for column in columns])
+        rank[out] = norm.cdf((scale(measured[out]) - mean) / deviation)
+    return {
+        "points": [
+            {"id": e.id, "measured": m, "predicted": p[0], "low": p[1], "high": p[2]}
+            for e, m, p in zip(inside, measured.tolist(), predicted.tolist(), strict=True)
+        ],
+        "folds": int(folds.max() + 1),
+        "rank_correlation": rank_correlation(predicted[:, 0], measured),
+        "mean_error": float(np.abs(predicted[:, 0] - measured).mean()),
+        "calibration": [
+            {"level": level, "covered": float((np.abs(rank - 0.5) <= level / 2).mean())}
+            for level in LEVELS
+        ],
+    }
+
+
+def fidelity_ranks(evaluations: Sequence[Evaluation]) -> list[Row]:
+    """Rank correlation of the accuracies after so many epochs with those at the next fidelity.
+
+    From learning curves, and from networks that were evaluated at several fidelities.
+    """
+    found: dict[tuple[str, float], dict[int, float]] = defaultdict(dict)
+    for e in evaluations:
+        if e.ok:
+            reached = found[e.id, e.fidelity.fraction]
+            reached |= {int(epoch): accuracy for epoch, accuracy in curve_of(e)}
+            reached[e.fidelity.epochs] = e.metrics["accuracy"]
+    epochs = sorted({epoch for reached in found.values() for epoch in reached})
+    rows = []
+    for low, high in pairwise(epochs):
+        both = [(r[low], r[high]) for r in found.values() if low in r and high in r]
+        if len(both) >= FEWEST_RANKED:
+            one, other = np.array(both).T
+            rows.append({"from": low, "to": high, "networks": len(both),
+                         "rank_correlation": rank_correlation(one, other)})  # fmt: skip
+    return rows
+
+
+def curve_of(evaluation: Evaluation) -> list[tuple[int, float]]:
+    """(epoch, accuracy) before the last epoch; empty where the run kept none."""
+    curve = getattr(evaluation, "learning_curve", {})
+    return sorted((int(epoch), float(accuracy)) for epoch, accuracy in curve.items())
+
+
+def rank_correlation(one: Any, other: Any) -> float | None:
+    """Spearman's; None where it is not defined."""
+    if len(one) < FEWEST_RANKED or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return float(spearmanr(one, other).statistic)
+
+
+def failures(evaluations: Sequence[Evaluation]) -> list[Row]:
+    """Each reason (the first line of the error), how often, and whose."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for e in evaluations:
+        if e.status == "failed":
+            reasons[(e.error.strip().splitlines() or ["no reason given"])[0]].append(e.id)
+    rows = [{"reason": r, "count": len(ids), "ids": ids} for r, ids in reasons.items()]
+    return sorted(rows, key=lambda row: -len(row["ids"]))
+
+
+def _vectors(
+    evaluations: Sequence[Evaluation], space: SearchSpace
+) -> tuple[npt.NDArray[np.float64], list[int]]:
+    """Genes and the logarithms of the costs within 0..1, and the group of each column."""
+    encoder = Encoder(space)
+    genes = np.stack([encoder.encode(e.genome) for e in evaluations])
+    names = [n for n in ("params", "macs", "activations", "fps") if n in evaluations[0].metrics]
+    costs = np.log([[max(e.metrics.get(n, 1.0), 1.0) for n in names] for e in evaluations])
+    spread = np.maximum(np.ptp(costs, axis=0), 1e-9)
+    first = max(encoder.groups, default=-1) + 1
+    groups = [*encoder.groups, *range(first, first + len(names))]
+    return np.column_stack([genes, (costs - costs.min(0)) / spread]), groups

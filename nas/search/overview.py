@@ -1,0 +1,218 @@
+"""A run as plain data: what the page, the tables and the pictures of nas.report are drawn from."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.arch.genome import Genome, load
+from nas.arch.lowering import cost, lower, summary
+from nas.common.errors import UserError, read_json
+from nas.search import analysis, genealogy
+from nas.search.archive import Evaluation, Fitness, best, pareto_front
+from nas.search.machine import load_machine
+from nas.search.store import RunDirectory
+from nas.search.volume import Box
+from nas.space import space as spaces
+from nas.training.evaluator import known_metrics
+
+REFERENCES = Path("search_spaces/references")
+MAX_REPORT = 16 << 20  # bytes of a retraining's report.json
+Row = dict[str, Any]
+
+
+def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool = True) -> Row:
+    """Everything that report.explorer draws of a run.
+
+    deep: also what takes seconds: the surrogate's check and the population.
+    """
+    evaluations, settings = run.archive().evaluations, run.settings()
+    space = spaces.load(run.file("space.yaml"))
+    measured = measured_fps(run.file("measured_fps.json"))
+    inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
+    front, chosen = pareto_front(inside), best(inside, settings.fitness)
+    other = baseline.archive().evaluations if baseline else []
+    box = Box.around([evaluations, other], space.num_classes)
+    return {
+        "run": str(run.path),
+        "space": space.name,
+        "data": settings.data,
+        "synthetic": settings.data.startswith("synthetic"),
+        "chance": 1 / space.num_classes,
+        "algorithm": settings.algorithm,
+        "seed": settings.seed,
+        "best": chosen.id if chosen else None,
+        "seconds": _wall_time(evaluations),
+        "networks": _networks(evaluations, front, settings.fitness, measured),
+        "references": reference_rows(run, evaluations),
+        "hypervolume": box.curve(evaluations) if box else [],
+        "box": asdict(box) if box else None,
+        "baseline": _baseline(baseline, evaluations, box) if baseline else None,
+        "population": analysis.population(evaluations, space, settings) if deep else [],
+        "genes": analysis.shared_genes(front, inside, space),
+        "surrogate": analysis.surrogate_check(evaluations, space) if deep else None,
+        "fidelities": analysis.fidelity_ranks(evaluations),
+        "retrained": _retrained(run, evaluations),
+        "failures": analysis.failures(evaluations),
+        "genealogy": genealogy.trace(evaluations, chosen, run.initial()),
+        "commands": {
+            "genome": shlex.join(["python", "-m", "nas.inspect", str(run.path), "--json"])
+            + " --genome {id} > {id}.json",
+            "retrain": "python -m nas.retrain --genome {id}.json --data "
+            + shlex.quote(settings.data),
+        },
+    }
+
+
+def front_rows(
+    front: Sequence[Evaluation], fitness: Fitness, measured: Mapping[str, float]
+) -> list[Row]:
+    """The front as plain rows; `fps_measured` is None where it was not measured."""
+    return [
+        {
+            "id": e.id,
+            **e.metrics,
+            "fps_measured": measured.get(e.id),
+            "fitness": fitness(e.metrics),
+            "epochs": e.fidelity.epochs,
+        }
+        for e in front
+    ]
+
+
+def evaluation_rows(run: RunDirectory) -> list[Row]:
+    """Every evaluation as a flat row, in the order of the archive."""
+    evaluations, settings = run.archive().evaluations, run.settings()
+    space = spaces.load(run.file("space.yaml"))
+    ids = {e.id for e in pareto_front(e for e in evaluations if space.contains(e.genome))}
+    measured = measured_fps(run.file("measured_fps.json"))
+    start = min((e.started for e in evaluations), default=0.0)
+    return [
+        {
+            "index": e.index, "id": e.id, "status": e.status, "front": e.id in ids,
+            "accuracy": e.metrics.get("accuracy"), "params": e.metrics.get("params"),
+            "macs": e.metrics.get("macs"), "activations": e.metrics.get("activations"),
+            "fps": e.metrics.get("fps"), "fps_measured": measured.get(e.id),
+            "fitness": settings.fitness(e.metrics) if e.metrics else None,
+            "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
+            "started": e.started - start, "seconds": e.seconds,
+            "parents": " ".join(genealogy.parents_of(e)), "error": e.error,
+            "genome": json.dumps(e.genome.to_dict(), separators=(",", ":")),
+        }
+        for e in evaluations
+    ]  # fmt: skip
+
+
+def reference_genomes() -> dict[str, tuple[Genome, Row]]:
+    """The reference genomes of this checkout by name; empty elsewhere."""
+    return {path.stem: load(path) for path in sorted(REFERENCES.glob("*.json"))}
+
+
+def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list[Row]:
+    """The references with their costs; accuracy where this search trained them, else None.
+
+    published: share of FER2013's private test split, of its authors' own training.
+    """
+    trained = {e.id: e.metrics for e in evaluations if e.ok}
+    machine = run.file("machine.json")
+    model = load_machine(machine).calibration.model if machine.exists() else None
+    rows = []
+    for name, (genome, beside) in reference_genomes().items():
+        found = cost(genome)
+        metrics = known_metrics(genome, model) if model else {}
+        published = beside.get("published", {}).get("fer2013_private")
+        rows.append({
+            "name": name, "id": genome.id, "params": found.params, "macs": found.macs,
+            "fps": metrics.get("fps"),
+            "published": published / 100 if published is not None else None,
+            **trained.get(genome.id, {}),
+        })  # fmt: skip
+    return rows
+
+
+def measured_fps(path: Path) -> dict[str, float]:
+    """Genome id -> frames per second, of a run's measured_fps.json; {} before there is one."""
+    data = read_json(path) if path.exists() else {}
+    if not isinstance(data, dict) or not all(type(v) in (int, float) for v in data.values()):
+        raise UserError(f"{path}: must map genome ids to frames per second")
+    return data
+
+
+def blocks(genome: Genome) -> list[list[Any]]:
+    """A drawing's boxes: name, what it does, output shape, params, MACs, how it skips."""
+    skips = {True: "project", False: "identity"}
+    return [
+        [
+            unit.name, summary(unit), list(unit.out_shape), unit.cost.params, unit.cost.macs,
+            None if unit.skip is None else skips[bool(unit.skip)],
+        ]
+        for unit in lower(genome)
+    ]  # fmt: skip
+
+
+def _networks(
+    evaluations: Sequence[Evaluation], front: Sequence[Evaluation], fitness: Fitness,
+    measured: Mapping[str, float],
+) -> list[Row]:  # fmt: skip
+    start = min((e.started for e in evaluations), default=0.0)
+    ids = {(e.id, e.index) for e in front}
+    rows = []
+    for e in evaluations:
+        row: Row = {
+            "index": e.index, "id": e.id, "status": e.status, "front": (e.id, e.index) in ids,
+            **{k: e.metrics.get(k) for k in ("accuracy", "params", "macs", "fps")},
+            "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
+            "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
+            "started": round(e.started - start, 1), "error": e.error,
+            "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e),
+            "curve": analysis.curve_of(e), "genome": e.genome.to_dict(), "blocks": blocks(e.genome),
+        }  # fmt: skip
+        row["fitness"] = fitness(e.metrics) if e.metrics else None
+        rows.append(row)
+    return rows
+
+
+def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) -> Row:
+    """The random search that ours is measured against, and how its budget compares."""
+    evaluations, settings = run.archive().evaluations, run.settings()
+    return {
+        "run": str(run.path),
+        "algorithm": settings.algorithm,
+        "seed": settings.seed,
+        "evaluations": len(evaluations),
+        "seconds": _wall_time(evaluations),
+        "fidelity": asdict(settings.fidelity),
+        "equal_fidelity": {e.fidelity for e in evaluations} == {e.fidelity for e in ours},
+        "hypervolume": box.curve(evaluations) if box else [],
+        "front": [{"id": e.id, **e.metrics} for e in pareto_front(evaluations)],
+    }
+
+
+def _wall_time(evaluations: Sequence[Evaluation]) -> float:
+    """Seconds from the first start to the last end."""
+    if not evaluations:
+        return 0.0
+    return max(e.started + e.seconds for e in evaluations) - min(e.started for e in evaluations)
+
+
+def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
+    """Search and final accuracy of the networks retrained in RUN/retrain or RUN/../retrain."""
+    searched = {e.id: e.metrics["accuracy"] for e in evaluations if e.ok}
+    rows = []
+    for folder in (run.file("retrain"), run.path.resolve().parent / "retrain"):
+        for path in sorted(folder.glob("*/report.json")):
+            report = read_json(path, MAX_REPORT)
+            try:
+                name, accuracy = str(report["genome"]), float(report["validation"]["accuracy"])
+                epochs = int(report["epochs_trained"])
+            except (KeyError, TypeError, ValueError):
+                raise UserError(f"{path}: not a report of nas.retrain") from None
+            if name in searched:
+                rows.append({"id": name, "search": searched[name], "final": accuracy,
+                             "epochs": epochs, "report": str(path)})  # fmt: skip
+    one, other = [r["search"] for r in rows], [r["final"] for r in rows]
+    return {"networks": rows, "rank_correlation": analysis.rank_correlation(one, other)}

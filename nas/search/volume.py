@@ -1,0 +1,87 @@
+"""How much of the objectives' space a run dominates, over its evaluations and its wall time.
+
+Share of the box between a reference point and the ideal: accuracy from chance to 1, and the
+logarithms of params and fps from the worst to the best that any compared run evaluated. A
+logarithm, because a network of half the size is worth as much at a million weights as at a
+thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+
+from nas.search.archive import Evaluation
+
+Curve = list[tuple[int, float, float]]  # evaluations, seconds since the first began, share
+
+
+@dataclass(frozen=True)
+class Box:
+    """The reference point and the ideal, in metrics' own units."""
+
+    chance: float
+    params: tuple[float, float]  # worst, best
+    fps: tuple[float, float]
+
+    @classmethod
+    def around(cls, runs: Iterable[Sequence[Evaluation]], classes: int) -> Box | None:
+        """A box that suits all runs alike; None where nothing was evaluated."""
+        ok = [e.metrics for run in runs for e in run if e.ok]
+        if not ok:
+            return None
+        params = [m["params"] for m in ok]
+        fps = [m["fps"] for m in ok]
+        return cls(1 / classes, (max(params), min(params)), (min(fps), max(fps)))
+
+    def costs(self, evaluations: Sequence[Evaluation]) -> npt.NDArray[np.float64]:
+        """(n, 3), smaller is better: 0 at the ideal, 1 at the reference point."""
+        found = np.array(
+            [[e.metrics[name] for name in ("accuracy", "params", "fps")] for e in evaluations],
+            dtype=float,
+        ).reshape(-1, 3)
+        return np.column_stack([
+            (1 - found[:, 0]) / (1 - self.chance),
+            _log_share(found[:, 1], *self.params),
+            _log_share(found[:, 2], *self.fps),
+        ])  # fmt: skip
+
+    def share(self, evaluations: Sequence[Evaluation]) -> float:
+        """Hypervolume of the ok evaluations as a share of the box."""
+        return _volume(self.costs([e for e in evaluations if e.ok]))
+
+    def curve(self, evaluations: Sequence[Evaluation]) -> Curve:
+        """A point for each evaluation that enlarged the front, and the last."""
+        ended = sorted(evaluations, key=lambda e: e.started + e.seconds)
+        if not ended:
+            return []
+        start = min(e.started for e in ended)
+        front = np.empty((0, 3))
+        points: Curve = []
+        for number, evaluation in enumerate(ended, 1):
+            seconds = evaluation.started + evaluation.seconds - start
+            if evaluation.ok:
+                cost = self.costs([evaluation])
+                if not (front <= cost).all(axis=1).any():
+                    front = np.vstack([front[~(front >= cost).all(axis=1)], cost])
+                    points.append((number, seconds, _volume(front)))
+        if points and points[-1][0] < len(ended):
+            last = max(e.started + e.seconds for e in ended) - start
+            points.append((len(ended), last, points[-1][2]))
+        return points
+
+
+def _volume(costs: npt.NDArray[np.float64]) -> float:
+    return float(moocore.hypervolume(costs, ref=np.ones(3))) if len(costs) else 0.0
+
+
+def _log_share(
+    values: npt.NDArray[np.float64], worst: float, best: float
+) -> npt.NDArray[np.float64]:
+    if worst == best:
+        return np.zeros(len(values))
+    return np.asarray(np.log(values / best) / np.log(worst / best))
