@@ -89,7 +89,7 @@ def search_and_kill(data: str, evaluations: int, run: Path) -> dict[str, Any]:
             HEAD,
             f"{ray} {ADDRESSES[HEAD]} --head --port 6379 --num-cpus 1 --include-dashboard false && "
             f"{python} -m nas.search --address {address} --workers 3 --candidate-time 5m "
-            f"--space {SPACE} --data {data} --evaluations {evaluations} --epochs 1 --rungs none "
+            f"--space {SPACE} --data {data} --evaluations {evaluations} --epochs 1 "
             f"--fraction 0.2 --run-dir {run}",
         )
         machines.append(head)

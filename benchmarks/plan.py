@@ -56,7 +56,7 @@ def main() -> None:
         "predicted_loop_seconds": found.eta - timing.setup,
         "real_loop_seconds": real["loop_seconds"],
         "loop_ratio": (found.eta - timing.setup) / real["loop_seconds"],
-        "predicted_seconds_each": found.rungs[settings.fidelity.epochs],
+        "predicted_seconds_each": found.seconds,
         "real_seconds_each": real["training_seconds"] / real["evaluations"],
         "predicted_eta": found.eta,
         "real_wall": real["wall"],

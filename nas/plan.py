@@ -63,15 +63,11 @@ def _note(text: str) -> None:
 
 def _text(found: Plan, settings: Settings, space: str) -> str:
     timing, workers = found.timing, settings.workers
-    less = "; less where candidates stop early" if settings.rungs else ""
     lines = [
-        f"{seconds:8.1f} s    an evaluation that ends after {epochs} epochs"
-        for epochs, seconds in found.rungs.items()
-    ]
-    lines += [
+        f"{found.seconds:8.1f} s    an evaluation",
         f"{found.evaluations_an_hour:8.0f}      evaluations an hour, workers: {workers}",
         f"{found.eta / 60:8.1f} min  for {found.evaluations} evaluations, {timing.setup:.0f} s "
-        f"of it before the first{less}",
+        f"of it before the first",
         f"{found.memory / 2**30:8.1f} GiB  of memory: driver and workers",
         f"From {timing.networks} random networks, each timed twice; the fit is off by "
         f"{timing.speed.error:.0%} (median).",

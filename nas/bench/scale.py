@@ -26,7 +26,7 @@ from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
 from nas.search.store import RunDirectory, Settings
 from nas.space.space import load
-from nas.training.evaluator import Result, Task, run_task
+from nas.training.evaluator import Task, run_task
 
 POOL = 400  # different genomes of a made-up archive: sampling a million would take hours
 STEPS = 200  # evaluations over which the driver's cost is averaged
@@ -177,11 +177,11 @@ def _known(genome: Genome) -> dict[str, float]:
     }
 
 
-def _drawn(task: Task) -> Result:
+def _drawn(task: Task) -> dict[str, float]:
     """Accuracy grows with the logarithm of the parameters."""
     rng = np.random.default_rng([int(task.genome.id, 16), 1])
     accuracy = 0.1 + 0.025 * np.log2(cost(task.genome).params) + rng.normal(0, 0.05)
-    return Result({"accuracy": float(accuracy), **_known(task.genome)})
+    return {"accuracy": float(accuracy), **_known(task.genome)}
 
 
 def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> RunDirectory:

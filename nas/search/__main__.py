@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROPOSED = Path("search_spaces/references/proposed.json")
 # What makes the evaluations of one run comparable, and its proposals a function of them.
 FIXED = ("data", "fidelity", "fps_model", "algorithm", "seed", "population", "surrogate",
-         "deterministic", "inherit", "rungs")  # fmt: skip
+         "deterministic")  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -187,9 +187,7 @@ def _write_summary(search: Search, outcome: Outcome) -> None:
         "stopped": outcome.stopped,
         "evaluations": len(done),
         "failed": sum(e.status == "failed" for e in done),
-        "heirs": sum(bool(e.parent) for e in done),
         "epochs_trained": sum(e.fidelity.epochs for e in done),
-        "rungs": [dataclasses.asdict(rung) for rung in search.ladder.report()],
         "loop_seconds": outcome.seconds,
         "driver_overhead": outcome.overhead,
         "training_seconds": sum(e.seconds for e in done),
@@ -216,8 +214,6 @@ def _print_outcome(args: argparse.Namespace, search: Search, outcome: Outcome) -
         f"{outcome.stopped}: {len(outcome.evaluations)} evaluations ({len(failures)} failed) in "
         f"{outcome.seconds:.0f} s; driver overhead {outcome.overhead:.1%}"
     )
-    for rung in search.ladder.report():
-        print(rung)
     for failure in failures[:3]:
         print(f"failed: {failure.id}: {failure.error.splitlines()[0]}")
     if chosen is None:

@@ -13,7 +13,6 @@ import moocore
 import numpy as np
 
 from nas.arch.genome import Genome
-from nas.common.aliases import current_names
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
@@ -39,22 +38,15 @@ RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fi
     "seconds": Float(0.0, 1e12),
     "started": Float(0.0, 1e12),
 }
-LATER: dict[str, Int | Text] = {  # that older runs lack
-    "parent": Text(),
-    "inherited_epochs": Int(0, LARGEST),
-}
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Raw metrics of one genome at one fidelity. `index` is its place in the order of asking.
 
-    status: ok; stopped (early, at the fidelity that it reached; never on a front); failed.
-    metrics of the first two: accuracy (0..1), params, macs, activations, fps (predicted).
-    learning_curve: accuracy after earlier epochs. parent: id of the genome whose weights it
-    started from; inherited_epochs: epochs of training in these, ancestors included. An heir's
-    accuracy is not comparable with a newborn's. weights: on their way to the driver, never in the
-    archive.
+    status: ok; failed; in runs of version 0.1 also stopped, early, at the fidelity that it reached:
+    never on a front. metrics of an ok one: accuracy (0..1), params, macs, activations, fps
+    (predicted).
     """
 
     index: int
@@ -66,10 +58,6 @@ class Evaluation:
     error: str = ""
     seconds: float = 0.0
     started: float = 0.0
-    learning_curve: dict[str, float] = field(default_factory=dict)
-    parent: str = ""
-    inherited_epochs: int = 0
-    weights: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -85,9 +73,8 @@ class Evaluation:
         return not self.ok and any(sign in self.error for sign in OUT_OF_MEMORY)
 
     def to_dict(self) -> dict[str, Any]:
-        plain = {k: getattr(self, k) for k in self.__dataclass_fields__ if k != "weights"}
         return {
-            **plain,
+            **vars(self),
             "id": self.id,
             "genome": self.genome.to_dict(),
             "fidelity": asdict(self.fidelity),
@@ -97,20 +84,14 @@ class Evaluation:
     def from_dict(cls, data: dict[str, Any], where: str) -> Evaluation:
         """Check and read what `to_dict` gives. UserError when it does not fit."""
         try:
-            data = current_names("Evaluation", data)
             plain: dict[str, Any] = {
                 k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()
             }
-            later = {k: data[k] for k in LATER if k in data}
-            plain |= {k: LATER[k].read(v, f"{where}: {k}") for k, v in later.items()}
             fidelity = read(Fidelity, data["fidelity"], f"{where}: fidelity")
             genome = Genome.from_dict(data["genome"], f"{where}: genome")
-            found = cls(
-                genome=genome, fidelity=fidelity, metrics=dict(data["metrics"]),
-                learning_curve=dict(data.get("learning_curve", {})), **plain,
-            )  # fmt: skip
+            metrics = dict(data["metrics"])
+            found = cls(genome=genome, fidelity=fidelity, metrics=metrics, **plain)
             check_metrics(found.metrics)
-            check_metrics(found.learning_curve)
             if found.status != "failed":
                 if not set(found.metrics) >= METRICS:
                     raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")

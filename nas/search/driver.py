@@ -15,9 +15,7 @@ from nas.common.errors import UserError
 from nas.data import Dataset
 from nas.evolution.optimizer import Evolution, SpaceExhausted
 from nas.evolution.preselection import StaticMetrics
-from nas.evolution.pruner import RungPruner
 from nas.search.archive import Archive, Evaluation, Front, best
-from nas.search.lineage import WeightPool
 from nas.search.machine import Note, measure_front, measure_machine
 from nas.search.pending import Pending
 from nas.search.store import RunDirectory, Settings
@@ -79,11 +77,9 @@ class Search:
         progress: Progress,
         known: StaticMetrics | None = None,
     ) -> None:
-        """known: metrics that need no training; for the ladder, and to screen children."""
+        """known: metrics that need no training, to screen children."""
         self.run, self.settings, self.space = run, settings, space
-        self.progress, self.known = progress, known
-        self.ladder = RungPruner(settings.rungs, settings.fidelity.epochs)
-        self.lineage = WeightPool(run.file("weights"), settings.population)
+        self.progress = progress
         self.archive: Archive = run.archive()
         self.evolution = Evolution(
             space, settings.algorithm, settings.seed, settings.population, initial,
@@ -161,7 +157,7 @@ class Search:
             if task is None:
                 return False
             self._persist(self.pending.start, task)
-            workers.submit(self.lineage.equip(task))
+            workers.submit(task)
             self._in_flight += 1
         return True
 
@@ -213,12 +209,7 @@ class Search:
 
     def _task(self, index: int, genome: Genome) -> Task:
         settings = self.settings
-        task = Task(index, genome, settings.fidelity, settings.seed, bequeath=settings.inherit)
-        if settings.inherit:
-            task = replace(task, heritage=self.lineage.heritage(genome))
-        if settings.rungs and self.known is not None:
-            task = replace(task, rungs=self.ladder.thresholds(index, self.known(genome)))
-        return task
+        return Task(index, genome, settings.fidelity, settings.seed)
 
     def _retry(self, task: Task, why: str) -> None:
         """Queue a task that was broken off; one that takes its workers with it is given up."""
@@ -228,9 +219,8 @@ class Search:
             self._accept(failed(task, f"broken off {task.attempt} times, at last because {why}"))
 
     def _accept(self, evaluation: Evaluation) -> None:
-        # On disk before the optimizer hears of it; the weights first, since others refer to them.
+        # On disk before the optimizer hears of it.
         try:
-            evaluation = self._persist(self.lineage.keep, evaluation)
             self._persist(self.archive.append, evaluation)
         except KeyboardInterrupt:
             self.progress.note(f"not stored: {json.dumps(evaluation.to_dict())}")
@@ -264,12 +254,7 @@ class Search:
         self._told += 1
         # A seed genome from outside the space is measured for comparison, not bred.
         inside = self.space.contains(evaluation.genome)
-        for news in self.ladder.learn(evaluation) if inside else ():
-            self.progress.note(news)
-        if self.settings.inherit:
-            waiting = (*self._queue, *self.pending.tasks.values())
-            self.lineage.tell(evaluation, {t.heritage.genome.id for t in waiting if t.heritage})
-        self.evolution.tell(self.ladder.expected(evaluation), breed=inside)
+        self.evolution.tell(evaluation, breed=inside)
 
     def _why_stopped(self, deadline: float | None) -> str:
         if self._exhausted:

@@ -33,7 +33,7 @@ from nas.search.machine import Note, training_mode
 from nas.search.store import Settings
 from nas.search.workers import Died, Workers
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Result, Task, TrainingEvaluator, known_metrics, search_data
+from nas.training.evaluator import Task, TrainingEvaluator, known_metrics, search_data
 
 STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
 REHEARSED = 150  # proposals of the rehearsal at most
@@ -47,7 +47,7 @@ FIDELITIES = ((1, 0.25), (1, 0.5), (2, 0.5), (3, 0.5), (3, 1.0), (5, 1.0), (10, 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of an evaluation: a share for each reading of the held-out part, one for each step.
+    """Seconds of an evaluation: a share for the held-out part, one for each step.
 
     Both are non-negative combinations of analytic costs. error: median, relative, in the fit.
     """
@@ -55,8 +55,8 @@ class Speed:
     coefficients: tuple[float, ...]
     error: float
 
-    def seconds(self, genome: Genome, steps: int, scorings: int = 1) -> float:
-        return float(np.dot(self.coefficients, _row(genome, steps, scorings)))
+    def seconds(self, genome: Genome, steps: int) -> float:
+        return float(np.dot(self.coefficients, _row(genome, steps)))
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Plan:
-    """rungs: seconds of one evaluation that ends at each. eta: s, set-up included; less where
-    candidates stop early. The driver proposes one network at a time, whatever the workers.
+    """seconds: of one evaluation. eta: s, set-up included. The driver proposes one network at a
+    time, whatever the workers.
     """
 
-    rungs: dict[int, float]
+    seconds: float
     evaluations_an_hour: float
     evaluations: int
     eta: float
@@ -106,10 +106,10 @@ class Plan:
 class MeasuredEvaluator(TrainingEvaluator):
     """The real evaluator, and the most memory that its process has held for itself alone."""
 
-    def __call__(self, task: Task) -> Result:
+    def __call__(self, task: Task) -> dict[str, float]:
         found = super().__call__(task)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - _shared()
-        return dataclasses.replace(found, metrics={**found.metrics, "memory": peak})
+        return {**found, "memory": peak}
 
 
 def _shared() -> int:
@@ -161,26 +161,24 @@ def plan(
     workers = settings.workers + settings.cpu_workers
     proposed, thinking = simulate_search(space, settings, timing.calibration, min(count, REHEARSED))
 
-    def mean(fidelity: Fidelity, scorings: int) -> float:
+    def mean(fidelity: Fidelity) -> float:
         each = steps(settings, fidelity, rows)
-        return float(np.mean([timing.speed.seconds(g, each, scorings) for g in proposed]))
+        return float(np.mean([timing.speed.seconds(g, each) for g in proposed]))
 
     def room(seconds: float) -> int:
         each = max((seconds + thinking) / workers, thinking)
         return int(max(0.0, 3600 * hours - timing.setup) / each)
 
-    top = settings.fidelity
-    ends = (*settings.rungs, top.epochs)
-    rungs = {n: mean(dataclasses.replace(top, epochs=n), i) for i, n in enumerate(ends, 1)}
-    each = max((rungs[top.epochs] + thinking) / workers, thinking)
-    evaluations = settings.evaluations or room(rungs[top.epochs])
+    seconds = mean(settings.fidelity)
+    each = max((seconds + thinking) / workers, thinking)
+    evaluations = settings.evaluations or room(seconds)
     options = [
-        Option(epochs, fraction, room(mean(Fidelity(epochs, fraction), 1)))
+        Option(epochs, fraction, room(mean(Fidelity(epochs, fraction))))
         for epochs, fraction in (FIDELITIES if hours else ())
     ]
     fitting = [o for o in options if o.evaluations >= SENSIBLE] or options[:1]
     return Plan(
-        rungs,
+        seconds,
         3600 / each,
         evaluations,
         evaluations * each + timing.setup,
@@ -285,13 +283,13 @@ def _evaluate(workers: Workers, tasks: list[Task]) -> tuple[list[Evaluation], li
     return ok, failures
 
 
-def _row(genome: Genome, steps: int, scorings: int) -> list[float]:
-    """A reading is one forward pass over the held-out part; a step goes forward and backward."""
+def _row(genome: Genome, steps: int) -> list[float]:
+    """One forward pass over the held-out part; a step goes forward and backward."""
     found = cost(genome)
     return [
         1.0,
-        scorings * found.macs,
-        scorings * found.activations,
+        found.macs,
+        found.activations,
         steps,
         steps * found.macs,
         steps * found.activations,
@@ -302,7 +300,7 @@ def _row(genome: Genome, steps: int, scorings: int) -> list[float]:
 def _fit(found: list[Evaluation], counts: list[int]) -> Speed:
     """Least squares on relative errors, so that small and large networks count alike."""
     seconds = np.array([e.seconds for e in found])
-    rows = np.array([_row(e.genome, n, 1) for e, n in zip(found, counts, strict=True)])
+    rows = np.array([_row(e.genome, n) for e, n in zip(found, counts, strict=True)])
     scale = np.maximum(rows.max(0), 1e-12)
     coefficients, _ = nnls(rows / scale / seconds[:, None], np.ones(len(rows)))
     coefficients = coefficients / scale

@@ -31,10 +31,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
     add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
     add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
-    add("--rungs", metavar="A,B", help="epochs after which hopeless candidates stop "
-        "(default none)")  # fmt: skip
-    add("--inherit", choices=["on", "off"], help="children start from their parents' "
-        "weights (default off)")  # fmt: skip
     add("--population", type=int, metavar="N", help="parents that survive (default 20)")
     add("--surrogate", choices=["on", "off"], help="train the most promising of many children "
         "(default on)")  # fmt: skip
@@ -60,7 +56,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
     from nas.common.schema import read
-    from nas.evolution.pruner import RungPruner
     from nas.search.store import Settings, load_settings
     from nas.training.recipe import Recipe
 
@@ -75,10 +70,8 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
     }.items():  # fmt: skip
         target = plain[place[0]] if place else plain
         target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
-    plain["rungs"] = _rungs(args.rungs) if args.rungs else list(found.rungs)
-    for name in ("inherit", "surrogate"):
-        if getattr(args, name):
-            plain[name] = getattr(args, name) == "on"
+    if args.surrogate:
+        plain["surrogate"] = args.surrogate == "on"
     if args.time_budget is not None:
         plain["time_budget"] = seconds(args.time_budget, "--time-budget")
     named = args.evaluations is not None or _names_evaluations(args.config)
@@ -95,7 +88,6 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
         plain["workers"] = usable_cores()
     checked = read(Settings, plain, "settings")
     assert isinstance(checked, Settings)
-    RungPruner(checked.rungs, checked.fidelity.epochs)  # refuses rungs that do not fit
     if checked.recipe.soft_labels or checked.recipe.train_on != "train":
         raise UserError("recipe: soft_labels and train_on are for nas.retrain; leave them out")
     if checked.recipe.epochs not in (Recipe().epochs, checked.fidelity.epochs):
@@ -115,13 +107,6 @@ def _names_evaluations(config: str | None) -> bool:
     from nas.common.yaml_file import read_yaml
 
     return config is not None and "evaluations" in (read_yaml(Path(config)) or {})
-
-
-def _rungs(text: str) -> list[int]:
-    try:
-        return [] if text == "none" else [int(rung) for rung in text.split(",")]
-    except ValueError:
-        raise UserError(f"--rungs: expected epochs such as 1,2, or none, got {text!r}") from None
 
 
 def seconds(text: str, where: str) -> float:

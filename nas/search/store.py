@@ -62,8 +62,6 @@ class Settings:
     population: Annotated[int, Int(4, 100_000)] = 20
     surrogate: Annotated[bool, Flag()] = True
     deterministic: Annotated[bool, Flag()] = False
-    inherit: Annotated[bool, Flag()] = False
-    rungs: tuple[Annotated[int, Int(1, 10_000)], ...] = ()
     calibration_genomes: Annotated[int, Int(10, 1000)] = 40
     fidelity: Fidelity = Fidelity()
     fitness: Fitness = Fitness()
@@ -193,8 +191,6 @@ def result(evaluation: Evaluation, fitness: Fitness) -> dict[str, Any]:
         **evaluation.metrics,
         "fitness": fitness(evaluation.metrics),
         "fidelity": dataclasses.asdict(evaluation.fidelity),
-        "parent": evaluation.parent,
-        "inherited_epochs": evaluation.inherited_epochs,
         "genome": evaluation.genome.to_dict(),
     }
 

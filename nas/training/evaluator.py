@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,27 +26,18 @@ MAX_ERROR_TEXT = 2000
 
 
 class Evaluator(Protocol):
-    """What a worker runs. An exception is the candidate's failure, never the search's."""
+    """What a worker runs: a task -> its metrics. An exception is the candidate's failure, never the
+    search's.
+    """
 
-    def __call__(self, task: Task) -> Result: ...
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """A parent's genome and weights (safetensors); epochs: of training in them, all told."""
-
-    genome: Genome
-    epochs: int
-    weights: bytes = field(default=b"", repr=False)
+    def __call__(self, task: Task) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
 class Task:
     """One evaluation to make. Plain data: it crosses process boundaries.
 
-    attempt: counts from 1, and up when the worker that holds the task dies. rungs: epochs after
-    which the accuracy is read, and the accuracy at or below which the training stops there.
-    heritage: weights to start from. bequeath: send the trained weights back.
+    attempt: counts from 1, and up when the worker that holds the task dies.
     """
 
     index: int
@@ -54,19 +45,6 @@ class Task:
     fidelity: Fidelity
     seed: int
     attempt: int = 1
-    rungs: tuple[tuple[int, float], ...] = ()
-    heritage: WarmStart | None = None
-    bequeath: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an evaluator found. epochs: trained, fewer than asked for where it stopped early."""
-
-    metrics: dict[str, float]
-    epochs: int | None = None
-    learning_curve: dict[str, float] = field(default_factory=dict)
-    weights: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -133,35 +111,17 @@ class TrainingEvaluator:
             for rows in (data.fit, data.held_out)
         )
 
-    def __call__(self, task: Task) -> Result:
+    def __call__(self, task: Task) -> dict[str, float]:
         """Metrics accuracy (0..1), params, macs, activations, fps (predicted)."""
-        from nas.training.inheritance import inherit, pack, unpack
         from nas.training.trainer import train
-
-        initial = None
-        if task.heritage is not None:
-            weights = unpack(task.heritage.weights)
-            initial = inherit(task.heritage.genome, weights, task.genome, task.seed)
-        thresholds = dict(task.rungs)
-
-        def hopeless(row: dict[str, float]) -> bool:
-            bar = thresholds.get(int(row["epoch"]))
-            return bar is not None and row["validation_accuracy"] <= bar
 
         result = train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,
             dataclasses.replace(self.recipe, epochs=task.fidelity.epochs),
-            seed=task.seed, mode=self.mode, initial=initial, read_at=thresholds,
-            stop=hopeless,
+            seed=task.seed, mode=self.mode, read_at=(),
         )  # fmt: skip
-        *before, last = [row for row in result.history if "validation_accuracy" in row]
-        finished = result.stopped == "finished"
-        return Result(
-            {"accuracy": last["validation_accuracy"], **known_metrics(task.genome, self.fps_model)},
-            len(result.history),
-            {f"{row['epoch']:g}": row["validation_accuracy"] for row in before},
-            pack(result.model.state_dict()) if task.bequeath and finished else b"",
-        )
+        accuracy = result.history[-1]["validation_accuracy"]
+        return {"accuracy": accuracy, **known_metrics(task.genome, self.fps_model)}
 
     def _part(self, fraction: float) -> Subset:
         if fraction == 1:
@@ -181,26 +141,19 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation:
     """Evaluate; whatever goes wrong becomes an evaluation with status failed."""
     started = time.time()
     clock = time.perf_counter()
-    found, status, error = Result({}), "ok", ""
+    metrics, status, error = dict[str, float](), "ok", ""
     try:
-        found = evaluator(task)
-        check_metrics(found.metrics)
+        metrics = evaluator(task)
+        check_metrics(metrics)
     except Exception as problem:
-        found, status = Result({}), "failed"
+        metrics, status = {}, "failed"
         error = f"{type(problem).__name__}: {problem}"[:MAX_ERROR_TEXT]
         if not error.strip(": "):
             error = traceback.format_exc(limit=-3)[-MAX_ERROR_TEXT:]
     seconds = time.perf_counter() - clock
-    epochs = task.fidelity.epochs if found.epochs is None else found.epochs
-    if epochs < task.fidelity.epochs:
-        status = "stopped"
-    fidelity = dataclasses.replace(task.fidelity, epochs=epochs)
-    heritage = task.heritage
     return Evaluation(
-        task.index, task.genome, fidelity, task.seed, status, found.metrics, error, seconds,
-        started, found.learning_curve, heritage.genome.id if heritage else "",
-        heritage.epochs if heritage else 0, found.weights,
-    )  # fmt: skip
+        task.index, task.genome, task.fidelity, task.seed, status, metrics, error, seconds, started
+    )
 
 
 def failed(task: Task, error: str, seconds: float = 0.0) -> Evaluation:

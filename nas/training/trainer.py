@@ -59,21 +59,18 @@ def train(
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     read_at: Container[int] | None = None,
-    stop: Callable[[dict[str, float]], bool] | None = None,
 ) -> TrainingResult:
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
     last. initial: weights to start from. teacher: a module, normalised pixels -> logits to learn
     from, by the recipe's `distill`. read_at: epochs after which the held-out part is scored; None
-    is all, and the last one always is. stop: looks at an epoch's history row and may end the
-    training there, on the schedule of all epochs. DivergedError when the loss is not finite.
+    is all, and the last one always is. DivergedError when the loss is not finite.
     """
     run = Training(genome, fit, recipe, seed, mode or Precision(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
-    halted = False
-    while run.epoch < recipe.epochs and not run.stalled() and not halted:
+    while run.epoch < recipe.epochs and not run.stalled():
         started, processor = time.perf_counter(), time.process_time()
         loss = run.train_epoch()
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
@@ -91,12 +88,9 @@ def train(
             run.save(checkpoint)
         if on_epoch is not None:
             on_epoch(row)
-        halted = stop is not None and stop(row)
     if keep_best and run.best_state is not None:
         run.averaged.load_state_dict(run.best_state)
-    stopped = "stopped" if halted else "no progress"
-    if run.epoch == recipe.epochs:
-        stopped = "finished"
+    stopped = "finished" if run.epoch == recipe.epochs else "no progress"
     return TrainingResult(
         run.averaged, run.history, run.best_epoch if keep_best else run.epoch, stopped
     )

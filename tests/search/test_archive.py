@@ -1,7 +1,9 @@
+import collections
 import math
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from nas.common.errors import UserError
 from nas.search.archive import (
@@ -15,6 +17,7 @@ from nas.search.archive import (
     hypervolume,
     pareto_front,
 )
+from nas.search.store import RunDirectory
 
 
 def evaluation(genome, index=0, accuracy=0.5, params=100.0, fps=10.0, status="ok"):
@@ -133,3 +136,16 @@ def test_a_metric_that_is_not_finite_is_never_stored(proposed, tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         archive.append(evaluation(proposed, accuracy=float("nan")))
     assert len(archive) == 0
+
+
+def test_a_run_of_version_0_1_with_a_ladder_is_read(caplog):
+    """Its options are gone, with a word; what it stopped early is no result."""
+    run = RunDirectory.open(ROOT / "experiments/ladder")
+    assert run.settings().evaluations == 60
+    assert [r.message for r in caplog.records] == [
+        "rungs: an option of version 0.1 that is gone; ignored"
+    ]
+    counts = collections.Counter(e.status for e in run.archive())
+    assert counts == {"ok": 31, "stopped": 29}
+    assert len(pareto_front(run.archive())) > 3
+    assert all(e.ok for e in pareto_front(run.archive()))

@@ -56,10 +56,10 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
 
 
 def test_a_plan_by_hand(quick, monkeypatch):
-    monkeypatch.setattr(planning, "rehearse", lambda *_: ([None], 0.1))
+    monkeypatch.setattr(planning, "simulate_search", lambda *_: ([None], 0.1))
     monkeypatch.setattr(planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0))))
-    found = plan(quick, settings(rungs=(1, 2)), 6400, EVEN)  # 100 steps an epoch
-    assert found.rungs == {1: pytest.approx(1.5), 2: pytest.approx(2.5), 4: pytest.approx(4.5)}
+    found = plan(quick, settings(), 6400, EVEN)  # 100 steps an epoch
+    assert found.seconds == pytest.approx(4.5)
     assert found.evaluations_an_hour == pytest.approx(3600 * 2 / 4.6)
     assert found.eta == pytest.approx(30 * 4.6 / 2 + 60)
     assert (found.memory, found.options) == (300 + 2 * 200, ())
@@ -129,7 +129,7 @@ def test_workers_that_die_are_an_error(quick, faces, one_mode, monkeypatch):
 
 
 def test_the_driver_proposes_one_at_a_time(quick, monkeypatch):
-    monkeypatch.setattr(planning, "rehearse", lambda *_: ([None], 0.1))
+    monkeypatch.setattr(planning, "simulate_search", lambda *_: ([None], 0.1))
     monkeypatch.setattr(planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0))))
     found = plan(quick, settings(workers=1000), 6400, EVEN)  # 4.5 s an evaluation
     assert found.evaluations_an_hour == pytest.approx(3600 / 0.1)
@@ -139,9 +139,9 @@ def test_command_line(faces_file, monkeypatch, capsys):
     monkeypatch.setattr(planning, "measure", lambda *_: EVEN)
     line = ["--space", QUICK, "--data", str(faces_file), "--workers", "2", "--hours", "0.5"]
     line += ["--surrogate", "off"]
-    assert main([*line, "--rungs", "1"]) == 0
+    assert main(line) == 0
     text = capsys.readouterr().out
-    assert "an evaluation that ends after 1 epochs" in text
+    assert " s    an evaluation\n" in text
     assert "python -m nas.search --space" in text
     budget = [*line[:-4], "--time-budget", "30m", "--surrogate", "off"]
     assert main(budget) == 0
@@ -150,7 +150,7 @@ def test_command_line(faces_file, monkeypatch, capsys):
     assert again.split(" --evaluations ")[0] == text.splitlines()[-1].split(" --evaluations ")[0]
     assert main([*line, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {"rungs", "evaluations_an_hour", "eta", "memory", "options"} <= set(found)
+    assert {"seconds", "evaluations_an_hour", "eta", "memory", "options"} <= set(found)
     assert dataclasses.asdict(EVEN)["setup"] == found["timing"]["setup"]
 
 
@@ -159,7 +159,6 @@ def test_command_line(faces_file, monkeypatch, capsys):
     [
         (["--genomes", "1"], "--genomes: expected 4 to 1000, got 1"),
         (["--hours", "-1"], "--hours: expected 0 to 10000, got -1"),
-        (["--rungs", "3"], "rungs: must ascend and stay below"),
     ],
 )
 def test_mistakes_are_one_line(more, message, capsys):

@@ -11,7 +11,7 @@ import pytest
 from nas.arch.lowering import cost
 from nas.search.archive import Fidelity
 from nas.search.workers import Died, InProcess, Limits, RayWorkers
-from nas.training.evaluator import Result, Task, run_task
+from nas.training.evaluator import Task, run_task
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -40,8 +40,8 @@ def evaluate_class():
                 for _ in range(2000):
                     os.write(1, b"x" * (1 << 20))
             if way == "nan":
-                return Result({"accuracy": float("nan")})
-            return Result({"accuracy": 1 / cost(genome).params, "seed": task.seed})
+                return {"accuracy": float("nan")}
+            return {"accuracy": 1 / cost(genome).params, "seed": task.seed}
 
     return Evaluate
 

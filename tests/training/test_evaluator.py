@@ -9,11 +9,9 @@ from nas.data import search_split
 from nas.deploy.latency import FEATURES, FpsModel
 from nas.search.archive import Fidelity
 from nas.training.evaluator import (
-    Result,
     SearchData,
     Task,
     TrainingEvaluator,
-    WarmStart,
     failed,
     known_metrics,
     run_task,
@@ -36,14 +34,14 @@ def task(epochs=2, seed=0, **more):
 
 
 def test_metrics_of_a_training(evaluator):
-    found = evaluator(task()).metrics
+    found = evaluator(task())
     assert 0 <= found["accuracy"] <= 1
     assert found["fps"] == 500
     assert (found["params"], found["macs"]) == (cost(TINY).params, cost(TINY).macs)
 
 
 def test_the_same_seed_the_same_accuracy(evaluator):
-    first, again, other = (evaluator(task(seed=seed)).metrics for seed in (0, 0, 1))
+    first, again, other = (evaluator(task(seed=seed)) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -76,7 +74,7 @@ def test_a_task_that_fails_is_an_evaluation(evaluator):
 
 def test_a_metric_that_is_not_finite_is_a_failure():
     def broken(task):
-        return Result({**known_metrics(task.genome, FPS), "accuracy": float("inf")})
+        return {**known_metrics(task.genome, FPS), "accuracy": float("inf")}
 
     found = run_task(broken, Task(0, TINY, Fidelity(1, 1.0), 0))
     assert not found.ok
@@ -92,34 +90,3 @@ def test_a_worker_that_never_answered():
 def test_held_out_rows_are_not_trained_on(evaluator):
     assert not set(evaluator.fit.rows.tolist()) & set(evaluator.held_out.rows.tolist())
     assert len(np.unique(evaluator.held_out.rows)) == len(evaluator.held_out)
-
-
-def test_read_at_a_rung_and_stopped_there(evaluator):
-    """At the rung, both have trained alike: on the schedule of all three epochs."""
-    whole = run_task(evaluator, task(3, rungs=((1, -1.0), (2, -1.0))))
-    assert (whole.status, whole.fidelity.epochs) == ("ok", 3)
-    assert list(whole.learning_curve) == ["1", "2"]
-    plain = run_task(evaluator, task(3))
-    assert (plain.metrics, plain.learning_curve) == (whole.metrics, {})
-    stopped = run_task(evaluator, task(3, rungs=((1, -1.0), (2, 1.0))))
-    assert (stopped.status, stopped.ok, stopped.fidelity.epochs) == ("stopped", False, 2)
-    assert stopped.learning_curve == {"1": whole.learning_curve["1"]}
-    assert stopped.metrics == {**whole.metrics, "accuracy": whole.learning_curve["2"]}
-
-
-def test_an_heir_starts_where_its_parent_ended(evaluator):
-    parent = run_task(evaluator, task(4, bequeath=True))
-    heritage = WarmStart(TINY, 4, parent.weights)
-    child = run_task(evaluator, task(1, heritage=heritage, bequeath=True))
-    assert (child.parent, child.inherited_epochs) == (TINY.id, 4)
-    assert child.weights
-    newborn = run_task(evaluator, task(1))
-    assert (newborn.parent, newborn.inherited_epochs, newborn.weights) == ("", 0, b"")
-    assert newborn.metrics["accuracy"] != child.metrics["accuracy"]
-    assert "weights" not in child.to_dict()
-
-
-def test_weights_that_are_none_fail_the_candidate(evaluator):
-    found = run_task(evaluator, task(1, heritage=WarmStart(TINY, 4, b"not weights")))
-    assert found.status == "failed"
-    assert "weights are not readable" in found.error
