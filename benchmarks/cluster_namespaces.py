@@ -21,9 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nas.data import open_dataset
-from nas.space.space import load
-from nas.training.evaluator import search_data
+from nas.data import open_dataset, search_data
 
 SPACE = "search_spaces/quick.yaml"
 HEAD, OTHER = "fer-nas-head", "fer-nas-other"
@@ -139,7 +137,7 @@ def main() -> int:
     parser.add_argument("--evaluations", type=int, default=12)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    data = search_data(open_dataset(args.data), load(SPACE))
+    data = search_data(open_dataset(args.data))
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with tempfile.TemporaryDirectory() as folder:
         found = search_and_kill(args.data, args.evaluations, Path(folder) / "run")

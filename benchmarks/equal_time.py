@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome, load
 from nas.bench.table import front_rows
-from nas.data import open_dataset
+from nas.data import open_dataset, search_data
 from nas.report import table
 from nas.search.archive import OBJECTIVES, Archive, Evaluation, Fidelity
 from nas.search.driver import Search, finish, start_workers
@@ -36,7 +36,7 @@ from nas.search.machine import load_machine, measure_machine
 from nas.search.store import RunDirectory, Settings
 from nas.space import space as spaces
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Task, TrainingEvaluator, known_metrics, search_data
+from nas.training.evaluator import Task, TrainingEvaluator, known_metrics
 
 OUT = Path("experiments/equal_time")
 PROPOSED = Path("search_spaces/references/proposed.json")
@@ -70,7 +70,7 @@ def search_all(args: argparse.Namespace) -> None:
     """Every way with every seed; the order rotates, since a shared machine drifts."""
     OUT.mkdir(parents=True, exist_ok=True)
     space = spaces.load(args.space)
-    data = search_data(open_dataset(args.data), space)
+    data = search_data(open_dataset(args.data))
     for seed in range(args.seeds):
         for way in [*WAYS[seed % 3 :], *WAYS[: seed % 3]]:
             path = OUT / f"{way}-{seed}"
@@ -208,8 +208,8 @@ def train_fronts(args: argparse.Namespace) -> None:
     wanted = {e.id: e.genome for rows in runs.values() for e in final_front(rows)}
     path = OUT / "anew.jsonl"
     done = {e.id for e in Archive.load(path) if e.ok}
-    space, machine = spaces.load(args.space), load_machine(OUT / "machine.json")
-    data = search_data(open_dataset(args.data), space)
+    machine = load_machine(OUT / "machine.json")
+    data = search_data(open_dataset(args.data))
     settings = Settings(workers=args.workers)
     mode = (machine.bf16, machine.channels_last)
     arguments = (data, settings.recipe, machine.calibration.model, mode, machine.device)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.data import open_dataset
+from nas.data import open_dataset, search_data
 from nas.deploy.latency import FEATURES, FpsModel
 from nas.search.archive import Evaluation, Fidelity
 from nas.search.workers import RayWorkers, Workers
 from nas.space.space import load
-from nas.training.evaluator import Task, TrainingEvaluator, search_data
+from nas.training.evaluator import Task, TrainingEvaluator
 from nas.training.recipe import Recipe
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     space = load("search_spaces/fer.yaml")
-    data = search_data(open_dataset("synthetic"), space)
+    data = search_data(open_dataset("synthetic"))
     rng = np.random.default_rng(0)
     genomes = [space.sample(rng) for _ in range(args.genomes)]
     tasks = [Task(i, g, Fidelity(1, 1.0), 0) for i, g in enumerate(genomes)]

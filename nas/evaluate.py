@@ -19,8 +19,6 @@ def main(argv: list[str]) -> int:
 
     models = [open_model(Path(path)) for path in args.model]
     dataset = open_dataset(args.data)
-    if dataset.provenance.get("synthetic"):
-        print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
     if args.split == "test":
         print(
             "the test split: whoever chooses a model by these figures has none left to report",

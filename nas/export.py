@@ -33,8 +33,6 @@ def main(argv: list[str]) -> int:
     trained = open_trained(path)
     dataset = open_dataset(args.data or trained.training_data)
     _check(trained, dataset)
-    if dataset.provenance.get("synthetic"):
-        print("calibrated on SYNTHETIC faces: int8 is not for real ones", file=sys.stderr)
     machine = _machine_file(path, args.search)
     found = export(
         trained, dataset, _folder(out), torch_program=args.torch_export,

@@ -34,8 +34,6 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--seed: must be in [0, {MAX_SEED}], got {args.seed}")
     dataset = open_dataset(args.data or _data_of_run(path))
     out = Path(args.out) if args.out else _default_out(path, genome.id)
-    if dataset.provenance.get("synthetic"):
-        print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
     from nas.deploy.retrain import retrain
 
     print(f"retraining {genome.id} on {dataset.name}, into {out}", file=sys.stderr)

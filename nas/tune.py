@@ -33,8 +33,6 @@ def main(argv: list[str]) -> int:
     base = load_recipe(Path(args.recipe) if args.recipe else default)
     budget = seconds(args.time_budget, "--time-budget") if args.time_budget else None
     dataset = open_dataset(args.data)
-    if dataset.provenance.get("synthetic"):
-        print("data: SYNTHETIC faces; the result says nothing about real ones", file=sys.stderr)
     from nas.deploy.retrain import check_fit, torch_device
     from nas.training.tuning import StudyConfig, rows, tune
 

@@ -1,21 +1,46 @@
-"""Data sets: what they are, where they are found, how they are split. No torch, no OpenCV."""
+"""Data sets: what they are, where they are found, how they are split.
+
+No torch here; OpenCV is loaded by the first use of a name in `_DECODE`.
+"""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from nas.common.errors import UserError, did_you_mean
-from nas.data.dataset import SPLITS, Dataset, load, save
-from nas.data.fer2013 import CLASSES, prepare_fer2013
+from nas.data.dataset import (
+    DATA,
+    SPLITS,
+    Dataset,
+    check_input,
+    check_name,
+    load,
+    save,
+)
+from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.ferplus import prepare_ferplus, with_votes
-from nas.data.folder import prepare_folder
-from nas.data.splits import copies_of_train, duplicate_report, search_split
+from nas.data.splits import (
+    SearchData,
+    copies_of_train,
+    duplicate_report,
+    rows_without_copies,
+    search_data,
+    search_split,
+)
+
+if TYPE_CHECKING:
+    from nas.data.fer2013 import prepare_fer2013
+    from nas.data.folder import prepare_folder
+    from nas.data.sources import open_dataset
 
 __all__ = [
     "CLASSES",
+    "DATA",
     "SPLITS",
+    "SYNONYMS",
     "Dataset",
+    "SearchData",
+    "check_input",
     "check_name",
     "copies_of_train",
     "duplicate_report",
@@ -24,36 +49,17 @@ __all__ = [
     "prepare_fer2013",
     "prepare_ferplus",
     "prepare_folder",
+    "rows_without_copies",
     "save",
+    "search_data",
     "search_split",
     "with_votes",
 ]
 
-DATA = Path("data")
-SYNTHETIC = "synthetic"
+_DECODE = {"open_dataset": "sources", "prepare_fer2013": "fer2013", "prepare_folder": "folder"}
 
 
-def check_name(name: str) -> str:
-    """The same name. UserError when it could not be the name of a file in data/."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}", name):
-        raise UserError(f"data set: name: expected letters, digits, _, + and -, got {name!r}")
-    return name
-
-
-def open_dataset(name_or_path: str | None) -> Dataset:
-    """The synthetic default (None), a prepared data set by name, or any .npz by its path."""
-    if name_or_path is None or name_or_path == SYNTHETIC:
-        from nas.data.synthetic import synthetic_faces
-
-        return synthetic_faces()
-    if name_or_path.endswith(".npz"):
-        return load(name_or_path)
-    path = DATA / f"{check_name(name_or_path)}.npz"
-    if path.is_file():
-        return load(path)
-    here = sorted(p.stem for p in DATA.glob("*.npz"))
-    raise UserError(
-        f"data set {name_or_path!r}: no {path}; found {', '.join([*here, SYNTHETIC])}"
-        f"{did_you_mean(name_or_path, [*here, SYNTHETIC])}. Prepare it with: "
-        f"python -m nas.data prepare {name_or_path} --from FILE_OR_FOLDER"
-    )
+def __getattr__(name: str) -> Any:
+    if name not in _DECODE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_DECODE[name]}"), name)

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from nas.common.errors import UserError, exit_code
 from nas.data import (
     DATA,
-    SYNTHETIC,
     Dataset,
     check_name,
     duplicate_report,
@@ -23,6 +24,7 @@ from nas.data import (
     with_votes,
 )
 from nas.data.pictures import contact_sheet
+from nas.data.synthetic import SYNTHETIC
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
 
@@ -160,8 +162,6 @@ def _show_counts(counts: dict[str, dict[str, int]]) -> None:
 
 
 def _write_png(dataset: Dataset, path: Path) -> None:
-    import cv2
-
     ok, raw = cv2.imencode(".png", contact_sheet(dataset))
     if not ok:
         raise UserError(f"{path}: the contact sheet could not be encoded as PNG")

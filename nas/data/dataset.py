@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,9 @@ from nas.common.schema import is_name
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
-SPLITS = ("train", "validation", "test")  # of FER2013: Training, PublicTest, PrivateTest
+DATA = Path("data")  # where prepared data sets live, by name
+SPLITS = ("train", "validation", "test")
+USAGES = {"Training": 0, "PublicTest": 1, "PrivateTest": 2}  # of FER2013 -> index into SPLITS
 MAX_SIDE = 1024
 MAX_CLASSES = 256  # labels are uint8
 MAX_BYTES = 2 << 30  # of all images; FER2013 has 83 MB
@@ -67,6 +70,12 @@ class Dataset:
         total = self.votes.sum(1, keepdims=True, dtype=np.float32)
         return np.where(total > 0, self.votes / np.maximum(total, 1), hard).astype(np.float32)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that name the contents: pixels, labels, splits and classes."""
@@ -89,6 +98,34 @@ class Dataset:
             }
             for name in SPLITS
         }
+
+
+def check_input(
+    dataset: Dataset, who: str, classes: int, channels: int, height: int, width: int
+) -> None:
+    """UserError when a network of so many classes and of such an input cannot take the images.
+
+    who: the space or genome that asks, for the message. Of larger images training takes parts.
+    """
+    own_channels, own_height, own_width = dataset.shape
+    if classes != len(dataset.classes):
+        raise UserError(
+            f"{who}: {classes} classes: does not fit data set {dataset.name}, which has "
+            f"{len(dataset.classes)} ({', '.join(dataset.classes[:10])})"
+        )
+    if channels != own_channels or height > own_height or width > own_width:
+        raise UserError(
+            f"{who}: input {channels}x{height}x{width} does not fit data set {dataset.name} of "
+            f"{own_channels}x{own_height}x{own_width} (channels x height x width); "
+            "python -m nas.data prepare has --colour and --size"
+        )
+
+
+def check_name(name: str) -> str:
+    """The same name. UserError when it could not be the name of a file in data/."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}", name):
+        raise UserError(f"data set: name: expected letters, digits, _, + and -, got {name!r}")
+    return name
 
 
 def check(dataset: Dataset, where: str) -> Dataset:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
 import csv
 import gzip
 import hashlib
-import lzma
 import struct
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,11 +16,10 @@ from typing import IO, Any
 import numpy as np
 
 from nas.common.errors import UserError, one_of
-from nas.data.dataset import SPLITS, Bytes, Dataset, Indices, check
+from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
+from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.pictures import pictures_by_class, read_grey, subfolders
 
-CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-USAGES = {"Training": 0, "PublicTest": 1, "PrivateTest": 2}  # -> index into SPLITS
 COUNTS = (  # official, per split and class
     (3995, 436, 4097, 7215, 4830, 3171, 4965),
     (467, 56, 496, 895, 653, 415, 607),
@@ -31,27 +27,13 @@ COUNTS = (  # official, per split and class
 )
 SIDE = 48
 MAX_ROWS = 100_000  # FER2013 has 35,887
-MAX_PACKED = 64  # files, or 4 GiB, inside a tar archive
 MAX_LINE = 1 << 16  # a row has at most 9.3 kB
-SYNONYMS = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-    "afraid": "fear",
-    "joy": "happy",
-    # JAFFE's and KDEF's codes
-    **{"an": "angry", "di": "disgust", "fe": "fear", "af": "fear", "ha": "happy", "sa": "sad"},
-    **{"su": "surprise", "ne": "neutral"},
-}
-Stream = IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
+Stream = IO[bytes] | gzip.GzipFile
 PIXELS = {str(value): value for value in range(256)}
-FORMS = "fer2013.csv (plain, .gz, .bz2, .xz, .zip, .tar.gz), a folder with one, or train/ and test/"
+FORMS = "fer2013.csv (plain, .gz or in a .zip), a folder with one, or train/ and test/"
 BROKEN = (
-    zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError,
-    RuntimeError, NotImplementedError, ValueError, LookupError, struct.error,
+    zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError,
+    ValueError, LookupError, struct.error,
 )  # fmt: skip
 
 
@@ -76,12 +58,12 @@ def prepare_fer2013(source: Path, check_counts: bool = True) -> Dataset:
 
 def _csv_in(folder: Path) -> Path | None:
     for name in ("fer2013", "icml_face_data"):
-        for suffix in ("", ".gz", ".bz2", ".xz", ".zip"):
+        for suffix in ("", ".gz", ".zip"):
             for found in (folder / f"{name}.csv{suffix}", folder / name / f"{name}.csv{suffix}"):
                 if found.is_file():
                     return found
-    packed = [folder / f"fer2013{suffix}" for suffix in (".zip", ".tar.gz")]
-    return next((p for p in packed if p.is_file()), None)
+    packed = folder / "fer2013.zip"
+    return packed if packed.is_file() else None
 
 
 def _from_csv(path: Path) -> Dataset:
@@ -106,36 +88,13 @@ def _from_csv(path: Path) -> Dataset:
 def _open(path: Path, stack: ExitStack) -> Stream:
     """The CSV as a binary stream, unpacked on the fly: nothing is written or held whole."""
     name = path.name.lower()
-    if name.endswith((".tar.gz", ".tgz", ".tar")):
-        tar = stack.enter_context(tarfile.open(path))  # noqa: SIM115 (the stack closes it)
-        member = _pick([m for m in _names(tar, path) if m.lower().endswith(".csv")], path)
-        found = tar.extractfile(member)
-        if found is None:
-            raise UserError(f"{path}: {member} is not a file; expected a CSV")
-        return stack.enter_context(found)
     if name.endswith(".zip"):
         archive = stack.enter_context(zipfile.ZipFile(path))
         members = [m for m in archive.namelist() if m.lower().endswith(".csv")]
         return stack.enter_context(archive.open(_pick(members, path)))
     if name.endswith(".gz"):
         return stack.enter_context(gzip.open(path))
-    if name.endswith(".bz2"):
-        return stack.enter_context(bz2.open(path))
-    if name.endswith(".xz"):
-        return stack.enter_context(lzma.open(path))
     return stack.enter_context(open(path, "rb"))
-
-
-def _names(tar: tarfile.TarFile, path: Path) -> list[str]:
-    """Bounded: listing a packed tar unpacks it all."""
-    names: list[str] = []
-    size = 0
-    for member in tar:
-        names.append(member.name)
-        size += member.size
-        if len(names) > MAX_PACKED or size > MAX_PACKED << 26:
-            raise UserError(f"{path}: holds more than {MAX_PACKED} files or 4 GiB")
-    return names
 
 
 def _pick(members: list[str], path: Path) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nas.common.errors import UserError, shown
-from nas.data.dataset import SPLITS, Bytes, Dataset
-from nas.data.fer2013 import CLASSES, USAGES
+from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset
+from nas.data.emotions import CLASSES
 
 COLUMNS = {  # of fer2013new.csv, by our classes
     "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from nas.common.errors import UserError
@@ -17,8 +18,6 @@ MAX_FILES = 1_000_000
 
 def read_grey(path: Path) -> Bytes:
     """The picture as uint8 (height, width). UserError when it is broken or out of bounds."""
-    import cv2
-
     try:
         with open(path, "rb") as file:
             raw = file.read(MAX_FILE + 1)
@@ -42,8 +41,6 @@ def read_grey(path: Path) -> Bytes:
 
 def square(image: Bytes, size: int) -> Bytes:
     """The central square of a grey image, resized to (size, size)."""
-    import cv2
-
     height, width = image.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -84,8 +81,6 @@ def pictures_by_class(folder: Path) -> dict[str, list[Path]]:
 
 def contact_sheet(dataset: Dataset, columns: int = 16, seed: int = 0) -> Bytes:
     """Random training images, one row per class under its name: uint8 (height, width, C)."""
-    import cv2
-
     rng = np.random.default_rng(seed)
     train = dataset.indices("train")
     rows = train if len(train) else np.arange(len(dataset))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,29 @@ import numpy.typing as npt
 
 from nas.common.errors import UserError
 from nas.data.dataset import SPLITS, Bytes, Dataset, Indices
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """The train split alone, parted for a search: what its workers train and score on.
+
+    images uint8 (N, C, H, W), labels uint8 (N,); fit, held_out: rows of these.
+    """
+
+    images: Bytes
+    labels: Bytes
+    fit: Indices
+    held_out: Indices
+
+
+def search_data(dataset: Dataset) -> SearchData:
+    """The train split, parted by `search_split`."""
+    fit, held_out = search_split(dataset)
+    rows = np.concatenate([fit, held_out])
+    places = np.arange(len(rows), dtype=np.int64)
+    return SearchData(
+        dataset.images[rows], dataset.labels[rows], places[: len(fit)], places[len(fit) :]
+    )
 
 
 def duplicate_groups(images: Bytes) -> Indices:
@@ -81,6 +105,15 @@ def copies_of_train(dataset: Dataset) -> npt.NDArray[np.bool_]:
     """Which images (N,) have the very bytes of one of the train split; its own are among them."""
     groups = duplicate_groups(dataset.images)
     return np.isin(groups, groups[dataset.indices("train")])
+
+
+def rows_without_copies(dataset: Dataset, split: str) -> Indices:
+    """Rows of a split without those that are exact copies of an image of the train split.
+
+    Of FER2013's PublicTest and PrivateTest, what a model has not seen in training.
+    """
+    rows = dataset.indices(split)
+    return rows[~copies_of_train(dataset)[rows]]
 
 
 def duplicate_report(dataset: Dataset) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError
-from nas.data import CLASSES, Dataset
-from nas.data.dataset import Bytes
+from nas.data.dataset import Bytes, Dataset
+from nas.data.emotions import CLASSES
 
+SYNTHETIC = "synthetic"  # the data set's name
 SIDE = 48
 SCALE = 3  # drawn this much larger, then averaged down
 CANVAS = SIDE * SCALE
@@ -84,14 +86,10 @@ class Canvas:
         return np.rint(points).astype(np.int32)
 
     def fill(self, x: Any, y: Any, grey: float, depth: float = 1.0) -> None:
-        import cv2
-
         cv2.fillPoly(self.image, [self.place(x, y, depth)], _tone(grey), cv2.LINE_AA, SHIFT)
 
     def stroke(self, x: Any, y: Any, grey: float, width: float, depth: float = 1.0) -> None:
         """`width` in face units."""
-        import cv2
-
         pixels = max(1, round(width * self.unit))
         points = [self.place(x, y, depth)]
         cv2.polylines(self.image, points, False, _tone(grey), pixels, cv2.LINE_AA, SHIFT)
@@ -116,13 +114,11 @@ def synthetic_faces(
         ]
     )
     provenance = {"source": f"nas/data/synthetic.py v{VERSION}", "seed": seed, "synthetic": True}
-    return Dataset("synthetic", images[:, None], labels, split, CLASSES, provenance)
+    return Dataset(SYNTHETIC, images[:, None], labels, split, CLASSES, provenance)
 
 
 def draw_face(expression: str, rng: Generator) -> Bytes:
     """One face, uint8 (48, 48)."""
-    import cv2
-
     skin = float(rng.uniform(120, 210))
     canvas = Canvas(_background(rng), *_pose(rng))
     units = _units(expression, rng)
@@ -161,8 +157,6 @@ def _pose(rng: Generator) -> tuple[Floats, Floats, float]:
 
 def _background(rng: Generator) -> Bytes:
     """Soft patches of light and dark."""
-    import cv2
-
     coarse = rng.uniform(0, 255, (3, 3)).astype(np.float32) * 0.5 + rng.uniform(0, 127)
     return np.asarray(
         cv2.resize(coarse, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC).clip(0, 255), np.uint8
@@ -325,8 +319,6 @@ def _occlude(canvas: Canvas, rng: Generator) -> None:
 
 def _expose(image: Floats, rng: Generator) -> Bytes:
     """Light from one side, gamma, contrast, brightness, blur and noise of a camera."""
-    import cv2
-
     line = np.linspace(-1, 1, SIDE)
     dx, dy = rng.normal(0, 0.12, 2)
     image = image * (1 + dx * line[None, :] + dy * line[:, None])

@@ -19,7 +19,7 @@ from nas.arch.genome import load
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.data import Dataset, copies_of_train
-from nas.data.fer2013 import SYNONYMS
+from nas.data.emotions import SYNONYMS
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.runtime import open_model as open_onnx
 from nas.realtime.recognizer import softmax

@@ -17,7 +17,7 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.errors import UserError, first_line, read_json
 from nas.common.files import replace_file
-from nas.data import Dataset, duplicate_report
+from nas.data import Dataset, check_input, duplicate_report
 from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
@@ -206,18 +206,10 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
 
 def check_fit(genome: Genome, dataset: Dataset) -> None:
     """UserError when the data set's images or classes are not the genome's."""
-    channels, height, width = dataset.images.shape[1:]
     size = genome.input
-    if genome.num_classes != len(dataset.classes):
-        raise UserError(
-            f"genome {genome.id}: {genome.num_classes} classes; data set {dataset.name} has "
-            f"{len(dataset.classes)}"
-        )
-    if channels != size.channels or height < size.height or width < size.width:
-        raise UserError(
-            f"genome {genome.id}: input {size.channels}x{size.height}x{size.width} does not fit "
-            f"data set {dataset.name} of {channels}x{height}x{width}"
-        )
+    check_input(
+        dataset, f"genome {genome.id}", genome.num_classes, size.channels, size.height, size.width
+    )
 
 
 def torch_device(name: str) -> torch.device:

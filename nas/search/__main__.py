@@ -50,11 +50,6 @@ def main(argv: list[str]) -> int:
         space = _space(Path(args.space))
         initial = _seeds(args.seed_genomes, space, progress)
     dataset = open_dataset(settings.data)
-    if dataset.provenance.get("synthetic"):
-        progress.note(
-            "data: SYNTHETIC faces drawn by code. The accuracies say nothing about real faces; "
-            "prepare a data set with: python -m nas.data prepare fer2013 --from FILE"
-        )
     machine = load_machine(Path(args.machine)) if args.machine else None
     if not args.resume:
         command = ["python", "-m", "nas.search", *argv]

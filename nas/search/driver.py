@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.data import Dataset
+from nas.data import Dataset, check_input, search_data
 from nas.evolution.optimizer import Evolution, SpaceExhausted
 from nas.evolution.preselection import StaticMetrics
 from nas.search.archive import Archive, Evaluation, Front, best
@@ -29,7 +29,7 @@ from nas.search.workers import (
     check_address,
 )
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Task, TrainingEvaluator, failed, known_metrics, search_data
+from nas.training.evaluator import Task, TrainingEvaluator, failed, known_metrics
 
 ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
 LOOKAHEAD = 8  # tasks at once in deterministic mode, however many workers there are
@@ -273,7 +273,11 @@ def run_search(
     """The whole search on real parts; results are in the run directory when it returns."""
     if settings.address is not None:
         check_address(settings.address)
-    data = search_data(dataset, space)
+    size = space.input
+    check_input(
+        dataset, f"space {space.name}", space.num_classes, size.channels, size.height, size.width
+    )
+    data = search_data(dataset)
     machine = measure_machine(run, settings, space, progress.note)
     known = partial(known_metrics, fps_model=machine.calibration.model)
     search = Search(run, settings, space, initial, progress, known)

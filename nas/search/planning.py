@@ -24,7 +24,7 @@ from scipy.optimize import nnls
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
-from nas.data import Dataset
+from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate
 from nas.evolution.optimizer import Evolution, SpaceExhausted
 from nas.search.archive import Evaluation, Fidelity
@@ -33,7 +33,7 @@ from nas.search.machine import Note, training_mode
 from nas.search.store import Settings
 from nas.search.workers import Died, Workers
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Task, TrainingEvaluator, known_metrics, search_data
+from nas.training.evaluator import Task, TrainingEvaluator, known_metrics
 
 STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
 REHEARSED = 150  # proposals of the rehearsal at most
@@ -123,7 +123,11 @@ def measure(
     space: SearchSpace, settings: Settings, dataset: Dataset, genomes: int, note: Note
 ) -> Timing:
     """Time `genomes` random networks, each at a short and at a longer training."""
-    data = search_data(dataset, space)
+    size = space.input
+    check_input(
+        dataset, f"space {space.name}", space.num_classes, size.channels, size.height, size.width
+    )
+    data = search_data(dataset)
     started = time.perf_counter()
     calibration = calibrate(space, settings.seed, CALIBRATED)
     device, bf16, channels_last = training_mode(settings, space)

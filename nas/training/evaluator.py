@@ -6,17 +6,15 @@ import dataclasses
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.common.errors import UserError
-from nas.data import Dataset, search_split
+from nas.data import SearchData
 from nas.deploy.latency import FpsModel
 from nas.search.archive import Evaluation, Fidelity, check_metrics
-from nas.space.space import SearchSpace
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -45,40 +43,6 @@ class Task:
     fidelity: Fidelity
     seed: int
     attempt: int = 1
-
-
-@dataclass(frozen=True)
-class SearchData:
-    """The training part only, split once for the whole search; arrays, no tensors."""
-
-    images: Any  # uint8 (N, C, H, W)
-    labels: Any  # integers (N,)
-    fit: Any  # rows to train on
-    held_out: Any  # rows to score on
-
-
-def search_data(dataset: Dataset, space: SearchSpace) -> SearchData:
-    """The training part, split for the search. UserError when space and data do not fit."""
-    channels, height, width = dataset.images.shape[1:]
-    size = space.input
-    if len(dataset.classes) != space.num_classes:
-        raise UserError(
-            f"space {space.name}: num_classes {space.num_classes} does not fit data set "
-            f"{dataset.name}, which has {len(dataset.classes)} classes"
-        )
-    if channels != size.channels or height < size.height or width < size.width:
-        raise UserError(
-            f"space {space.name}: input {size.channels}x{size.height}x{size.width} does not fit "
-            f"data set {dataset.name} of {channels}x{height}x{width}"
-        )
-    fit, held_out = search_split(dataset)
-    rows = np.concatenate([fit, held_out])
-    return SearchData(
-        dataset.images[rows],
-        dataset.labels[rows],
-        np.arange(len(fit)),
-        np.arange(len(fit), len(rows)),
-    )
 
 
 class TrainingEvaluator:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import json
-import lzma
 import subprocess
 import sys
-import tarfile
 import zipfile
 from dataclasses import replace
 
@@ -267,25 +264,17 @@ def test_duplicate_report():
 
 
 def pack(path, text):
-    raw, name = text.encode(), path.name
-    if name.endswith(".tar.gz"):
-        with tarfile.open(path, "w:gz") as tar:
-            info = tarfile.TarInfo("fer2013/fer2013.csv")
-            info.size = len(raw)
-            tar.addfile(info, io.BytesIO(raw))
-    elif name.endswith(".zip"):
+    raw = text.encode()
+    if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("train.csv", "emotion,pixels\n")
             archive.writestr("icml_face_data.csv", raw)
     else:
-        packers = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
-        path.write_bytes(packers.get(path.suffix, bytes)(raw))
+        path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
     return path
 
 
-@pytest.mark.parametrize(
-    "name", ["a.csv", "a.csv.gz", "a.csv.bz2", "a.csv.xz", "a.zip", "a.tar.gz"]
-)
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.zip"])
 def test_fer2013_packings(tmp_path, name):
     data = prepare_fer2013(pack(tmp_path / name, csv_text(ROWS)), check_counts=False)
     assert data.images.shape == (3, 1, 48, 48)
@@ -343,7 +332,7 @@ def test_fer2013_bad_header(tmp_path, text):
         prepare_fer2013(pack(tmp_path / "a.csv", text))
 
 
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.xz", "a.csv.bz2", "a.zip", "a.tar.gz"])
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.zip"])
 def test_fer2013_broken_archive(tmp_path, name):
     path = pack(tmp_path / name, csv_text(ROWS))
     path.write_bytes(path.read_bytes()[:60])

@@ -267,4 +267,4 @@ def test_space_and_data_must_fit(tmp_path, faces_file, capsys):
     )
     argv = ["--space", str(space), "--data", str(faces_file), "--run-dir", str(tmp_path / "run")]
     assert exit_code(main, argv) == 2
-    assert "num_classes 5 does not fit" in capsys.readouterr().err
+    assert "5 classes: does not fit" in capsys.readouterr().err

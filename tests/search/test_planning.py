@@ -9,6 +9,7 @@ from conftest import ROOT
 
 from nas.arch.lowering import cost
 from nas.common.errors import UserError, exit_code
+from nas.data import search_data
 from nas.deploy.latency import FEATURES, Calibration, FpsModel
 from nas.plan import main
 from nas.search import planning
@@ -16,7 +17,7 @@ from nas.search.archive import Fidelity
 from nas.search.planning import Speed, Timing, measure, plan, simulate_search, steps
 from nas.search.store import Settings
 from nas.search.workers import Died
-from nas.training.evaluator import Task, TrainingEvaluator, search_data
+from nas.training.evaluator import Task, TrainingEvaluator
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 CALIBRATION = Calibration(FpsModel((1.0, *[1e-6] * (len(FEATURES) - 1))), 0.05, 0.98, 10, 2.0)
@@ -38,7 +39,7 @@ def one_mode(monkeypatch):
 
 def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
     """The planner and the evaluator must cut the training part alike."""
-    data, chosen = search_data(faces, quick), settings()
+    data, chosen = search_data(faces), settings()
     evaluator = TrainingEvaluator(data, chosen.recipe, CALIBRATION.model, (False, False))
     seen = []
 
