@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import moocore
 import numpy as np
 from deap import base, tools
 from matplotlib.figure import Figure
@@ -29,8 +28,10 @@ from matplotlib.figure import Figure
 from nas.arch.genome import Genome, load
 from nas.bench.table import front_rows
 from nas.data import open_dataset, search_data
+from nas.evolution.objectives import OBJECTIVES
+from nas.evolution.pareto import hypervolume
 from nas.report import table
-from nas.search.archive import OBJECTIVES, Archive, Evaluation, Fidelity
+from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.driver import Search, finish, start_workers
 from nas.search.machine import load_machine, measure_machine
 from nas.search.store import RunDirectory, Settings
@@ -271,7 +272,7 @@ class Yardstick:
         if not len(found):
             return 0.0
         reference = np.array([-self.lowest, self.largest])
-        return float(moocore.hypervolume(found * [-1, 1], ref=reference)) / self.full
+        return hypervolume(found * [-1, 1], reference) / self.full
 
 
 def report() -> None:

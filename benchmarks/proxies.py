@@ -25,8 +25,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from nas.data import open_dataset, search_split
 from nas.deploy.preprocessing import MEAN, STD
+from nas.evolution.pareto import pareto_front
 from nas.proxies import NAMES, proxies, vote
-from nas.search.archive import Archive, Evaluation, pareto_front
+from nas.search.archive import Archive, Evaluation
 
 COSTS = ("params", "macs", "activations", "fps")
 REPEATED = 40  # networks scored again with another mini-batch and start: is a score repeatable?

@@ -56,7 +56,7 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 
 def _measure(path: Path) -> int:
-    from nas.search.archive import pareto_front
+    from nas.evolution.pareto import pareto_front
     from nas.search.machine import measure_front
     from nas.search.store import RunDirectory
     from nas.space.space import load

@@ -54,8 +54,8 @@ def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
 
 
 def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
+    from nas.evolution.pareto import best, pareto_front
     from nas.report import front_table, pareto_png
-    from nas.search.archive import best, pareto_front
     from nas.search.overview import front_rows, measured_fps, reference_rows
     from nas.space.space import load
 

@@ -6,8 +6,9 @@ from conftest import REFERENCES, ROOT
 
 from nas.arch.lowering import cost
 from nas.common.errors import exit_code
+from nas.evolution.pareto import pareto_front
 from nas.inspect import main
-from nas.search.archive import Archive, Evaluation, Fidelity, pareto_front
+from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.store import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"

@@ -17,8 +17,9 @@ import numpy as np
 
 from nas.bench.table import Table, TableGenome
 from nas.common.errors import UserError
+from nas.evolution.objectives import Objective
 from nas.evolution.optimizer import Evolution, SpaceExhausted
-from nas.search.archive import Evaluation, Fidelity, Objective
+from nas.search.archive import Evaluation, Fidelity
 
 Optimizer = Callable[[Table, int, int], list[int]]
 POPULATION = 20

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nas.bench.baselines import Optimizer
 from nas.bench.table import Table, front_rows
+from nas.evolution.pareto import hypervolume
 
 NEAR = (0.1, 0.5)  # points below the best accuracy
 CURVE = 60  # points of a curve, spread evenly on a logarithmic axis
@@ -95,8 +96,6 @@ def _plain(value: Any) -> float | None:
 
 def _test_volume(table: Table, rows: Any) -> float:
     """Hypervolume of these rows by test_accuracy, from that column's own median."""
-    import moocore
-
     points = np.column_stack([-table.test_accuracy[rows], table.cost[rows]])
     reference = [-float(np.median(table.test_accuracy)), table.reference[1]]
-    return float(moocore.hypervolume(points, ref=np.array(reference)))
+    return hypervolume(points, reference)

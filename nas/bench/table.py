@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import moocore
 import numpy as np
 import pandas as pd
 
 from nas.common.errors import UserError, one_of
+from nas.evolution.pareto import hypervolume, nondominated
 from nas.search.archive import Archive
 from nas.space.encoding import Column, Encoder
 from nas.space.space import Rng, load
@@ -202,13 +202,12 @@ class Table:
     def _volume(self, rows: Any) -> float:
         accuracy, cost = self.reference
         points = np.column_stack([-self.accuracy[rows], self.cost[rows]])
-        return float(moocore.hypervolume(points, ref=np.array([-accuracy, cost])))
+        return hypervolume(points, [-accuracy, cost])
 
 
 def front_rows(accuracy: Any, cost: Any) -> Any:
     """Indices of the non-dominated points (high accuracy, low cost), one for equal points."""
-    points = np.column_stack([-np.asarray(accuracy), np.asarray(cost)])
-    return np.flatnonzero(moocore.is_nondominated(points, keep_weakly=False))
+    return np.flatnonzero(nondominated(np.column_stack([-np.asarray(accuracy), cost])))
 
 
 def archive_frame(path: Path) -> pd.DataFrame:

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from deap import base, tools
 
+from nas.evolution.objectives import OBJECTIVES, Fitness, FitnessFunction, Objective
 from nas.evolution.preselection import Preselection, StaticMetrics
-from nas.search.archive import OBJECTIVES, Evaluation, Fitness, FitnessFunction, Objective
+from nas.search.archive import Evaluation
 from nas.space.space import Rng
 
 ALGORITHMS = ("nsga2", "ga", "random")

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any, Protocol
 
-import moocore
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nas.evolution.acquisition import expected_hypervolume_improvement, expected_improvement
+from nas.evolution.objectives import FitnessFunction, Objective
+from nas.evolution.pareto import front_ranks, nondominated
 from nas.evolution.surrogate import GaussianProcess
-from nas.search.archive import Evaluation, FitnessFunction, Objective
+from nas.search.archive import Evaluation
 from nas.space.space import Rng
 
 # Metrics of a genome that need no training, all above 0; those among the objectives are exact.
@@ -81,7 +82,7 @@ class Preselection:
         if self.fitness is not None:
             self._best = max(self._best, self.fitness(evaluation.metrics))
         points = np.vstack([self._front, [evaluation.metrics["accuracy"], *costs]])
-        self._front = points[moocore.is_nondominated(_minimised(points), keep_weakly=False)]
+        self._front = points[nondominated(_minimised(points))]
         if len(self._told) % POOL == 0:
             best = self._front_runners(len(self._told), TRAINING_SET // 2)
             self._pools = [self._pools[-1], (len(self._told), best)]
@@ -165,7 +166,7 @@ class Preselection:
         rows = [*pool, *range(at, told)]
         told_of = (self._told[row].metrics for row in rows)
         points = np.array([[metrics["accuracy"], *self._costs(metrics)] for metrics in told_of])
-        order = np.argsort(moocore.pareto_rank(_minimised(points)), kind="stable")
+        order = np.argsort(front_ranks(_minimised(points)), kind="stable")
         return [rows[i] for i in order[:count]]
 
     def _gain(self, children: list[Any], pending: Sequence[Any]) -> Any:

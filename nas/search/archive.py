@@ -1,16 +1,13 @@
-"""Every evaluation ever made, and what follows from it: Pareto front, hypervolume, fitness."""
+"""Every evaluation ever made, one line each."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
-
-import moocore
-import numpy as np
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
@@ -107,106 +104,6 @@ def check_metrics(metrics: dict[str, float]) -> None:
     for name, value in metrics.items():
         if not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
             raise ValueError(f"metric {name} is {shown(value)}")
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric's name and direction."""
-
-    name: str
-    maximise: bool
-
-
-OBJECTIVES = (Objective("accuracy", True), Objective("params", False), Objective("fps", True))
-
-
-@dataclass(frozen=True)
-class Fitness:
-    """`accuracy - a*max(0, params/limit - 1) - b*max(0, 1 - fps/target)`, one scalar."""
-
-    params_limit: Annotated[float, Float(1, 1e12)] = 500_000
-    fps_target: Annotated[float, Float(0.001, 1e9)] = 1000
-    params_weight: Annotated[float, Float(0, 1000)] = 0.1
-    fps_weight: Annotated[float, Float(0, 1000)] = 0.1
-
-    def __call__(self, metrics: dict[str, float]) -> float:
-        too_big = max(0.0, metrics["params"] / self.params_limit - 1)
-        too_slow = max(0.0, 1 - metrics["fps"] / self.fps_target)
-        penalty = self.params_weight * too_big + self.fps_weight * too_slow
-        return metrics["accuracy"] - penalty
-
-
-FitnessFunction = Callable[[dict[str, float]], float]  # of an evaluation's metrics; more is better
-
-
-class Front:
-    """The Pareto front of what was added so far; adding looks at its members alone.
-
-    Of equal points the one asked first stays, in whatever order they are added.
-    """
-
-    def __init__(self, objectives: Sequence[Objective] = OBJECTIVES) -> None:
-        self.objectives = objectives
-        self._members: list[Evaluation] = []
-        self._costs = np.empty((0, len(objectives)))  # one row a member
-
-    def add(self, evaluation: Evaluation) -> bool:
-        """True when this changed the front."""
-        if not evaluation.ok:
-            return False
-        cost = _costs([evaluation], self.objectives)[0]
-        no_worse = (self._costs <= cost).all(axis=1)
-        no_better = (self._costs >= cost).all(axis=1)
-        for i in np.flatnonzero(no_worse):
-            if not no_better[i] or self._members[i].index <= evaluation.index:
-                return False
-        kept = zip(self._members, no_better, strict=True)
-        self._members = [*(member for member, out in kept if not out), evaluation]
-        self._costs = np.vstack([self._costs[~no_better], cost])
-        return True
-
-    def __iter__(self) -> Iterator[Evaluation]:
-        """By ascending params."""
-        return iter(sorted(self._members, key=lambda e: (e.metrics["params"], e.index)))
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-
-def pareto_front(
-    evaluations: Iterable[Evaluation], objectives: Sequence[Objective] = OBJECTIVES
-) -> list[Evaluation]:
-    """Non-dominated ok evaluations, by ascending params; of equal points the first asked stays."""
-    ok = sorted((e for e in evaluations if e.ok), key=lambda e: e.index)
-    if not ok:
-        return []
-    keep = moocore.is_nondominated(_costs(ok, objectives), keep_weakly=False)
-    front = [e for e, k in zip(ok, keep, strict=True) if k]
-    return sorted(front, key=lambda e: (e.metrics["params"], e.index))
-
-
-def best(evaluations: Iterable[Evaluation], fitness: Fitness) -> Evaluation | None:
-    """The evaluation of the front with the highest penalised fitness."""
-    front = pareto_front(evaluations)
-    return max(front, key=lambda e: fitness(e.metrics), default=None)
-
-
-def hypervolume(
-    evaluations: Iterable[Evaluation], objectives: Sequence[Objective], reference: Sequence[float]
-) -> float:
-    """Dominated volume up to the reference point (in the metrics' own units and directions)."""
-    ok = [e for e in evaluations if e.ok]
-    if not ok:
-        return 0.0
-    signs = np.array([-1.0 if o.maximise else 1.0 for o in objectives])
-    return float(moocore.hypervolume(_costs(ok, objectives), ref=np.asarray(reference) * signs))
-
-
-def _costs(evaluations: list[Evaluation], objectives: Sequence[Objective]) -> Any:
-    return np.array(
-        [[-e.metrics[o.name] if o.maximise else e.metrics[o.name] for o in objectives]
-         for e in evaluations], dtype=float,
-    )  # fmt: skip
 
 
 class Archive:

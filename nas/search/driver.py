@@ -14,8 +14,9 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
 from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.evolution.pareto import Front, best
 from nas.evolution.preselection import StaticMetrics
-from nas.search.archive import Archive, Evaluation, Front, best
+from nas.search.archive import Archive, Evaluation
 from nas.search.machine import Note, measure_front, measure_machine
 from nas.search.pending import Pending
 from nas.search.store import RunDirectory, Settings
@@ -87,7 +88,7 @@ class Search:
         )  # fmt: skip
         done = {e.index for e in self.archive}
         self.pending: Pending = run.pending(done)
-        self.front = Front()  # of the genomes that the space holds
+        self.front: Front[Evaluation] = Front()  # of the genomes that the space holds
         self._queue: deque[Task] = deque()  # asked, waiting for a worker
         self._in_flight = self._told = self._lost = 0
         self._exhausted = False

@@ -12,8 +12,10 @@ from typing import Any
 from nas.arch.genome import Genome, load
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError, read_json
+from nas.evolution.objectives import Fitness
+from nas.evolution.pareto import best, pareto_front
 from nas.search import analysis, genealogy
-from nas.search.archive import Evaluation, Fitness, best, pareto_front
+from nas.search.archive import Evaluation
 from nas.search.machine import load_machine
 from nas.search.store import RunDirectory
 from nas.search.volume import Box

@@ -26,8 +26,10 @@ from nas.common.errors import UserError, read_json
 from nas.common.files import replace_file
 from nas.common.schema import Choice, Flag, Float, Int, Text, read
 from nas.common.yaml_file import read_yaml
+from nas.evolution.objectives import Fitness
 from nas.evolution.optimizer import ALGORITHMS
-from nas.search.archive import Archive, Evaluation, Fidelity, Fitness, Front, best
+from nas.evolution.pareto import Front, best
+from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.pending import Pending
 from nas.training.recipe import Recipe
 
@@ -166,7 +168,7 @@ class RunDirectory:
     def pending(self, done: Container[int]) -> Pending:
         return Pending.load(self.file("pending.jsonl"), done)
 
-    def write_results(self, front: Front, fitness: Fitness) -> None:
+    def write_results(self, front: Front[Evaluation], fitness: Fitness) -> None:
         """front.json and best.json, derived from the evaluations."""
         self.write("front.json", json.dumps([result(e, fitness) for e in front], indent=1))
         chosen = best(front, fitness)

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import moocore
 import numpy as np
 import numpy.typing as npt
 
+from nas.evolution.pareto import Front, hypervolume
 from nas.search.archive import Evaluation
 
 Curve = list[tuple[int, float, float]]  # evaluations, seconds since the first began, share
@@ -52,7 +52,7 @@ class Box:
 
     def share(self, evaluations: Sequence[Evaluation]) -> float:
         """Hypervolume of the ok evaluations as a share of the box."""
-        return _volume(self.costs([e for e in evaluations if e.ok]))
+        return hypervolume(self.costs([e for e in evaluations if e.ok]), np.ones(3))
 
     def curve(self, evaluations: Sequence[Evaluation]) -> Curve:
         """A point for each evaluation that enlarged the front, and the last."""
@@ -60,23 +60,16 @@ class Box:
         if not ended:
             return []
         start = min(e.started for e in ended)
-        front = np.empty((0, 3))
+        front: Front[Evaluation] = Front()
         points: Curve = []
         for number, evaluation in enumerate(ended, 1):
             seconds = evaluation.started + evaluation.seconds - start
-            if evaluation.ok:
-                cost = self.costs([evaluation])
-                if not (front <= cost).all(axis=1).any():
-                    front = np.vstack([front[~(front >= cost).all(axis=1)], cost])
-                    points.append((number, seconds, _volume(front)))
+            if front.add(evaluation):
+                points.append((number, seconds, self.share(list(front))))
         if points and points[-1][0] < len(ended):
             last = max(e.started + e.seconds for e in ended) - start
             points.append((len(ended), last, points[-1][2]))
         return points
-
-
-def _volume(costs: npt.NDArray[np.float64]) -> float:
-    return float(moocore.hypervolume(costs, ref=np.ones(3))) if len(costs) else 0.0
 
 
 def _log_share(

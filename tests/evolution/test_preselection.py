@@ -5,8 +5,10 @@ import pytest
 
 from nas.arch.lowering import cost
 from nas.evolution import preselection as screening
+from nas.evolution.objectives import OBJECTIVES, Fitness
+from nas.evolution.pareto import pareto_front
 from nas.evolution.preselection import Preselection
-from nas.search.archive import OBJECTIVES, Evaluation, Fidelity, Fitness, pareto_front
+from nas.search.archive import Evaluation, Fidelity
 
 
 def known(genome):

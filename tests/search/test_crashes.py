@@ -14,7 +14,8 @@ import pytest
 from conftest import ROOT
 
 from nas.common.errors import UserError
-from nas.search.archive import Archive, pareto_front
+from nas.evolution.pareto import pareto_front
+from nas.search.archive import Archive
 from nas.search.store import RunDirectory, Settings
 
 KILLS = 20

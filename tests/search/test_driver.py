@@ -7,7 +7,8 @@ import pytest
 from fakes import FakeEvaluator, OutOfOrder, Silent
 
 from nas.common.errors import UserError
-from nas.search.archive import Evaluation, Fidelity, pareto_front
+from nas.evolution.pareto import pareto_front
+from nas.search.archive import Evaluation, Fidelity
 from nas.search.driver import Search
 from nas.search.store import RunDirectory, Settings
 from nas.search.workers import Died, InProcess

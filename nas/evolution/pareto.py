@@ -1,0 +1,112 @@
+"""Dominance: the one place that decides which of two points is better, and what a front is.
+
+Notation: points (N, M) of M objectives, each smaller is better; a point dominates another where it
+is no worse in any objective and better in one. Volumes are dominated up to a reference point (M,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+
+from nas.evolution.objectives import OBJECTIVES, FitnessFunction, Metrics, Objective
+
+Points = npt.NDArray[np.float64]
+
+
+def nondominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which of the points (N, M) no other dominates; of equal ones the first."""
+    return np.asarray(moocore.is_nondominated(np.asarray(points, float), keep_weakly=False))
+
+
+def front_ranks(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """(N,): 0 for the front of the points (N, M), 1 for the front of what is left, and so on."""
+    return np.asarray(moocore.pareto_rank(np.asarray(points, float)))
+
+
+def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
+    """Volume that the points (N, M) dominate up to the reference point (M,)."""
+    found = np.asarray(points, float)
+    return (
+        float(moocore.hypervolume(found, ref=np.asarray(reference, float))) if len(found) else 0.0
+    )
+
+
+def minimised(metrics: Iterable[Metrics], objectives: Sequence[Objective]) -> Points:
+    """Metrics as points (N, M): what is to be maximised changes its sign."""
+    rows = [[-m[o.name] if o.maximise else m[o.name] for o in objectives] for m in metrics]
+    return np.array(rows, dtype=float).reshape(-1, len(objectives))
+
+
+class Measured(Protocol):
+    """What has a place on a front: metrics, unless it failed, and its number in the search."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def ok(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Measured)
+
+
+class Front(Generic[T]):
+    """The Pareto front of what was added so far; adding looks at its members alone.
+
+    Of equal points the one asked first stays, in whatever order they are added.
+    """
+
+    def __init__(self, objectives: Sequence[Objective] = OBJECTIVES) -> None:
+        self.objectives = tuple(objectives)
+        self.points: Points = np.empty((0, len(objectives)))  # one row a member, as they came
+        self._members: list[T] = []
+
+    def add(self, member: T) -> bool:
+        """True when this changed the front."""
+        if not member.ok:
+            return False
+        point = minimised([member.metrics], self.objectives)[0]
+        no_worse = (self.points <= point).all(axis=1)
+        no_better = (self.points >= point).all(axis=1)
+        for i in np.flatnonzero(no_worse):
+            if not no_better[i] or self._members[i].index <= member.index:
+                return False
+        kept = zip(self._members, no_better, strict=True)
+        self._members = [*(other for other, out in kept if not out), member]
+        self.points = np.vstack([self.points[~no_better], point])
+        return True
+
+    def __iter__(self) -> Iterator[T]:
+        """By the first objective that is to be minimised."""
+        return iter(_sorted(self._members, self.objectives))
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+
+def pareto_front(found: Iterable[T], objectives: Sequence[Objective] = OBJECTIVES) -> list[T]:
+    """Those ok that nothing dominates, by the first objective to be minimised.
+
+    Of equal points the first asked stays.
+    """
+    ok = sorted((e for e in found if e.ok), key=lambda e: e.index)
+    if not ok:
+        return []
+    keep = nondominated(minimised((e.metrics for e in ok), objectives))
+    return _sorted([e for e, k in zip(ok, keep, strict=True) if k], objectives)
+
+
+def best(found: Iterable[T], fitness: FitnessFunction) -> T | None:
+    """The member of the front with the highest fitness."""
+    return max(pareto_front(found), key=lambda e: fitness(e.metrics), default=None)
+
+
+def _sorted(members: Iterable[T], objectives: Sequence[Objective]) -> list[T]:
+    first = next((o for o in objectives if not o.maximise), objectives[0])
+    return sorted(members, key=lambda e: (e.metrics[first.name], e.index))

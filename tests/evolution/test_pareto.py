@@ -1,0 +1,82 @@
+"""Dominance, by hand and in whatever order points come."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nas.evolution.objectives import OBJECTIVES, Fitness
+from nas.evolution.pareto import (
+    Front,
+    best,
+    front_ranks,
+    hypervolume,
+    minimised,
+    nondominated,
+    pareto_front,
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    index: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    ok: bool = True
+
+
+def network(index=0, accuracy=0.5, params=100.0, fps=10.0, ok=True):
+    return Network(index, {"accuracy": accuracy, "params": params, "fps": fps} if ok else {}, ok)
+
+
+def test_of_equal_points_the_first_is_not_dominated():
+    points = [[1, 2], [2, 1], [1, 2], [2, 2], [3, 3]]
+    assert nondominated(points).tolist() == [True, True, False, False, False]
+    assert front_ranks(points).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_front_keeps_what_nothing_dominates():
+    points = [(0.5, 100, 10), (0.6, 100, 10), (0.4, 50, 10), (0.3, 60, 9), (0.3, 60, 20)]
+    found = [network(i, *p) for i, p in enumerate(points)]
+    found.append(network(5, ok=False))
+    assert [e.index for e in pareto_front(found)] == [2, 4, 1]
+    assert pareto_front([]) == []
+
+
+def test_of_equal_points_one_stays():
+    assert len(pareto_front([network(i) for i in range(3)])) == 1
+
+
+def test_a_front_that_grows_is_the_front_of_all():
+    """Whatever the order of adding, and with many equal points."""
+    rng = np.random.default_rng(0)
+    found = [
+        network(i, *(float(v) for v in rng.integers(0, 12, 3)), ok=i % 17 != 0) for i in range(200)
+    ]
+    fronts = []
+    for order in range(3):
+        front, told = Front(), []
+        for i in np.random.default_rng(order).permutation(len(found)):
+            told.append(found[i])
+            before = list(front)
+            assert front.add(found[i]) == (list(front) != before)
+            assert list(front) == pareto_front(told)
+        fronts.append([e.index for e in front])
+    assert fronts[0] == fronts[1] == fronts[2]
+    assert len(fronts[0]) > 3
+
+
+def test_best_follows_the_fitness():
+    small = network(0, 0.60, 100)
+    large = network(1, 0.65, 300)
+    light, strict = Fitness(100, 1, 0.001, 0), Fitness(100, 1, 0.1, 0)
+    assert best([small, large], light) is large
+    assert best([small, large], strict) is small
+    assert best([], strict) is None
+
+
+def test_hypervolume_by_hand():
+    found = [network(0, 0.5, 50), network(1, 0.75, 75)]
+    points = minimised((e.metrics for e in found), OBJECTIVES[:2])
+    volume = hypervolume(points, (0.0, 100.0))
+    assert hypervolume(points[:0], (0.0, 100.0)) == 0
+    assert math.isclose(volume, 50 * 0.5 + 25 * 0.25)
