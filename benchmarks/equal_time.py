@@ -36,6 +36,7 @@ from nas.search.driver import Search, finish, start_workers
 from nas.search.machine import load_machine, measure_machine
 from nas.search.store import RunDirectory, Settings
 from nas.space import space as spaces
+from nas.space.genotype import Genotype
 from nas.space.space import SearchSpace
 from nas.training.evaluator import Task, TrainingEvaluator, known_metrics
 
@@ -134,8 +135,9 @@ class TextbookNSGA2:
         self._parents: list[Any] = []
         self._told: list[Any] = []
         self._seen: set[str] = set()
-        first = [*initial, *(space.sample(self.rng) for _ in range(POPULATION - len(initial)))]
-        self._children = list(first)
+        more = (space.sample(self.rng) for _ in range(POPULATION - len(initial)))
+        self._children = [*map(space.genotype, initial), *more]
+        self._asked: dict[str, Genotype] = {}
         self.asked = 0
 
     @property
@@ -144,10 +146,11 @@ class TextbookNSGA2:
         return not self._children
 
     def ask(self) -> tuple[int, Genome]:
-        genome = self._children.pop(0)
-        self._seen.add(genome.id)
+        child = self._children.pop(0)
+        self._asked[child.id] = child
+        self._seen.add(child.id)
         self.asked += 1
-        return self.asked - 1, genome
+        return self.asked - 1, child.genome
 
     def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
         """breed is for genomes from outside the space, of which there is none here."""
@@ -158,15 +161,15 @@ class TextbookNSGA2:
             self._parents, self._told = tools.selNSGA2(ok, POPULATION), []
             self._children = self._bred()
 
-    def _bred(self) -> list[Genome]:
+    def _bred(self) -> list[Genotype]:
         mothers = tools.selTournamentDCD(self._parents, len(self._parents) // 4 * 4)
         fathers = tools.selTournamentDCD(self._parents, len(self._parents) // 4 * 4)
-        children: dict[str, Genome] = {}
+        children: dict[str, Genotype] = {}
         while len(children) < POPULATION:
             at = int(self.rng.integers(len(mothers)))
-            child = mothers[at].genome
+            child = self._asked[mothers[at].genome.id]
             if self.rng.random() < CROSSOVER_RATE:
-                child = self.space.crossover(child, fathers[at].genome, self.rng)
+                child = self.space.crossover(child, self._asked[fathers[at].genome.id], self.rng)
             child = self.space.mutate(child, self.rng)
             if child.id not in self._seen:
                 children[child.id] = child

@@ -49,7 +49,7 @@ def main() -> None:
     space = load("search_spaces/fer.yaml")
     data = search_data(open_dataset("synthetic"))
     rng = np.random.default_rng(0)
-    genomes = [space.sample(rng) for _ in range(args.genomes)]
+    genomes = [space.sample(rng).genome for _ in range(args.genomes)]
     tasks = [Task(i, g, Fidelity(1, 1.0), 0) for i, g in enumerate(genomes)]
     arguments = (data, Recipe(), FpsModel((1.0,) * len(FEATURES)), (True, True))
     settings = {

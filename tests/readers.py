@@ -37,6 +37,7 @@ from nas.search.overview import measured_fps
 from nas.search.pending import Pending
 from nas.search.store import RunDirectory, Settings, load_settings
 from nas.space import space
+from nas.space.operators import draw
 from nas.training import recipe
 from nas.training.predict import Subset
 from nas.training.recipe import Recipe
@@ -88,7 +89,7 @@ def _use_genome(path: Path) -> None:
 def _use_space(path: Path) -> None:
     found = space.load(path)
     found.size()
-    found.build(found.sample_genes(np.random.default_rng(0)))
+    _ = draw(found, np.random.default_rng(0)).genome
 
 
 def _beside_settings(read: Callable[[RunDirectory], object]) -> Callable[[Path], object]:

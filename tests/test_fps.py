@@ -39,7 +39,7 @@ def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkey
     settings = Settings(evaluations=3, workers=1, population=4, fps_model=str(slow))
     run = RunDirectory.create(tmp_path / "run", settings, QUICK, [], ["test"])
     machine = measure_machine(run, settings, quick, print)
-    genome = quick.sample(np.random.default_rng(0))
+    genome = quick.sample(np.random.default_rng(0)).genome
     expected = read_calibration(here).model.predict(genome) / 100
     assert machine.calibration.model.predict(genome) == pytest.approx(expected)
     assert measure_machine(run, settings, quick, print) == machine  # as a resume reads it

@@ -23,7 +23,7 @@ def run(tmp_path, quick, proposed, monkeypatch):
     directory = RunDirectory.create(tmp_path / "run", Settings(), QUICK, [], ["test"])
     archive = Archive.load(directory.file("evaluations.jsonl"))
     rng = np.random.default_rng(0)
-    for i, genome in enumerate([proposed, *(quick.sample(rng) for _ in range(20))]):
+    for i, genome in enumerate([proposed, *(quick.sample(rng).genome for _ in range(20))]):
         found = cost(genome)
         metrics = {
             "accuracy": float(rng.uniform(0.2, 0.6)), "params": found.params, "macs": found.macs,

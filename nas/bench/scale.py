@@ -193,8 +193,8 @@ def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> Run
     while len(pool) < POOL:
         pool.append(space.mutate(pool[int(rng.integers(len(pool)))], rng))
     lines = []
-    for genome in pool:
-        evaluation = run_task(_drawn, Task(0, genome, settings.fidelity, settings.seed))
+    for genotype in pool:
+        evaluation = run_task(_drawn, Task(0, genotype.genome, settings.fidelity, settings.seed))
         lines.append(evaluation.to_dict())
     with open(run.file("evaluations.jsonl"), "w") as file:
         for index in range(archived):

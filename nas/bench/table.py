@@ -18,7 +18,8 @@ from nas.common.errors import UserError, one_of
 from nas.evolution.pareto import hypervolume, nondominated
 from nas.search.archive import Archive
 from nas.space.encoding import Column, Encoder
-from nas.space.space import Rng, load
+from nas.space.operators import Rng
+from nas.space.space import load
 
 MAX_BYTES = 256 << 20
 MAX_ROWS = 2_000_000
@@ -36,6 +37,11 @@ class TableGenome:
     @property
     def id(self) -> str:
         return "-".join(map(str, self.genes))
+
+    @property
+    def genome(self) -> TableGenome:
+        """A row is its own genotype."""
+        return self
 
 
 class Table:
@@ -130,6 +136,9 @@ class Table:
     def genome(self, row: int) -> TableGenome:
         return TableGenome(tuple(self.genes[row].tolist()))
 
+    def genotype(self, genome: TableGenome) -> TableGenome:
+        return genome
+
     def sample(self, rng: Rng) -> TableGenome:
         return self.genome(int(rng.integers(len(self))))
 
@@ -222,8 +231,9 @@ def archive_frame(path: Path) -> pd.DataFrame:
         if not evaluation.ok or not space.contains(evaluation.genome):
             continue
         accuracy = 100 * evaluation.metrics["accuracy"]
+        genes = encoder.genes(space.genotype(evaluation.genome))
         rows[evaluation.id] = {
-            **{GENE + name: value for name, value in encoder.genes(evaluation.genome).items()},
+            **{GENE + name: value for name, value in genes.items()},
             "val_accuracy": accuracy,
             "test_accuracy": accuracy,
             **{COST + name: evaluation.metrics[name] for name in ("params", "macs")},

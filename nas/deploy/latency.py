@@ -141,7 +141,8 @@ def calibrate(space: SearchSpace, seed: int = 0, genomes: int = 40) -> Calibrati
     """Time sampled genomes of the space, spread over their MACs, and fit the model."""
     started = time.perf_counter()
     rng = np.random.default_rng([seed, 0xF95])
-    pool = {g.id: g for g in (space.sample(rng) for _ in range(CANDIDATES * genomes))}
+    drawn = (space.sample(rng).genome for _ in range(CANDIDATES * genomes))
+    pool = {g.id: g for g in drawn}
     ordered = sorted(pool.values(), key=lambda g: (cost(g).macs, g.id))
     spread = np.geomspace(1, len(ordered), min(genomes, len(ordered))).round().astype(int) - 1
     even = np.linspace(0, len(ordered) - 1, len(spread)).round().astype(int)

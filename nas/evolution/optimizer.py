@@ -19,7 +19,7 @@ from deap import base, tools
 from nas.evolution.objectives import OBJECTIVES, Fitness, FitnessFunction, Objective
 from nas.evolution.preselection import Preselection, StaticMetrics
 from nas.search.archive import Evaluation
-from nas.space.space import Rng
+from nas.space.operators import Rng
 
 ALGORITHMS = ("nsga2", "ga", "random")
 TOURNAMENT = 3
@@ -35,20 +35,24 @@ class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is com
 
 
 class Space(Protocol):
-    """What is searched: genomes with an `id`, made at random, from one parent or from two."""
+    """What is searched: genotypes, made at random, from one parent or from two.
+
+    A genotype has an `id` and the `genome` to train; `genotype` reads a genome of the space.
+    """
 
     def sample(self, rng: Rng) -> Any: ...
-    def mutate(self, genome: Any, rng: Rng) -> Any: ...
+    def mutate(self, parent: Any, rng: Rng) -> Any: ...
     def crossover(self, a: Any, b: Any, rng: Rng) -> Any: ...
+    def genotype(self, genome: Any) -> Any: ...
 
     @property
     def groups(self) -> Sequence[int]: ...
-    def encode(self, genome: Any) -> Any: ...
+    def encode(self, genotype: Any) -> Any: ...
 
 
 @dataclass
 class _Individual:
-    genome: Any
+    genotype: Any
     fitness: Any  # deap.base.Fitness with this search's weights
 
 
@@ -93,17 +97,24 @@ class Evolution:
         self._fitness_class = type("SearchFitness", (base.Fitness,), {"weights": weights})
 
     def ask(self) -> tuple[int, Any]:
-        """The next child and its index. SpaceExhausted when nothing new is found."""
+        """The next genome and its index. SpaceExhausted when nothing new is found."""
         index = self.asked
-        genome = self._propose(index)
-        self.asked_before(index, genome)
-        return index, genome
+        if index < len(self.initial):
+            self._take_note(index, self.initial[index])
+            return index, self.initial[index]
+        child = self._propose(index)
+        self._pending[child.id] = child
+        self._take_note(index, child)
+        return index, child.genome
 
     def asked_before(self, index: int, genome: Any) -> None:
-        """Take note of a child that is asked for, or that an earlier process asked for."""
-        self._seen.add(genome.id)
+        """Take note of a genome that an earlier process asked for."""
         if index >= len(self.initial):
-            self._pending[genome.id] = genome
+            self._pending[genome.id] = self.space.genotype(genome)
+        self._take_note(index, genome)
+
+    def _take_note(self, index: int, asked: Any) -> None:
+        self._seen.add(asked.id)
         self.asked = max(self.asked, index + 1)
 
     def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
@@ -112,17 +123,20 @@ class Evolution:
         breed: False keeps a genome that the space does not hold out of the population.
         """
         self._seen.add(evaluation.id)
-        self._pending.pop(evaluation.id, None)
-        if self.screen is not None and breed and not evaluation.ok:
-            self.screen.tell_failed(evaluation.genome)
-        if not evaluation.ok or not breed or self.algorithm == "random":
+        genotype = self._pending.pop(evaluation.id, None)
+        if not breed or self.algorithm == "random":
+            return
+        genotype = genotype or self.space.genotype(evaluation.genome)
+        if not evaluation.ok:
+            if self.screen is not None:
+                self.screen.tell_failed(genotype)
             return
         values = self._values(evaluation)
-        individual = _Individual(evaluation.genome, self._fitness_class(values))
+        individual = _Individual(genotype, self._fitness_class(values))
         self.population = tools.selNSGA2([*self.population, individual], self.size)
         self._best_first = []
         if self.screen is not None:
-            self.screen.tell(evaluation)
+            self.screen.tell(evaluation, genotype)
 
     def _values(self, evaluation: Evaluation) -> tuple[float, ...]:
         if self.algorithm == "ga":
@@ -130,16 +144,14 @@ class Evolution:
         return tuple(evaluation.metrics[o.name] for o in self.objectives)
 
     def _propose(self, index: int) -> Any:
-        if index < len(self.initial):
-            return self.initial[index]
         rng = np.random.default_rng([self.seed, index])
         if self.screen is not None and self.screen.ready:
             if rng.random() < EXPLORATION:
                 return self._new(self.space.sample, rng)
             waiting = list(self._pending.values())
-            genome = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
-            if genome is not None:
-                return genome
+            child = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
+            if child is not None:
+                return child
         elif self._breeds(index):
             return self._new(self._bred, rng)
         return self._new(self.space.sample, rng)
@@ -152,17 +164,17 @@ class Evolution:
         """What `make` gives that was not asked for before; at last any such genome."""
         for source in (make, self.space.sample):
             for _ in range(TRIES_FOR_A_NEW_GENOME):
-                genome = source(rng)
-                if genome.id not in self._seen:
-                    return genome
+                child = source(rng)
+                if child.id not in self._seen:
+                    return child
         raise SpaceExhausted(f"{len(self._seen)} genomes tried and no new one found")
 
     def _children(self, rng: Rng) -> list[Any]:
-        """New genomes, all different: most of them bred, some at random."""
+        """New genotypes, all different: most of them bred, some at random."""
         makers = [self.space.sample if rng.random() < RANDOM_IMMIGRANTS else self._bred
                   for _ in range(CHILDREN)]  # fmt: skip
-        children = {genome.id: genome for genome in (make(rng) for make in makers)}
-        return [genome for name, genome in children.items() if name not in self._seen]
+        children = {child.id: child for child in (make(rng) for make in makers)}
+        return [child for name, child in children.items() if name not in self._seen]
 
     def _bred(self, rng: Rng) -> Any:
         """A child of one or two parents of the population, at least two of which there are."""
@@ -191,4 +203,4 @@ class Evolution:
 
     def _tournament(self, ranked: list[_Individual], rng: Rng) -> Any:
         # Over ranks, with our own generator: DEAP's tournament draws from the global one.
-        return ranked[int(rng.integers(len(ranked), size=TOURNAMENT).min())].genome
+        return ranked[int(rng.integers(len(ranked), size=TOURNAMENT).min())].genotype

@@ -14,7 +14,7 @@ from nas.evolution.objectives import FitnessFunction, Objective
 from nas.evolution.pareto import front_ranks, nondominated
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
-from nas.space.space import Rng
+from nas.space.operators import Rng
 
 # Metrics of a genome that need no training, all above 0; those among the objectives are exact.
 StaticMetrics = Callable[[Any], dict[str, float]]
@@ -36,11 +36,11 @@ LEAST_SHARE = 1e-4  # of a known metric's largest value; below it, all are alike
 
 
 class Encodes(Protocol):
-    """Genomes as vectors; `groups` numbers the group of each column, see surrogate.py."""
+    """Genotypes as vectors; `groups` numbers the group of each column, see surrogate.py."""
 
     @property
     def groups(self) -> Sequence[int]: ...
-    def encode(self, genome: Any) -> Any: ...
+    def encode(self, genotype: Any) -> Any: ...
     def sample(self, rng: Rng) -> Any: ...
 
 
@@ -57,6 +57,7 @@ class Preselection:
         self.space, self.known, self.fitness = space, known, fitness
         self.objectives = [o for o in objectives if o.name != "accuracy"]
         self._told: list[Evaluation] = []
+        self._genotypes: list[Any] = []  # of what was told
         self._pools: list[tuple[int, list[int]]] = [(0, [])]  # (told, the best then), the last two
         self._failed: list[tuple[int, Any]] = []  # how many were told before, the vector
         self._vectors: dict[int, Any] = {}
@@ -74,9 +75,10 @@ class Preselection:
     def ready(self) -> bool:
         return len(self._told) >= WARM_UP
 
-    def tell(self, evaluation: Evaluation) -> None:
-        """An ok evaluation of a genome that the space holds."""
+    def tell(self, evaluation: Evaluation, genotype: Any) -> None:
+        """An ok evaluation of a genotype of the space."""
         self._told.append(evaluation)
+        self._genotypes.append(genotype)
         costs = self._costs(evaluation.metrics)
         self._largest = np.maximum(self._largest, costs)
         if self.fitness is not None:
@@ -87,26 +89,26 @@ class Preselection:
             best = self._front_runners(len(self._told), TRAINING_SET // 2)
             self._pools = [self._pools[-1], (len(self._told), best)]
 
-    def tell_failed(self, genome: Any) -> None:
-        """A genome whose training failed: as bad as the worst known, or it is tried again."""
-        self._failed.append((len(self._told), self._encode(genome)))
+    def tell_failed(self, genotype: Any) -> None:
+        """A genotype whose training failed: as bad as the worst known, or it is tried again."""
+        self._failed.append((len(self._told), self._encode(genotype)))
 
     def choose(
         self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str]
     ) -> Any | None:
         """The most promising of the children that `make` gives; None where it gives none.
 
-        pending: genomes in training, believed to come out as predicted.
+        pending: genotypes in training, believed to come out as predicted.
         """
         told = len(self._told)
         serves = max(told // REUSE, len(pending) // CROWD)
         if max(self._served, told - self._fitted_at) > serves:
             self._ranked = []
         while self._ranked:
-            genome = self._ranked.pop()
-            if genome.id not in seen:
+            child = self._ranked.pop()
+            if child.id not in seen:
                 self._served += 1
-                return genome
+                return child
         children = make()
         if not children:
             return None
@@ -131,7 +133,7 @@ class Preselection:
         """On these evaluations, and on what failed before so many were told."""
         for row in rows:
             if row not in self._vectors:
-                self._vectors[row] = self._encode(self._told[row].genome)
+                self._vectors[row] = self._encode(self._genotypes[row])
         x = np.stack([self._vectors[row] for row in rows])
         known = x[:, len(self.space.groups) :]
         self._known_low = np.maximum(known.min(0), LEAST_SHARE * known.max(0))
@@ -172,12 +174,12 @@ class Preselection:
     def _gain(self, children: list[Any], pending: Sequence[Any]) -> Any:
         assert self._surrogate is not None
         x = self._scaled(np.stack([self._encode(g) for g in children]))
-        costs = np.array([self._costs(self.known(g)) for g in children])
+        costs = np.array([self._costs(self.known(g.genome)) for g in children])
         front, best = self._front, self._best
         if pending:
             waiting = self._scaled(np.stack([self._encode(g) for g in pending]))
             believed = self._surrogate.condition_on(waiting)
-            waiting_known = [self.known(g) for g in pending]
+            waiting_known = [self.known(g.genome) for g in pending]
             waiting_costs = np.array([self._costs(known) for known in waiting_known])
             front = np.vstack([front, np.column_stack([believed, waiting_costs])])
             if self.fitness is not None:
@@ -187,7 +189,7 @@ class Preselection:
         scale = self._surrogate.scale
         if self.fitness is not None:
             penalties = np.array(
-                [-self.fitness({**self.known(g), "accuracy": 0.0}) for g in children]
+                [-self.fitness({**self.known(g.genome), "accuracy": 0.0}) for g in children]
             )
             return expected_improvement(mean, deviation, scale, penalties, best)
         limits = COST_MARGIN * np.maximum(self._largest, 1e-12)
@@ -204,8 +206,9 @@ class Preselection:
         mean, _ = self._surrogate.predict(self._scaled(np.stack(self._typical_vectors)))
         return float(self._surrogate.scale.inverse(np.median(mean)))
 
-    def _encode(self, genome: Any) -> Any:
-        return np.concatenate([self.space.encode(genome), [*self.known(genome).values()]])
+    def _encode(self, genotype: Any) -> Any:
+        known = self.known(genotype.genome)
+        return np.concatenate([self.space.encode(genotype), [*known.values()]])
 
     def _scaled(self, x: Any) -> Any:
         """The logarithms of the known metrics within about 0..1, as the genes are."""

@@ -123,7 +123,8 @@ def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[
     genomes = []
     for path in paths:
         genome, beside = load(path)
-        relative = project(genome, space)
+        nearest = project(genome, space)
+        relative = nearest.genome if nearest else None
         if relative != genome:
             fits = _fits(genome, space)
             progress.note(
@@ -155,6 +156,7 @@ def _dry_run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from nas.arch.lowering import cost, describe
+    from nas.space.operators import draw
 
     if not args.space:
         raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
@@ -162,8 +164,8 @@ def _dry_run(args: argparse.Namespace) -> int:
     if args.seed is not None and args.seed < 0:
         raise UserError(f"--seed: must be 0 or more, got {args.seed}")
     rng = np.random.default_rng(args.seed or 0)
-    feasible = sum(space.violation(space.build(space.sample_genes(rng))) == 0 for _ in range(1000))
-    genome = space.sample(rng)
+    feasible = sum(space.violation(draw(space, rng).genome) == 0 for _ in range(1000))
+    genome = space.sample(rng).genome
     if args.json:
         print(json.dumps({
             "space": space.name, "genomes": space.size(), "feasible_share": feasible / 1000,

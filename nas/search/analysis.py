@@ -45,7 +45,7 @@ def population(
         optimizer.tell(evaluation, breed=space.contains(evaluation.genome))
         if not optimizer.population or (number % step and number < len(evaluations)):
             continue
-        found = [metrics[individual.genome.id] for individual in optimizer.population]
+        found = [metrics[individual.genotype.id] for individual in optimizer.population]
         row: Row = {"evaluations": number}
         for name in ("accuracy", "params", "fps"):
             row[name] = np.quantile([m[name] for m in found], [0.25, 0.5, 0.75]).tolist()
@@ -64,7 +64,7 @@ def shared_genes(
     total = 0
     for evaluation in evaluations:
         try:
-            genes = encoder.genes(evaluation.genome)
+            genes = encoder.genes(space.genotype(evaluation.genome))
         except UserError:  # a seed genome from outside the space
             continue
         total += 1
@@ -172,7 +172,7 @@ def _vectors(
 ) -> tuple[npt.NDArray[np.float64], list[int]]:
     """Genes and the logarithms of the costs within 0..1, and the group of each column."""
     encoder = Encoder(space)
-    genes = np.stack([encoder.encode(e.genome) for e in evaluations])
+    genes = np.stack([encoder.encode(space.genotype(e.genome)) for e in evaluations])
     names = [n for n in ("params", "macs", "activations", "fps") if n in evaluations[0].metrics]
     costs = np.log([[max(e.metrics.get(n, 1.0), 1.0) for n in names] for e in evaluations])
     spread = np.maximum(np.ptp(costs, axis=0), 1e-9)

@@ -73,7 +73,7 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     # As each worker will have.
     torch.set_num_threads(1 if settings.deterministic else max(1, threads // settings.workers))
     rng = np.random.default_rng(settings.seed)
-    sampled = [space.sample(rng) for _ in range(MODE_GENOMES)]
+    sampled = [space.sample(rng).genome for _ in range(MODE_GENOMES)]
     mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch_size)
     torch.set_num_threads(threads)
     return device, mode.bf16, mode.channels_last

@@ -230,9 +230,9 @@ def _made_up_accuracy(space: SearchSpace, seed: int) -> Callable[[Genome], float
     weights = rng.normal(size=len(space.groups))
 
     def parts(genome: Genome) -> Any:
-        return np.array([np.log(cost(genome).macs), weights @ space.encode(genome)])
+        return np.array([np.log(cost(genome).macs), weights @ space.encode(space.genotype(genome))])
 
-    typical = np.array([parts(space.sample(rng)) for _ in range(100)])
+    typical = np.array([parts(space.sample(rng).genome) for _ in range(100)])
     middle, spread = typical.mean(0), np.maximum(typical.std(0), 1e-9)
     shares = np.array([BY_MACS, (BY_ALL**2 - BY_MACS**2) ** 0.5])
     chance = (1 - BY_ALL**2) ** 0.5
@@ -247,7 +247,8 @@ def _made_up_accuracy(space: SearchSpace, seed: int) -> Callable[[Genome], float
 def _tasks(space: SearchSpace, settings: Settings, rows: int, genomes: int) -> list[Task]:
     """Each network at each of STEPS, mixed. Negative indices: every worker's warm-up."""
     rng = np.random.default_rng([settings.seed, 0x71A])
-    pool = sorted((space.sample(rng) for _ in range(4 * genomes)), key=lambda g: cost(g).macs)
+    drawn = [space.sample(rng).genome for _ in range(4 * genomes)]
+    pool = sorted(drawn, key=lambda g: cost(g).macs)
     fidelities = [_fidelity(count, rows, settings.recipe.batch_size) for count in STEPS]
     pairs = [(genome, fidelity) for genome in pool[2::4] for fidelity in fidelities]
     mixed = [pairs[i] for i in rng.permutation(len(pairs))]

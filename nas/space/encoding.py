@@ -1,18 +1,16 @@
-"""A genome of a search space as a vector, for models that learn from genes. No torch here."""
+"""A genotype as a vector, for models that learn from genes. No torch here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from nas.space.genotype import GenePath, Genotype, get_gene
-from nas.space.space import SearchSpace
-
-if TYPE_CHECKING:
-    from nas.arch.genome import Genome
+from nas.space.genotype import GenePath, Genotype, gene
+from nas.space.spec import SpaceSpec
 
 ABSENT = -0.5  # of a number that is not expressed; those that are lie in 0..1
 HALF = 0.5  # two words differ in two columns: their distance is 1
@@ -47,57 +45,55 @@ class Column:
 
 
 class Encoder:
-    """`encode(genome)` -> vector; `groups`: for every element the number of its group."""
+    """`encode(genotype)` -> vector; `groups`: for every element the number of its group."""
 
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self.columns = _columns(space)
+    def __init__(self, spec: SpaceSpec) -> None:
+        self.columns = _columns(spec)
         numbers = {g: i for i, g in enumerate(dict.fromkeys(c.group for c in self.columns))}
         self.groups = tuple(numbers[c.group] for c in self.columns for _ in range(c.width))
 
-    def genes(self, genome: Genome) -> dict[str, str]:
+    def genes(self, genotype: Genotype) -> dict[str, str]:
         """Every gene's value as text by its path, "absent" where it is not expressed."""
-        genes = self.space.genes(genome)
-        values = {".".join(map(str, c.path)): _value(genes, c.path) for c in self.columns}
+        values = {".".join(map(str, c.path)): _value(genotype, c.path) for c in self.columns}
         return {name: "absent" if v is None else str(v) for name, v in values.items()}
 
-    def encode(self, genome: Genome) -> Any:
-        """UserError when the space does not hold the genome."""
-        genes = self.space.genes(genome)
+    def encode(self, genotype: Genotype) -> npt.NDArray[np.float64]:
+        """(columns,): every element between ABSENT and 1."""
         return np.array(
-            [v for column in self.columns for v in column.encode(_value(genes, column.path))]
+            [v for column in self.columns for v in column.encode(_value(genotype, column.path))],
+            dtype=float,
         )
 
 
-def _value(genes: Genotype, path: GenePath) -> Any:
+def _value(genotype: Genotype, path: GenePath) -> Any:
     """The gene at a path, None where this genome does not express it."""
     match path:
         case ("stages", int(i), "depth"):
-            return len(genes.stages[i].blocks)
+            return len(genotype.stages[i].blocks)
         case ("stages", int(i), "blocks", int(j), str(name)):
-            blocks = genes.stages[i].blocks
+            blocks = genotype.stages[i].blocks
             return getattr(blocks[j], name, None) if j < len(blocks) else None
-    return get_gene(genes, path)
+    return gene(genotype, path)
 
 
-def _columns(space: SearchSpace) -> list[Column]:
-    columns = [_column(("resize",), space.input.resize), _column(("bias",), space.bias)]
-    columns += [_column(("stem", name), choices) for name, choices in vars(space.stem).items()]
-    for i, stage in enumerate(space.stages):
+def _columns(spec: SpaceSpec) -> list[Column]:
+    columns = [_column(("resize",), spec.input.resize), _column(("bias",), spec.bias)]
+    columns += [_column(("stem", name), choices) for name, choices in vars(spec.stem).items()]
+    for i, stage in enumerate(spec.stages):
         columns += [
             _column(("stages", i, name), getattr(stage, name))
             for name in ("downsample", "depth", "channels")
         ]
         genes: dict[str, set[Any]] = {"kind": set(stage.blocks)}
         for kind in stage.blocks:
-            for name, choices in vars(getattr(space.blocks, kind)).items():
+            for name, choices in spec.block_choices(kind).items():
                 genes.setdefault(name, set()).update(choices)
         columns += [
             _column(("stages", i, "blocks", j, name), tuple(choices), ("stages", i, name, "blocks"))
             for j in range(max(stage.depth))
             for name, choices in genes.items()
         ]
-    columns += [_column(("head", name), getattr(space.head, name))
+    columns += [_column(("head", name), getattr(spec.head, name))
                 for name in ("pool", "hidden", "dropout")]  # fmt: skip
     return [column for column in columns if len(column.choices) > 1]
 

@@ -1,46 +1,105 @@
-"""Mutation and crossover of genomes inside a search space. No torch here.
+"""How genotypes come about: at random, by mutation, by crossover, by repair. No torch here.
 
-Both always return a feasible genome of the space; randomness comes from the given generator only.
+All of them give feasible members of the space; randomness comes from the given generator only.
+changes.py says afterwards in which genes a child differs from its parent.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import Any, TypeVar
+
+import numpy as np
 
 from nas.arch.genome import Genome
-from nas.space.genotype import Genotype, StageGenes, get_gene, set_gene
-from nas.space.space import Rng, SearchSpace, with_blocks
+from nas.arch.lowering import cost
+from nas.common.errors import UserError
+from nas.space.genotype import (
+    Genotype,
+    HeadGenes,
+    StageGenes,
+    StemGenes,
+    downsamples,
+    gene,
+)
+from nas.space.spec import SearchableBlock, SpaceSpec
 
 T = TypeVar("T")
+Rng = np.random.Generator
+
+DRAWS = 80
+DRAWS_BEFORE_REPAIR = 20  # a draw costs a fiftieth of a repair
+SAMPLES_BEFORE_GIVING_UP = 1000
 ATTEMPTS = 20
 ATTEMPTS_BEFORE_REPAIR = 5  # another child costs far less than a repair
 # One change is the usual step; a further one follows with this probability.
 FURTHER_CHANGE = 0.3
 STRUCTURAL_CHANGE = 0.35
+REPAIR_STEPS = 100
 
 
-def mutate(genome: Genome, space: SearchSpace, rng: Rng) -> Genome:
+def violation(genome: Genome, spec: SpaceSpec) -> float:
+    """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
+    try:
+        found = cost(genome)
+    except UserError:
+        return inf
+    bounds = [(getattr(found, k), limits) for k, limits in spec.constraints.bounds().items()]
+    return sum(
+        max(0.0, value / high - 1 if high else float(value), 1 - value / low if low else 0.0)
+        for value, (low, high) in bounds
+    )
+
+
+def sample(spec: SpaceSpec, rng: Rng) -> Genotype:
+    """A random feasible genotype: genes uniform; repaired only where feasible ones are rare.
+
+    UserError names the constraint that no sample satisfies.
+    """
+    for attempt in range(DRAWS):
+        found = draw(spec, rng)
+        if violation(found.genome, spec) == 0:
+            return found
+        repaired = repair(found) if attempt >= DRAWS_BEFORE_REPAIR else None
+        if repaired is not None:
+            return repaired
+    raise UserError(_why_impossible(spec, rng))
+
+
+def draw(spec: SpaceSpec, rng: Rng) -> Genotype:
+    """Uniform genes, constraints ignored."""
+    pick = _picker(rng)
+    return Genotype(
+        spec,
+        pick(spec.input.resize),
+        pick(spec.bias),
+        StemGenes(*(pick(getattr(spec.stem, f)) for f in StemGenes.__dataclass_fields__)),
+        tuple(_draw_stage(spec, i, rng) for i in range(len(spec.stages))),
+        HeadGenes(*(pick(getattr(spec.head, f)) for f in HeadGenes.__dataclass_fields__)),
+    )
+
+
+def mutate(parent: Genotype, rng: Rng) -> Genotype:
     """A neighbour: one or a few genes changed, blocks inserted, removed or replaced.
 
-    The result differs from `genome` unless the space holds nothing else near it.
+    The result differs from `parent` unless the space holds nothing else near it.
     """
     for attempt in range(ATTEMPTS):
-        genes = _change(space.genes(genome), space, rng)
+        changed = _change(parent, rng)
         while rng.random() < FURTHER_CHANGE:
-            genes = _change(genes, space, rng)
-        child = _feasible(genes, space, attempt)
-        if child is not None and child != genome:
+            changed = _change(changed, rng)
+        child = _feasible(changed, attempt)
+        if child is not None and child != parent:
             return child
-    return space.sample(rng)
+    return sample(parent.spec, rng)
 
 
-def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
+def crossover(a: Genotype, b: Genotype, rng: Rng) -> Genotype:
     """Uniform crossover: stem, head, bias, resize and every stage from either parent.
 
     Stages with the same number of blocks also mix inside: width, downsampling and each block.
     """
-    ga, gb = space.genes(a), space.genes(b)
 
     def either(x: T, y: T) -> T:
         return x if rng.random() < 0.5 else y
@@ -54,59 +113,136 @@ def crossover(a: Genome, b: Genome, space: SearchSpace, rng: Rng) -> Genome:
         )
 
     for attempt in range(ATTEMPTS):
-        stages = tuple(mix(x, y) for x, y in zip(ga.stages, gb.stages, strict=True))
-        genes = Genotype(
-            either(ga.resize, gb.resize),
-            either(ga.bias, gb.bias),
-            either(ga.stem, gb.stem),
-            stages,
-            either(ga.head, gb.head),
+        stages = tuple(mix(x, y) for x, y in zip(a.stages, b.stages, strict=True))
+        child = _feasible(
+            Genotype(
+                a.spec,
+                either(a.resize, b.resize),
+                either(a.bias, b.bias),
+                either(a.stem, b.stem),
+                stages,
+                either(a.head, b.head),
+            ),
+            attempt,
         )
-        child = _feasible(genes, space, attempt)
         if child is not None:
             return child
     return either(a, b)
 
 
-def _feasible(genes: Genotype, space: SearchSpace, attempt: int) -> Genome | None:
-    child = space.build(genes)
-    if space.violation(child) == 0:
+def repair(genotype: Genotype) -> Genotype | None:
+    """The nearest feasible genotype by greedy steps: change the gene that costs most."""
+    spec = genotype.spec
+    worst = violation(genotype.genome, spec)
+    for _ in range(REPAIR_STEPS):
+        if worst == 0:
+            return genotype
+        steps = [(violation(g.genome, spec), g) for g in _adjacent(genotype)]
+        least, best = min(steps, key=lambda step: step[0], default=(inf, genotype))
+        if least >= worst:
+            return None
+        genotype, worst = best, least
+    return None
+
+
+def _draw_stage(spec: SpaceSpec, index: int, rng: Rng) -> StageGenes:
+    pick, stage = _picker(rng), spec.stages[index]
+    blocks = tuple(_draw_block(spec, index, rng) for _ in range(pick(stage.depth)))
+    downsample = pick(downsamples(stage, bool(blocks)))
+    return StageGenes(downsample, pick(stage.channels) if blocks else stage.channels[0], blocks)
+
+
+def _draw_block(spec: SpaceSpec, index: int, rng: Rng) -> SearchableBlock:
+    pick = _picker(rng)
+    kind = pick(spec.stages[index].blocks)
+    return spec.block(kind, {name: pick(cs) for name, cs in spec.block_choices(kind).items()})
+
+
+def _picker(rng: Rng) -> Callable[[tuple[Any, ...]], Any]:
+    # Not rng.choice, which turns values into numpy scalars.
+    return lambda choices: choices[int(rng.integers(len(choices)))]
+
+
+def _feasible(child: Genotype, attempt: int) -> Genotype | None:
+    if violation(child.genome, child.spec) == 0:
         return child
-    return space.repair(child) if attempt >= ATTEMPTS_BEFORE_REPAIR else None
+    return repair(child) if attempt >= ATTEMPTS_BEFORE_REPAIR else None
 
 
-def _change(genes: Genotype, space: SearchSpace, rng: Rng) -> Genotype:
+def _change(genotype: Genotype, rng: Rng) -> Genotype:
     if rng.random() < STRUCTURAL_CHANGE:
-        return _change_blocks(genes, space, rng)
-    sites = space.sites(genes)
+        return change_blocks(genotype, rng)
+    sites = genotype.sites()
     if not sites:
-        return genes
+        return genotype
     path, choices = sites[int(rng.integers(len(sites)))]
-    others = [c for c in choices if c != get_gene(genes, path)]
-    changed = set_gene(genes, path, others[int(rng.integers(len(others)))])
-    assert isinstance(changed, Genotype)
-    return changed
+    others = [c for c in choices if c != gene(genotype, path)]
+    return genotype.with_gene(path, others[int(rng.integers(len(others)))])
 
 
-def _change_blocks(genes: Genotype, space: SearchSpace, rng: Rng) -> Genotype:
+def change_blocks(genotype: Genotype, rng: Rng) -> Genotype:
     """In one stage: more blocks, fewer, or another one; each as likely, or depth would drift."""
-    index = int(rng.integers(len(genes.stages)))
-    spec, stage = space.stages[index], genes.stages[index]
-    blocks = list(stage.blocks)
+    index = int(rng.integers(len(genotype.stages)))
+    spec = genotype.spec
+    blocks = list(genotype.stages[index].blocks)
     move, depth = int(rng.integers(3)), len(blocks)
     if move == 0:
-        depth = min((d for d in spec.depth if d > depth), default=depth)
+        depth = min((d for d in spec.stages[index].depth if d > depth), default=depth)
     elif move == 1:
-        depth = max((d for d in spec.depth if d < depth), default=depth)
+        depth = max((d for d in spec.stages[index].depth if d < depth), default=depth)
     elif blocks:
-        blocks[int(rng.integers(len(blocks)))] = space.sample_block(index, rng)
+        blocks[int(rng.integers(len(blocks)))] = _draw_block(spec, index, rng)
     while len(blocks) < depth:
-        blocks.insert(int(rng.integers(len(blocks) + 1)), space.sample_block(index, rng))
+        blocks.insert(int(rng.integers(len(blocks) + 1)), _draw_block(spec, index, rng))
     while len(blocks) > depth:
         del blocks[int(rng.integers(len(blocks)))]
-    if not space.allows_blocks(index, stage, tuple(blocks)):
-        return genes
-    stage = with_blocks(spec, stage, tuple(blocks))
-    return dataclasses.replace(
-        genes, stages=(*genes.stages[:index], stage, *genes.stages[index + 1 :])
-    )
+    if not genotype.allows_blocks(index, tuple(blocks)):
+        return genotype
+    return genotype.with_blocks(index, tuple(blocks))
+
+
+def _adjacent(genotype: Genotype) -> Iterator[Genotype]:
+    """One step away: the next smaller or larger number, any other word, fewer blocks."""
+    for path, choices in genotype.sites():
+        for value in _next_to(gene(genotype, path), choices):
+            yield genotype.with_gene(path, value)
+    for i, (spec, stage) in enumerate(zip(genotype.spec.stages, genotype.stages, strict=True)):
+        depth = len(stage.blocks)
+        fewer = depth - max((d for d in spec.depth if d < depth), default=depth)
+        for j in range(depth - fewer + 1 if fewer else 0):
+            blocks = stage.blocks[:j] + stage.blocks[j + fewer :]
+            if genotype.allows_blocks(i, blocks):
+                yield genotype.with_blocks(i, blocks)
+
+
+def _next_to(current: Any, choices: tuple[Any, ...]) -> Iterator[Any]:
+    if isinstance(current, str):
+        yield from (c for c in choices if c != current)
+        return
+    ordered = sorted(choices)
+    at = ordered.index(current)
+    yield from ordered[max(0, at - 1) : at] + ordered[at + 1 : at + 2]
+
+
+def _why_impossible(spec: SpaceSpec, rng: Rng) -> str:
+    costs = []
+    for _ in range(SAMPLES_BEFORE_GIVING_UP):
+        try:
+            costs.append(cost(draw(spec, rng).genome))
+        except UserError:
+            continue
+    if not costs:
+        return f"{spec.name}: none of {SAMPLES_BEFORE_GIVING_UP} samples leaves any pixels"
+    for key, (low, high) in spec.constraints.bounds().items():
+        values = [getattr(c, key) for c in costs]
+        if not any(low <= v <= high for v in values):
+            seen = (
+                f"smallest seen {min(values)}"
+                if min(values) > high
+                else f"largest seen {max(values)}"
+            )
+            return (
+                f"{spec.name}: 0 of {SAMPLES_BEFORE_GIVING_UP} samples satisfy "
+                f"constraints.{key} [{low}, {high}]; {seen}"
+            )
+    return f"{spec.name}: no sample satisfies all of {spec.constraints.bounds()} together"

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.arch.genome import Conv, Genome, Head, Pool
-from nas.space.genotype import Genotype, HeadGenes, SearchableBlock, StageGenes, StemGenes
-from nas.space.space import SearchSpace, downsamples
-from nas.space.spec import KINDS
+from nas.space.genotype import Genotype, HeadGenes, StageGenes, StemGenes, downsamples
+from nas.space.operators import repair, violation
+from nas.space.space import SearchSpace
+from nas.space.spec import SearchableBlock
 
 # For a block that a stage does not allow, the first of these that it does: depthwise ones for each
 # other, since a full convolution in their place costs many times as much.
@@ -22,17 +23,18 @@ SUBSTITUTES = {
 }
 
 
-def project(genome: Genome, space: SearchSpace) -> Genome | None:
-    """The genome itself where the space holds it; None where no feasible relative is found.
+def project(genome: Genome, space: SearchSpace) -> Genotype | None:
+    """The genome's own genotype where the space holds it; None where no feasible relative is found.
 
     Input and classes are the space's. Blocks are regrouped where they downsample, and each gene
     takes the allowed value nearest to the genome's: numbers by ratio, words the same or the first.
     What the space does not vary (norms, paddings, dropout between blocks) is lost.
     """
     if space.contains(genome):
-        return genome
+        return space.genotype(genome)
     stem, groups = _groups(genome, len(space.stages))
-    genes = Genotype(
+    found = Genotype(
+        space,
         _closest(space.input.resize, genome.input.resize),
         _closest(space.bias, genome.bias),
         StemGenes(*(_closest(getattr(space.stem, name), getattr(stem, name))
@@ -41,8 +43,7 @@ def project(genome: Genome, space: SearchSpace) -> Genome | None:
               for i, (downsample, blocks) in enumerate(groups)),
         _head(space, genome.head),
     )  # fmt: skip
-    found = space.build(genes)
-    return found if space.violation(found) == 0 else space.repair(found)
+    return found if violation(found.genome, space) == 0 else repair(found)
 
 
 def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[SearchableBlock]]]]:
@@ -93,10 +94,10 @@ def _block(space: SearchSpace, index: int, block: SearchableBlock) -> Searchable
     kind = block.kind
     if kind not in allowed:
         kind = next(k for k in SUBSTITUTES[kind] if k in allowed)
-    like = KINDS[kind](channels=1)  # its defaults, for what the given block does not have
+    like = space.block(kind, {})  # its defaults, for what the given block does not have
     values = {
         name: _closest(choices, getattr(block, name, getattr(like, name)))
-        for name, choices in vars(getattr(space.blocks, kind)).items()
+        for name, choices in space.block_choices(kind).items()
     }
     return dataclasses.replace(like, **values)
 

@@ -1,16 +1,19 @@
-"""What a search space file may say, key by key: a list is a choice, a scalar is fixed. No torch."""
+"""What a search space file says, key by key: a list is a choice, a scalar is fixed. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 from nas.arch.genome import ACTIVATIONS, Conv, Inverted, Residual, Separable
 from nas.common.errors import UserError
-from nas.common.schema import Choice, Choices, Flag, Float, Int
+from nas.common.schema import Choice, Choices, Flag, Float, Int, Text, read
+from nas.common.yaml_file import read_yaml
 
 DOWNSAMPLES = ("none", "max", "avg", "stride")
-KINDS: dict[str, type[Conv | Residual | Inverted | Separable]] = {
+SearchableBlock = Conv | Residual | Inverted | Separable  # blocks with a width
+KINDS: dict[str, type[SearchableBlock]] = {
     "conv": Conv,
     "residual": Residual,
     "inverted": Inverted,
@@ -120,3 +123,53 @@ class Constraints:
 
     def bounds(self) -> dict[str, tuple[int, int]]:
         return {k: v for k, v in vars(self).items() if v is not None}
+
+
+@dataclass(frozen=True)
+class SpaceSpec:
+    """A search space file; the field names are its keys."""
+
+    version: Annotated[int, Int(1, 1)]
+    name: Annotated[str, Text(64)]
+    input: InputSpec
+    num_classes: Annotated[int, Int(2, 1000)]
+    stem: StemSpec
+    stages: tuple[StageSpec, ...]
+    head: HeadSpec
+    blocks: BlockSpecs = BlockSpecs()
+    bias: Annotated[tuple[bool, ...], Choices(Flag())] = (False,)
+    constraints: Constraints = Constraints()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read and check a search space file. UserError names the key that does not fit."""
+        spec = read(cls, read_yaml(Path(path)), str(path))
+        assert isinstance(spec, cls)
+        spec._check(str(path))
+        return spec
+
+    def block(self, kind: str, genes: dict[str, Any]) -> SearchableBlock:
+        """A block of a stage; its width and stride are the stage's."""
+        return KINDS[kind](channels=1, **genes)
+
+    def block_choices(self, kind: str) -> dict[str, tuple[Any, ...]]:
+        """What each searchable field of a kind of block may be."""
+        found: dict[str, tuple[Any, ...]] = vars(getattr(self.blocks, kind))
+        return found
+
+    def _check(self, where: str) -> None:
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise UserError(f"{where}: name: letters, digits, - and _ only, got {self.name!r}")
+        if not self.stages:
+            raise UserError(f"{where}: stages: expected one or more")
+        size = self.input
+        if {0, size.height} <= {*size.resize} and size.height == size.width:
+            raise UserError(
+                f"{where}: input.resize: 0 and {size.height} mean the same here; drop one"
+            )
+        for i, stage in enumerate(self.stages):
+            if 0 in stage.depth and not {"max", "avg"} & set(stage.downsample):
+                raise UserError(
+                    f"{where}: stages[{i}]: depth 0 leaves an empty stage; "
+                    "it needs max or avg among downsample"
+                )

@@ -109,7 +109,7 @@ def check_onnx(genome, model, x):
 @settings(max_examples=8, deadline=None)
 @given(seed=seeds)
 def test_sampled_genomes(space, seed):
-    check(space.sample(np.random.default_rng(seed)))
+    check(space.sample(np.random.default_rng(seed)).genome)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "hardswish"])

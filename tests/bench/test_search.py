@@ -204,7 +204,9 @@ def test_scale_measures_the_driver(tmp_path, capsys, monkeypatch):
 def test_simulated_workers_by_hand(quick):
     """Two workers of two seconds: the clock stands at 2, 2, 4 when the third task ends."""
     simulated = Simulated(2, [2.0])
-    tasks = [Task(i, quick.sample(np.random.default_rng(i)), Fidelity(), 0) for i in range(3)]
+    tasks = [
+        Task(i, quick.sample(np.random.default_rng(i)).genome, Fidelity(), 0) for i in range(3)
+    ]
     for task in tasks[:2]:
         simulated.submit(task)
     ends = []

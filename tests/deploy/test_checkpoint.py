@@ -11,7 +11,7 @@ from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 
 
 def test_weights_round_trip(quick, faces, tmp_path):
-    genome = quick.sample(np.random.default_rng(0))
+    genome = quick.sample(np.random.default_rng(0)).genome
     model, path = shaken(genome), tmp_path / "model.safetensors"
     save_weights(genome, model, faces, path)
     found = open_trained(path)
@@ -22,7 +22,7 @@ def test_weights_round_trip(quick, faces, tmp_path):
 
 
 def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):
-    genome = quick.sample(np.random.default_rng(0))
+    genome = quick.sample(np.random.default_rng(0)).genome
     path = tmp_path / "model.safetensors"
     save_weights(genome, shaken(genome), faces, path)
     with pytest.raises(UserError, match="no weights of genome 3fccb0f2dfab"):

@@ -181,7 +181,7 @@ def test_what_is_refused(network, faces, faces_file, tmp_path, capsys):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_onnx_agrees_with_torch(quick, faces, part, tmp_path, seed):
-    genome = quick.sample(np.random.default_rng(seed))
+    genome = quick.sample(np.random.default_rng(seed)).genome
     parity = export_onnx(genome, shaken(genome), faces, part, tmp_path / "model.onnx")
     assert parity.images == 70
     assert parity.max_difference < 1e-4
@@ -193,14 +193,14 @@ def test_onnx_agrees_with_torch(quick, faces, part, tmp_path, seed):
 
 
 def test_a_difference_is_found(quick, faces, part, tmp_path):
-    genome = quick.sample(np.random.default_rng(0))
+    genome = quick.sample(np.random.default_rng(0)).genome
     path = tmp_path / "model.onnx"
     export_onnx(genome, shaken(genome), faces, part, path)
     assert check_parity(genome, shaken(genome, 1), part, path).max_difference > 0.01
 
 
 def test_a_smaller_input_is_cropped_in_both(quick, faces, part, tmp_path):
-    genome = quick.sample(np.random.default_rng(1))
+    genome = quick.sample(np.random.default_rng(1)).genome
     smaller = dataclasses.replace(genome.input, height=40, width=40)
     genome = dataclasses.replace(genome, input=smaller)
     parity = export_onnx(genome, shaken(genome), faces, part, tmp_path / "model.onnx")

@@ -31,7 +31,7 @@ def test_the_fit_finds_a_known_machine(quick, monkeypatch):
     assert found.held_out_error < 0.02
     assert found.rank_correlation > 0.99
     rng = np.random.default_rng(5)
-    for genome in (quick.sample(rng) for _ in range(20)):
+    for genome in (quick.sample(rng).genome for _ in range(20)):
         assert found.model.predict(genome) == pytest.approx(1000 / (truth @ features(genome)), 0.05)
 
 
@@ -44,7 +44,7 @@ def test_noise_shows_in_the_held_out_error(quick, monkeypatch):
 
 
 def test_measured_on_this_machine(proposed, quick):
-    small = quick.sample(np.random.default_rng(0))
+    small = quick.sample(np.random.default_rng(0)).genome
     fps = measure_fps([proposed, small], rounds=3, runs=5)
     assert len(fps) == 2
     assert all(np.isfinite(fps))

@@ -132,11 +132,11 @@ def test_failed_and_foreign_evaluations_never_breed(quick, proposed):
         evolution.tell(told(index, genome, 0.9 - 0.01 * i, "failed" if i % 2 else "ok"))
     evolution.tell(told(99, proposed, 1.0), breed=False)
     assert len(evolution.population) == 4
-    assert proposed.id not in {i.genome.id for i in evolution.population}
+    assert proposed.id not in {i.genotype.id for i in evolution.population}
 
 
 def test_initial_genomes_come_first_and_once(quick, rng):
-    a, b = quick.sample(rng), quick.sample(rng)
+    a, b = quick.sample(rng).genome, quick.sample(rng).genome
     evolution = Evolution(quick, initial=[a, b, a])
     asked = [evolution.ask()[1].id for _ in range(10)]
     assert asked[:2] == [a.id, b.id]

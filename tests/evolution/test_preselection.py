@@ -34,7 +34,8 @@ def screen(quick):
 
 def fill(screen, space, rng, n):
     for i in range(n):
-        screen.tell(told(i, space.sample(rng)))
+        genotype = space.sample(rng)
+        screen.tell(told(i, genotype.genome), genotype)
 
 
 def test_it_is_ready_after_the_warm_up(screen, quick, rng):
@@ -49,7 +50,7 @@ def test_the_fitness_decides_where_there_is_one(quick, rng):
     fill(screen, quick, rng, 40)
     children = [quick.sample(rng) for _ in range(60)]
     chosen = screen.choose(lambda: children, [], set())
-    better = sum(accuracy(c) > accuracy(chosen) for c in children)
+    better = sum(accuracy(c.genome) > accuracy(chosen.genome) for c in children)
     assert better <= 6
 
 
@@ -62,7 +63,8 @@ def test_most_that_is_chosen_extends_the_front(screen, quick, rng):
         chosen = screen.choose(lambda: children, [], set())  # noqa: B023 - called at once
         screen._ranked = []
         for child in children:
-            extends = told(99, child) in pareto_front([*front, told(99, child)])
+            evaluation = told(99, child.genome)
+            extends = evaluation in pareto_front([*front, evaluation])
             extending[child is chosen].append(extends)
     assert np.mean(extending[True]) > np.mean(extending[False]) + 0.3
 
@@ -85,7 +87,7 @@ def test_pending_children_are_believed_in_the_fitness_too(quick, rng, monkeypatc
     children = [quick.sample(rng) for _ in range(30)]
     screen._fit()
     assert screen._gain(children, []).max() > 0.001
-    monkeypatch.setattr(screen._surrogate, "believe", lambda x: np.ones(len(x)))
+    monkeypatch.setattr(screen._surrogate, "condition_on", lambda x: np.ones(len(x)))
     # What is in training is believed to be perfect: no child can beat it.
     assert screen._gain(children, [children[0]]).max() < 1e-9
 
@@ -134,11 +136,11 @@ def test_it_follows_from_what_was_told_alone(screen, quick, rng, monkeypatch, tr
     monkeypatch.setattr(screening, "TRAINING_SET", training_set)
     monkeypatch.setattr(screening, "POOL", 10)
     resumed = Preselection(quick, known, OBJECTIVES)
-    told_before = [told(i, quick.sample(rng)) for i in range(45)]
+    genotypes = [quick.sample(rng) for _ in range(45)]
     children = [quick.sample(rng) for _ in range(40)]
-    for evaluation in told_before:
-        screen.tell(evaluation)
-        resumed.tell(evaluation)
+    for i, genotype in enumerate(genotypes):
+        screen.tell(told(i, genotype.genome), genotype)
+        resumed.tell(told(i, genotype.genome), genotype)
         if screen.ready:
             screen.choose(lambda: children, [], set())
     assert screen.choose(lambda: children, [], set()) == resumed.choose(lambda: children, [], set())

@@ -141,7 +141,7 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     vggnet = ROOT / "search_spaces/references/vggnet.json"  # 40x40 pixels; the space has 48x48
     options = ["--seed-genomes", str(vggnet), "--evaluations", "1", "--run-dir", str(run)]
     assert main([*arguments, *options]) == 0
-    relative = project(load(vggnet)[0], quick)
+    relative = project(load(vggnet)[0], quick).genome
     assert [e.id for e in Archive.load(run / "evaluations.jsonl")] == [relative.id]
     said = capsys.readouterr().err
     assert f"its nearest relative {relative.id} is bred from" in said

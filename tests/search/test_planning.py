@@ -50,7 +50,7 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
     monkeypatch.setattr("nas.training.trainer.train", train)
     fidelities = [Fidelity(3, 1.0), Fidelity(2, 0.4), Fidelity(1, 0.001)]
     for fidelity in fidelities:
-        task = Task(0, quick.sample(np.random.default_rng(0)), fidelity, 0)
+        task = Task(0, quick.sample(np.random.default_rng(0)).genome, fidelity, 0)
         with pytest.raises(MemoryError):
             evaluator(task)
     assert seen == [steps(chosen, fidelity, len(data.fit)) for fidelity in fidelities]
@@ -58,7 +58,9 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
 
 def test_a_plan_by_hand(quick, monkeypatch):
     monkeypatch.setattr(planning, "simulate_search", lambda *_: ([None], 0.1))
-    monkeypatch.setattr(planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0))))
+    monkeypatch.setattr(
+        planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0)).genome)
+    )
     found = plan(quick, settings(), 6400, EVEN)  # 100 steps an epoch
     assert found.seconds == pytest.approx(4.5)
     assert found.evaluations_an_hour == pytest.approx(3600 * 2 / 4.6)
@@ -83,7 +85,7 @@ def test_the_suggestion_is_the_most_training_that_leaves_enough_evaluations(quic
 def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, surrogate):
     proposed, thinking = simulate_search(quick, settings(surrogate=surrogate), CALIBRATION, 80)
     rng = np.random.default_rng(1)
-    random = [quick.sample(rng) for _ in range(80)]
+    random = [quick.sample(rng).genome for _ in range(80)]
     assert len({g.id for g in proposed}) == 80
     assert 0 < thinking < 5
     macs = [np.mean([cost(g).macs for g in group]) for group in (proposed, random)]
@@ -97,7 +99,7 @@ def test_measured_for_real(quick, faces, one_mode):
     assert (found.networks, found.speed.error < 1) == (4, True)
     assert found.worker_memory > 50e6
     assert found.setup > 0
-    genome = quick.sample(np.random.default_rng(0))
+    genome = quick.sample(np.random.default_rng(0)).genome
     few, many = (found.speed.seconds(genome, n) for n in (10, 1000))
     assert 0 < few < many
 
@@ -131,7 +133,9 @@ def test_workers_that_die_are_an_error(quick, faces, one_mode, monkeypatch):
 
 def test_the_driver_proposes_one_at_a_time(quick, monkeypatch):
     monkeypatch.setattr(planning, "simulate_search", lambda *_: ([None], 0.1))
-    monkeypatch.setattr(planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0))))
+    monkeypatch.setattr(
+        planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0)).genome)
+    )
     found = plan(quick, settings(workers=1000), 6400, EVEN)  # 4.5 s an evaluation
     assert found.evaluations_an_hour == pytest.approx(3600 / 0.1)
 

@@ -60,7 +60,7 @@ def drain(workers, tasks):
 
 def test_one_bad_candidate_costs_only_itself(quick):
     rng = np.random.default_rng(0)
-    genomes = [quick.sample(rng) for _ in range(14)]
+    genomes = [quick.sample(rng).genome for _ in range(14)]
     ways = dict(enumerate(
         ["ok", "dies", "hangs", "raises", "nan", "hoards", "prints", *["leaks"] * 3]
     ))  # fmt: skip
@@ -94,4 +94,4 @@ def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_task(interrupted, Task(0, quick.sample(rng), Fidelity(), 0))
+        run_task(interrupted, Task(0, quick.sample(rng).genome, Fidelity(), 0))

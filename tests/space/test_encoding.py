@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas.common.errors import UserError
 from nas.space import space
 from nas.space.encoding import Column
 
@@ -49,8 +48,3 @@ def test_blocks_of_a_stage_share_their_groups(fer):
     count = len(set(fer.groups))
     assert sorted(set(fer.groups)) == list(range(count))
     assert count < len(fer.groups) / 2
-
-
-def test_a_foreign_genome_is_refused(quick, proposed):
-    with pytest.raises(UserError, match="space quick"):
-        quick.encode(proposed)

@@ -13,7 +13,7 @@ from nas.arch.genome import load
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.space import space as spaces
-from nas.space.operators import _change_blocks, crossover, mutate
+from nas.space.operators import change_blocks, draw, repair
 from nas.space.spec import Constraints
 
 LOADED = {path.stem: spaces.load(path) for path in SPACES}
@@ -45,10 +45,10 @@ def written(tmp_path, text):
 def test_variation_stays_inside(space, seed):
     rng = np.random.default_rng(seed)
     a, b = space.sample(rng), space.sample(rng)
-    child, mutant = crossover(a, b, space, rng), mutate(a, space, rng)
-    for genome in (a, b, child, mutant):
-        assert space.contains(genome)
-        assert space.build(space.genes(genome)) == genome
+    child, mutant = space.crossover(a, b, rng), space.mutate(a, rng)
+    for genotype in (a, b, child, mutant):
+        assert space.contains(genotype.genome)
+        assert space.genotype(genotype.genome) == genotype
     assert mutant != a
 
 
@@ -56,7 +56,7 @@ def test_the_same_generator_gives_the_same_genomes(quick):
     def ids():
         rng = np.random.default_rng(5)
         found = [quick.sample(rng) for _ in range(5)]
-        found += [mutate(found[0], quick, rng), crossover(found[1], found[2], quick, rng)]
+        found += [quick.mutate(found[0], rng), quick.crossover(found[1], found[2], rng)]
         return [g.id for g in found]
 
     assert ids() == ids()
@@ -64,11 +64,11 @@ def test_the_same_generator_gives_the_same_genomes(quick):
 
 def test_crossover_takes_from_both_parents(quick, rng):
     a, b = quick.sample(rng), quick.sample(rng)
-    children = {crossover(a, b, quick, rng).id for _ in range(50)}
+    children = {quick.crossover(a, b, rng).id for _ in range(50)}
     assert len(children - {a.id, b.id}) >= 3
     for _ in range(20):
-        child = crossover(a, b, quick, rng)
-        assert child.stages[0] in (a.stages[0], b.stages[0])
+        child = quick.crossover(a, b, rng)
+        assert child.stem in (a.stem, b.stem)
         assert child.head in (a.head, b.head)
 
 
@@ -78,7 +78,7 @@ def test_mutation_reaches_every_gene(tmp_path):
     seen = {space.sample(rng).id}
     genome = space.sample(rng)
     for _ in range(30_000):
-        genome = mutate(genome, space, rng)
+        genome = space.mutate(genome, rng)
         seen.add(genome.id)
         if len(seen) == space.size():
             break
@@ -90,9 +90,9 @@ def test_mutation_has_no_drift_in_depth(rng):
     space = dataclasses.replace(LOADED["fer"], constraints=Constraints())
     depths = np.zeros((60, 3))
     for row in depths:
-        genes = space.sample_genes(rng)
+        genes = draw(space, rng)
         for _ in range(60):
-            genes = _change_blocks(genes, space, rng)
+            genes = change_blocks(genes, rng)
         row[:] = [len(stage.blocks) for stage in genes.stages]
     # Uniform: 2, 2.5 and 1.5, each with a standard error of about 0.13.
     np.testing.assert_allclose(depths.mean(0), [2.0, 2.5, 1.5], atol=0.5)
@@ -105,13 +105,14 @@ def test_depths_with_gaps_can_be_reached(rng):
     )
     genome, seen = gapped.sample(rng), set()
     for _ in range(60):
-        genome = mutate(genome, gapped, rng)
-        seen.add(tuple(len(s.blocks) for s in gapped.genes(genome).stages))
+        genome = gapped.mutate(genome, rng)
+        seen.add(tuple(len(s.blocks) for s in genome.stages))
     assert seen == {(1, 1), (1, 4), (4, 1), (4, 4)}
-    tight = dataclasses.replace(gapped.constraints, params=(0, 12_000))
+    limits = dataclasses.replace(gapped.constraints, params=(0, 12_000))
+    tight = dataclasses.replace(gapped, constraints=limits)
     many = (gapped.sample(rng) for _ in range(1000))
-    deep = next(g for g in many if min(len(s.blocks) for s in gapped.genes(g).stages) == 4)
-    assert dataclasses.replace(gapped, constraints=tight).repair(deep) is not None
+    deep = next(g for g in many if min(len(s.blocks) for s in g.stages) == 4)
+    assert repair(dataclasses.replace(deep, spec=tight)) is not None
 
 
 def test_size_is_the_number_of_different_genomes(tmp_path):
@@ -129,18 +130,19 @@ def test_the_proposed_model_lies_in_fer(proposed):
 
 def test_tiny_networks_are_tiny(rng):
     space = LOADED["fer_tiny"]
-    assert all(cost(space.sample(rng)).params <= 60_000 for _ in range(20))
+    assert all(cost(space.sample(rng).genome).params <= 60_000 for _ in range(20))
 
 
 def test_repair_shrinks_what_costs_most(rng):
     space = LOADED["fer"]
-    broken = (space.build(space.sample_genes(rng)) for _ in itertools.count())
-    large = next(g for g in broken if cost(g).params > 2_000_000)
-    repaired = space.repair(large)
+    broken = (draw(space, rng) for _ in itertools.count())
+    large = next(g for g in broken if cost(g.genome).params > 2_000_000)
+    repaired = repair(large)
     assert repaired is not None
-    assert space.violation(large) > 0 == space.violation(repaired)
+    assert space.violation(large.genome) > 0 == space.violation(repaired.genome)
     # Greedy steps keep most of the genome: it stays near the limit.
-    assert cost(repaired).params > 100_000 or cost(repaired).macs > 20_000_000
+    found = cost(repaired.genome)
+    assert found.params > 100_000 or found.macs > 20_000_000
 
 
 def test_an_impossible_constraint_says_so(tmp_path, rng):
@@ -193,8 +195,10 @@ def test_yaml_that_could_blow_up_is_refused(tmp_path):
 
 def test_contains_says_why_not(proposed):
     widened = dataclasses.replace(proposed, num_classes=8)
+    with pytest.raises(UserError, match="space quick: expected a stem of one conv and 2 stages"):
+        LOADED["quick"].genotype(proposed)
     with pytest.raises(UserError, match="genes this space fixes"):
-        LOADED["fer"].genes(widened)
+        LOADED["fer"].genotype(widened)
     for path in REFERENCES:
         if path.stem != "proposed":
             assert not LOADED["fer"].contains(load(path)[0])

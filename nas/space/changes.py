@@ -1,0 +1,71 @@
+"""In which genes a child differs from its parent: what a genealogy records. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from nas.space.genotype import GenePath, Genotype, gene
+from nas.space.spec import SearchableBlock
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference of a child from its parent.
+
+    gene: its path, such as "stages.1.blocks.0.kernel". A block that was inserted has no `old`, a
+    block that was removed no `new`; blocks are given as their kind and genes.
+    """
+
+    gene: str
+    old: Any
+    new: Any
+
+
+def changes(parent: Genotype, child: Genotype) -> tuple[Change, ...]:
+    """In which genes a child differs from its parent, whatever operators and repairs did it."""
+    found = []
+    for path in (("resize",), ("bias",), *(("stem", n) for n in vars(parent.stem))):
+        found += _changed(parent, child, path)
+    for i, (a, b) in enumerate(zip(parent.stages, child.stages, strict=True)):
+        found += _changed(parent, child, ("stages", i, "downsample"))
+        if a.blocks and b.blocks:  # else the width is not expressed
+            found += _changed(parent, child, ("stages", i, "channels"))
+        found += _changed_blocks(f"stages.{i}.blocks", a.blocks, b.blocks)
+    for name in vars(parent.head):
+        found += _changed(parent, child, ("head", name))
+    return tuple(found)
+
+
+def _changed(parent: Genotype, child: Genotype, path: GenePath) -> list[Change]:
+    old, new = gene(parent, path), gene(child, path)
+    return [Change(".".join(map(str, path)), old, new)] if old != new else []
+
+
+def _changed_blocks(
+    where: str, old: tuple[SearchableBlock, ...], new: tuple[SearchableBlock, ...]
+) -> Iterator[Change]:
+    """Gene by gene where a block keeps its kind, else whole blocks."""
+    for _, i, end_i, j, end_j in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        pairs = min(end_i - i, end_j - j)
+        for at in range(j, j + pairs):
+            a, b = old[i + at - j], new[at]
+            if a.kind == b.kind:
+                yield from (
+                    Change(f"{where}.{at}.{name}", value, getattr(b, name))
+                    for name, value in vars(a).items()
+                    if value != getattr(b, name)
+                )
+            else:
+                yield Change(f"{where}.{at}", _plain(a), _plain(b))
+        for at, a in enumerate(old[i + pairs : end_i], i + pairs):
+            yield Change(f"{where}.{at}", _plain(a), None)
+        for at, b in enumerate(new[j + pairs : end_j], j + pairs):
+            yield Change(f"{where}.{at}", None, _plain(b))
+
+
+def _plain(block: SearchableBlock) -> dict[str, Any]:
+    genes = {k: v for k, v in vars(block).items() if k not in ("channels", "stride")}
+    return {"kind": block.kind, **genes}
