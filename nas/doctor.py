@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 
 
 def main(argv: list[str]) -> int:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 
 METHODS = ("gradient", "gradcam")
 MAX_PER_CLASS = 50

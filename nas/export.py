@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.common.errors import UserError, exit_code, read_json
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
+from nas.common.files import read_json
 
 if TYPE_CHECKING:
     from nas.data import Dataset
@@ -23,12 +25,12 @@ def main(argv: list[str]) -> int:
     path = Path(args.model)
     path = path / "model.safetensors" if path.is_dir() else path
     out = Path(args.out) if args.out else path.parent
+    from nas.common.environment import environment
     from nas.data import open_dataset
     from nas.deploy.checkpoint import open_trained
     from nas.deploy.export import export
     from nas.deploy.latency import read_fps_model
     from nas.report import model_card
-    from nas.search.store import environment
 
     trained = open_trained(path)
     dataset = open_dataset(args.data or trained.training_data)

@@ -11,7 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 
 
 def main(argv: list[str]) -> int:

@@ -14,12 +14,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-from nas.common.cores import usable_cores
+from nas.common.environment import cpu_quota, package_version, scheduled_cores, usable_cores
 from nas.common.errors import UserError, first_line
 from nas.data import DATA, load
-from nas.search.store import EXPERIMENTS, package_version
+from nas.search.store import EXPERIMENTS
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1 << 30
@@ -80,24 +79,13 @@ def _install() -> Iterator[Finding]:
 
 
 def _cores() -> Iterator[Finding]:
-    usable, present, quota = usable_cores(), os.cpu_count() or 1, _quota()
-    found = f"{usable} of {present} usable"
-    if quota is not None and quota < usable:
-        advice = f"the container's CPU limit is {quota:g}: pass --workers {max(1, int(quota))}"
-        yield Finding("cores", WARN, f"{found}, limited to {quota:g}", advice)
-    elif usable < present:
-        yield Finding("cores", OK, f"{found} (taskset or a scheduler decides)")
-    else:
-        yield Finding("cores", OK, found)
-
-
-def _quota() -> float | None:
-    """Cores that the control group (version 2) allows; None: no limit."""
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return int(limit) / int(period)
-    except (OSError, ValueError):
-        return None
+    present, scheduled, quota = os.cpu_count() or 1, scheduled_cores(), cpu_quota()
+    found = f"{usable_cores()} of {present} usable"
+    if quota is not None and quota < scheduled:
+        found += f" (the container's quota is {quota:g})"
+    elif scheduled < present:
+        found += " (taskset or a scheduler decides)"
+    yield Finding("cores", OK, found)
 
 
 def _torch() -> Iterator[Finding]:
@@ -128,7 +116,7 @@ def _torch() -> Iterator[Finding]:
 
 def _ray() -> Iterator[Finding]:
     code = (
-        "from nas.workers import import_ray, start_ray; ray = import_ray(True); start_ray(ray, 1); "
+        "from nas.search.workers import import_ray, start_ray; ray = import_ray(True); start_ray(ray, 1); "
         "print(ray.__version__, ray.get(ray.remote(lambda: 6 * 7).remote()))"
     )
     said, why = _child(code, SECONDS["ray"])

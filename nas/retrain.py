@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 
 MAX_SEED = 2**31 - 1
 RECIPE = Path("experiments/recipes/modern.yaml")

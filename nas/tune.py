@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 
 RECIPES = Path("experiments/recipes")
 GRIDS = ("optimizers", "schedules")

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 
 # What comes first; the rest is drawn from the command's own options. No path exists.
 COMMANDS = {

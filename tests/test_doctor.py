@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from nas import doctor, health
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.compare import differences
 from nas.search.store import RunDirectory, Settings

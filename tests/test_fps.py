@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 from fakes import FakeEvaluator, Silent
 
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 from nas.fps import main
 from nas.search.driver import Search, finish
 from nas.search.machine import measure_machine, read_calibration

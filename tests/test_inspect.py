@@ -5,7 +5,7 @@ import pytest
 from conftest import REFERENCES, ROOT
 
 from nas.arch.lowering import cost
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 from nas.evolution.pareto import pareto_front
 from nas.inspect import main
 from nas.search.archive import Archive, Evaluation, Fidelity

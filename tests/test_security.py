@@ -21,8 +21,9 @@ from readers import TINY, _faces
 from nas.arch import genome, lowering
 from nas.arch import module as model
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
-from nas.common.errors import UserError, exit_code
-from nas.common.yaml_file import read_yaml
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
+from nas.common.files import read_yaml
 from nas.data import dataset
 from nas.deploy.checkpoint import open_trained
 from nas.inspect import main as inspect_main
@@ -178,7 +179,7 @@ def test_small_files_stay_small(tmp_path, kind):
         [sys.executable, "-c",
          # The peak of the memory is inherited from the process that starts this one: forget it.
          "import pathlib, re\npathlib.Path('/proc/self/clear_refs').write_text('5')\n"
-         "from nas.errors import UserError\n"
+         "from nas.common.errors import UserError\n"
          f"p = lambda n: pathlib.Path({str(tmp_path)!r}) / n\n"
          f"try:\n    {code}\nexcept UserError as error: print('refused', error)\n"
          "status = pathlib.Path('/proc/self/status').read_text()\n"
@@ -255,7 +256,7 @@ def test_servers_bind_to_loopback():
     assert HOST == "127.0.0.1"
     code = (
         "import os, subprocess, sys\n"
-        "from nas.workers import import_ray, start_ray\n"
+        "from nas.search.workers import import_ray, start_ray\n"
         "ray = import_ray(alone=True)\nstart_ray(ray, 1)\n"
         "address = ray.get_runtime_context().gcs_address\n"
         "env = {k: v for k, v in os.environ.items() if not k.startswith('RAY_')}\n"

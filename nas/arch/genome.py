@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from nas.common.errors import UserError, parse_json, read_json
+from nas.common.errors import UserError
+from nas.common.files import parse_json, read_json
 from nas.common.schema import Choice, Flag, Float, Int, read
 
 FORMAT = "fer-nas.genome/1"

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import UserError, exit_code, one_of
+from nas.common.cli import exit_code
+from nas.common.errors import UserError, one_of
 from nas.common.files import replace_file
 
 NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")

@@ -57,7 +57,7 @@ def compare(clip: Path, network: Path, repeats: int, note: Callable[[str], None]
     for row in rows:
         plain = next(r for r in rows if (r["system"], r["cores"]) == ("plain", row["cores"]))
         row["times_plain"] = row["median_fps"] / plain["median_fps"]
-    from nas.search.store import processor
+    from nas.common.environment import processor
 
     return {"rows": rows, "machine": {"processor": processor(), "cores": len(cores)}}
 

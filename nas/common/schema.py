@@ -57,6 +57,25 @@ class Float:
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """A time in [low, high] seconds: a number, or text such as 90s, 30m or 2h."""
+
+    low: float
+    high: float
+
+    def read(self, value: Any, where: str) -> float:
+        if isinstance(value, str):
+            unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
+            try:
+                value = float(value[:-1]) * unit if unit else float(value)
+            except ValueError:
+                raise UserError(
+                    f"{where}: expected a time such as 90s, 30m or 2h, got {shown(value)}"
+                ) from None
+        return Float(self.low, self.high).read(value, where)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few words."""
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import cv2
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.data import (
     DATA,
     Dataset,

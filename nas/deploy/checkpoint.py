@@ -13,7 +13,8 @@ from torch import nn
 
 from nas.arch.genome import Genome
 from nas.arch.module import build
-from nas.common.errors import UserError, first_line, parse_json
+from nas.common.errors import UserError, first_line
+from nas.common.files import parse_json
 from nas.common.schema import is_name
 from nas.data import Dataset
 from nas.deploy.preprocessing import Preprocessing

@@ -21,7 +21,8 @@ from nas.arch.genome import Genome
 from nas.arch.layers import Activation, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
 from nas.arch.lowering import cost, lower
 from nas.arch.onnx import to_onnx
-from nas.common.errors import UserError, read_json
+from nas.common.errors import UserError
+from nas.common.files import read_json
 from nas.deploy.runtime import session
 from nas.space.space import SearchSpace
 

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.common.errors import UserError, first_line, read_json
-from nas.common.files import replace_file
+from nas.common.environment import environment
+from nas.common.errors import UserError, first_line
+from nas.common.files import read_json, replace_file
 from nas.data import Dataset, check_input, duplicate_report
 from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
 from nas.report import confusion_png, curves_png, model_card
 from nas.report.metrics import classification_report, summarise_seeds
-from nas.search.store import environment
 from nas.training.precision import fastest_mode
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe

@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import UserError, read_text
+from nas.common.errors import UserError
+from nas.common.files import read_text
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.search.settings import add_settings, read_settings
 
 if TYPE_CHECKING:

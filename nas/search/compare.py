@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import read_json, shown
-from nas.common.yaml_file import read_yaml
+from nas.common.errors import shown
+from nas.common.files import read_json, read_yaml
 from nas.search.archive import Evaluation
 from nas.search.store import RunDirectory
 

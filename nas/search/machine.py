@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.common.errors import UserError, read_json
+from nas.common.errors import UserError
+from nas.common.files import read_json
 from nas.deploy.latency import FEATURES, Calibration, FpsModel, calibrate, measure_fps
 from nas.search.archive import Evaluation
 from nas.search.store import RunDirectory, Settings

@@ -11,7 +11,8 @@ from typing import Any
 
 from nas.arch.genome import Genome, load
 from nas.arch.lowering import cost, lower, summary
-from nas.common.errors import UserError, read_json
+from nas.common.errors import UserError
+from nas.common.files import read_json
 from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import best, pareto_front
 from nas.search import analysis, genealogy

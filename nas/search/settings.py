@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.common.cores import usable_cores
+from nas.common.environment import usable_cores
 from nas.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> S
 
 
 def _names_evaluations(config: str | None) -> bool:
-    from nas.common.yaml_file import read_yaml
+    from nas.common.files import read_yaml
 
     return config is not None and "evaluations" in (read_yaml(Path(config)) or {})
 

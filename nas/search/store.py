@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import fcntl
 import json
 import os
-import platform
 import shutil
-import socket
-import subprocess
 from collections.abc import Container
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import yaml
 
-from nas import __version__
 from nas.arch.genome import Genome
-from nas.common.cores import usable_cores
-from nas.common.errors import UserError, read_json
-from nas.common.files import replace_file
+from nas.common.environment import environment
+from nas.common.errors import UserError
+from nas.common.files import locked, read_json, read_yaml, replace_file
 from nas.common.schema import Choice, Flag, Float, Int, Text, read
-from nas.common.yaml_file import read_yaml
 from nas.evolution.objectives import Fitness
 from nas.evolution.optimizer import ALGORITHMS
 from nas.evolution.pareto import Front, best
@@ -34,14 +28,6 @@ from nas.search.pending import Pending
 from nas.training.recipe import Recipe
 
 EXPERIMENTS = Path("experiments")
-VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "CUDA_VISIBLE_DEVICES",
-)  # that change what torch computes
-PACKAGES = ("torch", "numpy", "deap", "ray", "onnx", "onnxruntime", "opencv-python", "moocore")
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: IO[str] | None = None
+        self._lock: AbstractContextManager[None] | None = None
 
     @classmethod
     def create(
@@ -137,30 +123,14 @@ class RunDirectory:
         return [Genome.from_dict(g, f"{path}[{i}]") for i, g in enumerate(data)]
 
     def __enter__(self) -> RunDirectory:
-        lock = open(self.file("lock"), "a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read(200).strip() or "an unknown process"
-            lock.close()
-            raise UserError(f"{self.path}: in use by {owner}") from None
-        except OSError as error:  # a network file system without a lock service
-            lock.close()
-            raise UserError(
-                f"{self.path}: cannot lock: {error.strerror}; keep runs on a file system with locks"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
-        self._lock = lock
+        self._lock = locked(self.path)
+        self._lock.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         if self._lock is not None:
-            self._lock.truncate(0)
-            self._lock.close()
-            self._lock = None
+            lock, self._lock = self._lock, None
+            lock.__exit__(*error)
 
     def write(self, name: str, text: str) -> None:
         replace_file(self.file(name), text)
@@ -197,51 +167,6 @@ def result(evaluation: Evaluation, fitness: Fitness) -> dict[str, Any]:
     }
 
 
-def environment(command: list[str]) -> dict[str, Any]:
-    """What the numbers of this run depend on beside its settings."""
-    return {
-        "command": command,
-        "fer_nas": __version__,
-        "git": _git(),
-        "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in PACKAGES},
-        "platform": platform.platform(),
-        "processor": processor(),
-        "cores": usable_cores(),
-        "variables": {name: os.environ.get(name) for name in VARIABLES},
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
 def _free_name(space: str, seed: int) -> Path:
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{space}-s{seed}"
     return EXPERIMENTS / name
-
-
-def _git() -> dict[str, Any]:
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
-        ).stdout.strip()
-        status = subprocess.run(
-            ["git", "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=5
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"commit": commit, "dirty": bool(status.strip())}
-
-
-def package_version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "missing"
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

@@ -19,7 +19,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
-from nas.common.cores import usable_cores
+from nas.common.environment import usable_cores
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
 from nas.training.evaluator import Evaluator, Task, failed, run_task

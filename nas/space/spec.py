@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 
 from nas.arch.genome import ACTIVATIONS, Conv, Inverted, Residual, Separable
 from nas.common.errors import UserError
+from nas.common.files import read_yaml
 from nas.common.schema import Choice, Choices, Flag, Float, Int, Text, read
-from nas.common.yaml_file import read_yaml
 
 DOWNSAMPLES = ("none", "max", "avg", "stride")
 SearchableBlock = Conv | Residual | Inverted | Separable  # blocks with a width

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nas.common.errors import UserError
+from nas.common.files import read_yaml
 from nas.common.schema import Choice, Flag, Float, Int, read
-from nas.common.yaml_file import read_yaml
 
 OPTIMIZERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
 SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")

@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from nas.bench import __main__ as command
 from nas.bench import realtime
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 
 NETWORK = ROOT / "experiments/fer2013/retrain/found"
 

@@ -16,7 +16,8 @@ from nas.bench.baselines import OPTIMIZERS
 from nas.bench.scale import Simulated
 from nas.bench.search import compare, score, summary
 from nas.bench.table import Table, TableGenome
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.training.evaluator import Task
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import nas.data.__main__ as command
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.data import (
     CLASSES,
     Dataset,

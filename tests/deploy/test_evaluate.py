@@ -9,7 +9,8 @@ import torch
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.arch.module import build
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.data import Dataset, save
 from nas.deploy.checkpoint import save_weights
 from nas.deploy.evaluate import Classifier, canonical, evaluate, open_model, shared_classes

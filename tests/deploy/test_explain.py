@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from nas.arch.genome import Conv, Genome, Head, Input, Pool, Stage
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.data import load as load_data
 from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights

@@ -12,7 +12,7 @@ from conftest import ROOT, shaken
 
 from nas import export as command
 from nas.arch.genome import Conv, Genome, Head, Input, Inverted, Stage
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.export import check_parity, export_onnx

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage, load
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 from nas.data import load as load_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, save_weights

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.arch.module import build
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.data import CLASSES, Dataset
 from nas.deploy.export import export_onnx
 from nas.realtime import DEFAULT_MODEL, pipeline, sources

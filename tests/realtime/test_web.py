@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 import pytest
 
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.deploy.preprocessing import Preprocessing
 from nas.realtime import DEFAULT_MODEL, Recognizer, web
 from nas.realtime import __main__ as command

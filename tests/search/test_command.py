@@ -12,7 +12,7 @@ import yaml
 from conftest import ROOT
 
 from nas.arch.genome import load
-from nas.common.errors import exit_code
+from nas.common.cli import exit_code
 from nas.search.__main__ import _parser, main
 from nas.search.archive import Archive
 from nas.search.settings import read_settings

@@ -8,7 +8,8 @@ import pytest
 from conftest import ROOT
 
 from nas.arch.lowering import cost
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.data import search_data
 from nas.deploy.latency import FEATURES, Calibration, FpsModel
 from nas.plan import main

@@ -11,7 +11,8 @@ import torch
 from optuna.trial import TrialState
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
-from nas.common.errors import UserError, exit_code
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.training import tuning
 from nas.training.optim import learning_rate
 from nas.training.predict import DivergedError
