@@ -24,7 +24,6 @@ def crop_face(grey: Any, box: Box, margin: float, height: int, width: int) -> An
     rows = np.clip(np.arange(top, max(bottom, top + 1)), 0, grey.shape[0] - 1)
     columns = np.clip(np.arange(left, max(right, left + 1)), 0, grey.shape[1] - 1)
     patch = np.ascontiguousarray(grey[np.ix_(rows, columns)])
-    shrinks = patch.shape[0] >= height
-    return cv2.resize(
-        patch, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    shrinks = patch.shape[0] >= height and patch.shape[1] >= width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT  # to the bit, on every machine
+    return cv2.resize(patch, (width, height), interpolation=how)

@@ -12,8 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from cv2.data import haarcascades
+
 from nas.common.errors import UserError
 from nas.common.files import read_text
+from nas.deploy.runtime import open_model
+from nas.realtime.detector import CASCADES
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"
@@ -49,11 +53,6 @@ Files = dict[str, bytes]  # URL path -> content
 
 def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
-    from cv2.data import haarcascades
-
-    from nas.deploy.runtime import open_model
-    from nas.realtime.detector import CASCADES
-
     _, p = open_model(model)
     if p.channels != 1:
         raise UserError(f"{model}: takes {p.channels} channels; the page has grey faces only")
@@ -68,8 +67,8 @@ def files(model: Path) -> Files:
         "/model.json": json.dumps(about).encode(),
         "/cascade.xml": cascade.read_bytes(),
     }
-    for name in ("index.html", "style.css", "app.js", "card.js", "cascade.js", "face.js"):
-        found[f"/{name}"] = (PAGE / name).read_bytes()
+    for path in (PAGE / "index.html", PAGE / "style.css", *sorted(PAGE.glob("*.js"))):
+        found[f"/{path.name}"] = path.read_bytes()
     for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
         if not (RUNTIME / name).is_file():
             raise UserError(

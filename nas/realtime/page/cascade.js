@@ -1,6 +1,10 @@
 // OpenCV's Haar cascades (Viola and Jones 2001) in the browser: the same file, the same arithmetic
-// and the same grouping as cv2.CascadeClassifier.detectMultiScale.
+// (float32 where OpenCV has float32) and the same grouping as
+// cv2.CascadeClassifier.detectMultiScale. A test compares the boxes, to the pixel.
 
+import { resizeLinear, roundEven } from "./pixels.js";
+
+const f32 = Math.fround;
 const GROUP_EPS = 0.2; // relative size and place within which two windows are one face
 
 /**
@@ -28,8 +32,8 @@ export function parseCascade(xml) {
     width: side("width"),
     height: side("height"),
     trees: running(trees.map((stage) => stage.length)).slice(1),
-    needed: Float64Array.from(stages, (stage) =>
-      Number(stage.querySelector("stageThreshold").textContent) - 1e-5),
+    needed: Float32Array.from(stages, (stage) =>
+      f32(f32(stage.querySelector("stageThreshold").textContent) - f32(1e-5))),
     roots: running(nodes.map((tree) => tree.length)),
     leafs: running(leaves.map((tree) => tree.length)),
     votes: Float32Array.from(leaves.flat()),
@@ -58,22 +62,28 @@ function running(counts) {
  */
 export function detect(cascade, grey, width, height, { scaleFactor, minimum, neighbours }) {
   const found = [];
-  for (let factor = 1; ; factor *= scaleFactor) {
-    const side = Math.round(cascade.width * factor);
+  for (let exact = 1; ; exact *= scaleFactor) {
+    const factor = f32(exact);
+    const side = roundEven(cascade.width * exact);
     if (side > Math.min(width, height)) break;
     if (side < minimum) continue;
-    const w = Math.round(width / factor);
-    const h = Math.round(height / factor);
-    for (const [x, y] of scan(cascade, shrink(grey, width, height, w, h), w, h, factor > 2 ? 1 : 2)) {
+    const w = roundEven(f32(width / factor));
+    const h = roundEven(f32(height / factor));
+    const small = resizeLinear(grey, width, height, w, h);
+    for (const [x, y] of scan(cascade, small, w, h, factor >= 2 ? 1 : 2)) {
       found.push({
-        x: Math.round(x * factor),
-        y: Math.round(y * factor),
-        width: side,
-        height: Math.round(cascade.height * factor),
+        x: roundEven(f32(x * factor)),
+        y: roundEven(f32(y * factor)),
+        width: roundEven(f32(cascade.width * factor)),
+        height: roundEven(f32(cascade.height * factor)),
       });
     }
   }
-  return group(found, neighbours);
+  return group(found, neighbours).map((box) => clipped(box, width, height));
+}
+
+function clipped({ x, y, ...size }, width, height) {
+  return { x, y, width: Math.min(size.width, width - x), height: Math.min(size.height, height - y) };
 }
 
 /** Corners of the windows of one scale that pass every stage. */
@@ -89,13 +99,14 @@ function scan(cascade, grey, width, height, step) {
   const total = (table, at) =>
     table[at + corners[0]] - table[at + corners[1]] - table[at + corners[2]] + table[at + corners[3]];
   const passed = [];
-  for (let y = 0; y < height - cascade.height; y += step) {
-    for (let x = 0; x < width - cascade.width; x += step) {
+  for (let y = 0; y <= height - cascade.height; y += step) {
+    for (let x = 0; x <= width - cascade.width; x += step) {
       const at = y * stride + x;
       const mean = total(sum, at);
-      const spread = Math.sqrt(Math.max(0, area * total(squares, at) - mean * mean));
-      if (spread <= 10 * area) continue; // too flat to be a face
-      const reached = run(cascade, offsets, sum, at, 1 / spread);
+      const spread = area * total(squares, at) - mean * mean;
+      const norm = f32(1 / Math.sqrt(spread));
+      if (spread <= 0 || area * norm >= 0.1) continue; // too flat to be a face
+      const reached = run(cascade, offsets, sum, at, norm);
       if (reached === cascade.needed.length) passed.push([x, y]);
       else if (reached === 0) x += step;
     }
@@ -117,9 +128,10 @@ function run(cascade, offsets, sum, at, norm) {
         for (let r = starts[node]; r < starts[node + 1]; r++) {
           const k = 4 * r;
           const outer = sum[at + offsets[k]] + sum[at + offsets[k + 3]];
-          value += weights[r] * (outer - sum[at + offsets[k + 1]] - sum[at + offsets[k + 2]]);
+          const inner = sum[at + offsets[k + 1]] + sum[at + offsets[k + 2]];
+          value = f32(value + f32(weights[r] * f32(outer - inner)));
         }
-        next = value * norm < thresholds[node] ? left[node] : right[node];
+        next = f32(value * norm) < thresholds[node] ? left[node] : right[node];
       } while (next > 0);
       total += votes[leafs[t] - next];
     }
@@ -161,32 +173,6 @@ function integrals(grey, width, height) {
   return { sum, squares };
 }
 
-/** Bilinear, sampled at pixel centres. */
-export function shrink(grey, width, height, w, h) {
-  if (w === width && h === height) return grey;
-  const out = new Uint8Array(w * h);
-  const columns = samples(width, w);
-  const rows = samples(height, h);
-  for (let y = 0; y < h; y++) {
-    const [top, bottom, down] = rows[y];
-    for (let x = 0; x < w; x++) {
-      const [left, right, along] = columns[x];
-      const upper = grey[top * width + left] * (1 - along) + grey[top * width + right] * along;
-      const lower = grey[bottom * width + left] * (1 - along) + grey[bottom * width + right] * along;
-      out[y * w + x] = upper * (1 - down) + lower * down + 0.5;
-    }
-  }
-  return out;
-}
-
-function samples(from, to) {
-  return Array.from({ length: to }, (_, i) => {
-    const at = Math.min(from - 1, Math.max(0, ((i + 0.5) * from) / to - 0.5));
-    const low = Math.floor(at);
-    return [low, Math.min(from - 1, low + 1), at - low];
-  });
-}
-
 /** Windows that lie close together are one face, if there are more than `neighbours` of them. */
 function group(boxes, neighbours) {
   const groups = [];
@@ -215,14 +201,15 @@ function similar(a, b) {
 }
 
 function average(boxes) {
-  const mean = (key) => Math.round(boxes.reduce((total, box) => total + box[key], 0) / boxes.length);
+  const share = f32(1 / boxes.length);
+  const mean = (key) => roundEven(f32(boxes.reduce((total, box) => total + box[key], 0) * share));
   return { x: mean("x"), y: mean("y"), width: mean("width"), height: mean("height") };
 }
 
 /** A small find inside a stronger one is no face of its own. */
 function swallows(outer, inner) {
-  const dx = Math.round(outer.width * GROUP_EPS);
-  const dy = Math.round(outer.height * GROUP_EPS);
+  const dx = roundEven(outer.width * GROUP_EPS);
+  const dy = roundEven(outer.height * GROUP_EPS);
   return (
     inner.x >= outer.x - dx &&
     inner.y >= outer.y - dy &&
