@@ -27,7 +27,11 @@ def main(argv: list[str]) -> int:
     from nas.search.store import RunDirectory
 
     run = RunDirectory.open(path)
-    return _genome(run, args) if args.genome else _inspect_run(run, args)
+    if args.genome:
+        return _genome(run, args)
+    if args.csv:
+        return _csv(run)
+    return _inspect_run(run, args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("run", nargs="?", metavar="RUN|GENOME.json", help="a run directory or a genome file")
+    add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
+    add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
     add("--json", action="store_true", help="print JSON")
@@ -54,32 +60,42 @@ def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
     return 0
 
 
-def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
-    from nas.evolution.pareto import best, pareto_front
-    from nas.report import front_table, pareto_png
-    from nas.search.overview import front_rows, measured_fps, reference_rows
-    from nas.space.space import load
+def _csv(run: RunDirectory) -> int:
+    import csv
 
-    evaluations, fitness = run.archive().evaluations, run.settings().fitness
-    space = load(run.file("space.yaml"))
-    inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
-    front, chosen = pareto_front(inside), best(inside, fitness)
-    if chosen is None:
+    from nas.search.overview import evaluation_rows
+
+    rows = evaluation_rows(run)
+    writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["index"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return 0
+
+
+def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
+    from nas.common.files import replace_file
+    from nas.report import explorer_page, front_of, front_table, pareto_picture
+    from nas.search.overview import overview
+    from nas.search.store import RunDirectory
+
+    baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
+    found = overview(run, baseline)
+    page, picture = run.file("report.html"), run.file("pareto.png")
+    replace_file(page, explorer_page(found))
+    if found["best"] is None:
         raise UserError(f"{run.path}: no successful evaluation yet")
-    rows = front_rows(front, fitness, measured_fps(run.file("measured_fps.json")))
-    points = [{"id": e.id, **e.metrics} for e in evaluations if e.ok]
-    references = {r["name"]: r for r in reference_rows(run, evaluations) if "accuracy" in r}
-    picture = run.file("pareto.png")
-    title = f"{space.name}: {len(points)} networks"
-    pareto_png(picture, points, {e.id for e in front}, chosen.id, references, title)
+    pareto_picture(picture, found)
+    front = front_of(found["networks"])
     if args.json:
         print(json.dumps({
-            "run": str(run.path), "evaluations": len(evaluations), "best": chosen.id,
-            "front": rows, "picture": str(picture),
+            "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
+            "front": front, "picture": str(picture), "page": str(page),
         }))  # fmt: skip
         return 0
-    print(front_table(rows, chosen.id))
-    print(f"\n{len(evaluations)} evaluations; * is best.json; picture: {picture}")
+    print(front_table(front, found["best"]))
+    print(
+        f"\n{len(found['networks'])} evaluations; * is best.json\npage: {page}\npicture: {picture}"
+    )
     return 0
 
 

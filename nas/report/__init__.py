@@ -1,12 +1,13 @@
 """What people look at: tables, pictures and the model card. No torch here."""
 
 from nas.report.card import model_card
-from nas.report.front import front_latex, front_table
+from nas.report.explorer import explorer_page
+from nas.report.front import front_latex, front_of, front_table
+from nas.report.pareto import pareto_picture
 from nas.report.plots import (
     confusion_png,
     curves_png,
     hypervolume_png,
-    pareto_png,
     saliency_png,
 )
 from nas.report.table import table
@@ -14,11 +15,13 @@ from nas.report.table import table
 __all__ = [
     "confusion_png",
     "curves_png",
+    "explorer_page",
     "front_latex",
+    "front_of",
     "front_table",
     "hypervolume_png",
     "model_card",
-    "pareto_png",
+    "pareto_picture",
     "saliency_png",
     "table",
 ]

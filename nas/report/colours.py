@@ -2,14 +2,26 @@
 
 Hues of Okabe and Ito 2008, which colour-blind readers tell apart; each meaning also has its own
 mark, so that grey print tells them apart too. The order of evaluation runs along cividis
-(Nunez et al. 2018), whose lightness rises evenly.
+(Nunez et al. 2018), whose lightness changes evenly.
 """
 
 from __future__ import annotations
 
 INK, MUTED = "#222222", "#8a8a8a"
 FRONT, BEST, REFERENCE, PUBLISHED, BASELINE = (
-    "#0072b2", "#d55e00", "#009e73", "#aa4d88", "#595959",
+    "#0072b2", "#d55e00", "#007d5a", "#a34a82", "#595959",
 )  # fmt: skip
 SERIES = (FRONT, BEST, REFERENCE, "#cc79a7", "#e69f00", "#56b4e9", MUTED, INK)
-DASHES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))  # a second key beside the hue
+DASHES: tuple[object, ...] = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
+ORDER = ("#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958")
+
+LIGHT = {
+    "muted": MUTED, "front": FRONT, "best": BEST, "reference": REFERENCE,
+    "published": PUBLISHED, "baseline": BASELINE,
+    "order": " ".join(reversed(ORDER)),  # the last ones stand out on white
+}  # fmt: skip
+DARK = {  # the same hues, lighter
+    "muted": "#9aa0a6", "front": "#4fa8e0", "best": "#f08a3c", "reference": "#35c79b",
+    "published": "#dd8fc0", "baseline": "#c4c4c4",
+    "order": " ".join([*ORDER[2:], "#fee838", "#fff3a0"]),
+}  # fmt: skip

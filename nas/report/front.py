@@ -28,6 +28,13 @@ LATEX_SPECIAL = {
 }
 
 
+def front_of(networks: Iterable[Row]) -> list[Row]:
+    """The front's members by ascending params, with the columns' keys and no more."""
+    keys = [key for key, _, _ in COLUMNS if key != "mark"]
+    front = sorted((n for n in networks if n["front"]), key=lambda n: n["params"])
+    return [{key: row.get(key) for key in keys} for row in front]
+
+
 def front_table(rows: Sequence[Row], best_id: str | None) -> str:
     """The front as text; a star marks best.json."""
     return table([_shown(row, best_id) for row in rows], COLUMNS)

@@ -8,70 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nas.report.colours import BEST, FRONT, INK, MUTED, REFERENCE, SERIES
-from nas.report.front import staircase
-
-Point = dict[str, Any]  # id, accuracy (0..1), params, fps
-
-
-def pareto_png(
-    path: Path,
-    points: list[Point],
-    front_ids: set[str],
-    best_id: str | None,
-    references: dict[str, Point],
-    title: str,
-) -> None:
-    """Accuracy against parameters and against fps; front, best and references marked."""
-    figure = Figure(figsize=(11, 4.8), dpi=120, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    figure.suptitle(title, color=INK)
-    for axes, key, label in (
-        (left, "params", "parameters"),
-        (right, "fps", "predicted frames per second (batch 1, one thread)"),
-    ):
-        _scatter(axes, key, points, front_ids, best_id, references, smaller=key == "params")
-        axes.set_xscale("log")
-        axes.set_xlabel(label)
-        axes.grid(alpha=0.25, which="both", linewidth=0.5)
-    left.set_ylabel("search accuracy (%)")
-    left.legend(loc="lower right", frameon=False, fontsize=9)
-    figure.savefig(path)
-
-
-def _scatter(
-    axes: Any, key: str, points: list[Point], front_ids: set[str], best_id: str | None,
-    references: dict[str, Point], smaller: bool,
-) -> None:  # fmt: skip
-    front = [p for p in points if p["id"] in front_ids]
-    rest = [p for p in points if p["id"] not in front_ids]
-    for found, colour, size, label in (
-        (rest, MUTED, 14, "evaluated"),
-        (front, FRONT, 34, "Pareto front (accuracy, params, fps)"),
-    ):
-        axes.scatter(
-            [p[key] for p in found], [100 * p["accuracy"] for p in found],
-            s=size, color=colour, label=label, zorder=2, linewidths=0,
-        )  # fmt: skip
-    x, y = zip(*staircase([(p[key], 100 * p["accuracy"]) for p in points], smaller), strict=True)
-    axes.plot(x, y, color=FRONT, linewidth=1, alpha=0.6, zorder=1)
-    for p in front:
-        if p["id"] == best_id:
-            axes.scatter([p[key]], [100 * p["accuracy"]], marker="*", s=190, color=BEST,
-                         zorder=4, label="best.json (penalised fitness)")  # fmt: skip
-    for name, p in references.items():
-        at = (p[key], 100 * p["accuracy"])
-        axes.scatter(*[[v] for v in at], marker="D", s=42, facecolors="none", edgecolors=REFERENCE,
-                     linewidths=1.8, zorder=3)  # fmt: skip
-        axes.annotate(
-            name,
-            at,
-            xytext=(-7, 5),
-            textcoords="offset points",
-            ha="right",
-            color=REFERENCE,
-            fontsize=9,
-        )
+from nas.report.colours import BEST, FRONT, INK, MUTED, SERIES
 
 
 def confusion_png(

@@ -40,6 +40,8 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     front, chosen = pareto_front(inside), best(inside, settings.fitness)
     other = baseline.archive().evaluations if baseline else []
     box = Box.around([evaluations, other], space.num_classes)
+    seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
+    networks = _networks(evaluations, front, settings.fitness, measured, seen)
     return {
         "run": str(run.path),
         "space": space.name,
@@ -50,7 +52,8 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "seed": settings.seed,
         "best": chosen.id if chosen else None,
         "seconds": _wall_time(evaluations),
-        "networks": _networks(evaluations, front, settings.fitness, measured),
+        "networks": networks,
+        "blocks": [json.loads(block) for block in seen],
         "references": reference_rows(run, evaluations),
         "hypervolume": box.curve(evaluations) if box else [],
         "box": asdict(box) if box else None,
@@ -159,8 +162,9 @@ def blocks(genome: Genome) -> list[list[Any]]:
 
 def _networks(
     evaluations: Sequence[Evaluation], front: Sequence[Evaluation], fitness: Fitness,
-    measured: Mapping[str, float],
+    measured: Mapping[str, float], seen: dict[str, int],
 ) -> list[Row]:  # fmt: skip
+    """A row for each; its blocks are places in `seen`, which grows."""
     start = min((e.started for e in evaluations), default=0.0)
     ids = {(e.id, e.index) for e in front}
     rows = []
@@ -172,7 +176,8 @@ def _networks(
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
             "started": round(e.started - start, 1), "error": e.error,
             "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e),
-            "curve": analysis.curve_of(e), "genome": e.genome.to_dict(), "blocks": blocks(e.genome),
+            "curve": analysis.curve_of(e), "genome": e.genome.to_dict(),
+            "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
         }  # fmt: skip
         row["fitness"] = fitness(e.metrics) if e.metrics else None
         rows.append(row)

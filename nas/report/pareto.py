@@ -1,0 +1,113 @@
+"""Pareto fronts as pictures: PNG for a look, PDF and SVG for a paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from nas.report.colours import BASELINE, BEST, FRONT, INK, ORDER, PUBLISHED, REFERENCE
+from nas.report.front import staircase
+from nas.report.labels import place_labels
+
+AXES = {
+    "params": "parameters",
+    "macs": "multiply-accumulates an image",
+    "fps": "predicted frames a second (batch 1, one thread)",
+}
+Row = dict[str, Any]
+
+
+def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
+    """Accuracy against params, MACs and fps, of what nas.search.overview gives.
+
+    published: with the networks' published test accuracies, of far longer training.
+    """
+    figure = Figure(figsize=(13, 5.2), dpi=120, layout="constrained")
+    figure.suptitle(
+        f"{overview['space']} on {overview['data']}: {len(overview['networks'])} networks",
+        color=INK,
+    )
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, key in zip(panels, AXES, strict=True):
+        _panel(axes, key, overview, published)
+    panels[0].set_ylabel("search accuracy, held-out images (%)")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    for axes, key in zip(panels, AXES, strict=True):
+        _label(axes, key, overview, published)
+    figure.savefig(path)
+
+
+def _panel(axes: Any, key: str, overview: Row, published: bool) -> None:
+    found = [n for n in overview["networks"] if n["status"] == "ok" and n.get(key)]
+    rest = [n for n in found if not n["front"]]
+    front = [n for n in found if n["front"]]
+    axes.set_xscale("log")
+    axes.set_xlabel(AXES[key])
+    axes.grid(alpha=0.3, linewidth=0.5)
+    order = LinearSegmentedColormap.from_list("order", ORDER[::-1])
+    axes.scatter(
+        _x(rest, key), _y(rest), c=[n["index"] for n in rest], cmap=order, s=11, linewidths=0,
+        zorder=2, label="evaluated, light first to dark last",
+    )  # fmt: skip
+    corners = staircase(((n[key], 100 * n["accuracy"]) for n in found), smaller=key != "fps")
+    if corners:
+        axes.plot(*zip(*corners, strict=True), color=FRONT, linewidth=1, alpha=0.7, zorder=1,
+                  label="best for its cost")  # fmt: skip
+    bars = [n for n in front if n.get("low") is not None]
+    if bars:
+        low, high = ([100 * abs(n[k] - n["accuracy"]) for n in bars] for k in ("low", "high"))
+        axes.errorbar(_x(bars, key), _y(bars), [low, high], fmt="none", ecolor=FRONT, zorder=3)
+    axes.scatter(_x(front, key), _y(front), s=34, color=FRONT, zorder=3, linewidths=0,
+                 label="Pareto front of all objectives")  # fmt: skip
+    best = [n for n in front if n["id"] == overview["best"]][:1]
+    axes.scatter(_x(best, key), _y(best), marker="*", s=190, color=BEST, zorder=5,
+                 label="best.json (penalised fitness)")  # fmt: skip
+    trained = _trained(overview)
+    _hollow(axes, _x(trained, key), _y(trained), "D", REFERENCE, "reference, trained here")
+    if overview["baseline"]:
+        others = overview["baseline"]["front"]
+        name = f"front of the baseline ({overview['baseline']['algorithm']})"
+        _hollow(axes, _x(others, key), _y(others), "s", BASELINE, name)
+    if published:
+        known = _published(overview, key)
+        shares = [100 * n["published"] for n in known]
+        name = "published, test split, fully trained"
+        _hollow(axes, _x(known, key), shares, "P", PUBLISHED, name)
+
+
+def _label(axes: Any, key: str, overview: Row, published: bool) -> None:
+    found = [n for n in overview["networks"] if n["status"] == "ok" and n.get(key)]
+    labels = [(n["name"], n[key], 100 * n["accuracy"], REFERENCE) for n in _trained(overview)]
+    marks = [(n[key], 100 * n["accuracy"]) for n in found]
+    if published:
+        known = _published(overview, key)
+        labels += [(n["name"], n[key], 100 * n["published"], PUBLISHED) for n in known]
+        marks += [(n[key], 100 * n["published"]) for n in known]
+    place_labels(axes, labels, np.array(marks))
+
+
+def _hollow(axes: Any, x: list[float], y: list[float], marker: str, colour: str, name: str) -> None:
+    if x:
+        axes.scatter(x, y, marker=marker, s=42, facecolors="none", edgecolors=colour,
+                     linewidths=1.6, zorder=4, label=name)  # fmt: skip
+
+
+def _trained(overview: Row) -> list[Row]:
+    return [r for r in overview["references"] if r.get("accuracy") is not None and r.get("fps")]
+
+
+def _published(overview: Row, key: str) -> list[Row]:
+    return [r for r in overview["references"] if r["published"] is not None and r.get(key)]
+
+
+def _x(rows: list[Row], key: str) -> list[float]:
+    return [row[key] for row in rows]
+
+
+def _y(rows: list[Row]) -> list[float]:
+    return [100 * row["accuracy"] for row in rows]
