@@ -1,7 +1,10 @@
 import cv2
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from nas.report import confusion_png, curves_png, pareto_png, table
+from nas.report import confusion_png, curves_png, pareto_picture, table
+from nas.report.labels import place_labels
 
 
 def test_table_is_aligned():
@@ -38,12 +41,38 @@ def test_pictures_can_be_read(tmp_path):
     drawn(tmp_path / "confusion.png")
 
 
-@pytest.mark.parametrize("references", [{}, {"proposed": {"id": "b"}}])
-def test_the_pareto_picture(tmp_path, references):
-    points = [
-        {"id": i, "accuracy": a, "params": p, "fps": f}
-        for i, a, p, f in (("a", 0.3, 1e5, 900.0), ("b", 0.5, 5e5, 400.0), ("c", 0.4, 9e5, 300.0))
-    ]
-    marked = dict.fromkeys(references, points[1])
-    pareto_png(tmp_path / "p.png", points, {"a", "b"}, "b", marked, "space: 3 networks")
+@pytest.fixture
+def overview():
+    networks = [
+        {"id": i, "index": n, "accuracy": a, "params": p, "macs": 10 * p, "fps": f,
+         "status": "ok", "front": i != "c"}
+        for n, (i, a, p, f) in enumerate(
+            (("a", 0.3, 1e5, 900.0), ("b", 0.5, 5e5, 400.0), ("c", 0.4, 9e5, 300.0)))
+    ]  # fmt: skip
+    networks[0] |= {"low": 0.25, "high": 0.35}
+    reference = {**networks[2], "name": "proposed", "published": 0.6852}
+    return {"space": "s", "data": "d", "best": "b", "networks": networks, "baseline": None,
+            "references": [reference]}  # fmt: skip
+
+
+def test_the_front_as_pictures(tmp_path, overview):
+    pareto_picture(tmp_path / "p.png", overview)
     drawn(tmp_path / "p.png")
+    pareto_picture(tmp_path / "p.svg", overview, published=True)
+    assert (tmp_path / "p.svg").read_text().count("<svg") == 1
+    pareto_picture(tmp_path / "p.pdf", {**overview, "references": []})
+    assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_labels_cover_neither_marks_nor_each_other():
+    figure = Figure(figsize=(5, 4), dpi=100)
+    axes = figure.subplots()
+    marks = np.random.default_rng(0).uniform(0, 1, (40, 2))
+    axes.scatter(*marks.T)
+    labels = [(f"name {i}", *marks[i], "black") for i in range(6)]
+    place_labels(axes, labels, marks)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 6
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert not any(box.contains(*at) for at in axes.transData.transform(marks))

@@ -304,7 +304,8 @@ class Chart {
   // Arrow keys walk over the marks from left to right; Enter chooses one.
   #key(event) {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowUp: 10, ArrowDown: -10 }[event.key];
-    const walk = this.series.filter((s) => s.kind === "points").flatMap((s) => s.points).sort((a, b) => a.x - b.x);
+    const all = this.series.filter((s) => s.kind === "points").flatMap((s) => s.points);
+    const walk = [...new Map(all.map((p) => [p.id ?? p, p])).values()].sort((a, b) => a.x - b.x);
     if (!walk.length) return;
     if (step) this.at = Math.max(0, Math.min(walk.length - 1, this.at < 0 ? 0 : this.at + step));
     else if (event.key === "Home") this.at = 0;

@@ -1,0 +1,197 @@
+"""The page of a search in a real browser: choose a network, see its drawing."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from nas.report import explorer_page
+from nas.report.explorer import as_json
+
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror='owned()'>"
+BLOCKS = [
+    ["stage0_block0", "conv3x3/2 bn relu", [16, 24, 24], 160, 92160, None],
+    ["stage1_block0", "conv3x3 bn relu", [32, 24, 24], 4672, 2654208, "project"],
+    ["classifier", "fc", [7, 1, 1], 231, 224, None],
+]
+
+
+def network(index, **more):
+    share = index / 40
+    return {
+        "index": index, "id": f"{index:012x}", "status": "ok", "front": index % 10 == 0,
+        "accuracy": 0.3 + 0.4 * share, "params": 1000 * (index + 1), "macs": 90_000 * (index + 1),
+        "fps": 9000 / (index + 1), "fps_measured": None, "fitness": 0.3 + 0.4 * share, "epochs": 2,
+        "fraction": 0.5, "seconds": 1.5, "started": 2.0 * index, "error": "", "parents": [],
+        "changes": [], "curve": [], "blocks": [0, 1, 2],
+        "genome": {"input": {"channels": 1, "height": 48, "width": 48}},
+    } | more  # fmt: skip
+
+
+def overview(networks, **more):
+    return {
+        "run": "runs/one", "space": "quick", "data": "faces", "synthetic": False,
+        "algorithm": "nsga2", "seed": 1, "best": networks[0]["id"], "seconds": 80.0,
+        "networks": networks, "blocks": BLOCKS, "references": [], "baseline": None,
+        "hypervolume": [[1, 2.0, 0.1], [40, 80.0, 0.4]], "population": [], "genes": [],
+        "surrogate": None, "fidelities": [], "failures": [],
+        "retrained": {"networks": [], "rank_correlation": None},
+        "genealogy": {"line": [], "paid": []},
+        "commands": {"genome": "show {id}", "retrain": "retrain {id}.json"},
+    } | more  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if not binary or not shutil.which("chromedriver"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("missing: Chromium")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1300,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
+    )
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def shown(browser, tmp_path):
+    def show(found):
+        page = tmp_path / "report.html"
+        page.write_text(explorer_page(found))
+        browser.get(page.as_uri())
+        return browser
+
+    return show
+
+
+def texts(browser, selector):
+    return [e.text for e in browser.find_elements("css selector", selector)]
+
+
+def complaints(browser):
+    return [entry for entry in browser.get_log("browser") if "favicon" not in entry["message"]]
+
+
+def click(browser, chart, index):
+    """On the mark of the network with this index."""
+    from selenium.webdriver import ActionChains
+
+    element = browser.find_element("css selector", f"#front-{chart} .plot > svg")
+    x, y, width, height = browser.execute_script(
+        "const n = data.networks[arguments[1]], c = charts[arguments[0]], b = c.svg;"
+        "return [...c.place({x: n[arguments[0]], y: n.accuracy}), b.clientWidth, b.clientHeight]",
+        chart, index,
+    )  # fmt: skip
+    offset = round(x - width / 2), round(y - height / 2)
+    ActionChains(browser).move_to_element_with_offset(element, *offset).click().perform()
+
+
+def test_a_click_on_a_point_draws_its_architecture(shown):
+    browser = shown(overview([network(i) for i in range(40)]))
+    for chart, index in (("params", 17), ("macs", 30), ("fps", 5)):
+        click(browser, chart, index)
+        drawing = browser.find_element("css selector", "#network svg.drawing")
+        assert drawing.get_attribute("data-network") == f"{index:012x}"
+    assert texts(browser, ".drawing .name") == [
+        "stage0_block0", "stage1_block0 (+ project skip)", "classifier"]  # fmt: skip
+    assert texts(browser, ".drawing .shape")[2:] == [
+        f"{c}\u00d7{side}\u00d7{side}" for c, side in ((16, 24), (32, 24), (7, 1))
+    ]
+    assert texts(browser, ".drawing .cost")[:2] == ["160", "92,160"]
+    assert "show 000000000005\nretrain 000000000005.json" in texts(browser, "#network pre")
+    assert complaints(browser) == []
+
+
+def test_the_keyboard_alone_reaches_a_network(shown):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = shown(overview([network(i) for i in range(40)]))
+    chart = browser.find_element("css selector", "#front-params .plot > svg")
+    chart.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    spoken = browser.find_element("css selector", "#front-params [aria-live]")
+    assert "000000000002: 32.00 %" in spoken.get_attribute("textContent")
+    chart.send_keys(Keys.ENTER)
+    assert "000000000002" in browser.find_element("id", "detail-title").text
+
+
+def test_filters_and_a_table_that_sorts(shown):
+    browser = shown(overview([network(i) for i in range(40)]))
+    browser.find_element("name", "accuracy").send_keys("60")
+    browser.find_element("name", "params").send_keys("35000")
+    assert browser.find_element("id", "shown").text == "5 of 40 networks"
+    header = browser.find_element("xpath", "//th/button[text()='parameters']")
+    header.click()
+    column = "#networks tbody td:nth-child(5)"
+    assert texts(browser, column) == ["35,000", "34,000", "33,000", "32,000", "31,000"]
+    header.click()
+    assert texts(browser, column)[0] == "31,000"
+    assert header.find_element("xpath", "..").get_attribute("aria-sort") == "ascending"
+
+
+def test_names_of_a_stranger_stay_text(shown):
+    lost = network(1, status="failed", accuracy=None, params=None, macs=None, fps=None,
+                   fitness=None, error=EVIL)  # fmt: skip
+    found = overview(
+        [network(0), lost], run=EVIL, space=EVIL, data=EVIL,
+        genes=[{"gene": EVIL, "value": EVIL, "front": 1.0, "all": 0.5}],
+        failures=[{"reason": EVIL, "count": 1, "ids": [lost["id"]]}],
+        blocks=[[EVIL, EVIL, [1, 2, 3], 4, 5, None]] * 3,
+        references=[{**network(2), "name": EVIL, "published": 0.7}],
+        commands={"genome": EVIL, "retrain": EVIL},
+    )  # fmt: skip
+    browser = shown(found)
+    assert EVIL in browser.find_element("id", "title").text
+    assert EVIL in texts(browser, "#failures td")
+    assert browser.title != "owned"
+    assert browser.execute_script("return document.images.length") == 0
+    assert browser.execute_script("return document.scripts.length") == 2
+    assert complaints(browser) == []
+
+
+def test_the_data_block_cannot_be_left():
+    assert "<" not in as_json({"name": EVIL, "separator": "\u2028"})
+    assert json.loads(as_json({"name": EVIL})) == {"name": EVIL}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        as_json({"accuracy": float("nan")})
+
+
+def test_the_page_asks_the_network_for_nothing():
+    page = explorer_page(overview([network(0)]))
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    assert "default-src 'none'" in page
+
+
+def test_light_and_dark(shown):
+    browser = shown(overview([network(0)]))
+    seen = []
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        seen.append(
+            browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        )
+    assert seen == ["rgb(255, 255, 255)", "rgb(21, 24, 28)"]
+
+
+def test_five_thousand_networks_do_not_lag(shown):
+    networks = [network(i % 40) | {"index": i, "id": f"{i:012x}"} for i in range(5000)]
+    browser = shown(overview(networks))
+    milliseconds = browser.execute_script(
+        "const best = (f) => Math.min(...[1, 2, 3, 4, 5].map(() => {"
+        "const t = performance.now(); f(); return performance.now() - t; }));"
+        "return {filter: best(fronts), choose: best(() => choose(data.networks[9].id)),"
+        "sort: best(() => charts.table.sort('params'))}"
+    )
+    print(milliseconds)
+    assert milliseconds["choose"] < 100
+    assert milliseconds["sort"] < 250
+    assert milliseconds["filter"] < 500

@@ -1,0 +1,109 @@
+"""A run as plain data, and what its evaluations say."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from nas.search import analysis, genealogy
+from nas.search.archive import Evaluation, Fidelity
+from nas.search.overview import blocks, overview
+from nas.search.store import RunDirectory
+from nas.search.volume import Box
+
+
+def evaluation(genome, index=0, accuracy=0.5, params=1000, fps=100.0, **more):
+    metrics = {"accuracy": accuracy, "params": params, "fps": fps}
+    plain = {"fidelity": Fidelity(1, 1.0), "seed": 0, "status": "ok", "metrics": metrics,
+             "seconds": 1.0, "started": float(index)} | more  # fmt: skip
+    return Evaluation(index=index, genome=genome, **plain)
+
+
+@pytest.fixture(scope="module")
+def fer2013():
+    return RunDirectory.open(ROOT / "experiments/fer2013/search")
+
+
+@pytest.fixture(scope="module")
+def found(fer2013):
+    baseline = RunDirectory.open(ROOT / "experiments/equal_time/random-0")
+    import os
+
+    here = os.getcwd()
+    os.chdir(ROOT)  # where the reference genomes are
+    try:
+        return overview(fer2013, baseline)
+    finally:
+        os.chdir(here)
+
+
+def test_an_old_run_is_told_whole(found):
+    assert len(found["networks"]) == 168
+    assert found["best"] == "35719afdc1fb"
+    assert sum(n["front"] for n in found["networks"]) == 15
+    assert found["hypervolume"][-1][0] == 168
+    assert found["baseline"]["algorithm"] == "random"
+    assert not found["baseline"]["equal_fidelity"]  # a quarter of the images there, half here
+    proposed = next(r for r in found["references"] if r["name"] == "proposed")
+    assert proposed["accuracy"] == pytest.approx(0.4572, abs=1e-4)
+    assert proposed["published"] == pytest.approx(0.6852)
+    # Trained for 60 epochs beside the run, from experiments/fer2013/retrain.
+    assert {r["id"] for r in found["retrained"]["networks"]} == {"35719afdc1fb", "3fccb0f2dfab"}
+
+
+def test_the_surrogate_is_checked_on_networks_it_did_not_see(found):
+    checked = found["surrogate"]
+    assert len(checked["points"]) == 168
+    assert checked["rank_correlation"] > 0.8
+    covered = {row["level"]: row["covered"] for row in checked["calibration"]}
+    assert 0.4 < covered[0.5] < 0.7
+    assert covered[0.95] > 0.85
+
+
+def test_genes_of_the_front(found):
+    first = found["genes"][0]
+    assert first["front"] - first["all"] > 0.3
+    assert found["genes"] == sorted(found["genes"], key=lambda g: g["all"] - g["front"])
+
+
+def test_the_population_gets_better(found):
+    assert found["population"][-1]["accuracy"][1] > found["population"][20]["accuracy"][1]
+
+
+def test_blocks_sum_to_the_network(proposed):
+    rows = blocks(proposed)
+    assert sum(row[3] for row in rows) == 784_263
+    assert rows[0][2] == [32, 24, 24]
+
+
+def test_hypervolume_is_a_share_of_a_common_box(proposed):
+    good = evaluation(proposed, 0, 0.75, 1000, 400.0)
+    bad = evaluation(proposed, 1, 0.5, 100_000, 100.0)
+    box = Box.around([[good], [bad]], 2)  # chance is 0.5
+    assert box.share([good]) == pytest.approx(0.5)  # half the accuracy, the best costs
+    assert box.share([bad]) == 0
+    curve = box.curve([good, bad])
+    assert [point[0] for point in curve] == [1, 2]
+    assert curve[-1] == pytest.approx((2, 2.0, 0.5))
+
+
+def test_reasons_of_failures_are_counted(proposed):
+    lost = [evaluation(proposed, i, status="failed", metrics={}, error=e)
+            for i, e in enumerate(["no memory\nat x", "no memory\nat y", ""])]  # fmt: skip
+    rows = analysis.failures(lost)
+    assert [(r["reason"], r["count"]) for r in rows] == [("no memory", 2), ("no reason given", 1)]
+
+
+def test_ranks_from_one_fidelity_to_the_next(quick):
+    rng = np.random.default_rng(0)
+    genomes = [quick.sample(rng).genome for _ in range(5)]
+    short = [evaluation(g, i, 0.1 * i) for i, g in enumerate(genomes)]
+    long = [evaluation(g, 5 + i, 0.9 - 0.1 * i, fidelity=Fidelity(4, 1.0))
+            for i, g in enumerate(genomes)]  # fmt: skip
+    (row,) = analysis.fidelity_ranks([*short, *long])
+    assert (row["from"], row["to"], row["networks"]) == (1, 4, 5)
+    assert row["rank_correlation"] == pytest.approx(-1)
+
+
+def test_a_run_without_parents_has_no_line(fer2013, proposed):
+    found = genealogy.trace([evaluation(proposed)], evaluation(proposed), [])
+    assert found == {"line": [], "paid": []}
