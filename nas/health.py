@@ -116,7 +116,8 @@ def _torch() -> Iterator[Finding]:
 
 def _ray() -> Iterator[Finding]:
     code = (
-        "from nas.search.workers import import_ray, start_ray; ray = import_ray(True); start_ray(ray, 1); "
+        "from nas.search.workers import import_ray, start_ray; "
+        "ray = import_ray(True); start_ray(ray, 1); "
         "print(ray.__version__, ray.get(ray.remote(lambda: 6 * 7).remote()))"
     )
     said, why = _child(code, SECONDS["ray"])

@@ -1,0 +1,191 @@
+"""The packages of nas/ import in one direction (docs/design.md has the picture); no cycles.
+
+Imports inside functions are those of the doors (the command files), of lazy names, of Ray and of
+kagglehub. What a command does not need, it does not load.
+"""
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from conftest import ROOT
+
+# Each package, and the packages that it may import from.
+MAY_IMPORT = {
+    "common": set(),
+    "report": {"common"},
+    "arch": {"common", "report"},
+    "space": {"common", "report", "arch"},
+    "data": {"common", "report", "arch"},
+    "training": {"common", "report", "arch", "data"},
+    "deploy": {"common", "report", "arch", "data", "training"},
+    "evolution": {"common", "report", "arch", "space"},
+    "search": {"common", "report", "arch", "space", "data", "training", "deploy", "evolution"},
+    "realtime": {"common", "deploy"},  # of deploy these two files
+    "bench": {"common", "report", "arch", "space", "data", "training", "deploy", "evolution",
+              "search", "realtime"},
+}  # fmt: skip
+REALTIME_NEEDS = {"nas.deploy.runtime", "nas.deploy.preprocessing"}
+# Evolution is pure: genotypes and metrics in, proposals out.
+NOT_IN_EVOLUTION = {"torch", "ray", "onnxruntime", "cv2", "os", "pathlib", "shutil", "tempfile"}
+LAZY = {"ray", "kagglehub"}  # seconds to load, or seldom installed
+
+# To be emptied.
+WRONG_WAY = {
+    "nas.deploy.evaluate -> nas.realtime.recognizer",
+    "nas.deploy.latency -> nas.space.space",
+    "nas.evolution.optimizer -> nas.search.archive",
+    "nas.evolution.preselection -> nas.search.archive",
+    "nas.training.evaluator -> nas.deploy.latency",
+    "nas.training.evaluator -> nas.search.archive",
+    "nas.training.predict -> nas.deploy.preprocessing",
+    "nas.training.trainer -> nas.deploy.preprocessing",
+}
+INSIDE = {
+    "nas.bench.baselines -> deap",
+    "nas.bench.baselines -> optuna",
+    "nas.bench.baselines -> pymoo.algorithms.moo.nsga2",
+    "nas.bench.baselines -> pymoo.core.problem",
+    "nas.bench.baselines -> pymoo.operators.crossover.sbx",
+    "nas.bench.baselines -> pymoo.operators.mutation.pm",
+    "nas.bench.baselines -> pymoo.operators.repair.rounding",
+    "nas.bench.baselines -> pymoo.operators.sampling.rnd",
+    "nas.bench.baselines -> pymoo.optimize",
+    "nas.bench.realtime -> cv2",
+    "nas.bench.realtime -> fer.fer",
+    "nas.bench.realtime -> nas.common.environment",
+    "nas.bench.realtime -> nas.deploy.checkpoint",
+    "nas.bench.realtime -> nas.realtime.crop",
+    "nas.bench.realtime -> nas.realtime.detector",
+    "nas.bench.realtime -> nas.realtime.draw",
+    "nas.bench.realtime -> nas.realtime.pipeline",
+    "nas.bench.realtime -> nas.realtime.recognizer",
+    "nas.bench.realtime -> nas.realtime.sources",
+    "nas.bench.realtime -> nas.realtime.timing",
+    "nas.bench.realtime -> nas.realtime.tracker",
+    "nas.bench.realtime -> torch",
+    "nas.deploy.evaluate -> nas.deploy.preprocessing",
+    "nas.deploy.quantise -> onnxruntime.quantization",
+    "nas.deploy.quantise -> onnxruntime.quantization.shape_inference",
+    "nas.deploy.runtime -> onnx",
+    "nas.deploy.runtime -> onnxruntime",
+    "nas.deploy.saliency -> captum.attr",
+    "nas.realtime.web -> cv2.data",
+    "nas.realtime.web -> nas.deploy.runtime",
+    "nas.realtime.web -> nas.realtime.detector",
+    "nas.search.machine -> nas.training.precision",
+    "nas.search.machine -> torch",
+    "nas.search.settings -> nas.common.files",
+    "nas.search.settings -> nas.common.schema",
+    "nas.search.settings -> nas.search.store",
+    "nas.search.settings -> nas.training.recipe",
+    "nas.search.workers -> torch",
+    "nas.training.evaluator -> nas.training.predict",
+    "nas.training.evaluator -> nas.training.trainer",
+    "nas.training.evaluator -> torch",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """of: a module of ours or a library's. inside: the function that it stands in, if any."""
+
+    by: str
+    of: str
+    inside: str
+
+    def __str__(self) -> str:
+        return f"{self.by} -> {self.of}"
+
+
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "nas").rglob("*.py"))
+}
+
+
+def imports(name: str) -> Iterator[Import]:
+    """Those of one module, in functions and under TYPE_CHECKING too."""
+
+    def walk(node: ast.AST, inside: str) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (Import(name, alias.name, inside) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert not child.level, f"{name}: a relative import"
+                for alias in child.names:
+                    whole = f"{child.module}.{alias.name}"
+                    yield Import(name, whole if whole in FILES else str(child.module), inside)
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from walk(child, child.name if function else inside)
+
+    yield from walk(ast.parse(FILES[name].read_text()), "")
+
+
+ALL = [found for name in FILES for found in imports(name)]
+
+
+def room(module: str) -> str:
+    """The package of a library module; "" for a command and for what is not ours."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "nas" and len(parts) > 1 and parts[1] in MAY_IMPORT else ""
+
+
+def is_door(module: str) -> bool:
+    return not room(module) or module.endswith(".__main__")
+
+
+def wrong_way(found: Import) -> bool:
+    ours, theirs = room(found.by), room(found.of)
+    if not ours:
+        return False
+    if ours == "evolution" and found.of.split(".")[0] in NOT_IN_EVOLUTION:
+        return True
+    if not found.of.startswith("nas.") or ours == theirs:
+        return False
+    if ours == "realtime" and theirs == "deploy":
+        return found.of not in REALTIME_NEEDS
+    return theirs not in MAY_IMPORT[ours]  # a command's room is "": nobody imports a command
+
+
+def test_every_package_has_its_place() -> None:
+    assert {room(name) for name in FILES} - {""} == set(MAY_IMPORT)
+
+
+def test_imports_run_in_one_direction() -> None:
+    assert {str(found) for found in ALL if wrong_way(found)} <= WRONG_WAY
+
+
+@pytest.mark.parametrize(
+    ("by", "of", "wrong"),
+    [
+        ("nas.common.files", "nas.report.table", True),
+        ("nas.space.space", "nas.data.dataset", True),
+        ("nas.training.trainer", "nas.space.space", True),
+        ("nas.evolution.optimizer", "torch", True),
+        ("nas.search.store", "nas.inspect", True),
+        ("nas.realtime.pipeline", "nas.deploy.checkpoint", True),
+        ("nas.realtime.pipeline", "nas.deploy.runtime", False),
+        ("nas.bench.scale", "nas.search.store", False),
+        ("nas.inspect", "nas.search.store", False),
+    ],
+)
+def test_a_new_arrow_against_it_is_seen(by: str, of: str, wrong: bool) -> None:
+    assert wrong_way(Import(by, of, "")) == wrong
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {name: {found.of for found in ALL if found.by == name} & set(FILES) for name in FILES}
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names the modules
+
+
+def test_imports_inside_functions_are_the_doors() -> None:
+    assert {
+        str(found)
+        for found in ALL
+        if found.inside not in ("", "__getattr__")
+        and not is_door(found.by)
+        and found.of.split(".")[0] not in LAZY
+    } <= INSIDE
