@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import SEARCH_SPACES
 
 
 def main(argv: list[str]) -> int:
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         "predicts them by, or measure the front of a run.",
     )
     add = parser.add_argument
-    add("--space", metavar="YAML", help="the space that will be searched")
+    add("--space", metavar="NAME|YAML", help="the space that will be searched")
     add("--out", metavar="FILE", help="where the model goes (JSON), for --fps-model")
     add("--genomes", type=int, default=40, metavar="N", help="networks to time (default 40)")
     add("--run", metavar="RUN", help="measure this run's front; nas.inspect shows it")
@@ -45,7 +46,9 @@ def _calibrate(args: argparse.Namespace) -> int:
     from nas.search.machine import calibrate_here
     from nas.space.space import load
 
-    calibration = calibrate_here(load(Path(args.space)), 0, args.genomes, _note)
+    calibration = calibrate_here(
+        load(SEARCH_SPACES.find(args.space, "--space")), 0, args.genomes, _note
+    )
     plain = {
         "host": platform.node(),
         "platform": platform.platform(),

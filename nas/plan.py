@@ -6,11 +6,11 @@ import argparse
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import SEARCH_SPACES
 from nas.search.settings import add_settings, read_settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     from nas.search import planning
     from nas.space.space import load
 
-    space = load(Path(args.space))
+    space = load(SEARCH_SPACES.find(args.space, "--space"))
     dataset = open_dataset(settings.data)
     timing = planning.measure(space, settings, dataset, args.genomes, _note)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing, args.hours)
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Say what a search costs on this machine, before anything is spent.",
     )
     add = parser.add_argument
-    add("--space", metavar="YAML", required=True, help="the search space")
+    add("--space", metavar="NAME|YAML", required=True, help="the search space")
     add("--hours", type=float, default=0.0, metavar="H", help="suggest a setting for so long")
     add("--genomes", type=int, default=10, metavar="N", help="random networks to time (default 10)")
     add("--json", action="store_true", help="print JSON")

@@ -11,9 +11,9 @@ from typing import Any
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import RECIPES, REFERENCES
 
 MAX_SEED = 2**31 - 1
-RECIPE = Path("experiments/recipes/modern.yaml")
 
 
 def main(argv: list[str]) -> int:
@@ -22,9 +22,9 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.training.recipe import load as load_recipe
 
-    path = Path(args.genome)
+    path = REFERENCES.find(args.genome, "--genome")
     genome, _ = load(path)
-    recipe = load_recipe(Path(args.recipe))
+    recipe = load_recipe(RECIPES.find(args.recipe, "--recipe"))
     if args.epochs is not None:
         if not 1 <= args.epochs <= 10_000:
             raise UserError(f"--epochs: must be in [1, 10000], got {args.epochs}")
@@ -63,9 +63,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a genome fully, report on the test split once, export ONNX.",
     )
     add = parser.add_argument
-    add("--genome", required=True, metavar="JSON", help="a genome file, such as a run's best.json")
+    add(
+        "--genome",
+        required=True,
+        metavar="NAME|JSON",
+        help="such as a run's best.json, or a reference genome",
+    )
     add("--data", metavar="NAME|NPZ", help="default: that of the genome's run, else synthetic")
-    add("--recipe", default=str(RECIPE), metavar="YAML", help=f"training (default {RECIPE})")
+    add("--recipe", default="modern", metavar="NAME|YAML",
+        help=f"{', '.join(RECIPES.names())}, or a file (default modern)")  # fmt: skip
     add("--epochs", type=int, metavar="N", help="instead of the recipe's")
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default 0)")
     add("--seeds", type=int, default=1, metavar="N", help="train N times; report mean and spread")

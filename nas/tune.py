@@ -10,8 +10,8 @@ from typing import Any
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import RECIPES, REFERENCES
 
-RECIPES = Path("experiments/recipes")
 GRIDS = ("optimizers", "schedules")
 
 
@@ -29,9 +29,9 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--epochs: must be in [1, 10000], got {args.epochs}")
     if not 0 <= args.seed <= MAX_SEED:
         raise UserError(f"--seed: must be in [0, {MAX_SEED}], got {args.seed}")
-    genome, _ = load(Path(args.genome))
-    default = RECIPES / ("khaireddin.yaml" if args.grid else "modern.yaml")
-    base = load_recipe(Path(args.recipe) if args.recipe else default)
+    genome, _ = load(REFERENCES.find(args.genome, "--genome"))
+    default = "khaireddin" if args.grid else "modern"
+    base = load_recipe(RECIPES.find(args.recipe or default, "--recipe"))
     budget = seconds(args.time_budget, "--time-budget") if args.time_budget else None
     dataset = open_dataset(args.data)
     from nas.deploy.retrain import check_fit, torch_device
@@ -65,11 +65,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Tune the training recipe of one network; the same command goes on.",
     )
     add = parser.add_argument
-    add("--genome", required=True, metavar="JSON", help="a genome file, such as a run's best.json")
+    add(
+        "--genome",
+        required=True,
+        metavar="NAME|JSON",
+        help="such as a run's best.json, or a reference genome",
+    )
     add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
     add(
         "--recipe",
-        metavar="YAML",
+        metavar="NAME|YAML",
         help="what to start from (default: modern, khaireddin for grids)",
     )
     add("--trials", type=int, default=30, metavar="N", help="in all (default 30)")

@@ -11,6 +11,7 @@ from typing import Any
 from nas.common.cli import exit_code
 from nas.common.errors import UserError, one_of
 from nas.common.files import replace_file
+from nas.common.resources import SEARCH_SPACES
 
 NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
 SINGLE_NAMES = ("random", "ageing", "steady", "surrogate")
@@ -65,7 +66,7 @@ def _scale(args: argparse.Namespace) -> int:
     def note(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    space, seconds = Path(args.space), measured_seconds(Path(args.times))
+    space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
     load(space)  # refused here, not in the process that measures
     found = {
         "driver": [driver_cost(space, n, note) for n in args.sizes],
@@ -145,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print a list of objects")
     scale = commands.add_parser("scale", help="the driver's cost as archive and workers grow")
     add = scale.add_argument
-    add("--space", default="search_spaces/fer.yaml", metavar="YAML", help="what is searched")
+    add("--space", default="fer", metavar="NAME|YAML", help="what is searched")
     add(
         "--sizes",
         type=int,

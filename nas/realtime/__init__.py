@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import nas
-
-__all__ = ["DEFAULT_MODEL", "Face", "Recognizer"]
-
-# A link to experiments/models in a checkout; its files themselves in an installed wheel.
-DEFAULT_MODEL = Path(nas.__file__).parent / "models" / "model.onnx"
+__all__ = ["Face", "Recognizer"]
 
 
 def __getattr__(name: str) -> Any:

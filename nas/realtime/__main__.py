@@ -12,7 +12,7 @@ from typing import Any
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
-from nas.realtime import DEFAULT_MODEL
+from nas.common.resources import SHIPPED_MODEL
 
 
 def main(argv: list[str]) -> int:
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--source", default="0", metavar="0|URL|FILE|FOLDER",
         help="camera number, rtsp:// or http:// stream, video, picture(s)")  # fmt: skip
-    add("--model", default=str(DEFAULT_MODEL), metavar="ONNX",
+    add("--model", default=str(SHIPPED_MODEL), metavar="ONNX",
         help="a model.onnx written by nas.retrain (default: the one that ships)")  # fmt: skip
     add("--web", nargs="?", type=int, const=8000, metavar="PORT",
         help="serve a page that does it in the browser, on this machine only")  # fmt: skip

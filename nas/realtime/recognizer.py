@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from nas.common.errors import UserError
+from nas.common.resources import SHIPPED_MODEL
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.runtime import BATCH, open_model
-from nas.realtime import DEFAULT_MODEL
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import Box, Detector, HaarDetector
 from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
@@ -46,7 +46,7 @@ class Recognizer:
     """
 
     def __init__(
-        self, model: str | Path = DEFAULT_MODEL, *, margin: float | None = None,
+        self, model: str | Path = SHIPPED_MODEL, *, margin: float | None = None,
         detector: Detector | None = None, smallest: int | None = None,
         threshold: float = THRESHOLD, precision: Precision = "auto",
     ) -> None:  # fmt: skip

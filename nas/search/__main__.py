@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import PROPOSED, REFERENCES, SEARCH_SPACES
 from nas.search.settings import add_settings, read_settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from nas.search.store import Settings
     from nas.space.space import SearchSpace
 
-PROPOSED = Path("search_spaces/references/proposed.json")
 # What makes the evaluations of one run comparable, and its proposals a function of them.
 FIXED = ("data", "fidelity", "fps_model", "algorithm", "seed", "population", "surrogate",
          "deterministic")  # fmt: skip
@@ -48,14 +48,14 @@ def main(argv: list[str]) -> int:
         space = _space(run.file("space.yaml"))
         initial = run.initial()
     else:
-        space = _space(Path(args.space))
+        space = _space(SEARCH_SPACES.find(args.space, "--space"))
         initial = _seeds(args.seed_genomes, space, progress)
     dataset = open_dataset(settings.data)
     machine = load_machine(Path(args.machine)) if args.machine else None
     if not args.resume:
         command = ["python", "-m", "nas.search", *argv]
         path = Path(args.run_dir) if args.run_dir else None
-        run = RunDirectory.create(path, settings, Path(args.space), initial, command)
+        run = RunDirectory.create(path, settings, SEARCH_SPACES.find(args.space), initial, command)
     with run:
         if args.resume:
             _store(run, settings)
@@ -74,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Search a space for networks that are accurate, small and fast.",
     )
     add = parser.add_argument
-    add("--space", metavar="YAML", help="the search space, such as search_spaces/fer.yaml")
+    add("--space", metavar="NAME|YAML", help=f"{', '.join(SEARCH_SPACES.names())}, or a file")
     add_settings(parser)
     add("--machine", metavar="JSON", help="a run's machine.json, instead of measuring anew")
-    add("--seed-genomes", nargs="+", metavar="JSON", help="first members, or none "
+    add("--seed-genomes", nargs="+", metavar="NAME|JSON", help="first members, or none "
         "(default: the report's proposed model)")  # fmt: skip
     add("--run-dir", metavar="DIR", help="default: experiments/<date>-<space>-s<seed>")
     add("--resume", metavar="RUN", help="go on with a run")
@@ -93,7 +93,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     if args.resume and any(fixed):
         raise UserError("--resume: takes space, seed genomes and settings from the run; drop them")
     if not args.resume and not args.space:
-        raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
+        raise UserError("--space: missing; expected a search space such as fer")
     stored = RunDirectory.open(Path(args.resume)).settings() if args.resume else None
     settings = read_settings(args, stored)
     for name in FIXED if stored is not None else ():
@@ -120,7 +120,7 @@ def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[
 
     if given == ["none"]:
         return []
-    paths = [Path(p) for p in given] if given else [PROPOSED] if PROPOSED.exists() else []
+    paths = [REFERENCES.find(p, "--seed-genomes") for p in given] if given else [PROPOSED]
     genomes = []
     for path in paths:
         genome, beside = load(path)
@@ -160,8 +160,8 @@ def _dry_run(args: argparse.Namespace) -> int:
     from nas.space.operators import draw
 
     if not args.space:
-        raise UserError("--space: missing; expected a file such as search_spaces/fer.yaml")
-    space = _space(Path(args.space))
+        raise UserError("--space: missing; expected a search space such as fer")
+    space = _space(SEARCH_SPACES.find(args.space, "--space"))
     if args.seed is not None and args.seed < 0:
         raise UserError(f"--seed: must be 0 or more, got {args.seed}")
     rng = np.random.default_rng(args.seed or 0)

@@ -13,6 +13,7 @@ from nas.arch.genome import Genome, load
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
 from nas.common.files import read_json
+from nas.common.resources import REFERENCES
 from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import best, pareto_front
 from nas.search import analysis, genealogy
@@ -23,7 +24,6 @@ from nas.search.volume import Box
 from nas.space import space as spaces
 from nas.training.evaluator import known_metrics
 
-REFERENCES = Path("search_spaces/references")
 MAX_REPORT = 16 << 20  # bytes of a retraining's report.json
 Row = dict[str, Any]
 
@@ -114,8 +114,8 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
 
 
 def reference_genomes() -> dict[str, tuple[Genome, Row]]:
-    """The reference genomes of this checkout by name; empty elsewhere."""
-    return {path.stem: load(path) for path in sorted(REFERENCES.glob("*.json"))}
+    """The reference genomes that come with us, by name."""
+    return {name: load(REFERENCES.path(name)) for name in REFERENCES.names()}
 
 
 def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list[Row]:

@@ -15,10 +15,11 @@ from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.arch.module import build
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import SHIPPED_MODEL
 from nas.data import CLASSES, Dataset
 from nas.deploy.export import export_onnx
-from nas.realtime import DEFAULT_MODEL, pipeline, sources
 from nas.realtime import __main__ as command
+from nas.realtime import pipeline, sources
 from nas.realtime import recognizer as recognizer_module
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import HaarDetector, make_detector
@@ -268,7 +269,7 @@ def test_without_a_model_the_shipped_one_answers(video, squares, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     assert run("--source", video, "--headless", "--json", "--max-frames", "2") == 0
     assert json.loads(capsys.readouterr().out)["faces"] == 4
-    card = (DEFAULT_MODEL.parent / "MODEL_CARD.md").read_text()
+    card = (SHIPPED_MODEL.parent / "MODEL_CARD.md").read_text()
     assert Recognizer().preprocessing.genome_id in card
     assert Recognizer().classes == CLASSES
 
@@ -341,7 +342,7 @@ def test_a_faster_int8_file_beside_is_used_and_a_foreign_one_refused(model, tmp_
         assert Recognizer(fp32).model == chosen
     assert Recognizer(fp32, precision="fp32").model == fp32
     assert Recognizer(fp32, precision="int8").model == int8
-    int8.write_bytes(DEFAULT_MODEL.read_bytes())
+    int8.write_bytes(SHIPPED_MODEL.read_bytes())
     with pytest.raises(UserError, match="is of another network"):
         Recognizer(fp32)
 

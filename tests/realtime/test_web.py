@@ -17,8 +17,9 @@ import pytest
 
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.common.resources import SHIPPED_MODEL
 from nas.deploy.preprocessing import Preprocessing
-from nas.realtime import DEFAULT_MODEL, Recognizer, web
+from nas.realtime import Recognizer, web
 from nas.realtime import __main__ as command
 from nas.realtime.crop import crop_face
 from nas.realtime.smoothing import Smoother
@@ -36,7 +37,7 @@ def need(there, what):
 @pytest.fixture(scope="module")
 def server():
     need((web.RUNTIME / "ort.wasm.min.mjs").is_file(), "ONNX Runtime Web; run: make web")
-    with web.Server(web.files(DEFAULT_MODEL), 0) as running:
+    with web.Server(web.files(SHIPPED_MODEL), 0) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
@@ -66,7 +67,7 @@ def test_only_listed_files_are_served(server):
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy  # no other host is allowed anything
-    assert ask(server, "/model.onnx")[1] == DEFAULT_MODEL.read_bytes()
+    assert ask(server, "/model.onnx")[1] == SHIPPED_MODEL.read_bytes()
     assert ask(server, "/vendor/ort-wasm-simd-threaded.wasm", "HEAD")[1] == b""
     for path in ("/../pyproject.toml", "/%2e%2e/web.py", "/etc/passwd", "/package.json", "//x"):
         assert ask(server, path)[0].status == 404, path
@@ -116,7 +117,7 @@ def test_what_is_refused(server, tmp_path, monkeypatch, capsys):
         assert message in lines[0]
     monkeypatch.setattr(web, "RUNTIME", tmp_path)
     with pytest.raises(UserError, match="fetch it once with: make web"):
-        web.files(DEFAULT_MODEL)
+        web.files(SHIPPED_MODEL)
 
 
 def colour_model(tmp_path):
@@ -222,7 +223,7 @@ def group(portrait, tmp_path_factory):
 
 def on_desktop(path):
     """What the page must show, [(label, box, probabilities)] from the left."""
-    found = Recognizer(DEFAULT_MODEL, precision="fp32")(cv2.imread(str(path)))
+    found = Recognizer(SHIPPED_MODEL, precision="fp32")(cv2.imread(str(path)))
     number = (lambda i: f"{i + 1} ") if len(found) > 1 else (lambda i: "")
     return [(number(i) + f.label, list(f.box), f.probabilities) for i, f in enumerate(found)]
 
@@ -247,7 +248,7 @@ def test_a_picture_is_seen_as_the_desktop_sees_it(page, server, portrait, group,
 
 def test_the_card_is_shown(page):
     card = page.execute_script("return document.getElementById('card-text').textContent")
-    assert Recognizer(DEFAULT_MODEL).preprocessing.genome_id in card
+    assert Recognizer(SHIPPED_MODEL).preprocessing.genome_id in card
 
 
 def in_page(page, body, *values):
