@@ -23,9 +23,9 @@ from nas.arch.lowering import check_size, cost, describe
 from nas.arch.module import build
 from nas.arch.onnx import to_onnx
 from nas.bench.table import Table
+from nas.common.images import read_picture
 from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus
 from nas.data.ferplus import COLUMNS, OTHERS
-from nas.data.pictures import read_grey
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.retrain import _read_mode
@@ -250,9 +250,9 @@ READERS = [
     Reader("FER2013", "fer2013.csv", lambda p: prepare_fer2013(p, check_counts=False), _csv),
     Reader("FERPlus", "votes.csv", lambda p: prepare_ferplus(_fer2013(), p), _votes),
     Reader("table", "table.csv", _use_table, _table),
-    Reader("PNG", "picture.png", read_grey, lambda: _picture(".png")),
-    Reader("JPEG", "picture.jpg", read_grey, lambda: _picture(".jpg")),
-    Reader("TIFF", "picture.tif", read_grey, lambda: _picture(".tif")),
+    Reader("PNG", "picture.png", read_picture, lambda: _picture(".png")),
+    Reader("JPEG", "picture.jpg", read_picture, lambda: _picture(".jpg")),
+    Reader("TIFF", "picture.tif", read_picture, lambda: _picture(".tif")),
     Reader("video", "video.mp4", _watch, lambda: _written(_video, "video.mp4")),
     Reader("ONNX", "model.onnx", _use_onnx, _onnx),
     Reader("weights", "model.safetensors", open_trained,

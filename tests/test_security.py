@@ -142,7 +142,7 @@ def _bomb(kind, folder):
     """A file below 3 MB that unpacks to gigabytes, and what reads it."""
     if kind == "picture":
         (folder / "x.png").write_bytes(_png(30_000))
-        return "from nas.data.pictures import read_grey; read_grey(p('x.png'))"
+        return "from nas.common.images import read_picture; read_picture(p('x.png'))"
     if kind == "frame":
         (folder / "x.png").write_bytes(_png(30_000))
         return "from nas.realtime.sources import open_source as o; next(o(str(p('x.png'))).frames)"

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-
-from nas.common.cli import exit_code
+from nas.common.cli import exit_code, say, show
 from nas.common.errors import UserError
-from nas.data import (
-    DATA,
-    Dataset,
-    check_name,
-    duplicate_report,
-    open_dataset,
-    prepare_fer2013,
-    prepare_ferplus,
-    prepare_folder,
-    save,
-    with_votes,
-)
-from nas.data.pictures import contact_sheet
-from nas.data.synthetic import SYNTHETIC
+from nas.data import DATA, Dataset, check_name, duplicate_report
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
+SEVEN = ("fer2013", "ferplus")
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if args.command == "prepare":
-        return _prepare(args)
+        summary = _prepare(args)
+        show(summary, args.json, lambda: _text(summary))
+        return 0
+    from nas.data import open_dataset
+
     dataset = open_dataset(args.name)
     if args.command == "info":
-        _show(_summary(dataset), args.json)
-    else:
-        _write_png(dataset, args.out)
-        print(args.out)
+        summary = _summary(dataset)
+        show(summary, args.json, lambda: _text(summary))
+        return 0
+    from nas.data.pictures import write_contact_sheet
+
+    write_contact_sheet(dataset, args.out)
+    say(str(args.out))
     return 0
 
 
@@ -47,35 +39,41 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m nas.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     prepare = commands.add_parser("prepare", help="turn a download into data/NAME.npz")
-    prepare.add_argument(
+    add = prepare.add_argument
+    add(
         "name",
         help="fer2013; ferplus (FER2013 by the majority of --votes); or a name of your choice for "
-        "CLASS/image folders",
+        "pictures in class folders, JAFFE, KDEF, CK+, RAF-DB or AffectNet",
     )
     origin = prepare.add_mutually_exclusive_group(required=True)
-    origin.add_argument("--from", dest="source", type=Path, metavar="FILE_OR_FOLDER")
+    origin.add_argument("--from", dest="source", type=Path, metavar="FILE_OR_FOLDER",
+                        help="a folder or .zip; of FER2013 also its CSV")  # fmt: skip
     origin.add_argument("--download", action="store_true", help=f"FER2013: Kaggle's {MIRROR}")
-    prepare.add_argument("--out", type=Path, default=DATA, help="folder (default: data)")
-    prepare.add_argument(
-        "--size", type=int, default=48, help="side, pixels (folders only; default 48)"
-    )
-    prepare.add_argument(
-        "--allow-counts", action="store_true", help="take a FER2013 that is not the official one"
-    )
-    prepare.add_argument(
-        "--votes", type=Path, metavar="CSV", help="FERPlus's fer2013new.csv (FER2013 only)"
-    )
+    add("--out", type=Path, default=DATA, help="folder (default: data)")
+    add("--size", type=int, metavar="N",
+        help="pictures of N x N pixels (default: their own where all are squares of one size up to "
+        "96, else 48)")  # fmt: skip
+    add("--colour", action=argparse.BooleanOptionalAction, default=None,
+        help="three channels, or one (default: as most pictures are)")  # fmt: skip
+    add("--skip-broken", action="store_true", help="leave out pictures that cannot be read")
+    add("--allow-counts", action="store_true", help="take a FER2013 that is not the official one")
+    add("--votes", type=Path, metavar="CSV", help="FERPlus's fer2013new.csv (FER2013 only)")
     info = commands.add_parser("info", help="counts, duplicates, provenance")
     preview = commands.add_parser("preview", help="contact sheet, one row per class")
     for command in (info, preview):
-        command.add_argument("name", help="synthetic, a name in data/, or a path to an .npz")
+        command.add_argument(
+            "name", help="synthetic, a name in data/, a path to an .npz, or a folder of pictures"
+        )
     for command in (prepare, info):
         command.add_argument("--json", action="store_true", help="print JSON")
     preview.add_argument("--out", type=Path, required=True, help="PNG to write")
     return parser
 
 
-def _prepare(args: argparse.Namespace) -> int:
+def _prepare(args: argparse.Namespace) -> dict[str, Any]:
+    from nas.data import save
+    from nas.data.synthetic import SYNTHETIC
+
     name = check_name(args.name)
     if name == SYNTHETIC:
         raise UserError(f"prepare: name: {SYNTHETIC!r} is drawn by code; choose another name")
@@ -83,19 +81,23 @@ def _prepare(args: argparse.Namespace) -> int:
     dataset.provenance["duplicates"] = duplicate_report(dataset)
     dataset.provenance["counts"] = dataset.counts()
     path = save(dataset, args.out / f"{name}.npz")
-    _show({"path": str(path), **_summary(dataset)}, args.json)
-    return 0
+    return {"path": str(path), **_summary(dataset)}
 
 
 def _read(args: argparse.Namespace, name: str) -> Dataset:
-    of_fer2013 = name in ("fer2013", "ferplus")
-    if args.download and not of_fer2013:
+    from nas.data import prepare_fer2013, prepare_ferplus, prepare_folder, with_votes
+
+    if args.download and name not in SEVEN:
         raise UserError(f"--download: found {name!r}; only fer2013 and ferplus can be downloaded")
     if name == "ferplus" and not args.votes:
         raise UserError("ferplus: its labels are votes; expected --votes fer2013new.csv")
+    if name in SEVEN and (args.size, args.colour, args.skip_broken) != (None, None, False):
+        raise UserError(
+            f"{name}: is 48x48 and grey; --size, --colour and --skip-broken are not for it"
+        )
     source = _download() if args.download else args.source
-    if not of_fer2013:
-        dataset = prepare_folder(source, name, args.size)
+    if name not in SEVEN:
+        dataset = prepare_folder(source, name, args.size, args.colour, args.skip_broken)
     else:
         dataset = prepare_fer2013(source, check_counts=not args.allow_counts)
     if args.votes:
@@ -122,29 +124,40 @@ def _download() -> Path:
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
+    channels, height, width = dataset.shape
+    apart = ("counts", "duplicates")
     return {
         "name": dataset.name,
-        "shape": list(dataset.images.shape),
+        "images": len(dataset),
+        "classes": list(dataset.classes),
+        "channels": channels,
+        "height": height,
+        "width": width,
         "fingerprint": dataset.fingerprint,
         "counts": dataset.counts(),
         "duplicates": dataset.provenance.get("duplicates") or duplicate_report(dataset),
-        "provenance": {
-            k: v for k, v in dataset.provenance.items() if k not in ("counts", "duplicates")
-        },
+        "provenance": {k: v for k, v in dataset.provenance.items() if k not in apart},
     }
 
 
-def _show(summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(summary, indent=2))
-        return
-    for key, value in summary.items():
-        if key == "counts":
-            _show_counts(value)
-        elif isinstance(value, dict):
-            print(f"{key}: {_flat(value)}")
-        else:
-            print(f"{key}: {value}")
+def _text(summary: dict[str, Any]) -> str:
+    from nas.data.folder import taken_and_left_out
+
+    provenance = summary["provenance"]
+    told = ("taken", "left_out", "notes")
+    lines = [f"path: {summary['path']}"] if "path" in summary else []
+    lines += [
+        f"name: {summary['name']}",
+        f"images: {summary['images']} of {summary['channels']}x{summary['height']}x"
+        f"{summary['width']} (channels x height x width)",
+        f"fingerprint: {summary['fingerprint']}",
+        *_counts(summary["counts"]),
+        f"duplicates: {_flat(summary['duplicates'])}",
+        f"provenance: {_flat({k: v for k, v in provenance.items() if k not in told})}",
+    ]
+    if "taken" in provenance:
+        lines += taken_and_left_out(provenance)
+    return "\n".join(lines)
 
 
 def _flat(value: dict[str, Any]) -> str:
@@ -153,24 +166,14 @@ def _flat(value: dict[str, Any]) -> str:
     )
 
 
-def _show_counts(counts: dict[str, dict[str, int]]) -> None:
-    classes = list(next(iter(counts.values())))
-    width = max(9, *(len(c) for c in classes)) + 1
-    print(" " * 12 + "".join(f"{c:>{width}}" for c in [*classes, "all"]))
-    for split, row in counts.items():
-        numbers = [*row.values(), sum(row.values())]
-        print(f"{split:<12}" + "".join(f"{n:>{width}}" for n in numbers))
-
-
-def _write_png(dataset: Dataset, path: Path) -> None:
-    ok, raw = cv2.imencode(".png", contact_sheet(dataset))
-    if not ok:
-        raise UserError(f"{path}: the contact sheet could not be encoded as PNG")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(raw.tobytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror}") from None
+def _counts(counts: dict[str, dict[str, int]]) -> list[str]:
+    """A row for each class, so that many classes fit."""
+    width = max(5, *(len(name) for row in counts.values() for name in row)) + 2
+    lines = [" " * width + "".join(f"{split:>12}" for split in counts)]
+    for name in next(iter(counts.values())):
+        lines.append(f"{name:<{width}}" + "".join(f"{row[name]:>12}" for row in counts.values()))
+    totals = [sum(row.values()) for row in counts.values()]
+    return [*lines, f"{'all':<{width}}" + "".join(f"{total:>12}" for total in totals)]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import zipfile
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError, first_line, one_of, shown
+from nas.common.files import make_folder, open_regular, replacing
 from nas.common.schema import is_name
 
 Bytes = npt.NDArray[np.uint8]
@@ -197,32 +197,24 @@ def save(dataset: Dataset, path: Path | str) -> Path:
     raw = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     if len(raw) > MAX_META:
         raise UserError(f"{path}: provenance has {len(raw)} bytes; allowed at most {MAX_META}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, "wb") as file:
-                arrays: dict[str, Any] = {
-                    "images": dataset.images,
-                    "labels": dataset.labels,
-                    "split": dataset.split,
-                    "meta": raw,
-                }
-                if dataset.votes is not None:
-                    arrays["votes"] = dataset.votes
-                np.savez_compressed(file, **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror}") from None
+    arrays: dict[str, Any] = {
+        "images": dataset.images,
+        "labels": dataset.labels,
+        "split": dataset.split,
+        "meta": raw,
+    }
+    if dataset.votes is not None:
+        arrays["votes"] = dataset.votes
+    make_folder(path.parent)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays)
     return path
 
 
 def load(path: Path | str) -> Dataset:
     """Read what `save` wrote. UserError when it is missing, broken, too big or something else."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(Path(path)) as file:
             _check_headers(file, str(path))
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:

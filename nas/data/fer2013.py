@@ -18,7 +18,9 @@ import numpy as np
 from nas.common.errors import UserError, one_of
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
 from nas.data.emotions import CLASSES, SYNONYMS
-from nas.data.pictures import pictures_by_class, read_grey, subfolders
+from nas.data.files import open_files
+from nas.data.layouts import Picture, label_pictures
+from nas.data.pictures import read_pixels
 
 COUNTS = (  # official, per split and class
     (3995, 436, 4097, 7215, 4830, 3171, 4965),
@@ -40,14 +42,14 @@ BROKEN = (
 def prepare_fer2013(source: Path, check_counts: bool = True) -> Dataset:
     """Read FER2013. UserError names file and line of the first malformed row.
 
-    `source` is a CSV `emotion,pixels,Usage`, packed or not, a folder that holds one, or a folder
-    with train/CLASS and test/CLASS images. `check_counts` insists on the official counts.
+    `source` is a CSV `emotion,pixels,Usage`, packed or not, a folder that holds one, or a folder or
+    .zip of train/CLASS and test/CLASS images. `check_counts` insists on the official counts.
     """
     if source.is_dir():
         csv_file = _csv_in(source)
-        dataset = _from_csv(csv_file) if csv_file else _from_folders(source)
+        dataset = _from_csv(csv_file) if csv_file else _from_pictures(source)
     elif source.is_file():
-        dataset = _from_csv(source)
+        dataset = _from_pictures(source) if _is_zip_of_pictures(source) else _from_csv(source)
     else:
         raise UserError(f"{source}: no such file or folder; expected {FORMS}")
     if check_counts:
@@ -66,6 +68,18 @@ def _csv_in(folder: Path) -> Path | None:
     return packed if packed.is_file() else None
 
 
+def _is_zip_of_pictures(path: Path) -> bool:
+    """Kaggle packs its pictures and its CSV alike."""
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.lower() for name in archive.namelist()]
+    except BROKEN:
+        return False  # reading it as a CSV says what is wrong
+    return not any(name.endswith(".csv") for name in names) and len(names) > 1
+
+
 def _from_csv(path: Path) -> Dataset:
     digest = hashlib.sha256()
     try:
@@ -80,6 +94,8 @@ def _from_csv(path: Path) -> Dataset:
         "source": path.name,
         "sha256": digest.hexdigest(),  # of the CSV, however it was packed
         "official_splits": True,
+        "taken": len(images),
+        "left_out": {},
         "synthetic": False,
     }
     return Dataset("fer2013", images, labels, split, CLASSES, provenance)
@@ -173,23 +189,28 @@ def _pixels(text: str, where: str) -> bytes:
     return values
 
 
-def _from_folders(source: Path) -> Dataset:
+def _from_pictures(source: Path) -> Dataset:
     """Kaggle's image layout. Its test folder mixes PublicTest and PrivateTest for good.
 
     So it is halved: within each class by the order of the pixels' hashes, which anyone can repeat.
     """
-    folders = subfolders(source)
-    if not {"train", "test"} <= set(folders):
-        raise UserError(f"{source}: found {sorted(folders)[:8]}; expected {FORMS}")
-    train, train_labels = _read_folder(folders["train"])
-    test, test_labels = _read_folder(folders["test"])
-    images, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
-    split = np.zeros(len(images), np.uint8)
-    split[len(train) :] = _halves(test, test_labels)
+    with open_files(source) as files:
+        labelled = label_pictures(files)
+        if {picture.split for picture in labelled.pictures} != {0, 2}:
+            raise UserError(f"{source}: found no train and test folders; expected {FORMS}")
+        labels = np.array(
+            [_label(picture.label, source) for picture in labelled.pictures], np.uint8
+        )
+        images = np.stack([_pixels_of(picture) for picture in labelled.pictures])
+    split = np.array([picture.split for picture in labelled.pictures], np.uint8)
+    test = split == 2
+    split[test] = _halves(images[test], labels[test])
     provenance = {
         "source": source.name,
         "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
         "official_splits": False,
+        "taken": len(images),
+        "left_out": files.summary(),
         "note": "the source mixes PublicTest and PrivateTest; validation and test are halves of "
         "them by hash order within each class, so scores do not compare with published ones",
         "synthetic": False,
@@ -197,19 +218,18 @@ def _from_folders(source: Path) -> Dataset:
     return Dataset("fer2013", images[:, None], labels, split, CLASSES, provenance)
 
 
-def _read_folder(folder: Path) -> tuple[Bytes, Bytes]:
-    images, labels = [], []
-    for name, files in pictures_by_class(folder).items():
-        name = SYNONYMS.get(name, name)
-        if name not in CLASSES:
-            raise one_of(str(folder), name, CLASSES, "class folder")
-        for file in files:
-            image = read_grey(file)
-            if image.shape != (SIDE, SIDE):
-                raise UserError(f"{file}: found {image.shape} pixels; expected {SIDE}x{SIDE}")
-            images.append(image)
-            labels.append(CLASSES.index(name))
-    return np.stack(images), np.array(labels, np.uint8)
+def _label(name: str, source: Path) -> int:
+    name = SYNONYMS.get(name, name)
+    if name not in CLASSES:
+        raise one_of(str(source), name, CLASSES, "class folder")
+    return CLASSES.index(name)
+
+
+def _pixels_of(picture: Picture) -> Bytes:
+    image = read_pixels(picture.file, colour=False)
+    if image.shape != (SIDE, SIDE):
+        raise UserError(f"{picture.file.name}: found {image.shape} pixels; expected {SIDE}x{SIDE}")
+    return image
 
 
 def _halves(images: Bytes, labels: Bytes) -> Bytes:

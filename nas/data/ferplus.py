@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import gzip
 import io
 import itertools
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from nas.common.errors import UserError, shown
+from nas.common.files import read_bytes
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset
 from nas.data.emotions import CLASSES
 
@@ -48,12 +47,22 @@ def prepare_ferplus(dataset: Dataset, path: Path) -> Dataset:
     votes = _votes(dataset, path)
     counted = np.where(votes > 1, votes, 0)
     label = counted.argmax(1)
-    kept = (2 * counted.max(1) > counted.sum(1)) & (label < len(CLASSES))
+    majority = 2 * counted.max(1) > counted.sum(1)
+    kept = majority & (label < len(CLASSES))
     if not kept.any():
         raise UserError(f"{path}: no image has a majority for one of {', '.join(CLASSES)}")
+    others = majority & (label >= len(CLASSES))
+    provenance = {
+        **dataset.provenance,
+        "taken": int(kept.sum()),
+        "left_out": {
+            f"with a majority for {' or '.join(OTHERS)}": {"files": int(others.sum()), "first": []},
+            "without a majority": {"files": int((~majority).sum()), "first": []},
+        },
+    }
     return Dataset(
         "ferplus", dataset.images[kept], label[kept].astype(np.uint8), dataset.split[kept], CLASSES,
-        dict(dataset.provenance), votes[kept, : len(CLASSES)],
+        provenance, votes[kept, : len(CLASSES)],
     )  # fmt: skip
 
 
@@ -91,13 +100,6 @@ def _count(text: str | None, where: str) -> int:
 
 def _text(path: Path) -> str:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot read: {error}") from None
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"{path}: larger than {MAX_BYTES} bytes; expected fer2013new.csv")
-    try:
-        return raw.decode("utf-8-sig")
+        return read_bytes(path, MAX_BYTES, "fer2013new.csv").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; expected fer2013new.csv") from None

@@ -1,125 +1,201 @@
-"""Any data set of CLASS/image folders: JAFFE, CK+, KDEF, RAF and one's own."""
+"""Pictures in a folder or zip -> a data set, and what was taken and left out, by reason."""
 
 from __future__ import annotations
 
 import hashlib
-import re
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas.common.errors import UserError
-from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Dataset, Indices, check
-from nas.data.pictures import pictures_by_class, read_grey, square, subfolders
+from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Bytes, Dataset, Indices, check
+from nas.data.files import Source, open_files
+from nas.data.layouts import Labelled, Picture, label_pictures, subject_of
+from nas.data.pictures import is_colour, read_pixels, square
 from nas.data.splits import duplicate_groups, stratified_parts
 
 SHARES = (0.8, 0.1, 0.1)
-SPLIT_FOLDERS = {"train": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
-SUBJECT_PATTERNS = (
-    re.compile(r"(?P<subject>[A-Z]{2})[.-](?:AN|DI|FE|HA|NE|SA|SU)\d[.-]\d+"),  # JAFFE KA.AN1.39
-    re.compile(r"(?P<subject>S\d{3})_\d{3}_\d{8}"),  # CK+ S010_004_00000017
-    re.compile(r"[AB](?P<subject>[FM]\d{2})(?:AF|AN|DI|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)"),  # KDEF
-)
+SMALLEST = 8  # pixels a side
+SIDE = 48  # of pictures that have no common size of their own
+OWN_SIDE = 96  # up to which they keep it
+LOOKED_AT = 64  # pictures that decide on size and colour
+FEW = 10  # training pictures of a class
+
+log = logging.getLogger(__name__)
 
 
-def subject_of(file_name: str) -> str | None:
-    """Who is on the picture, where the name tells: `KA.AN1.39.tiff` -> `KA`."""
-    for pattern in SUBJECT_PATTERNS:
-        if found := pattern.match(file_name):
-            return found["subject"]
-    return None
+def prepare_folder(
+    source: Path, name: str, size: int | None = None, colour: bool | None = None,
+    skip_broken: bool = False, seed: int = 0,
+) -> Dataset:  # fmt: skip
+    """Read the pictures of a folder or zip in one of the layouts of layouts.py.
 
-
-def prepare_folder(source: Path, name: str, size: int = 48, seed: int = 0) -> Dataset:
-    """Read CLASS/image, or train|validation|test/CLASS/image, as grey size x size pictures.
+    size: of the square pictures; None is their own where all are squares of one size up to 96,
+    else 48. colour: three channels (BGR) or one; None is what most pictures have. Of pictures that
+    are no squares, the central one is used. UserError names every broken picture, unless
+    `skip_broken` leaves them out.
 
     Without split folders: 80/10/10 within each class. A subject, or copies of one image where
-    names tell no subject, are never in two splits. Pictures should show the face alone: the
-    central square is used.
+    names tell no subject, are never in two splits.
     """
-    if not 8 <= size <= MAX_SIDE:
-        raise UserError(f"size: expected 8 to {MAX_SIDE}, got {size}")
-    if not source.is_dir():
-        raise UserError(f"{source}: not a folder; expected one laid out CLASS/image.png")
-    folders = subfolders(source)
-    if set(folders) & {"train", "test"}:
-        files, labels, classes, split = _list_splits(source, folders)
-    else:
-        found = pictures_by_class(source)
-        classes = tuple(found)
-        files = [path for paths in found.values() for path in paths]
-        labels = [classes.index(c) for c, paths in found.items() for _ in paths]
-        split = None
-    if len(files) * size * size > MAX_BYTES:
-        raise UserError(f"{source}: {len(files)} images of {size}x{size}: more than {MAX_BYTES} B")
-    images = np.stack([square(read_grey(path), size) for path in files])[:, None]
-    label_array = np.array(labels, np.uint8)
-    groups = _groups(files, duplicate_groups(images))
-    given = split is not None
-    parts = _complete(split, label_array, groups, seed)
-    for index, part in enumerate(SPLITS):
-        if not (parts == index).any():
-            raise UserError(
-                f"{source}: {part} split is empty: found {len(np.unique(groups))} separate groups "
-                "of images (a subject or a picture each), too few to fill three splits"
-            )
-    provenance = _provenance(source, files, groups, given)
-    provenance["sha256"] = hashlib.sha256(images.tobytes()).hexdigest()
-    dataset = Dataset(name, images, label_array, parts.astype(np.uint8), classes, provenance)
-    return check(dataset, str(source))
+    with open_files(source) as files:
+        return prepare_files(files, name, size, colour, skip_broken, seed)
 
 
-def _list_splits(
-    source: Path, folders: dict[str, Path]
-) -> tuple[list[Path], list[int], tuple[str, ...], list[int]]:
-    """Files, labels, classes and splits of a folder that is split already."""
-    unknown = sorted(set(folders) - set(SPLIT_FOLDERS))
-    if unknown or not {"train", "test"} <= set(folders):
+def prepare_files(
+    source: Source, name: str, size: int | None = None, colour: bool | None = None,
+    skip_broken: bool = False, seed: int = 0,
+) -> Dataset:  # fmt: skip
+    """`prepare_folder` for files that are listed already."""
+    if size is not None and not SMALLEST <= size <= MAX_SIDE:
+        raise UserError(f"size: expected {SMALLEST} to {MAX_SIDE}, got {size}")
+    labelled = label_pictures(source)
+    size, channels = _size_and_channels(labelled.pictures, size, colour)
+    pictures, images = _read(source, labelled, size, channels, skip_broken)
+    classes = tuple(sorted({picture.label for picture in pictures}))
+    labels = np.array([classes.index(picture.label) for picture in pictures], np.uint8)
+    groups = _groups(pictures, duplicate_groups(images))
+    parts, splits = _parts(pictures, labels, groups, seed, source)
+    provenance = {
+        "source": source.path.resolve().name,
+        "layout": labelled.layout,
+        "taken": len(pictures),
+        "left_out": source.summary(),
+        "splits": splits,
+        **_subjects(pictures, groups),
+        "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+        "synthetic": False,
+    }
+    dataset = Dataset(name, images, labels, parts.astype(np.uint8), classes, provenance)
+    check(dataset, str(source.path))
+    provenance["notes"] = [*labelled.notes, *_doubts(dataset)]
+    return dataset
+
+
+def _size_and_channels(
+    pictures: Sequence[Picture], size: int | None, colour: bool | None
+) -> tuple[int, int]:
+    """What is asked for, else what a few pictures, evenly chosen, have in common."""
+    sizes, coloured = set(), []
+    if size is None or colour is None:
+        for picture in pictures[:: -(-len(pictures) // LOOKED_AT)]:
+            try:
+                image = read_pixels(picture.file, colour=True)
+            except UserError:
+                continue  # it is named when all are read
+            sizes.add(image.shape[:2])
+            coloured.append(is_colour(image))
+    if size is None:
+        height, width = sizes.pop() if len(sizes) == 1 else (SIDE, SIDE)
+        size = height if height == width and SMALLEST <= height <= OWN_SIDE else SIDE
+    if colour is None:
+        colour = sum(coloured) * 2 > len(coloured)
+    return size, 3 if colour else 1
+
+
+def _read(
+    source: Source, labelled: Labelled, size: int, channels: int, skip_broken: bool
+) -> tuple[list[Picture], Bytes]:
+    """The pictures that can be read, and their pixels (N, C, H, W)."""
+    needed = len(labelled.pictures) * channels * size * size
+    if needed > MAX_BYTES:
         raise UserError(
-            f"{source}: found folders {sorted(folders)[:8]}; expected train, test and "
-            "perhaps validation, or classes alone"
+            f"{source.path}: {len(labelled.pictures)} pictures of {channels}x{size}x{size} are "
+            f"{needed} bytes; allowed {MAX_BYTES}: choose a smaller --size"
         )
-    found = {name: pictures_by_class(path) for name, path in folders.items()}
-    classes = tuple(found["train"])
-    files, labels, split = [], [], []
-    for part, by_class in found.items():
-        for label, paths in by_class.items():
-            if label not in classes:
-                raise UserError(f"{source}: {part}/{label} is no class of train: {list(classes)}")
-            files += paths
-            labels += [classes.index(label)] * len(paths)
-            split += [SPLIT_FOLDERS[part]] * len(paths)
-    return files, labels, classes, split
+    images = np.empty((len(labelled.pictures), channels, size, size), np.uint8)
+    kept: list[Picture] = []
+    broken: dict[str, str] = {}
+    for picture in labelled.pictures:
+        try:
+            images[len(kept)] = square(read_pixels(picture.file, channels == 3), size)
+        except UserError as error:
+            broken[picture.file.name] = str(error)
+        else:
+            kept.append(picture)
+    if broken and not skip_broken:
+        raise UserError(
+            f"{source.path}: {len(broken)} of {len(labelled.pictures)} pictures cannot be read "
+            f"(--skip-broken leaves them out): {'; '.join(broken.values())}"
+        )
+    for name, why in broken.items():
+        log.warning("left out: %s", why)
+        source.left_out["broken"].append(name)
+    if not kept:
+        raise UserError(f"{source.path}: no picture can be read")
+    return kept, images[: len(kept)]
 
 
-def _groups(files: list[Path], copies: Indices) -> Indices:
-    """A number for each file; files of one subject, or else copies of one image, share it."""
+def _groups(pictures: Sequence[Picture], copies: Indices) -> Indices:
+    """A number for each picture; those of one subject, or else copies of one image, share it."""
     numbers: dict[object, int] = {}
     keys: list[object] = [
-        subject_of(f.name) or copy for f, copy in zip(files, copies.tolist(), strict=True)
+        subject_of(picture.file.parts[-1]) or copy
+        for picture, copy in zip(pictures, copies.tolist(), strict=True)
     ]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
-def _complete(split: list[int] | None, labels: Any, groups: Indices, seed: int) -> Indices:
-    """The given splits, with a validation split taken from train if there is none."""
-    if split is None:
-        return stratified_parts(labels, groups, SHARES, seed)
-    parts = np.array(split, np.int64)
-    if not (parts == 1).any():
+def _parts(
+    pictures: Sequence[Picture], labels: Bytes, groups: Indices, seed: int, source: Source
+) -> tuple[Indices, str]:
+    """The split of each picture, and how it came about."""
+    if pictures[0].split is None:
+        how = "80/10/10 within each class"
+        parts = stratified_parts(labels, groups, SHARES, seed)
+    else:
+        how = "given by the source"
+        parts = np.array([picture.split for picture in pictures], np.int64)
+        if not (parts == 2).any():
+            how = "the source's validation part is test, a tenth of train is validation"
+            parts[parts == 1] = 2
+        elif not (parts == 1).any():
+            how = "train and test given, a tenth of train is validation"
         train = np.flatnonzero(parts == 0)
-        parts[train] = stratified_parts(labels[train], groups[train], (0.9, 0.1), seed)
-    return parts
+        if not (parts == 1).any() and len(train):
+            parts[train] = stratified_parts(labels[train], groups[train], (0.9, 0.1), seed)
+    for index, name in enumerate(SPLITS):
+        if not (parts == index).any():
+            raise UserError(
+                f"{source.path}: {name} split is empty: found {len(np.unique(groups))} separate "
+                "groups of pictures (a subject or a picture each), too few to fill three splits"
+            )
+    return parts, how
 
 
-def _provenance(source: Path, files: list[Path], groups: Indices, given: bool) -> dict[str, Any]:
-    subjects = {s for f in files if (s := subject_of(f.name))}
+def _subjects(pictures: Sequence[Picture], groups: Indices) -> dict[str, int]:
+    subjects = [subject_of(picture.file.parts[-1]) for picture in pictures]
     return {
-        "source": source.resolve().name,
-        "splits": "given by folders" if given else "80/10/10 within each class",
         "groups": len(np.unique(groups)),
-        "subjects": len(subjects),
-        "without_subject": sum(subject_of(f.name) is None for f in files),
-        "synthetic": False,
+        "subjects": len({s for s in subjects if s}),
+        "without_subject": subjects.count(None),
     }
+
+
+def _doubts(dataset: Dataset) -> list[str]:
+    """What makes figures on this data set worth little."""
+    counts, found = dataset.counts(), []
+    for label in dataset.classes:
+        row = {split: counts[split][label] for split in SPLITS}
+        if row["train"] < FEW or not all(row.values()):
+            numbers = ", ".join(f"{n} {split}" for split, n in row.items())
+            found.append(f"class {label} has few pictures: {numbers}")
+    flat = dataset.images.reshape(len(dataset), -1)
+    if constant := int((flat.max(1) == flat.min(1)).sum()):
+        found.append(f"{constant} pictures are of a single tone")
+    return found
+
+
+def taken_and_left_out(provenance: dict[str, Any]) -> list[str]:
+    """Lines that say what became of every file. Notes of the preparation come last."""
+    left_out = provenance.get("left_out", {})
+    reasons = [
+        f"{found['files']} {reason} ({', '.join(found['first'])}"
+        f"{', ...' if found['files'] > len(found['first']) else ''})"
+        for reason, found in left_out.items()
+    ]
+    lines = [f"taken: {provenance['taken']} pictures", f"left out: {'; '.join(reasons) or 'none'}"]
+    return lines + [f"note: {note}" for note in provenance.get("notes", [])]

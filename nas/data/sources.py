@@ -1,18 +1,33 @@
-"""What `--data` may name: the drawn faces, a prepared data set, an .npz file."""
+"""What `--data` may name: drawn faces, a prepared data set, an .npz, a folder or zip of pictures.
+
+A folder or zip is prepared once: data/ keeps the result under a key of the files' contents.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
+from pathlib import Path
 
 from nas.common.errors import UserError, did_you_mean
-from nas.data.dataset import DATA, Dataset, check_name, load
+from nas.common.images import MAX_FILE
+from nas.data.dataset import DATA, Dataset, check_name, load, save
+from nas.data.files import Source, open_files
+from nas.data.folder import prepare_files, taken_and_left_out
 from nas.data.synthetic import SYNTHETIC, synthetic_faces
+
+PREPARATION = 1  # counts up when the same files give another data set
 
 log = logging.getLogger(__name__)
 
 
 def open_dataset(name_or_path: str | None) -> Dataset:
-    """The synthetic default (None), a prepared data set by name, or any .npz by its path."""
+    """The synthetic default (None), a prepared data set by name, an .npz, or a folder or .zip.
+
+    A folder of CLASS/picture, or of another layout of layouts.py, becomes a data set of the same
+    name with a key, which can be opened by that name from then on.
+    """
     dataset = _open(name_or_path)
     if dataset.provenance.get("synthetic"):
         log.warning(
@@ -27,12 +42,51 @@ def _open(name_or_path: str | None) -> Dataset:
         return synthetic_faces()
     if name_or_path.endswith(".npz"):
         return load(name_or_path)
-    path = DATA / f"{check_name(name_or_path)}.npz"
-    if path.is_file():
-        return load(path)
+    prepared, source = DATA / f"{name_or_path}.npz", Path(name_or_path)
+    if "/" not in name_or_path and prepared.is_file():
+        if source.is_dir():
+            log.info("data: %s, not the folder %s: that is ./%s", prepared, source, source)
+        return load(prepared)
+    if source.is_dir() or source.suffix.lower() == ".zip":
+        with open_files(source) as files:
+            return _prepared_once(files)
     here = sorted(p.stem for p in DATA.glob("*.npz"))
     raise UserError(
-        f"data set {name_or_path!r}: no {path}; found {', '.join([*here, SYNTHETIC])}"
-        f"{did_you_mean(name_or_path, [*here, SYNTHETIC])}. Prepare it with: "
-        f"python -m nas.data prepare {name_or_path} --from FILE_OR_FOLDER"
+        f"data set {check_name(name_or_path)!r}: no {prepared}, no such folder or .zip; found "
+        f"{', '.join([*here, SYNTHETIC])}{did_you_mean(name_or_path, [*here, SYNTHETIC])}. "
+        f"Prepare it with: python -m nas.data prepare {name_or_path} --from FILE_OR_FOLDER"
     )
+
+
+def _prepared_once(source: Source) -> Dataset:
+    stem = re.sub(r"[^A-Za-z0-9_+]+", "_", source.path.resolve().stem).strip("_") or "pictures"
+    name = f"{stem[:40]}-{content_key(source)}"
+    path = DATA / f"{name}.npz"
+    if path.is_file():
+        dataset = load(path)
+        log.info("data: %s, prepared before as %s", source.path, path)
+    else:
+        dataset = prepare_files(source, name)
+        try:
+            save(dataset, path)
+            log.info("data: %s, prepared as %s", source.path, path)
+        except UserError as error:  # a folder that cannot be written keeps nobody from working
+            log.warning("data: %s is not kept: %s", source.path, error)
+    channels, height, width = dataset.shape
+    log.info("data: %d classes, %d channels, %dx%d", len(dataset.classes), channels, height, width)
+    for line in taken_and_left_out(dataset.provenance):
+        log.info("data: %s", line)
+    return dataset
+
+
+def content_key(source: Source) -> str:
+    """16 hex digits that name the visible files: their paths and contents."""
+    digest = hashlib.sha256(f"{PREPARATION}".encode())
+    for file in source.files:
+        name = file.name.encode("utf-8", "surrogatepass")
+        try:
+            content = file.read(MAX_FILE + 1)
+        except UserError:
+            content = b""  # preparing it names what cannot be read
+        digest.update(f"{len(name)} {len(content)} ".encode() + name + content)
+    return digest.hexdigest()[:16]

@@ -11,7 +11,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from nas.common.errors import UserError, first_line, one_of
-from nas.realtime.quiet import Quiet
+from nas.common.quiet import Quiet
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the frame
 CASCADES = {

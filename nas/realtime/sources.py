@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from nas.common.errors import UserError
-from nas.realtime.quiet import Quiet
+from nas.common.quiet import Quiet
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 URL = re.compile(r"(rtsp|rtsps|http|https)://", re.IGNORECASE)

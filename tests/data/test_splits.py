@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn import make
+
+from nas.common.errors import UserError
+from nas.data import (
+    duplicate_report,
+    search_split,
+)
+from nas.data.splits import stratified_parts
+
+
+def test_search_split_is_fixed_stratified_and_inside_train():
+    data = make(300)
+    fit, held = search_split(data, fraction=0.2)
+    np.testing.assert_array_equal(np.sort(np.concatenate([fit, held])), data.indices("train"))
+    np.testing.assert_array_equal(np.bincount(data.labels[held]), [12, 12, 12])
+    np.testing.assert_array_equal(search_split(data, fraction=0.2)[1], held)
+    assert not np.array_equal(search_split(data, seed=1, fraction=0.2)[1], held)
+
+
+def test_search_split_keeps_copies_together():
+    data = make(300)
+    data.images[:150] = data.images[np.arange(150) // 3]  # triples under three labels
+    fit, held = search_split(data)
+    inside = {data.images[i].tobytes() for i in fit}
+    assert not inside & {data.images[i].tobytes() for i in held}
+    assert 41 <= len(held) <= 49
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -1.0, float("nan")])
+def test_search_split_bad_fraction(fraction):
+    with pytest.raises(UserError, match="fraction"):
+        search_split(make(), fraction=fraction)
+
+
+def test_search_split_too_few():
+    data = make()
+    data.images[:] = 0  # one group
+    with pytest.raises(UserError, match="too few"):
+        search_split(data)
+
+
+def test_stratified_parts_shares():
+    labels = np.repeat([0, 1], [200, 50])
+    parts = stratified_parts(labels, np.arange(250), (0.8, 0.1, 0.1), seed=0)
+    np.testing.assert_array_equal(np.bincount(parts[labels == 0]), [160, 20, 20])
+    np.testing.assert_array_equal(np.bincount(parts[labels == 1]), [40, 5, 5])
+
+
+def test_duplicate_report():
+    data = make(50)  # 30 train, 10, 10
+    data.images[30] = data.images[0]  # validation row with a copy in train
+    data.images[40:43] = data.images[1]  # three test rows
+    data.images[49] = data.images[48]  # within test only
+    data.images[5] = 9  # constant
+    assert duplicate_report(data) == {
+        "images": 50,
+        "distinct": 45,
+        "copies_in_train": {"validation": 1, "test": 3},
+        "constant": 1,
+        "conflicting_labels": 2,  # rows 1 and 40-42; 48 and 49; rows 0 and 30 agree
+    }
