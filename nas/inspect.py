@@ -21,7 +21,9 @@ def main(argv: list[str]) -> int:
         return _references(args.json)
     if not args.run:
         raise UserError("RUN: missing; expected a run directory such as experiments/latest")
-    path = Path(args.run)
+    if len(args.run) > 1:
+        return _compare([Path(run) for run in args.run], args)
+    path = Path(args.run[0])
     if path.is_file():
         return _describe_file(path, args.json)
     from nas.search.store import RunDirectory
@@ -40,11 +42,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Show a run's Pareto front, draw a genome, or list the reference networks.",
     )
     add = parser.add_argument
-    add("run", nargs="?", metavar="RUN|GENOME.json", help="a run directory or a genome file")
+    add("run", nargs="*", metavar="RUN|GENOME.json",
+        help="a run directory or a genome file; several runs are compared")  # fmt: skip
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
     add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
+    add("--out", metavar="HTML", help="the page of a comparison (default compare.html)")
     add("--json", action="store_true", help="print JSON")
     return parser
 
@@ -96,6 +100,40 @@ def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
     print(
         f"\n{len(found['networks'])} evaluations; * is best.json\npage: {page}\npicture: {picture}"
     )
+    return 0
+
+
+def _compare(paths: list[Path], args: argparse.Namespace) -> int:
+    from nas.common.files import replace_file
+    from nas.report import comparison_page, table
+    from nas.search.comparison import comparison
+    from nas.search.store import RunDirectory
+
+    found = comparison([RunDirectory.open(path) for path in paths])
+    page = Path(args.out or "compare.html")
+    replace_file(page, comparison_page(found))
+    if args.json:
+        print(json.dumps({**found, "page": str(page)}))
+        return 0
+    shares = ("hypervolume", "at_evaluations", "at_seconds")
+    rows = [
+        {**row, "minutes": row["seconds"] / 60, **{key: 100 * row[key] for key in shares}}
+        for row in found["runs"]
+    ]
+    print(table(rows, [
+        ("run", "run", ""), ("group", "way to search", ""), ("seed", "seed", ""),
+        ("evaluations", "networks", ",d"), ("minutes", "minutes", ".1f"),
+        ("hypervolume", "hypervolume %", ".2f"), ("at_evaluations", "at equal evaluations", ".2f"),
+        ("at_seconds", "at equal time", ".2f"),
+    ]))  # fmt: skip
+    for test in found["tests"]:
+        print(
+            f"\n{test['one']} against {test['other']} ({test['seeds']} seeds): the first is better "
+            f"in {test['better']:.0%} of the pairs, p = {test['p']:.2g} (Mann-Whitney)"
+        )
+    for row in found["settings"]:
+        print(f"{row['setting']}: " + " | ".join(str(value) for value in row["values"]))
+    print(f"\npage: {page}")
     return 0
 
 

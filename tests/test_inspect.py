@@ -92,3 +92,30 @@ def test_mistakes(run, tmp_path, capsys):
     assert "RUN: missing" in errors[0]
     assert "not a run directory" in errors[1]
     assert "no genome with id 'zzz' among 21" in errors[2]
+
+
+def test_every_evaluation_as_csv(run, capsys):
+    import csv
+    import io
+
+    assert main([str(run.path), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 21
+    first = list(run.archive())[0]
+    assert rows[0]["id"] == first.id
+    assert float(rows[0]["accuracy"]) == first.metrics["accuracy"]
+    assert json.loads(rows[0]["genome"]) == json.loads(json.dumps(first.genome.to_dict()))
+
+
+def test_a_page_beside_the_run(run, capsys):
+    assert main([str(run.path), "--baseline", str(run.path)]) == 0
+    assert "report.html" in capsys.readouterr().out
+    page = run.file("report.html").read_text()
+    assert all(e.id in page for e in run.archive())
+
+
+def test_several_runs_are_compared(run, tmp_path, capsys):
+    out = tmp_path / "both.html"
+    assert main([str(run.path), str(run.path), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count(str(run.path)) == 2
+    assert out.stat().st_size > 10_000

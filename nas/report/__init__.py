@@ -1,7 +1,7 @@
 """What people look at: tables, pictures and the model card. No torch here."""
 
 from nas.report.card import model_card
-from nas.report.explorer import explorer_page
+from nas.report.explorer import comparison_page, explorer_page
 from nas.report.front import front_latex, front_of, front_table
 from nas.report.pareto import pareto_picture
 from nas.report.plots import (
@@ -13,6 +13,7 @@ from nas.report.plots import (
 from nas.report.table import table
 
 __all__ = [
+    "comparison_page",
     "confusion_png",
     "curves_png",
     "explorer_page",

@@ -1,4 +1,4 @@
-"""The page of a search: one HTML file that needs no network, from plain data.
+"""The page of a search, or of several: one HTML file that needs no network, from plain data.
 
 The file's own policy allows its one script and its one style by their hashes and nothing else, so
 that text of a stranger's run, wherever it slipped through, could neither run nor load anything.
@@ -17,13 +17,21 @@ from typing import Any
 from nas.report import colours
 
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("chart.js", "drawing.js", "tables.js", "explorer.js")
+SCRIPTS = {
+    "explorer.html": ("chart.js", "drawing.js", "tables.js", "explorer.js"),
+    "compare.html": ("chart.js", "tables.js", "compare.js"),
+}
 UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}  # that could end the data block
 
 
 def explorer_page(overview: dict[str, Any], live: bool = False) -> str:
     """HTML of what nas.search.overview gives. live: it asks its server for `data.json` again."""
-    return _template().substitute(DATA=as_json({**overview, "live": live}))
+    return _template("explorer.html").substitute(DATA=as_json({**overview, "live": live}))
+
+
+def comparison_page(comparison: dict[str, Any]) -> str:
+    """HTML of what nas.search.comparison gives."""
+    return _template("compare.html").substitute(DATA=as_json(comparison))
 
 
 def as_json(value: Any) -> str:
@@ -32,8 +40,8 @@ def as_json(value: Any) -> str:
 
 
 @cache
-def _template() -> Template:
-    script = "\n".join((PAGE / name).read_text() for name in SCRIPTS)
+def _template(name: str) -> Template:
+    script = "\n".join((PAGE / part).read_text() for part in SCRIPTS[name])
     style = Template((PAGE / "explorer.css").read_text()).substitute(
         COLOURS=_variables(colours.LIGHT), DARK=_variables(colours.DARK)
     )
@@ -41,7 +49,7 @@ def _template() -> Template:
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
-    page = Template((PAGE / "explorer.html").read_text())
+    page = Template((PAGE / name).read_text())
     parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script}
     escaped = {name: part.replace("$", "$$") for name, part in parts.items()}
     return Template(page.substitute(escaped, DATA="$DATA"))

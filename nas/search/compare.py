@@ -20,18 +20,19 @@ def differences(a: Path, b: Path) -> list[str]:
     runs = [RunDirectory.open(path) for path in (a, b)]
     lines = []
     for name in FILES:
-        left, right = (_flat(_read(run.file(name))) for run in runs)
+        left, right = (flatten(read_part(run.file(name))) for run in runs)
         lines += [f"{name}: {line}" for line in _unequal(left, right)]
     return lines + _results(*(run.archive().evaluations for run in runs))
 
 
-def _read(path: Path) -> Any:
+def read_part(path: Path) -> Any:
+    """The plain data of a run's file; {} where there is none."""
     if not path.exists():
         return {}
     return read_yaml(path) if path.suffix == ".yaml" else read_json(path, 64 << 20)
 
 
-def _flat(data: Any, where: str = "") -> dict[str, Any]:
+def flatten(data: Any, where: str = "") -> dict[str, Any]:
     """Nested plain data as dotted keys."""
     if isinstance(data, dict):
         items: Iterator[tuple[Any, Any]] = iter(data.items())
@@ -41,7 +42,7 @@ def _flat(data: Any, where: str = "") -> dict[str, Any]:
         return {where: data}
     found: dict[str, Any] = {}
     for key, value in items:
-        found |= _flat(value, f"{where}.{key}" if where else str(key))
+        found |= flatten(value, f"{where}.{key}" if where else str(key))
     return found
 
 

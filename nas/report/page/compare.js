@@ -1,0 +1,52 @@
+"use strict";
+// The page of several runs: a colour for each way to search, a dash for each seed.
+
+const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
+const SHAPES_OF = ["circle", "square", "diamond", "star"];
+const data = JSON.parse(document.getElementById("data").textContent);
+const percent = { tick: (v) => +(100 * v).toPrecision(3) + "" };
+const accuracy = { ...percent, label: "search accuracy (held-out images, %)" };
+const byId = (id) => document.getElementById(id);
+const hue = (group) => `--series${data.groups.indexOf(group) % 8}`;
+const seedOf = (run) => data.runs.filter((r) => r.group === run.group).indexOf(run);
+
+function name(run) { return data.groups.length > 1 ? `${run.group}, seed ${run.seed}` : run.run; }
+
+function draw() {
+  const fronts = { params: "parameters (log scale)", macs: "multiply-accumulates an image (log scale)", fps: "predicted frames a second (log scale)" };
+  for (const [key, label] of Object.entries(fronts)) {
+    new Chart(byId(`front-${key}`), { title: `Accuracy against ${key === "macs" ? "MACs" : key}`, x: { label, log: true }, y: accuracy }).draw(data.runs.map((run) => ({
+      name: name(run), kind: "points", size: 4, colour: hue(run.group), shape: SHAPES_OF[data.groups.indexOf(run.group) % 4], hollow: seedOf(run) % 2 === 1,
+      points: run.front.filter((n) => n[key]).map((n) => ({ x: n[key], y: n.accuracy, tell: () => `${run.run}\n${n.id}: ${format.percent(n.accuracy)}\n${format.count(n.params)} parameters` })),
+    })));
+  }
+  const lines = (of) => data.runs.map((run) => ({ name: name(run), kind: "step", colour: hue(run.group), dash: DASHES[seedOf(run) % 4], points: run.curve.map(of) }));
+  const y = { ...percent, label: "hypervolume (share of the box, %)" };
+  new Chart(byId("volume-evaluations"), { title: "Against evaluations", x: { label: "networks evaluated" }, y }).draw(lines(([x, , v]) => ({ x, y: v })));
+  new Chart(byId("volume-time"), { title: "Against wall time", x: { label: "minutes since the first training began" }, y }).draw(lines(([, x, v]) => ({ x: x / 60, y: v })));
+  const attained = Object.entries(data.attainment).flatMap(([group, rows]) => {
+    const points = rows.map((r) => ({ x: r.params, y: r.median, low: r.low, high: r.high }));
+    return [{ kind: "band", colour: hue(group), points }, { name: `${group}: median of seeds, worst to best`, kind: "line", dash: DASHES[data.groups.indexOf(group) % 4], colour: hue(group), points }];
+  });
+  new Chart(byId("attainment"), { title: "Accuracy attained with at most so many parameters", x: { label: "parameters (log scale)", log: true }, y: accuracy }).draw(attained);
+}
+
+function tables() {
+  const b = data.budget;
+  byId("budget").textContent = `Equal budgets: ${b.evaluations.toLocaleString("en")} evaluations, or ${format.time(b.seconds)} of wall time, the least that any run had.`;
+  byId("runs").replaceChildren(table(data.runs, [
+    ["run", "run", null, "text"], ["group", "way to search", null, "text"], ["seed", "seed", String], ["evaluations", "networks", format.count],
+    ["failed", "failed", format.count], ["seconds", "wall time", format.time], ["hypervolume", "hypervolume", format.percent],
+    ["at_evaluations", "at equal evaluations", format.percent], ["at_seconds", "at equal time", format.percent],
+  ]));
+  byId("tests").replaceChildren(data.tests.length ? table(data.tests, [
+    ["one", "one way", null, "text"], ["other", "another", null, "text"], ["seeds", "seeds", null, "text"],
+    ["better", "chance that the first is better", format.percent], ["p", "p, two-sided", (v) => v.toPrecision(2)],
+  ], "Mann and Whitney's rank test of the hypervolumes at equal evaluations. Two seeds against two can at best give p = 0.33.") : html("p", { class: "note" }, "A test needs two ways to search with two seeds each."));
+  byId("settings").replaceChildren(data.settings.length ? table(data.settings, [["setting", "setting", null, "text"],
+    ...data.runs.map((run, i) => ["values", run.run, (values) => (values[i] === null ? "–" : String(values[i])), "text"])]) : html("p", { class: "note" }, "Nothing."));
+}
+
+tables();
+draw();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());

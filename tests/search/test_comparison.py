@@ -1,0 +1,65 @@
+"""Runs against each other, on three ways to search of equal wall time."""
+
+import pytest
+from conftest import ROOT
+
+from nas.report import comparison_page
+from nas.search.comparison import comparison
+from nas.search.store import RunDirectory
+
+
+def runs(*names):
+    return [RunDirectory.open(ROOT / "experiments/equal_time" / name) for name in names]
+
+
+@pytest.fixture(scope="module")
+def found():
+    ways = ("default", "nsga2", "random")
+    return comparison(runs(*(f"{way}-{seed}" for way in ways for seed in (0, 1))))
+
+
+def test_seeds_are_repetitions_and_ways_are_not(found):
+    assert found["groups"] == ["nsga2, surrogate True", "nsga2, surrogate False",
+                               "random, surrogate False"]  # fmt: skip
+    assert [row["seed"] for row in found["runs"]] == [0, 1, 0, 1, 0, 1]
+    assert {row["setting"] for row in found["settings"]} == {
+        "config.yaml: algorithm", "config.yaml: surrogate", "config.yaml: seed"}  # fmt: skip
+
+
+def test_equal_budgets_are_the_least_of_all_runs(found):
+    assert found["budget"]["evaluations"] == 48
+    smallest = found["runs"][5]
+    assert smallest["evaluations"] == 48
+    assert smallest["at_evaluations"] == smallest["hypervolume"]
+    assert all(r["at_evaluations"] <= r["hypervolume"] for r in found["runs"])
+
+
+def test_one_reference_point_for_all(found):
+    alone = comparison(runs("random-0"))["runs"][0]
+    together = next(r for r in found["runs"] if r["run"].endswith("random-0"))
+    assert alone["hypervolume"] > 2 * together["hypervolume"]  # a box of its own flatters it
+
+
+def test_the_rank_test_says_how_little_two_seeds_tell(found):
+    first = found["tests"][0]
+    assert (first["better"], first["seeds"]) == (1.0, "2 and 2")
+    assert first["p"] == pytest.approx(1 / 3)  # the least that four numbers can give
+
+
+def test_attainment_never_falls_with_more_parameters(found):
+    for rows in found["attainment"].values():
+        medians = [row["median"] for row in rows]
+        assert medians == sorted(medians)
+        assert all(row["low"] <= row["median"] <= row["high"] for row in rows)
+
+
+def test_a_run_against_itself_differs_in_nothing():
+    twice = comparison(runs("random-0", "random-0"))
+    assert twice["settings"] == []
+    assert twice["groups"] == ["all runs"]
+
+
+def test_the_page_holds_them_all(found):
+    page = comparison_page(found)
+    assert page.count("experiments/equal_time/random-1") >= 1
+    assert "default-src 'none'" in page
