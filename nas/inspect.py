@@ -72,8 +72,13 @@ def _csv(run: RunDirectory) -> int:
     rows = evaluation_rows(run)
     writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["index"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return 0
+
+
+def _no_formula(value: Any) -> Any:
+    """A spreadsheet would run text of a stranger's run that begins like a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
 
 
 def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:

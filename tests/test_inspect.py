@@ -101,7 +101,7 @@ def test_every_evaluation_as_csv(run, capsys):
     assert main([str(run.path), "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 21
-    first = list(run.archive())[0]
+    first = next(iter(run.archive()))
     assert rows[0]["id"] == first.id
     assert float(rows[0]["accuracy"]) == first.metrics["accuracy"]
     assert json.loads(rows[0]["genome"]) == json.loads(json.dumps(first.genome.to_dict()))
