@@ -2,19 +2,21 @@
 
 import dataclasses
 import json
+import threading
+import time
 
 import pytest
 from conftest import ROOT
 
-from nas import doctor, health
+from nas import doctor
 from nas.common.cli import exit_code
 from nas.search.archive import Archive, Evaluation, Fidelity
 from nas.search.compare import differences
 from nas.search.store import RunDirectory, Settings
 
 QUICK = ROOT / "search_spaces/quick.yaml"
-# Ray takes seconds to start; tests/test_workers.py starts it for real.
-WITHOUT_RAY = {k: v for k, v in health.CHECKS.items() if k != "ray"}
+# Ray takes seconds to start; tests/search/test_workers.py starts it for real.
+WITHOUT_RAY = {k: v for k, v in doctor.CHECKS.items() if k != "ray"}
 
 
 def levels(check):
@@ -23,7 +25,7 @@ def levels(check):
 
 def test_every_finding_that_is_not_ok_says_what_to_do(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(health, "CHECKS", WITHOUT_RAY)
+    monkeypatch.setattr(doctor, "CHECKS", WITHOUT_RAY)
     assert doctor.main(["--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"packages", "torch", "onnx runtime", "face cascade", "camera", "data", "disk"} <= {
@@ -39,8 +41,8 @@ def test_what_fails_makes_exit_code_1(monkeypatch, capsys, tmp_path):
         raise RuntimeError("no such thing")
         yield
 
-    checks = {"broken": broken, "experiments": health._experiments}
-    monkeypatch.setattr(health, "CHECKS", checks)
+    checks = {"broken": broken, "experiments": doctor.can_write}
+    monkeypatch.setattr(doctor, "CHECKS", checks)
     assert doctor.main([]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "fail  broken: RuntimeError: no such thing"
@@ -49,16 +51,16 @@ def test_what_fails_makes_exit_code_1(monkeypatch, capsys, tmp_path):
 
 def test_broken_data_set(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert levels(health._data) == [("warn", True)]
+    assert levels(doctor.data_sets) == [("warn", True)]
     (tmp_path / "data").mkdir()
     (tmp_path / "data/bad.npz").write_bytes(b"PK nothing")
-    assert levels(health._data) == [("fail", True)]
+    assert levels(doctor.data_sets) == [("fail", True)]
 
 
 def test_experiments_that_cannot_be_written(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "experiments").write_text("a file")
-    assert levels(health._experiments) == [("fail", True)]
+    assert levels(doctor.can_write) == [("fail", True)]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,30 @@ def test_experiments_that_cannot_be_written(monkeypatch, tmp_path):
     ],
 )
 def test_a_child_that_hangs_or_dies(code, why):
-    assert health._child(code, 0.5 if "sleep" in code else 20) == (None, why)
+    assert doctor.answer_of(code, 0.5 if "sleep" in code else 20) == (None, why)
+
+
+def test_a_hanging_child_takes_its_children_along():
+    """They hold the pipe that is read."""
+    started = time.monotonic()
+    code = (
+        "import subprocess, sys; "
+        "subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    )
+    assert doctor.answer_of(code, 1.0) == (None, "no answer within 1 s")
+    assert time.monotonic() - started < 20
+
+
+def test_checks_run_side_by_side():
+    """Three that wait for each other."""
+    meet = threading.Barrier(3, timeout=20)
+
+    def check():
+        meet.wait()
+        yield doctor.Finding("met", "ok", "")
+
+    found = list(doctor.findings(dict.fromkeys("abc", check)))
+    assert [f.check for f in found] == ["met"] * 3
 
 
 @pytest.fixture
