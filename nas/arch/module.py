@@ -51,6 +51,18 @@ class DepthwiseConv2d(nn.Conv2d):
             return super().forward(x.float()).to(x.dtype)
 
 
+class StridedPointwiseConv2d(nn.Conv2d):
+    """1x1 convolution with a stride, as one without on the pixels that it looks at.
+
+    oneDNN's own weight gradient writes out of bounds for 1 to 7 input channels in channels-last
+    memory on AVX2 (torch 2.13).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+
+
 class SqueezeExciteModule(nn.Module):
     """x: (N, C, H, W) -> x scaled per channel."""
 
@@ -118,8 +130,7 @@ def _module(layer: Layer) -> nn.Module:
     channels = layer.in_shape[0]
     match layer:
         case Conv2d():
-            kind = DepthwiseConv2d if layer.groups > 1 else nn.Conv2d
-            return kind(
+            return _convolution(layer)(
                 channels, layer.channels, layer.kernel, layer.stride, layer.padding,
                 groups=layer.groups, bias=layer.bias,
             )  # fmt: skip
@@ -146,6 +157,12 @@ def _module(layer: Layer) -> nn.Module:
         case Resize():
             return ResizeModule(layer.side)
     raise AssertionError(layer)
+
+
+def _convolution(layer: Conv2d) -> type[nn.Conv2d]:
+    if layer.groups > 1:
+        return DepthwiseConv2d
+    return StridedPointwiseConv2d if layer.kernel == 1 < layer.stride else nn.Conv2d
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,6 +1,9 @@
 """The three readings of the lowered layers agree: cost, torch, ONNX."""
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import onnxruntime
@@ -26,7 +29,7 @@ from nas.arch.genome import (
     load,
 )
 from nas.arch.lowering import cost, describe
-from nas.arch.module import SqueezeExciteModule, build
+from nas.arch.module import SqueezeExciteModule, StridedPointwiseConv2d, build
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
 from nas.space import space as spaces
@@ -174,3 +177,42 @@ def test_a_network_without_pixels_is_refused():
     genome = Genome(Input(1, 8, 8), 7, (Stage((Pool(kernel=7), Pool())),), Head())
     with pytest.raises(UserError, match=r"stages\[0\].blocks\[1\]: a pool of kernel 2"):
         build(genome)
+
+
+TRAINS = """
+import torch
+from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage
+from nas.arch.module import build
+for channels in (1, 2, 4, 6):
+    genome = Genome(Input(1, 48, 48), 7, (
+        Stage((Conv(channels, 3, 1),)), Stage((Residual(24, 3, 2), Residual(32, 3, 2))),
+    ), Head("avg"))
+    model = build(genome).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    for _ in range(4):
+        x = torch.randn(32, 1, 48, 48).contiguous(memory_format=torch.channels_last)
+        model(x).square().mean().backward()
+        optimizer.step()
+print("trained")
+"""
+
+
+def test_a_strided_pointwise_convolution_trains_without_corrupting_memory():
+    """oneDNN's weight gradient crashed for few input channels; in a process of its own."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "MALLOC_CHECK_": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINS], env=environment, capture_output=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (0, b"trained\n"), done.stderr[-500:]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 7])
+def test_a_strided_pointwise_convolution_is_torchs_own(channels):
+    ours = StridedPointwiseConv2d(channels, 5, 1, 2)
+    plain = torch.nn.Conv2d(channels, 5, 1, 2)
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(3, channels, 9, 12)
+    for module in (ours, plain):
+        module(x).square().sum().backward()
+    torch.testing.assert_close(ours(x), plain(x))
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad, rtol=1e-5, atol=1e-5)
