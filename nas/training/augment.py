@@ -1,4 +1,7 @@
-"""Batched augmentation on the training device: one affine warp, erasing, noise, mixup."""
+"""Batched augmentation on the training device: one affine warp, erasing, noise, mixup, CutMix.
+
+Nothing here waits for the device, so that a step can be recorded as a CUDA graph.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,45 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.training.recipe import Augment
+from nas.training.recipe import Augment, Recipe
 
 
 def augment(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
     """images: float (N, C, H, W), pixels 0..255 -> the same shape, changed at random."""
-    n, device = len(images), images.device
+    return blemish(move(images, settings, draw(len(images), generator)), settings, generator)
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(n, *shape, generator=generator, device=device)
 
+DRAWS = 9
+
+
+def draw(n: int, generator: torch.Generator) -> Tensor:
+    """The random numbers (N, DRAWS) in 0..1 that decide how `move` changes each of N images."""
+    return torch.rand(n, DRAWS, generator=generator, device=generator.device)
+
+
+def move(images: Tensor, settings: Augment, draws: Tensor) -> Tensor:
+    """Mirror, shift, zoom and rotate: float (N, C, H, W), draws (N, DRAWS) -> (N, C, H, W)."""
+    wide, tall = draws[:, 0] < settings.flip, draws[:, 1] < settings.vertical_flip
     if settings.geometric:
-        images = _warp(images, settings, uniform(4), uniform(3), uniform(2))
-    elif settings.flip > 0 or settings.vertical_flip > 0:
-        images = _flip(images, settings, uniform(2))
+        return _warp(images, settings, wide, tall, draws[:, 2:6], draws[:, 6:9])
+    for axis, mirrored in ((3, wide), (2, tall)):
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(axis), images)
+    return images
+
+
+def blemish(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
+    """Erase a rectangle and add noise: float (N, C, H, W), pixels 0..255 -> the same shape."""
     if settings.erase > 0:
-        images = _erase(images, settings.erase, uniform(5), generator)
+        chance = torch.rand(len(images), 5, generator=generator, device=images.device)
+        images = _erase(images, settings.erase, chance, generator)
     if settings.noise > 0:
-        noise = torch.randn(images.shape, generator=generator, device=device)
+        noise = torch.randn(images.shape, generator=generator, device=images.device)
         images = (images + noise * settings.noise).clamp(0, 255)
     return images
 
 
-def _flip(images: Tensor, settings: Augment, chance: Tensor) -> Tensor:
-    wide = (chance[:, 0] < settings.flip).view(-1, 1, 1, 1)
-    images = torch.where(wide, images.flip(3), images)
-    tall = (chance[:, 1] < settings.vertical_flip).view(-1, 1, 1, 1)
-    return torch.where(tall, images.flip(2), images)
-
-
 def _warp(
-    images: Tensor, settings: Augment, amount: Tensor, apply: Tensor, mirror: Tensor
+    images: Tensor, settings: Augment, wide: Tensor, tall: Tensor, amount: Tensor, apply: Tensor
 ) -> Tensor:
     """One bilinear resampling for flip, shift, scale and rotation; the border is repeated."""
     signed = 2 * amount - 1
@@ -45,8 +56,7 @@ def _warp(
     zoom = 1 + signed[:, 1] * on[:, 1] * settings.scale
     shift = 2 * settings.shift * signed[:, 2:] * on[:, 2:]  # grid coordinates span 2
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    sign_x = torch.where(mirror[:, 0] < settings.flip, -1.0, 1.0)
-    sign_y = torch.where(mirror[:, 1] < settings.vertical_flip, -1.0, 1.0)
+    sign_x, sign_y = torch.where(wide, -1.0, 1.0), torch.where(tall, -1.0, 1.0)
     rows = [  # rotation and zoom, then the mirror: its signs belong to whole columns
         torch.stack([cos * sign_x, -sin * sign_y, shift[:, 0]], 1),
         torch.stack([sin * sign_x, cos * sign_y, shift[:, 1]], 1),
@@ -92,3 +102,48 @@ def centre_crop(images: Tensor, height: int, width: int) -> Tensor:
     """(N, C, H, W) -> (N, C, height, width) around the centre."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]
+
+
+def mix(x: Tensor, y: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019), one share a batch.
+
+    x: images (N, C, H, W). y: class shares (N, classes). Where a recipe has both, each batch takes
+    one of them at random.
+    """
+    other_x, other_y = x.roll(1, 0), y.roll(1, 0)  # the batch is in random order already
+    if not recipe.cutmix_alpha:
+        x, share = _blend(x, other_x, _beta(recipe.mixup_alpha, generator, x.device))
+    else:
+        cut = _beta(recipe.cutmix_alpha, generator, x.device)
+        mixed, share = _cut(x, other_x, cut, generator)
+        if recipe.mixup_alpha:
+            heads = torch.rand((), generator=generator, device=x.device) < 0.5
+            blend = _blend(x, other_x, _beta(recipe.mixup_alpha, generator, x.device))
+            mixed, share = torch.where(heads, blend[0], mixed), torch.where(heads, blend[1], share)
+        x = mixed
+    return x, share * y + (1 - share) * other_y
+
+
+def _blend(x: Tensor, other: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    return share * x + (1 - share) * other, share
+
+
+def _cut(
+    x: Tensor, other: Tensor, share: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Paste one rectangle of `other`; returns the share of `x` that is left."""
+    height, width = x.shape[2:]
+    side = (1 - share).sqrt()
+    centre = torch.rand(2, generator=generator, device=x.device)
+    y = torch.arange(height, device=x.device) + 0.5
+    z = torch.arange(width, device=x.device) + 0.5
+    rows = (y - centre[0] * height).abs() < side * height / 2
+    columns = (z - centre[1] * width).abs() < side * width / 2
+    cut = rows[:, None] & columns[None, :]
+    return torch.where(cut, other, x), 1 - cut.float().mean()
+
+
+def _beta(alpha: float, generator: torch.Generator, device: torch.device) -> Tensor:
+    """A draw of Beta(alpha, alpha), by two gamma draws."""
+    gamma = torch._standard_gamma(torch.full((2,), alpha, device=device), generator=generator)
+    return (gamma[0] / gamma.sum()).clamp(0, 1)

@@ -69,8 +69,14 @@ def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor
     return crops + [crop.flip(3) for crop in crops]
 
 
+def normalised(images: Tensor) -> Tensor:
+    """Pixels 0..255 as every model takes them."""
+    return (images - MEAN) / STD
+
+
 def autocast(device: torch.device, mode: Precision) -> Any:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16)
+    # Weights are used once a step, and a recorded step must not meet a cached cast.
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16, cache_enabled=False)
 
 
 @torch.no_grad()
@@ -87,7 +93,7 @@ def logits(
     size = genome.input
     out = []
     for rows in torch.split(part.rows, EVALUATION_BATCH):
-        images = (part.images[rows].float() - MEAN) / STD
+        images = normalised(part.images[rows].float())
         found = [_forward(model, x, mode) for x in views_of(images, size.height, size.width, views)]
         out.append(torch.stack(found).mean(0))
     return torch.cat(out)

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from nas.common.errors import UserError
 from nas.common.files import read_yaml
-from nas.common.schema import Choice, Flag, Float, Int, read
+from nas.common.schema import Choice, Flag, Float, Int, Text, read
 
-OPTIMIZERS = ("sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad")
+OPTIMIZERS = (
+    "sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad", "muon"
+)  # fmt: skip
 SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")
 
 VIEWS = ("single", "flip", "ten_crop")
@@ -52,9 +54,11 @@ class Recipe:
     There AdamW was ahead of Nesterov momentum for each of seven networks of fer.yaml (1350 faces,
     3 epochs, batch 32).
 
+    adamw_lr: with muon, the rate of AdamW for what is no matrix, on the same schedule.
     asgd keeps the mean of the weights since the first epoch, unless ema is on. mixup, cutmix: alpha
-    of the Beta distribution, 0 is off. distill: the teachers' share of the loss, at `temperature`;
-    without a teacher it is nothing. soft_labels: train on the votes of the data set (FERPlus).
+    of the Beta distribution, 0 is off. teacher: a file of nas.teach, soft labels for the training
+    images. distill: the teachers' share of the loss, at `temperature`; without a teacher it is
+    nothing. soft_labels: train on the votes of the data set (FERPlus).
     train_on: with train+validation the last epoch is taken, since nothing is left to choose one on.
     views, train_views: see nas/training/predict.py; an image's logits are their mean.
     """
@@ -64,6 +68,7 @@ class Recipe:
     optimizer: Annotated[str, Choice(OPTIMIZERS, "optimizer")] = "adamw"
     lr: Annotated[float, Float(1e-7, 10.0)] = 0.003
     momentum: Annotated[float, Float(0.0, 0.999)] = 0.9
+    adamw_lr: Annotated[float, Float(1e-7, 1.0)] = 0.003
     weight_decay: Annotated[float, Float(0.0, 1.0)] = 5e-4
     schedule: Annotated[str, Choice(SCHEDULES, "schedule")] = "one_cycle"
     plateau_factor: Annotated[float, Float(0.01, 0.99)] = 0.75
@@ -79,6 +84,7 @@ class Recipe:
     cutmix_alpha: Annotated[float, Float(0.0, 10.0)] = 0.0
     soft_labels: Annotated[bool, Flag()] = False
     train_on: Annotated[str, Choice(FIT_ON, "part")] = "train"
+    teacher: Annotated[str, Text()] | None = None
     distill: Share = 0.0
     temperature: Annotated[float, Float(0.5, 20.0)] = 2.0
     train_views: Annotated[str, Choice(("single", "ten_crop"), "views")] = "single"
