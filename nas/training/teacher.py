@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from nas.common.errors import UserError, first_line, parse_json, shown
-from nas.common.files import replace_file
+from nas.common.errors import UserError, first_line, shown
+from nas.common.files import parse_json, replace_file
 from nas.common.schema import read
 from nas.training.augment import draw, move
 from nas.training.predict import Precision, Subset, autocast, normalised
