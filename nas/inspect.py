@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     add("run", nargs="*", metavar="RUN|GENOME.json",
         help="a run directory or a genome file; several runs are compared")  # fmt: skip
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
+    add("--paper", action="store_true",
+        help="also write RUN/paper: figures as PDF and SVG, the front as a LaTeX table")  # fmt: skip
     add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
@@ -95,6 +97,8 @@ def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
         raise UserError(f"{run.path}: no successful evaluation yet")
     pareto_picture(picture, found)
     front = front_of(found["networks"])
+    if args.paper:
+        _paper(run.file("paper"), found)
     if args.json:
         print(json.dumps({
             "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
@@ -106,6 +110,24 @@ def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
         f"\n{len(found['networks'])} evaluations; * is best.json\npage: {page}\npicture: {picture}"
     )
     return 0
+
+
+def _paper(folder: Path, found: dict[str, Any]) -> None:
+    import matplotlib
+
+    from nas.common.files import replace_file
+    from nas.report import course_picture, front_latex, front_of, pareto_picture
+
+    folder.mkdir(exist_ok=True)
+    with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):  # text stays text
+        for kind in ("pdf", "svg"):
+            pareto_picture(folder / f"front.{kind}", found)
+            pareto_picture(folder / f"front_published.{kind}", found, published=True)
+            course_picture(folder / f"course.{kind}", found)
+    references = [r for r in found["references"] if r.get("accuracy") is not None]
+    table = front_latex(front_of(found["networks"]), references, found["best"])
+    replace_file(folder / "front.tex", table)
+    print(f"figures and the LaTeX table: {folder}", file=sys.stderr)
 
 
 def _compare(paths: list[Path], args: argparse.Namespace) -> int:

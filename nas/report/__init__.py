@@ -1,6 +1,7 @@
 """What people look at: tables, pictures and the model card. No torch here."""
 
 from nas.report.card import model_card
+from nas.report.course import course_picture
 from nas.report.explorer import comparison_page, explorer_page
 from nas.report.front import front_latex, front_of, front_table
 from nas.report.pareto import pareto_picture
@@ -15,6 +16,7 @@ from nas.report.table import table
 __all__ = [
     "comparison_page",
     "confusion_png",
+    "course_picture",
     "curves_png",
     "explorer_page",
     "front_latex",
