@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a run directory or a genome file; several runs are compared")  # fmt: skip
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
     add("--paper", action="store_true",
-        help="also write RUN/paper: figures as PDF and SVG, the front as a LaTeX table")  # fmt: skip
+        help="also write RUN/paper: PDF and SVG figures, a LaTeX table of the front")  # fmt: skip
     add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")

@@ -119,3 +119,13 @@ def test_several_runs_are_compared(run, tmp_path, capsys):
     assert main([str(run.path), str(run.path), "--out", str(out)]) == 0
     assert capsys.readouterr().out.count(str(run.path)) == 2
     assert out.stat().st_size > 10_000
+
+
+def test_figures_for_a_paper(run, capsys):
+    assert main([str(run.path), "--paper"]) == 0
+    names = {path.name for path in run.file("paper").iterdir()}
+    assert names == {f"{name}.{kind}" for name in ("front", "front_published", "course")
+                     for kind in ("pdf", "svg")} | {"front.tex"}  # fmt: skip
+    text = run.file("paper/front.tex").read_text()
+    assert r"\toprule" in text
+    assert "proposed" in text  # it was trained in this run

@@ -11,18 +11,19 @@ INK, MUTED = "#222222", "#8a8a8a"
 FRONT, BEST, REFERENCE, PUBLISHED, BASELINE = (
     "#0072b2", "#d55e00", "#007d5a", "#a34a82", "#595959",
 )  # fmt: skip
+TRAINING, VALIDATION = "#56b4e9", "#332288"  # dashed, solid
 SERIES = (FRONT, BEST, REFERENCE, "#cc79a7", "#e69f00", "#56b4e9", MUTED, INK)
 ORDER = ("#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958")
 
 LIGHT = {
     "muted": MUTED, "front": FRONT, "best": BEST, "reference": REFERENCE,
-    "published": PUBLISHED, "baseline": BASELINE,
+    "published": PUBLISHED, "baseline": BASELINE, "params": VALIDATION, "macs": TRAINING,
     "order": " ".join(reversed(ORDER)),  # the last ones stand out on white
     **{f"series{i}": colour for i, colour in enumerate(SERIES)},
 }  # fmt: skip
 DARK = {  # the same hues, lighter
     "muted": "#9aa0a6", "front": "#4fa8e0", "best": "#f08a3c", "reference": "#35c79b",
-    "published": "#dd8fc0", "baseline": "#c4c4c4",
+    "published": "#dd8fc0", "baseline": "#c4c4c4", "params": "#a59cf0", "macs": "#86cdf2",
     "order": " ".join([*ORDER[2:], "#fee838", "#fff3a0"]),
     **{f"series{i}": colour for i, colour in enumerate((
         "#4fa8e0", "#f08a3c", "#35c79b", "#e6a4c8", "#f0bc4b", "#86cdf2", "#9aa0a6", "#e8eaed",

@@ -25,7 +25,7 @@ def place_labels(
     figure.draw_without_rendering()
     scale = figure.dpi / 72
     renderer = figure._get_renderer()
-    inside = axes.get_window_extent(renderer)
+    inside = axes.get_window_extent(renderer).padded(-4 * scale)
     obstacles = axes.transData.transform(marks) if len(marks) else np.empty((0, 2))
     angles = np.array(TURNS) * np.pi / 8
     sides = list(zip(np.cos(angles), np.sin(angles), strict=True))

@@ -77,7 +77,7 @@ def _panel(axes: Any, key: str, overview: Row, published: bool) -> None:
         known = _published(overview, key)
         shares = [100 * n["published"] for n in known]
         name = "published, test split, fully trained"
-        _hollow(axes, _x(known, key), shares, "P", PUBLISHED, name)
+        _hollow(axes, _x(known, key), shares, "^", PUBLISHED, name)
 
 
 def _label(axes: Any, key: str, overview: Row, published: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from nas.report.colours import BEST, FRONT, INK, MUTED, SERIES
+from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
 
 
 def confusion_png(
@@ -35,25 +36,26 @@ def confusion_png(
 
 def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
     """Loss, held-out accuracy and learning rate over the epochs."""
-    figure = Figure(figsize=(11, 3.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(11, 4), dpi=120, layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3, width_ratios=[3, 3, 2])
     figure.suptitle(title, fontsize=10)
     scored = [row for row in history if "validation_accuracy" in row]
     marker = "o" if len(history) < 3 else None
-    for axes, rows, key, label, colour, scale in (
-        (loss, history, "train_loss", "training (smoothed, mixed)", FRONT, 1),
-        (loss, scored, "validation_loss", "validation", BEST, 1),
-        (accuracy, scored, "validation_accuracy", "validation", BEST, 100),
-        (rate, history, "lr", "learning rate", INK, 1),
+    for axes, rows, key, label, colour, line, scale in (
+        (loss, history, "train_loss", "training (smoothed, mixed)", TRAINING, "--", 1),
+        (loss, scored, "validation_loss", "validation", VALIDATION, "-", 1),
+        (accuracy, scored, "validation_accuracy", "validation", VALIDATION, "-", 100),
+        (rate, history, "lr", "learning rate", INK, "-", 1),
     ):
         axes.plot(
             [row["epoch"] for row in rows], [scale * row[key] for row in rows],
-            color=colour, label=label, marker=marker,
+            color=colour, linestyle=line, label=label, marker=marker,
         )  # fmt: skip
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.25)
-    loss.set_ylabel("cross entropy")
-    loss.legend(frameon=False, fontsize=9)
+    loss.set_ylabel("cross entropy (nats)")
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  frameon=False, fontsize=9)  # fmt: skip
     accuracy.set_ylabel("validation accuracy (%)")
     rate.set_ylabel("learning rate")
     figure.savefig(path)
@@ -62,27 +64,31 @@ def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
 def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str) -> None:
     """Two rows a group: images with the answer above them, and the same under their maps.
 
-    groups: name -> items with image (H, W), map (H, W) in 0..1, answer, probability (0..1).
+    groups: name -> items with image (H, W), map (H, W) in 0..1, answer, probability (0..1). Of an
+    empty group the title tells.
     """
-    columns = max([1, *(len(items) for items in groups.values())])
+    full = {name: items for name, items in groups.items() if items}
+    title += "".join(f"; {name}: none" for name in groups if name not in full)
+    columns = max([1, *(len(items) for items in full.values())])
     figure = Figure(
-        figsize=(1.0 + 1.25 * columns, 0.6 + 2.75 * len(groups)), dpi=110, layout="constrained"
+        figsize=(1.6 + 1.25 * columns, 0.6 + 2.75 * len(full)), dpi=110, layout="constrained"
     )
     figure.suptitle(title, color=INK, fontsize=10)
-    axes = figure.subplots(2 * len(groups), columns, squeeze=False)
+    axes = figure.subplots(2 * max(1, len(full)), columns, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for g, (name, items) in enumerate(groups.items()):
+    for g, (name, items) in enumerate(full.items()):
         axes[2 * g, 0].text(-0.25, 0.5, name, rotation=90, ha="center", va="center",
                             transform=axes[2 * g, 0].transAxes, fontsize=10)  # fmt: skip
-        if not items:
-            axes[2 * g, 0].text(0.5, 0.5, "none", ha="center", va="center", color=MUTED)
         for i, item in enumerate(items):
             above, below = axes[2 * g, i], axes[2 * g + 1, i]
             above.imshow(item["image"], cmap="gray")
             above.set_title(f"{item['answer']} {item['probability']:.0%}", fontsize=7, color=INK)
             below.imshow(item["image"], cmap="gray")
-            below.imshow(item["map"], cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+            drawn = below.imshow(item["map"], cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+    if full:
+        bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30)
+        bar.set_label("evidence, as a share of the image's strongest", fontsize=8)
     figure.savefig(path)
 
 
@@ -91,13 +97,14 @@ def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str
     figure = Figure(figsize=(7.5, 4.8), dpi=120, layout="constrained")
     axes = figure.subplots()
     figure.suptitle(f"{title}: hypervolume, medians and quartiles", color=INK)
-    for colour, (name, rows) in zip(SERIES, curves.items(), strict=False):
+    styles = zip(cycle(SERIES), cycle(("-", "--", ":", "-.")))
+    for (colour, line), (name, rows) in zip(styles, curves.items(), strict=False):
         x, low, middle, high = zip(*rows, strict=True)
-        axes.plot(x, middle, color=colour, label=name)
+        axes.plot(x, middle, color=colour, linestyle=line, label=name)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xscale("log")
     axes.set_xlabel("different networks evaluated")
     axes.set_ylabel("share of the true front's hypervolume")
     axes.grid(alpha=0.25, which="both", linewidth=0.5)
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.savefig(path)

@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from nas.report import confusion_png, curves_png, pareto_picture, table
+from nas.report import (
+    confusion_png,
+    course_picture,
+    curves_png,
+    pareto_picture,
+    saliency_png,
+    table,
+)
 from nas.report.labels import place_labels
 
 
@@ -41,6 +48,15 @@ def test_pictures_can_be_read(tmp_path):
     drawn(tmp_path / "confusion.png")
 
 
+def test_maps_of_evidence_say_what_is_missing(tmp_path):
+    item = {"image": np.zeros((8, 8)), "map": np.eye(8), "answer": "sad", "probability": 0.9}
+    saliency_png(tmp_path / "with.png", {"right": [item] * 3, "wrong": []}, "a title")
+    saliency_png(tmp_path / "without.png", {"right": [item] * 3}, "a title")
+    first, second = drawn(tmp_path / "with.png"), drawn(tmp_path / "without.png")
+    assert first.shape == second.shape  # an empty group takes no room
+    assert (first != second).any()  # its title tells of it
+
+
 @pytest.fixture
 def overview():
     networks = [
@@ -62,6 +78,18 @@ def test_the_front_as_pictures(tmp_path, overview):
     assert (tmp_path / "p.svg").read_text().count("<svg") == 1
     pareto_picture(tmp_path / "p.pdf", {**overview, "references": []})
     assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("baseline", [None, {"algorithm": "random", "hypervolume": [[1, 2, 0.1]]}])
+def test_the_course_as_a_picture(tmp_path, baseline):
+    points = [{"measured": a, "predicted": a + 0.01, "low": a - 0.1, "high": a + 0.1}
+              for a in (0.3, 0.4)]  # fmt: skip
+    course = {"hypervolume": [[1, 2.0, 0.1], [9, 90.0, 0.4]], "baseline": baseline,
+              "surrogate": {"points": points, "rank_correlation": 0.9}}  # fmt: skip
+    course_picture(tmp_path / "c.png", course)
+    drawn(tmp_path / "c.png")
+    course_picture(tmp_path / "c.svg", {**course, "surrogate": None})
+    assert "<svg" in (tmp_path / "c.svg").read_text()
 
 
 def test_labels_cover_neither_marks_nor_each_other():

@@ -72,6 +72,7 @@ const SHAPES = {
   circle(c, x, y, r) { c.arc(x, y, r, 0, 2 * Math.PI); },
   square(c, x, y, r) { c.rect(x - r, y - r, 2 * r, 2 * r); },
   diamond(c, x, y, r) { c.moveTo(x, y - r); c.lineTo(x + r, y); c.lineTo(x, y + r); c.lineTo(x - r, y); c.closePath(); },
+  triangle(c, x, y, r) { c.moveTo(x, y - r); c.lineTo(x + r, y + 0.8 * r); c.lineTo(x - r, y + 0.8 * r); c.closePath(); },
   star(c, x, y, r) {
     for (let i = 0; i < 10; i++) {
       const [angle, reach] = [(i * Math.PI) / 5 - Math.PI / 2, i % 2 ? 0.45 * r : r];
@@ -266,6 +267,7 @@ class Chart {
       if (s.kind === "line" || s.kind === "step") svg("path", { d: "M1 7H21", ...at, "stroke-dasharray": (s.dash ?? []).join(" ") }, box);
       else if (s.kind === "band") svg("rect", { x: 1, y: 2, width: 20, height: 10, fill: paint, "fill-opacity": 0.3 }, box);
       else if (s.shape === "diamond") svg("path", { d: "M11 2L16 7L11 12L6 7Z", ...at }, box);
+      else if (s.shape === "triangle") svg("path", { d: "M11 2L16 12H6Z", ...at }, box);
       else if (s.shape === "square") svg("rect", { x: 6.5, y: 2.5, width: 9, height: 9, ...at }, box);
       else if (s.shape === "star") svg("path", { d: "M11 0L13 5L18 5L14 8L16 13L11 10L6 13L8 8L4 5L9 5Z", ...at }, box);
       else if (s.order) svg("rect", { x: 1, y: 3, width: 20, height: 8, fill: paint }, box);

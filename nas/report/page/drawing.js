@@ -33,7 +33,7 @@ function drawing(blocks, input, id) {
 }
 
 function bar(root, y, share, kind, text) {
-  svg("rect", { x: BAR.left, y, width: Math.max(1, share * BAR.width), height: 10, class: kind }, root);
+  svg("rect", { x: BAR.left, y, width: share && Math.max(1, share * BAR.width), height: 10, class: kind }, root);
   svg("text", { x: BAR.left + BAR.width + 8, y: y + 9, class: "cost" }, root, text);
 }
 

@@ -100,7 +100,7 @@ function frontSeries(ok, key, published) {
     { name: "reference, trained in this search", kind: "points", shape: "diamond", hollow: true, size: 7, colour: "--reference", points: outlined.map((r) => ({ ...point(r), label: r.name, tell: () => `${r.name}\n${about(r)}` })) },
   ];
   if (data.baseline) series.push({ name: `front of ${data.baseline.run}`, kind: "points", shape: "square", hollow: true, size: 3.5, colour: "--baseline", points: data.baseline.front.map((n) => ({ ...point(n), id: null, tell: () => `baseline ${about(n)}` })) });
-  if (published) series.push({ name: "published (test split, fully trained)", kind: "points", shape: "square", hollow: true, size: 5, colour: "--published", points: data.references.filter((r) => r.published && r[key]).map((r) => ({ x: r[key], y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
+  if (published) series.push({ name: "published (test split, fully trained)", kind: "points", shape: "triangle", hollow: true, size: 6, colour: "--published", points: data.references.filter((r) => r.published && r[key]).map((r) => ({ x: r[key], y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
   return series;
 }
 
