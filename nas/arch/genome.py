@@ -12,27 +12,24 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
+from nas.arch.block import Activation, Block, BlockRule, Rate
+from nas.arch.blocks import Conv, Inverted, Pool, Residual, Separable
 from nas.common.errors import UserError
 from nas.common.files import parse_json, read_json
-from nas.common.schema import Choice, Flag, Float, Int, read
+from nas.common.schema import Choice, Flag, Int, read
+
+__all__ = [  # the first blocks, beside what is made here
+    "Block", "Conv", "Dense", "Genome", "Head", "Input", "Inverted", "Pool", "Residual",
+    "Separable", "Stage", "load",
+]  # fmt: skip
 
 FORMAT = "fer-nas.genome/1"
 # What may stand beside `genome` in a file; none of it changes the network.
 BESIDE = ("id", "name", "notes", "published", "evaluation")
 
 MAX_BLOCKS = 512  # in all: modules take memory however few parameters they have
-
-ACTIVATIONS = ("none", "relu", "leaky_relu", "elu", "gelu", "silu", "hardswish")
-
-Activation = Annotated[str, Choice(ACTIVATIONS, "activation")]
-Channels = Annotated[int, Int(1, 4096)]
-Kernel = Annotated[int, Int(1, 11, odd=True)]
-Stride = Annotated[int, Int(1, 4)]
-Padding = Annotated[str, Choice(("same", "valid"), "padding")]
-Rate = Annotated[float, Float(0.0, 0.9)]
-Ratio = Annotated[float, Float(0.0, 1.0)]
 
 
 @dataclass(frozen=True)
@@ -46,81 +43,10 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Conv:
-    """Convolution, batch norm before or after the activation (or none), activation."""
-
-    kind: ClassVar[str] = "conv"
-    channels: Channels
-    kernel: Kernel = 3
-    stride: Stride = 1
-    padding: Padding = "same"
-    norm: Annotated[str, Choice(("before", "after", "none"), "norm")] = "before"
-    activation: Activation = "relu"
-
-
-@dataclass(frozen=True)
-class Residual:
-    """Two convolutions with batch norm and a skip (He et al. 2015, basic block)."""
-
-    kind: ClassVar[str] = "residual"
-    channels: Channels
-    kernel: Kernel = 3
-    stride: Stride = 1
-    se_ratio: Ratio = 0.0
-    activation: Activation = "relu"
-
-
-@dataclass(frozen=True)
-class Inverted:
-    """MobileNetV2's inverted residual: 1x1 expansion, depthwise, linear 1x1; optional SE.
-
-    The skip is there where input and output shapes agree. The expansion is `expand` times the
-    input channels; with 1 there is none. SE squeezes to `se_ratio` times the input channels.
-    """
-
-    kind: ClassVar[str] = "inverted"
-    channels: Channels
-    kernel: Kernel = 3
-    stride: Stride = 1
-    expand: Annotated[int, Int(1, 16)] = 4
-    se_ratio: Ratio = 0.0
-    activation: Activation = "relu"
-
-
-@dataclass(frozen=True)
-class Separable:
-    """Two depthwise-separable convolutions and a skip (Chollet 2017, Xception's module).
-
-    With a stride, a 3x3 max pool of that stride follows them and a 1x1 convolution is the skip.
-    """
-
-    kind: ClassVar[str] = "separable"
-    channels: Channels
-    kernel: Kernel = 3
-    stride: Stride = 1
-    activation: Activation = "relu"
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Max or average pooling, then dropout of whole elements."""
-
-    kind: ClassVar[str] = "pool"
-    type: Annotated[str, Choice(("max", "avg"), "pool type")] = "max"
-    kernel: Annotated[int, Int(2, 7)] = 2
-    stride: Stride = 2
-    padding: Padding = "valid"
-    dropout: Rate = 0.0
-
-
-Block = Conv | Residual | Inverted | Separable | Pool
-
-
-@dataclass(frozen=True)
 class Stage:
     """Blocks that belong together: usually those of one resolution. Crossover swaps stages."""
 
-    blocks: tuple[Conv | Residual | Inverted | Separable | Pool, ...]
+    blocks: tuple[Annotated[Block, BlockRule()], ...]
 
 
 @dataclass(frozen=True)
@@ -166,16 +92,20 @@ class Genome:
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, every field spelled out, blocks with their `kind`."""
-        data = dataclasses.asdict(self)
-        for stage, plain in zip(self.stages, data["stages"], strict=True):
-            plain["blocks"] = [
-                {"kind": block.kind, **fields}
-                for block, fields in zip(stage.blocks, plain["blocks"], strict=True)
-            ]
-        data["head"]["hidden"] = list(data["head"]["hidden"])
-        data["stages"] = list(data["stages"])
-        return data
+        """Plain data, every field spelled out; see `Block.to_dict`."""
+        return {
+            "input": vars(self.input).copy(),
+            "num_classes": self.num_classes,
+            "stages": [
+                {"blocks": [block.to_dict() for block in stage.blocks]} for stage in self.stages
+            ],
+            "head": {
+                "pool": self.head.pool,
+                "dropout": self.head.dropout,
+                "hidden": [vars(dense).copy() for dense in self.head.hidden],
+            },
+            "bias": self.bias,
+        }
 
     def to_json(self, **beside: Any) -> str:
         """A self-sufficient file; `beside` may hold name, notes, published, evaluation."""

@@ -138,6 +138,92 @@ class SqueezeExcite(Layer):
 
 
 @dataclass(frozen=True)
+class EfficientChannelAttention(Layer):
+    """Wang et al. 2020, ECA: global mean, a convolution along the channels, sigmoid, scale."""
+
+    kernel: int
+
+    @property
+    def params(self) -> int:
+        return self.kernel
+
+    @property
+    def macs(self) -> int:
+        return self.kernel * self.in_shape[0]
+
+    @property
+    def activations(self) -> int:
+        return prod(self.in_shape) + 3 * self.in_shape[0]
+
+
+@dataclass(frozen=True)
+class CoordinateAttention(Layer):
+    """Hou et al. 2021: the means of rows and of columns, 1x1 to `squeezed`, batch norm, hardswish,
+    1x1 back for rows and for columns, sigmoid, scale by both."""
+
+    squeezed: int
+
+    @property
+    def params(self) -> int:
+        c, s = self.in_shape[0], self.squeezed
+        return c * s + 2 * s + 2 * (s * c + c)
+
+    @property
+    def macs(self) -> int:
+        c, h, w = self.in_shape
+        return 2 * c * self.squeezed * (h + w)
+
+    @property
+    def activations(self) -> int:
+        c, h, w = self.in_shape
+        return prod(self.in_shape) + 3 * (c + self.squeezed) * (h + w)
+
+
+@dataclass(frozen=True)
+class Slice(Layer):
+    """Some of the channels: `channels` of them, from number `first` on."""
+
+    first: int
+    channels: int
+
+    @property
+    def activations(self) -> int:
+        return 0  # a view
+
+    @property
+    def out_shape(self) -> Shape:
+        return (self.channels, *self.in_shape[1:])
+
+
+@dataclass(frozen=True)
+class Concat(Layer):
+    """Branches side by side: each gets the input, their outputs become channels in that order.
+
+    An empty branch is the input itself. Costs include those of the branches.
+    """
+
+    branches: tuple[tuple[Layer, ...], ...]
+
+    @property
+    def out_shape(self) -> Shape:
+        outputs = [branch[-1].out_shape if branch else self.in_shape for branch in self.branches]
+        return (sum(shape[0] for shape in outputs), *outputs[0][1:])
+
+    @property
+    def params(self) -> int:
+        return sum(layer.params for branch in self.branches for layer in branch)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for branch in self.branches for layer in branch)
+
+    @property
+    def activations(self) -> int:
+        inside = sum(layer.activations for branch in self.branches for layer in branch)
+        return inside + prod(self.out_shape)
+
+
+@dataclass(frozen=True)
 class Linear(Layer):
     features: int
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,14 +14,18 @@ from nas.arch.genome import Genome
 from nas.arch.layers import (
     Activation,
     BatchNorm,
+    Concat,
     Conv2d,
+    CoordinateAttention,
     Dropout,
+    EfficientChannelAttention,
     Flatten,
     GlobalPool,
     Layer,
     Linear,
     Pool2d,
     Resize,
+    Slice,
     SqueezeExcite,
     Unit,
 )
@@ -77,6 +82,62 @@ class SqueezeExciteModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scale: Tensor = self.gate(self.expand(self.act(self.reduce(self.pool(x)))))
         return x * scale
+
+
+class EfficientChannelAttentionModule(nn.Module):
+    """x: (N, C, H, W) -> x scaled per channel."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.conv = nn.Conv2d(1, 1, (kernel, 1), padding=(kernel // 2, 0), bias=False)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = self.pool(x).transpose(1, 2)  # (N, 1, C, 1)
+        scale: Tensor = self.gate(self.conv(means)).transpose(1, 2)
+        return x * scale
+
+
+class CoordinateAttentionModule(nn.Module):
+    """x: (N, C, H, W) -> x scaled per channel and row, and per channel and column."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.rows = nn.AdaptiveAvgPool2d((None, 1))
+        self.columns = nn.AdaptiveAvgPool2d((1, None))
+        self.reduce = nn.Conv2d(channels, squeezed, 1, bias=False)
+        self.reduce_norm = nn.BatchNorm2d(squeezed)
+        self.act = nn.Hardswish()
+        self.expand_rows = nn.Conv2d(squeezed, channels, 1)
+        self.expand_columns = nn.Conv2d(squeezed, channels, 1)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = torch.cat([self.rows(x), self.columns(x).transpose(2, 3)], dim=2)  # (N, C, H+W, 1)
+        squeezed = self.act(self.reduce_norm(self.reduce(means)))
+        rows, columns = squeezed.split([x.shape[2], x.shape[3]], dim=2)
+        by_row: Tensor = self.gate(self.expand_rows(rows))
+        by_column: Tensor = self.gate(self.expand_columns(columns.transpose(2, 3)))
+        return x * by_row * by_column
+
+
+class SliceModule(nn.Module):
+    """x: (N, C, H, W) -> (N, channels, H, W), from channel `first` on."""
+
+    def __init__(self, first: int, channels: int) -> None:
+        super().__init__()
+        self.first, self.channels = first, channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.narrow(1, self.first, self.channels)
+
+
+class ConcatModule(nn.ModuleList):
+    """x: (N, C, H, W) -> the branches' outputs as channels side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self], dim=1)
 
 
 class ResizeModule(nn.Module):
@@ -148,6 +209,14 @@ def _module(layer: Layer) -> nn.Module:
             return nn.AdaptiveAvgPool2d(1) if layer.type == "avg" else nn.AdaptiveMaxPool2d(1)
         case SqueezeExcite():
             return SqueezeExciteModule(channels, layer.squeezed)
+        case EfficientChannelAttention():
+            return EfficientChannelAttentionModule(layer.kernel)
+        case CoordinateAttention():
+            return CoordinateAttentionModule(channels, layer.squeezed)
+        case Slice():
+            return SliceModule(layer.first, layer.channels)
+        case Concat():
+            return ConcatModule(_sequence(branch) for branch in layer.branches)
         case Linear():
             return nn.Linear(layer.in_shape[0], layer.features)
         case Flatten():
@@ -163,6 +232,10 @@ def _convolution(layer: Conv2d) -> type[nn.Conv2d]:
     if layer.groups > 1:
         return DepthwiseConv2d
     return StridedPointwiseConv2d if layer.kernel == 1 < layer.stride else nn.Conv2d
+
+
+def _sequence(layers: Iterable[Layer]) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((layer.name, _module(layer)) for layer in layers))
 
 
 def _initialise(module: nn.Module) -> None:

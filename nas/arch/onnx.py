@@ -17,14 +17,18 @@ from nas.arch.genome import Genome
 from nas.arch.layers import (
     Activation,
     BatchNorm,
+    Concat,
     Conv2d,
+    CoordinateAttention,
     Dropout,
+    EfficientChannelAttention,
     Flatten,
     GlobalPool,
     Layer,
     Linear,
     Pool2d,
     Resize,
+    Slice,
     SqueezeExcite,
     Unit,
 )
@@ -118,6 +122,19 @@ class _Graph:
                 )
             case SqueezeExcite():
                 return self.squeeze_excite(f"{prefix}.{layer.name}", layer, x)
+            case EfficientChannelAttention():
+                return self.channel_attention(f"{prefix}.{layer.name}", layer, x)
+            case CoordinateAttention():
+                return self.coordinate_attention(f"{prefix}.{layer.name}", layer, x)
+            case Slice():
+                return self.slice(x, layer.first, layer.first + layer.channels, axis=1)
+            case Concat():
+                inside = f"{prefix}.{layer.name}"
+                outputs = [
+                    self.chain(f"{inside}.{i}", branch, x)
+                    for i, branch in enumerate(layer.branches)
+                ]
+                return self.node("Concat", outputs, axis=1)
             case Flatten():
                 return self.node("Flatten", [x], axis=1)
             case Dropout():
@@ -197,6 +214,38 @@ class _Graph:
             bias = self.constant(self.weight(f"{name}.{part}.bias", shape[:1]))
             y = self.node(act, [self.node("Conv", [y, weight, bias])])
         return self.node("Mul", [x, y])
+
+    def channel_attention(self, name: str, layer: EfficientChannelAttention, x: str) -> str:
+        k = layer.kernel
+        means = self.node("Transpose", [self.node("GlobalAveragePool", [x])], perm=[0, 2, 1, 3])
+        weight = self.constant(self.weight(f"{name}.conv.weight", (1, 1, k, 1)))
+        y = self.node("Conv", [means, weight], kernel_shape=[k, 1], pads=[k // 2, 0, k // 2, 0])
+        scale = self.node("Transpose", [self.node("Sigmoid", [y])], perm=[0, 2, 1, 3])
+        return self.node("Mul", [x, scale])
+
+    def coordinate_attention(self, name: str, layer: CoordinateAttention, x: str) -> str:
+        (c, h, w), s = layer.in_shape, layer.squeezed
+        swapped = {"perm": [0, 1, 3, 2]}
+        rows, columns = (
+            self.node("ReduceMean", [x, self.constant(np.array([axis], np.int64))], keepdims=1)
+            for axis in (3, 2)
+        )
+        columns = self.node("Transpose", [columns], **swapped)
+        means = self.node("Concat", [rows, columns], axis=2)
+        reduce = Conv2d("reduce", (c, h + w, 1), s, 1, 1, 0, 1, False)
+        y = self.affine(name, reduce, BatchNorm("reduce_norm", reduce.out_shape), means)
+        y = self.activation("hardswish", y)
+        for part, first, last in (("rows", 0, h), ("columns", h, h + w)):
+            expand = Conv2d(f"expand_{part}", (s, last - first, 1), c, 1, 1, 0, 1, True)
+            gate = self.affine(name, expand, None, self.slice(y, first, last, axis=2))
+            if part == "columns":
+                gate = self.node("Transpose", [gate], **swapped)
+            x = self.node("Mul", [x, self.node("Sigmoid", [gate])])
+        return x
+
+    def slice(self, x: str, first: int, last: int, axis: int) -> str:
+        bounds = [self.constant(np.array([v], np.int64)) for v in (first, last, axis)]
+        return self.node("Slice", [x, *bounds])
 
     def weight(self, name: str, shape: tuple[int, ...]) -> Any:
         if self.weights is None:

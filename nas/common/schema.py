@@ -1,7 +1,7 @@
 """Plain data (parsed JSON or YAML) -> frozen dataclasses, with errors that name the place.
 
 Fields are annotated with a rule, `kernel: Annotated[int, Int(1, 11, odd=True)]`. A tuple is read
-from a list, a dataclass from a mapping, a union of dataclasses by its `kind`.
+from a list, a dataclass from a mapping.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def read(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is Annotated:
         return get_args(hint)[1].read(value, where)
     if get_origin(hint) in (types.UnionType, typing.Union):
-        return _read_union(get_args(hint), value, where)
+        return _read_optional(get_args(hint), value, where)
     if get_origin(hint) is tuple:
         return tuple(
             read(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(_items(value, where))
@@ -184,37 +184,34 @@ def _items(value: Any, where: str) -> list[Any]:
     return value
 
 
-def _read_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    if types.NoneType in options:
-        (other,) = (o for o in options if o is not types.NoneType)
-        return None if value is None else read(other, value, where)
-    kinds = {option.kind: option for option in options}
-    if not isinstance(value, dict) or "kind" not in value:
-        raise UserError(f"{where}: must be a mapping with a kind, one of {', '.join(kinds)}")
-    if value["kind"] not in tuple(kinds):  # not hashed: it may be a list
-        raise one_of(f"{where}.kind", value["kind"], kinds, "block")
-    rest = {k: v for k, v in value.items() if k != "kind"}
-    return _read_dataclass(kinds[value["kind"]], rest, where)
+def _read_optional(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    (other,) = (o for o in options if o is not types.NoneType)
+    return None if value is None else read(other, value, where)
+
+
+def hints(cls: Any) -> dict[str, Any]:
+    """{field: annotated type} of a dataclass, in order."""
+    return _hints(cls)
 
 
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    found = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: found[field.name] for field in dataclasses.fields(cls)}
 
 
 def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise UserError(f"{where}: must be a mapping, got {shown(value)}")
-    hints = _hints(cls)
+    known = hints(cls)
     value = current_names(cls.__name__, value)
     for key in value:
-        if key not in hints:
+        if key not in known:
             raise UserError(
-                f"{where}: unknown key {shown(key)}; expected {', '.join(hints)}"
-                f"{did_you_mean(key, hints)}"
+                f"{where}: unknown key {shown(key)}; expected {', '.join(known)}"
+                f"{did_you_mean(key, known)}"
             )
-    given = {key: read(hints[key], v, f"{where}.{key}") for key, v in value.items()}
+    given = {key: read(known[key], v, f"{where}.{key}") for key, v in value.items()}
     for field in dataclasses.fields(cls):
         required = (
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

@@ -18,7 +18,19 @@ from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
 from nas.arch.genome import Genome
-from nas.arch.layers import Activation, Conv2d, GlobalPool, Layer, Linear, Pool2d, SqueezeExcite
+from nas.arch.layers import (
+    Activation,
+    Concat,
+    Conv2d,
+    CoordinateAttention,
+    EfficientChannelAttention,
+    GlobalPool,
+    Layer,
+    Linear,
+    Pool2d,
+    Slice,
+    SqueezeExcite,
+)
 from nas.arch.lowering import cost, lower
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
@@ -106,6 +118,18 @@ def _count(layer: Layer, found: dict[str, float]) -> None:
         found["elementwise_elements"] += 2 * elements
         found["linear_macs"] += macs
         found["other_layers"] += 6
+    elif isinstance(layer, Concat):
+        for inner in (inner for branch in layer.branches for inner in branch):
+            _count(inner, found)
+        found["elementwise_elements"] += 2 * prod(layer.out_shape) / 1e6
+        found["other_layers"] += 1
+    elif isinstance(layer, EfficientChannelAttention | CoordinateAttention):
+        found["elementwise_elements"] += 2 * elements
+        found["pointwise_macs"] += macs
+        found["other_layers"] += 6
+    elif isinstance(layer, Slice):
+        found["elementwise_elements"] += 2 * prod(layer.out_shape) / 1e6
+        found["other_layers"] += 1
     elif isinstance(layer, Pool2d | GlobalPool) or (
         isinstance(layer, Activation) and layer.function != "relu"
     ):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from nas.arch.block import SearchableBlock
 from nas.space.genotype import GenePath, Genotype, gene
-from nas.space.spec import SearchableBlock
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from nas.arch.genome import Block, Conv, Dense, Genome, Head, Input, Pool, Stage
+from nas.arch.block import Block, SearchableBlock
+from nas.arch.blocks import Conv, Pool
+from nas.arch.genome import Dense, Genome, Head, Input, Stage
 from nas.common.errors import UserError
-from nas.space.spec import SearchableBlock, SpaceSpec, StageSpec
+from nas.space.spec import SpaceSpec, StageSpec
 
 GenePath = tuple[str | int, ...]
 
@@ -181,7 +183,7 @@ def _stage(genes: StageGenes) -> Stage:
 
 def _parse_stage(spec: SpaceSpec, index: int, stage: Stage) -> StageGenes:
     first = stage.blocks[:1]
-    blocks = tuple(block for block in stage.blocks if not isinstance(block, Pool))
+    blocks = tuple(block for block in stage.blocks if isinstance(block, SearchableBlock))
     pools = len(stage.blocks) - len(blocks)
     downsample = "none"
     if first and isinstance(first[0], Pool):

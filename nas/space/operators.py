@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nas.arch.block import SearchableBlock
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
@@ -23,7 +24,7 @@ from nas.space.genotype import (
     downsamples,
     gene,
 )
-from nas.space.spec import SearchableBlock, SpaceSpec
+from nas.space.spec import SpaceSpec
 
 T = TypeVar("T")
 Rng = np.random.Generator

@@ -7,20 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nas.arch.genome import Conv, Genome, Head, Pool
+from nas.arch.block import SearchableBlock
+from nas.arch.blocks import Conv, Pool
+from nas.arch.genome import Genome, Head
+from nas.arch.lowering import lower_block
 from nas.space.genotype import Genotype, HeadGenes, StageGenes, StemGenes, downsamples
 from nas.space.operators import repair, violation
 from nas.space.space import SearchSpace
-from nas.space.spec import SearchableBlock
 
-# For a block that a stage does not allow, the first of these that it does: depthwise ones for each
-# other, since a full convolution in their place costs many times as much.
-SUBSTITUTES = {
-    "conv": ("residual", "separable", "inverted"),
-    "residual": ("conv", "separable", "inverted"),
-    "inverted": ("separable", "residual", "conv"),
-    "separable": ("inverted", "residual", "conv"),
-}
+TYPICAL_SHAPE = (64, 8, 8)  # where the costs of kinds of block are compared
 
 
 def project(genome: Genome, space: SearchSpace) -> Genotype | None:
@@ -52,7 +47,7 @@ def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[Searc
     What there is too much of joins the last group; what is missing repeats it.
     """
     blocks = [block for stage in genome.stages for block in stage.blocks]
-    first = next((b for b in blocks if not isinstance(b, Pool)), Conv(1))
+    first = next((b for b in blocks if isinstance(b, SearchableBlock)), Conv(1))
     stem = first if isinstance(first, Conv) else Conv(first.channels, first.kernel, first.stride)
     groups: list[tuple[str, list[SearchableBlock]]] = [("none", [])]
     for block in blocks:
@@ -60,10 +55,10 @@ def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[Searc
             continue
         if isinstance(block, Pool):
             groups.append((block.type, []))
-            continue
-        if block.stride > 1:
-            groups.append(("stride", []))
-        groups[-1][1].append(block)
+        elif isinstance(block, SearchableBlock):
+            if block.stride > 1:
+                groups.append(("stride", []))
+            groups[-1][1].append(block)
     if not groups[0][1]:
         groups = groups[1:]
     groups = groups or [("max", [])]
@@ -90,16 +85,27 @@ def _stage(
 
 
 def _block(space: SearchSpace, index: int, block: SearchableBlock) -> SearchableBlock:
+    """The block with allowed genes, or of a kind not allowed there the one of nearest cost."""
     allowed = space.stages[index].blocks
-    kind = block.kind
-    if kind not in allowed:
-        kind = next(k for k in SUBSTITUTES[kind] if k in allowed)
+    if block.kind in allowed:
+        return _of_kind(space, block.kind, block)
+    wanted = _params(block)
+    candidates = (_of_kind(space, kind, block) for kind in allowed)
+    return min(candidates, key=lambda c: abs(math.log(_params(c) / wanted)))
+
+
+def _of_kind(space: SearchSpace, kind: str, block: SearchableBlock) -> SearchableBlock:
     like = space.block(kind, {})  # its defaults, for what the given block does not have
     values = {
         name: _closest(choices, getattr(block, name, getattr(like, name)))
         for name, choices in space.block_choices(kind).items()
     }
     return dataclasses.replace(like, **values)
+
+
+def _params(block: SearchableBlock) -> int:
+    width = TYPICAL_SHAPE[0]
+    return lower_block(dataclasses.replace(block, channels=width), TYPICAL_SHAPE).cost.params
 
 
 def _head(space: SearchSpace, head: Head) -> HeadGenes:

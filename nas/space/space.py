@@ -15,7 +15,7 @@ from nas.space import operators
 from nas.space.encoding import Encoder
 from nas.space.genotype import Genotype, parse
 from nas.space.operators import Rng
-from nas.space.spec import KINDS, SpaceSpec, StageSpec
+from nas.space.spec import SpaceSpec, StageSpec
 
 
 class SearchSpace(SpaceSpec):
@@ -64,16 +64,16 @@ class SearchSpace(SpaceSpec):
 
     def size(self) -> int:
         """How many different genomes there are, constraints ignored (exact)."""
-        block_counts = {
-            kind: prod(len(choices) for choices in self.block_choices(kind).values())
-            for kind in KINDS
-        }
         stem = prod(len(choices) for choices in vars(self.stem).values())
         head = len(self.head.pool) * len(self.head.hidden) * len(self.head.dropout)
         stages = prod(
-            _stage_size(spec, sum(block_counts[k] for k in spec.blocks)) for spec in self.stages
+            _stage_size(spec, sum(self._block_count(kind) for kind in spec.blocks))
+            for spec in self.stages
         )
         return len(self.input.resize) * len(self.bias) * stem * stages * head
+
+    def _block_count(self, kind: str) -> int:
+        return prod(len(choices) for choices in self.block_choices(kind).values())
 
 
 def _stage_size(spec: StageSpec, block_choices: int) -> int:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from nas.arch.genome import ACTIVATIONS, Conv, Inverted, Residual, Separable
-from nas.common.errors import UserError
+from nas.arch.block import (
+    ACTIVATIONS,
+    SearchableBlock,
+    searchable_kinds,
+    unknown_kind,
+)
+from nas.common.errors import UserError, one_of, shown
 from nas.common.files import read_yaml
 from nas.common.schema import Choice, Choices, Flag, Float, Int, Text, read
 
 DOWNSAMPLES = ("none", "max", "avg", "stride")
-SearchableBlock = Conv | Residual | Inverted | Separable  # blocks with a width
-KINDS: dict[str, type[SearchableBlock]] = {
-    "conv": Conv,
-    "residual": Residual,
-    "inverted": Inverted,
-    "separable": Separable,
-}
 Channels = Annotated[tuple[int, ...], Choices(Int(1, 4096))]
 Kernels = Annotated[tuple[int, ...], Choices(Int(1, 11, odd=True))]
 Activations = Annotated[tuple[str, ...], Choices(Choice(ACTIVATIONS, "activation"))]
-Ratios = Annotated[tuple[float, ...], Choices(Float(0.0, 1.0))]
+
+
+class _Kind:
+    """A kind of block that has a width."""
+
+    def read(self, value: Any, where: str) -> str:
+        return _searchable(value, where).kind
+
+
+def _searchable(kind: object, where: str) -> type[SearchableBlock]:
+    known = searchable_kinds()
+    if not isinstance(kind, str) or kind not in known:
+        raise unknown_kind(where, kind, known)
+    return known[kind]
 
 
 class _Hidden:
@@ -55,43 +67,29 @@ class StemSpec:
 class StageSpec:
     channels: Channels
     depth: Annotated[tuple[int, ...], Choices(Int(0, 32))]
-    blocks: Annotated[tuple[str, ...], Choices(Choice(tuple(KINDS), "block"))]
+    blocks: Annotated[tuple[str, ...], Choices(_Kind())]
     downsample: Annotated[tuple[str, ...], Choices(Choice(DOWNSAMPLES, "downsample"))] = ("none",)
 
 
-@dataclass(frozen=True)
-class ConvSpec:
-    kernel: Kernels = (3,)
-    activation: Activations = ("relu",)
+class _BlockChoices:
+    """{kind: {searchable field: its choices}}."""
 
-
-@dataclass(frozen=True)
-class ResidualSpec:
-    kernel: Kernels = (3,)
-    se_ratio: Ratios = (0.0,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class InvertedSpec:
-    kernel: Kernels = (3,)
-    expand: Annotated[tuple[int, ...], Choices(Int(1, 16))] = (4,)
-    se_ratio: Ratios = (0.0,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class SeparableSpec:
-    kernel: Kernels = (3,)
-    activation: Activations = ("relu",)
-
-
-@dataclass(frozen=True)
-class BlockSpecs:
-    conv: ConvSpec = ConvSpec()
-    residual: ResidualSpec = ResidualSpec()
-    inverted: InvertedSpec = InvertedSpec()
-    separable: SeparableSpec = SeparableSpec()
+    def read(self, value: Any, where: str) -> dict[str, dict[str, tuple[Any, ...]]]:
+        if not isinstance(value, dict):
+            raise UserError(f"{where}: must be a mapping of kinds of block, got {shown(value)}")
+        found: dict[str, dict[str, tuple[Any, ...]]] = {}
+        for kind, fields in value.items():
+            genes = _searchable(kind, where).genes()
+            if not isinstance(fields, dict):
+                raise UserError(f"{where}.{kind}: must be a mapping, got {shown(fields)}")
+            for name in fields:
+                if name not in genes:
+                    raise one_of(f"{where}.{kind}", name, genes, "key")
+            found[kind] = {
+                name: Choices(genes[name][0]).read(choices, f"{where}.{kind}.{name}")
+                for name, choices in fields.items()
+            }
+        return found
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,9 @@ class SpaceSpec:
     stem: StemSpec
     stages: tuple[StageSpec, ...]
     head: HeadSpec
-    blocks: BlockSpecs = BlockSpecs()
+    blocks: Annotated[Mapping[str, Mapping[str, tuple[Any, ...]]], _BlockChoices()] = field(
+        default_factory=dict
+    )
     bias: Annotated[tuple[bool, ...], Choices(Flag())] = (False,)
     constraints: Constraints = Constraints()
 
@@ -150,12 +150,13 @@ class SpaceSpec:
 
     def block(self, kind: str, genes: dict[str, Any]) -> SearchableBlock:
         """A block of a stage; its width and stride are the stage's."""
-        return KINDS[kind](channels=1, **genes)
+        return searchable_kinds()[kind](channels=1, **genes)
 
     def block_choices(self, kind: str) -> dict[str, tuple[Any, ...]]:
         """What each searchable field of a kind of block may be."""
-        found: dict[str, tuple[Any, ...]] = vars(getattr(self.blocks, kind))
-        return found
+        given = self.blocks.get(kind, {})
+        genes = searchable_kinds()[kind].genes()
+        return {name: given.get(name, (default,)) for name, (_, default) in genes.items()}
 
     def _check(self, where: str) -> None:
         if not self.name.replace("_", "").replace("-", "").isalnum():
