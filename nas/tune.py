@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import exit_code
-from nas.common.errors import UserError
+from nas.common.cli import INTERRUPTED, SEED, TIME, Parser, exit_code, note, show, value
 from nas.common.resources import RECIPES, REFERENCES
+from nas.common.schema import Int
 
 GRIDS = ("optimizers", "schedules")
 
@@ -19,50 +18,52 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.arch.genome import load
     from nas.data import open_dataset
-    from nas.retrain import MAX_SEED
-    from nas.search.settings import seconds
-    from nas.training.recipe import load as load_recipe
-
-    if not 1 <= args.trials <= 100_000:
-        raise UserError(f"--trials: must be in [1, 100000], got {args.trials}")
-    if not 1 <= args.epochs <= 10_000:
-        raise UserError(f"--epochs: must be in [1, 10000], got {args.epochs}")
-    if not 0 <= args.seed <= MAX_SEED:
-        raise UserError(f"--seed: must be in [0, {MAX_SEED}], got {args.seed}")
-    genome, _ = load(REFERENCES.find(args.genome, "--genome"))
-    default = "khaireddin" if args.grid else "modern"
-    base = load_recipe(RECIPES.find(args.recipe or default, "--recipe"))
-    budget = seconds(args.time_budget, "--time-budget") if args.time_budget else None
-    dataset = open_dataset(args.data)
     from nas.deploy.retrain import check_fit, torch_device
+    from nas.search.store import run_of
+    from nas.training.recipe import load as load_recipe
     from nas.training.tuning import StudyConfig, rows, tune
 
+    path = REFERENCES.find(args.genome, "--genome")
+    genome, _ = load(path)
+    default = "khaireddin" if args.grid else "modern"
+    base = load_recipe(RECIPES.find(args.recipe or default, "--recipe"))
+    run = run_of(path)
+    data = args.data or (run.settings().data if run else None)
+    dataset = open_dataset(data)
     check_fit(genome, dataset)
     device = str(torch_device(args.device))
     goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, device)
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
     try:
-        study = tune(
-            goal, out, args.trials, seconds=budget,
-            note=lambda text: print(text, file=sys.stderr, flush=True),
-        )  # fmt: skip
+        study = tune(goal, out, args.trials, seconds=args.time_budget, note=note)
     except KeyboardInterrupt:
-        print(f"interrupted; the same command goes on. Results so far: {out}", file=sys.stderr)
-        return 130
+        note(f"interrupted; the same command goes on. Results so far: {out}")
+        return INTERRUPTED
     found = rows(study, goal)
-    if args.json:
-        print(json.dumps({"study": str(out / "study.db"), "trials": found}))
-        return 0
-    _print(found, bool(args.grid))
-    print(f"\nstudy: {out / 'study.db'} (optuna-dashboard sqlite:///{out / 'study.db'})")
-    print(f"Next:\n  python -m nas.retrain --genome {args.genome} --recipe {out}/best_recipe.yaml")
+    retrain = ["--genome", args.genome, "--recipe", f"{out}/best_recipe.yaml"]
+    retrain += ["--data", data] if data else []
+    retrain += ["--out", str(_free(out / "retrain"))]
+    show(
+        {"study": str(out / "study.db"), "trials": found},
+        args.json,
+        lambda: (
+            f"{_table(found, bool(args.grid))}\n"
+            f"\nstudy: {out / 'study.db'} (optuna-dashboard sqlite:///{out / 'study.db'})"
+            f"\nNext:\n  python -m nas.retrain {shlex.join(retrain)}"
+        ),
+    )
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.tune",
-        description="Tune the training recipe of one network; the same command goes on.",
+def _free(folder: Path) -> Path:
+    """A folder that no earlier retraining has taken."""
+    names = [folder, *(folder.with_name(f"{folder.name}{n}") for n in range(2, 1000))]
+    return next(name for name in names if not name.exists())
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "nas.tune", "Tune the training recipe of one network; the same command goes on."
     )
     add = parser.add_argument
     add(
@@ -71,39 +72,62 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME|JSON",
         help="such as a run's best.json, or a reference genome",
     )
-    add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
+    add("--data", metavar="NAME|NPZ", help="default: that of the genome's run, else synthetic")
     add(
         "--recipe",
         metavar="NAME|YAML",
         help="what to start from (default: modern, khaireddin for grids)",
     )
-    add("--trials", type=int, default=30, metavar="N", help="in all (default 30)")
-    add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
-    add("--epochs", type=int, default=10, metavar="N", help="of each trial (default 10)")
+    add(
+        "--trials", type=value(Int(1, 100_000)), default=30, metavar="N", help="in all (default 30)"
+    )
+    add("--time-budget", type=value(TIME), metavar="TIME", help="stop after 90s, 30m or 2h")
+    add(
+        "--epochs",
+        type=value(Int(1, 10_000)),
+        default=10,
+        metavar="N",
+        help="of each trial (default 10)",
+    )
     add("--grid", choices=GRIDS, help="run one of the report's two grids as it stands instead")
-    add("--seed", type=int, default=0, metavar="N", help="of sampler and trainings (default 0)")
+    add(
+        "--seed",
+        type=value(SEED),
+        default=0,
+        metavar="N",
+        help="of sampler and trainings (default 0)",
+    )
     add("--device", default="auto", help="auto, cpu, cuda, ...")
     add("--out", metavar="DIR", help="default: experiments/tune-<genome id>")
     add("--json", action="store_true", help="print the trials as JSON")
     return parser
 
 
-def _print(found: list[dict[str, Any]], grid: bool) -> None:
+def _table(found: list[dict[str, Any]], grid: bool) -> str:
     from nas.report import table
 
     for row in found:
         row["percent"] = None if row["accuracy"] is None else 100 * row["accuracy"]
     settings = [
-        ("optimizer", "optimizer", ""), ("schedule", "schedule", ""), ("lr", "lr", ".2g"),
-        ("weight_decay", "decay", ".1g"), ("batch_size", "batch", "d"),
-        ("augmentation", "augment x", ".2f"), ("label_smoothing", "smoothing", ".2f"),
-    ]  # fmt: skip
-    print(table(found, [
-        ("trial", "trial", "d"),
-        *([("setting", "setting", "")] if grid else settings),
-        ("percent", "accuracy %", ".2f"), ("best_epoch", "best epoch", "d"),
-        ("seconds", "s", ".0f"), ("state", "state", ""),
-    ]))  # fmt: skip
+        ("optimizer", "optimizer", ""),
+        ("schedule", "schedule", ""),
+        ("lr", "lr", ".2g"),
+        ("weight_decay", "decay", ".1g"),
+        ("batch_size", "batch", "d"),
+        ("augmentation", "augment x", ".2f"),
+        ("label_smoothing", "smoothing", ".2f"),
+    ]
+    return table(
+        found,
+        [
+            ("trial", "trial", "d"),
+            *([("setting", "setting", "")] if grid else settings),
+            ("percent", "accuracy %", ".2f"),
+            ("best_epoch", "best epoch", "d"),
+            ("seconds", "s", ".0f"),
+            ("state", "state", ""),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_table_of_commands_is_whole():
 def test_help_is_quick_and_imports_nothing_heavy(command):
     names, seconds, said = loaded(command, "--help")
     assert f"usage: python -m nas.{command}" in said
-    assert names & HEAVY == ({"cv2"} if command == "data" else set())  # its package reads pictures
+    assert names & HEAVY == set()
     assert seconds < 1
 
 

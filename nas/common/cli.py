@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Annotated, Any, TextIO, TypeVar, get_args, get_origin
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar, get_args, get_origin
 
 from nas.common.errors import UserError
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, read
@@ -32,6 +32,29 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that this system 
 REPEAT = 1.0  # s; a terminal, make and timeout pass on one signal several times
 
 Settings = TypeVar("Settings")
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of `python -m NAME`; a wrong command line is one line, as any other mistake."""
+
+    def __init__(self, name: str, description: str = "", **more: Any) -> None:
+        prog = more.pop("prog", f"python -m {name}")  # given to the parsers of sub-commands
+        super().__init__(prog=prog, description=description, **more)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def value(rule: Any) -> Callable[[str], Any]:
+    """An option's `type`: read by a rule of schema.py, `type=value(Int(1, 9))`."""
+
+    def parse(text: str) -> Any:
+        try:
+            return rule.read(_plain(Annotated[Any, rule], text), "")
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
+
+    return parse
 
 
 def setting(
@@ -125,9 +148,8 @@ def changed(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def seconds(text: str, where: str) -> float:
-    """A time such as 90s, 30m or 2h, in seconds."""
-    return Seconds(0.0, 1e9).read(text, where)
+SEED = Int(0, 2**31 - 1)
+TIME = Seconds(1.0, 1e9)  # such as 90s, 30m or 2h
 
 
 def printable(text: str) -> str:
@@ -138,6 +160,11 @@ def printable(text: str) -> str:
 def say(text: str = "", file: TextIO | None = None) -> None:
     """Print, safely; nothing else in nas/ prints. file: stdout where none is given."""
     print(printable(text), file=file or sys.stdout, flush=True)
+
+
+def note(text: str) -> None:
+    """What happens meanwhile, on stderr: the result alone is on stdout."""
+    say(text, sys.stderr)
 
 
 def show(found: Any, as_json: bool, text: Callable[[], str]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from nas.arch.genome import load
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
-from nas.data import Dataset, copies_of_train
+from nas.data import Dataset, check_name, copies_of_train
 from nas.data.emotions import SYNONYMS
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.runtime import open_model as open_onnx
@@ -47,6 +47,15 @@ class Classifier:
     forward: Callable[[Tensor], Tensor]
     params: int | None = None
     macs: int | None = None
+    training_data: str = "unknown"
+
+
+def training_data(models: Sequence[Classifier]) -> str:
+    """The name of the data set that all of them were trained on. UserError where they differ."""
+    names = sorted({model.training_data for model in models})
+    if len(names) > 1:
+        raise UserError(f"--data: the models were trained on {', '.join(names)}; name one data set")
+    return check_name(names[0])
 
 
 def open_model(path: Path) -> Classifier:
@@ -178,7 +187,7 @@ def _open_weights(path: Path) -> Classifier:
 
     return Classifier(
         str(path), size.channels, size.height, size.width, found.classes, MEAN, STD, forward,
-        total.params, total.macs,
+        total.params, total.macs, found.training_data,
     )  # fmt: skip
 
 
@@ -195,5 +204,5 @@ def _open_onnx(path: Path) -> Classifier:
         total = cost(genome)
     return Classifier(
         str(path), p.channels, p.height, p.width, p.classes, p.mean, p.std, forward,
-        total.params if total else None, total.macs if total else None,
+        total.params if total else None, total.macs if total else None, p.training_data,
     )  # fmt: skip

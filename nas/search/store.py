@@ -156,6 +156,11 @@ class RunDirectory:
         os.replace(fresh, latest)
 
 
+def run_of(file: Path) -> RunDirectory | None:
+    """The run that a file of it, such as best.json, lies in; None where it lies elsewhere."""
+    return RunDirectory(file.parent) if (file.parent / "config.yaml").is_file() else None
+
+
 def result(evaluation: Evaluation, fitness: Fitness) -> dict[str, Any]:
     """An evaluation as a row of front.json."""
     return {

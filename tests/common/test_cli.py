@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from typing import Annotated
 import pytest
 
 from nas.common.cli import (
+    TIME,
+    Parser,
     add_options,
     changed,
     exit_code,
@@ -19,8 +22,8 @@ from nas.common.cli import (
     kept_signals,
     options_of,
     printable,
-    seconds,
     setting,
+    value,
     with_options,
 )
 from nas.common.errors import UserError
@@ -118,9 +121,30 @@ def test_two_fields_may_not_share_a_flag():
         options_of(Twice)
 
 
-@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7", 7)])
-def test_seconds(text, value):
-    assert seconds(text, "--time") == value
+@pytest.mark.parametrize(("text", "number"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7", 7)])
+def test_times(text, number):
+    assert value(TIME)(text) == number
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--seeds", "0"],
+            r"argument --seeds: must be in \[1, 9\], got 0; see python -m nas.x --help",
+        ),
+        (["--seeds", "two"], "argument --seeds: must be a number, got 'two'; see"),
+        (["--seeds"], "argument --seeds: expected one argument; see"),
+        (["--sedes", "2"], "unrecognized arguments: --sedes 2; see"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(words, message, capsys):
+    parser = Parser("nas.x", "for a test")
+    parser.add_argument("--seeds", type=value(Int(1, 9)))
+    assert parser.parse_args(["--seeds", "9"]).seeds == 9
+    assert exit_code(lambda argv: parser.parse_args(argv) and 0, words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"error: {message}", line)
 
 
 def test_text_from_files_does_not_steer_the_terminal():

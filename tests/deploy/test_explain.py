@@ -121,4 +121,4 @@ def test_mistakes(weights, faces_file, tmp_path, capsys):
     assert exit_code(main, ["--model", str(weights), *argv, "--per-class", "0"]) == 2
     errors = capsys.readouterr().err.strip().splitlines()
     assert "not a readable safetensors file" in errors[0]
-    assert "--per-class: must be in" in errors[1]
+    assert "argument --per-class: must be in" in errors[1]

@@ -16,7 +16,8 @@ from nas.data import load as load_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, save_weights
 from nas.deploy.preprocessing import Preprocessing
-from nas.retrain import _default_out, main
+from nas.retrain import default_out, main
+from nas.search.store import run_of
 from nas.training.predict import DivergedError
 
 RECIPE = str(ROOT / "experiments/recipes/short.yaml")
@@ -156,11 +157,11 @@ def test_interrupted_and_repeated(arguments, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--genome", "none.json"], "none.json: cannot read"),
+        (["--genome", "none.json"], "no reference genome 'none.json': no such file"),
         (["--data", "nothing"], "nothing"),
-        (["--recipe", "none.yaml"], "none.yaml: cannot read"),
-        (["--epochs", "0"], "--epochs: must be in"),
-        (["--seeds", "0"], "--seeds: must be in"),
+        (["--recipe", "none.yaml"], "no recipe 'none.yaml': no such file"),
+        (["--epochs", "0"], "argument --epochs: must be in"),
+        (["--seeds", "0"], "argument --seeds: must be in"),
         (["--device", "toaster"], "--device: cannot use 'toaster'"),
     ],
 )
@@ -220,9 +221,9 @@ def test_a_diverging_training_is_a_users_mistake(arguments, tmp_path, monkeypatc
 
 
 def test_without_out_a_reference_goes_to_experiments(genome_file, tmp_path):
-    assert _default_out(genome_file, "abc") == Path("experiments/retrain-abc")
+    assert default_out(run_of(genome_file), "abc") == Path("experiments/retrain-abc")
     (tmp_path / "config.yaml").write_text("")
-    assert _default_out(tmp_path / "best.json", "abc") == tmp_path / "retrain" / "abc"
+    assert default_out(run_of(tmp_path / "best.json"), "abc") == tmp_path / "retrain" / "abc"
 
 
 def test_a_teacher_needs_a_share(arguments, out, tmp_path, capsys):
@@ -244,4 +245,4 @@ def test_classes_must_fit(arguments, tmp_path, capsys):
     path.write_text(Genome(Input(), 5, TINY.stages, Head()).to_json())
     argv = [*arguments, "--genome", str(path), "--out", str(tmp_path / "out")]
     assert exit_code(main, argv) == 2
-    assert "5 classes; data set synthetic has 7" in capsys.readouterr().err
+    assert "5 classes: does not fit data set synthetic, which has 7" in capsys.readouterr().err

@@ -203,6 +203,6 @@ def test_command_line(tmp_path, faces_file, monkeypatch, capsys):
     assert exit_code(main, [*argv, "--time-budget", "soon"]) == 2
     assert exit_code(main, [*argv, "--seed", "1"]) == 2
     errors = capsys.readouterr().err.strip().splitlines()
-    assert "--trials: must be in" in errors[0]
+    assert "argument --trials: must be in" in errors[0]
     assert "--time-budget: expected a time" in errors[1]
     assert "a study of another seed" in errors[-1]
