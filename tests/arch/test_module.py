@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from agreement import check
 from conftest import REFERENCES, SPACES
 from hypothesis import given, settings
