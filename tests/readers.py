@@ -5,9 +5,11 @@ may raise UserError; anything else is a bug.
 """
 
 import dataclasses
+import gzip
 import io
 import json
 import sqlite3
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,10 @@ from nas.arch.module import build
 from nas.arch.onnx import to_onnx
 from nas.bench.table import Table
 from nas.common.images import read_picture
-from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus
+from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus, prepare_folder
 from nas.data.ferplus import COLUMNS, OTHERS
+from nas.data.files import open_files
+from nas.data.layouts import label_pictures
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.retrain import _read_mode
@@ -144,8 +148,9 @@ def _use_table(path: Path) -> None:
     table.hypervolume(np.arange(len(table)))
 
 
-def _picture(suffix: str) -> bytes:
-    ok, raw = cv2.imencode(suffix, np.arange(64 * 64, dtype=np.uint8).reshape(64, 64))
+def _picture(suffix: str, first: int = 0) -> bytes:
+    pixels = np.arange(first, first + 64 * 64).astype(np.uint8).reshape(64, 64)
+    ok, raw = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR))
     assert ok
     return raw.tobytes()
 
@@ -262,21 +267,70 @@ READERS = [
 ]  # fmt: skip
 
 
-def packed(kind: str) -> bytes:
-    """The FER2013 sample as a .gz or .zip."""
-    import gzip
-    import zipfile
-
-    if kind == "gz":
-        return gzip.compress(_csv())
+def _zip(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("fer2013.csv", _csv())
+        for name, raw in files.items():
+            archive.writestr(name, raw)
+    return buffer.getvalue()
+
+
+def _class_folders() -> bytes:
+    names = [f"{part}/{name}/{i}.png" for part in ("train", "test") for name in "ab" for i in "123"]
+    return _zip({name: _picture(".png", number) for number, name in enumerate(names)})
+
+
+def _label_beside(*pictures: str) -> Callable[[Path], object]:
+    """Read an annotation among the pictures that it is for, named below its folder's parent."""
+
+    def read(path: Path) -> None:
+        for name in pictures:
+            picture = path.parent / name
+            picture.parent.mkdir(exist_ok=True)
+            picture.write_bytes(_picture(".png"))
+        with open_files(path.parent) as source:
+            label_pictures(source)
+
+    return read
+
+
+def _label_affectnet(path: Path) -> None:
+    """The annotation in its place, beside one that is whole."""
+    folder = path.parent / "set" / "train_set"
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / "annotations" / "1_exp.npy").write_bytes(path.read_bytes())
+    (folder / "annotations" / "2_exp.npy").write_bytes(_npy("1"))
+    for number in "12":
+        (folder / "images" / f"{number}.jpg").write_bytes(_picture(".jpg"))
+    with open_files(folder.parent) as source:
+        label_pictures(source)
+
+
+def _npy(value: str = "0") -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(value))
     return buffer.getvalue()
 
 
 READERS += [
-    Reader(f"FER2013 {kind}", f"fer2013.csv.{kind}",
-           lambda p: prepare_fer2013(p, check_counts=False), lambda kind=kind: packed(kind))
-    for kind in ("gz", "zip")
+    Reader("FER2013 gz", "fer2013.csv.gz", lambda p: prepare_fer2013(p, check_counts=False),
+           lambda: gzip.compress(_csv())),
+    Reader("FER2013 zip", "fer2013.zip", lambda p: prepare_fer2013(p, check_counts=False),
+           lambda: _zip({"fer2013.csv": _csv()})),
+    Reader("class folders zip", "set.zip", lambda p: prepare_folder(p, "x"), _class_folders),
+    Reader("RAF-DB list", "list_patition_label.txt",
+           _label_beside("train_00001.jpg", "train_00002.jpg"),
+           lambda: b"train_00001.jpg 5\ntrain_00002.jpg 4\n"),
+    Reader("CK+ emotion", "S005_001_00000003_emotion.txt",
+           _label_beside(*(f"S005_001_0000000{i}.png" for i in (1, 2, 3))),
+           lambda: b"   3.0000000e+00\n"),
+    Reader("AffectNet annotation", "1_exp.npy", _label_affectnet, _npy),
+]  # fmt: skip
+READERS += [
+    Reader(kind, f"picture{suffix}", read_picture, lambda suffix=suffix: _picture(suffix))
+    for kind, suffix in (
+        ("GIF", ".gif"), ("WebP", ".webp"), ("BMP", ".bmp"), ("AVIF", ".avif"), ("PNM", ".ppm"),
+        ("JPEG 2000", ".jp2"), ("Sun raster", ".ras"),
+    )
 ]  # fmt: skip

@@ -5,6 +5,7 @@ OpenCV gets bytes, never a file name: it crashes on names that are not UTF-8.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -93,18 +94,28 @@ def decode(raw: bytes, where: str, colour: bool = True) -> npt.NDArray[np.uint8]
     if kind not in FORMATS:
         found = kind or ("an empty file" if not raw else "no picture's content")
         raise UserError(f"{where}: found {found}; expected one of {', '.join(FORMATS)}")
-    flags = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
-    try:
-        with Quiet():
+    image = None
+    # cv2.error: more pixels than OpenCV's own limit (nas/__init__.py), or a broken file
+    with Quiet(), contextlib.suppress(cv2.error):
+        if kind != "PNG" or _has_whole_chunks(raw):
+            flags = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
             image = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
-    except cv2.error:  # more pixels than OpenCV's own limit (nas/__init__.py), or a broken file
-        image = None
     if image is None:
         raise UserError(f"{where}: a broken {kind}, or one of more than {MAX_SIDE} pixels a side")
     height, width = image.shape[:2]
     if max(height, width) > MAX_SIDE:
         raise UserError(f"{where}: {width}x{height} pixels; allowed at most {MAX_SIDE} a side")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _has_whole_chunks(png: bytes) -> bool:
+    """OpenCV takes the gigabytes that a chunk claims before it looks whether they are there."""
+    at = 8
+    while at < len(png):
+        kind, at = png[at + 4 : at + 8], at + 12 + int.from_bytes(png[at : at + 4], "big")
+        if kind == b"IEND":
+            return at <= len(png)
+    return False
 
 
 def read_picture(path: Path, colour: bool = True) -> npt.NDArray[np.uint8]:

@@ -85,6 +85,26 @@ def test_a_broken_picture_prints_nothing(tmp_path):
     assert done.stderr == ""
 
 
+def test_a_chunk_that_claims_gigabytes_costs_none():
+    """OpenCV would take 4 GB and 12 seconds for these 300 bytes."""
+    code = (
+        "import resource, cv2, numpy as np\n"
+        "from nas.common.images import decode\n"
+        "raw = bytearray(cv2.imencode('.png', np.zeros((64, 64), np.uint8))[1].tobytes())\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for at in (33, 34):\n"
+        "    raw[at] = 255\n"
+        "    try:\n        decode(bytes(raw), 'here')\n"
+        "    except ValueError as error:\n        print(error)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    *errors, megabytes = done.stdout.splitlines()
+    assert len(errors) == 2, done.stderr
+    assert all("here: a broken PNG" in error for error in errors)
+    assert int(megabytes) < 50
+
+
 def test_bounds(tmp_path, monkeypatch):
     path = tmp_path / "x.png"
     path.write_bytes(encoded(".png"))
