@@ -33,6 +33,8 @@ def main(argv: list[str]) -> int:
         return _genome(run, args)
     if args.csv:
         return _csv(run)
+    if args.optuna:
+        return _optuna(run)
     return _inspect_run(run, args)
 
 
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--paper", action="store_true",
         help="also write RUN/paper: PDF and SVG figures, a LaTeX table of the front")  # fmt: skip
     add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
+    add("--optuna", action="store_true", help="write RUN/optuna.log, for optuna-dashboard")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
     add("--out", metavar="HTML", help="the page of a comparison (default compare.html)")
@@ -75,6 +78,17 @@ def _csv(run: RunDirectory) -> int:
     writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["index"], lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
+    return 0
+
+
+def _optuna(run: RunDirectory) -> int:
+    from nas.evolution.objectives import OBJECTIVES
+    from nas.search.study import FILE, Study
+    from nas.space.space import load
+
+    path, evaluations = run.file(FILE), run.archive().evaluations
+    Study(path, load(run.file("space.yaml")), OBJECTIVES, evaluations)
+    print(f"{len(evaluations)} trials; look at them with: optuna-dashboard {path}")
     return 0
 
 

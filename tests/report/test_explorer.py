@@ -185,13 +185,14 @@ def test_light_and_dark(shown):
 def test_five_thousand_networks_do_not_lag(shown):
     networks = [network(i % 40) | {"index": i, "id": f"{i:012x}"} for i in range(5000)]
     browser = shown(overview(networks))
+    # The quickest of twelve, with room for other work on the machine; alone it takes a third.
     milliseconds = browser.execute_script(
-        "const best = (f) => Math.min(...[1, 2, 3, 4, 5].map(() => {"
+        "const best = (f) => Math.min(...[...Array(12).keys()].map(() => {"
         "const t = performance.now(); f(); return performance.now() - t; }));"
         "return {filter: best(fronts), choose: best(() => choose(data.networks[9].id)),"
         "sort: best(() => charts.table.sort('params'))}"
     )
     print(milliseconds)
-    assert milliseconds["choose"] < 100
-    assert milliseconds["sort"] < 250
-    assert milliseconds["filter"] < 500
+    assert milliseconds["choose"] < 200
+    assert milliseconds["sort"] < 200
+    assert milliseconds["filter"] < 800

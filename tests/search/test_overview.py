@@ -3,19 +3,13 @@
 import numpy as np
 import pytest
 from conftest import ROOT
+from fakes import evaluation
 
 from nas.search import analysis, genealogy
-from nas.search.archive import Evaluation, Fidelity
+from nas.search.archive import Fidelity
 from nas.search.overview import blocks, overview
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
-
-
-def evaluation(genome, index=0, accuracy=0.5, params=1000, fps=100.0, **more):
-    metrics = {"accuracy": accuracy, "params": params, "fps": fps}
-    plain = {"fidelity": Fidelity(1, 1.0), "seed": 0, "status": "ok", "metrics": metrics,
-             "seconds": 1.0, "started": float(index)} | more  # fmt: skip
-    return Evaluation(index=index, genome=genome, **plain)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,92 @@
+"""A run as an Optuna study beside its archive: `optuna-dashboard RUN/optuna.log` opens it live."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from nas.common.errors import UserError
+from nas.evolution.objectives import Objective
+from nas.search.archive import Evaluation
+from nas.space.encoding import Encoder
+from nas.space.space import SearchSpace
+
+FILE = "optuna.log"
+
+
+class Study:
+    """A study file that follows a run; made anew from the archive, so that it is never stale.
+
+    Genes are the parameters, text by their path; what the genome does not express is left out.
+    """
+
+    def __init__(
+        self, path: Path, space: SearchSpace, objectives: Sequence[Objective],
+        evaluations: Iterable[Evaluation] = (),
+    ) -> None:  # fmt: skip
+        self.space, self.objectives = space, objectives
+        self._encoder = Encoder(space)
+        self._choices = {
+            ".".join(map(str, c.path)): CategoricalDistribution(tuple(map(str, c.choices)))
+            for c in self._encoder.columns
+        }
+        path.unlink(missing_ok=True)  # it may be a stranger's: nothing in it is read
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name=path.parent.name or "search",
+            directions=["maximize" if o.maximise else "minimize" for o in objectives],
+        )
+        with warnings.catch_warnings():  # an experimental call, as all dashboards need it
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self.study.set_metric_names([o.name for o in objectives])
+        for evaluation in evaluations:
+            self.add(evaluation)
+
+    def add(self, evaluation: Evaluation) -> None:
+        """An evaluation as a finished trial; failed and stopped ones as failures."""
+        self.study.add_trial(self._trial(evaluation))
+
+    def _trial(self, e: Evaluation) -> FrozenTrial:
+        values = [e.metrics.get(o.name) for o in self.objectives]
+        complete = e.ok and None not in values
+        genes = self._genes(e)
+        trial = create_trial(
+            state=TrialState.COMPLETE if complete else TrialState.FAIL,
+            values=[v for v in values if v is not None] if complete else None,
+            params=genes,
+            distributions={name: self._choices[name] for name in genes},
+            user_attrs=_attributes(e),
+        )
+        trial.datetime_start = _time(e.started)
+        trial.datetime_complete = _time(e.started + e.seconds)
+        return trial
+
+    def _genes(self, e: Evaluation) -> dict[str, str]:
+        try:
+            genes = self._encoder.genes(self.space.genotype(e.genome))
+        except UserError:  # a seed genome from outside the space
+            return {}
+        return {name: value for name, value in genes.items() if value != "absent"}
+
+
+def _attributes(e: Evaluation) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": e.id, "index": e.index, "status": e.status, "epochs": e.fidelity.epochs,
+        "fraction": e.fidelity.fraction, "seconds": e.seconds, **e.metrics,
+    }  # fmt: skip
+    return found | ({"error": e.error} if e.error else {})
+
+
+def _time(seconds: float) -> datetime.datetime:
+    """Local and naive, as Optuna has them."""
+    return datetime.datetime.fromtimestamp(seconds)
