@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from nas.arch.genome import Genome
+from nas.common.errors import UserError
 from nas.report.metrics import mean_interval
 from nas.search.archive import Evaluation
+from nas.space.changes import changes
+from nas.space.space import SearchSpace
 
 Row = dict[str, Any]
 LONGEST = 1000  # generations of a line
+CROSSOVER = "crossover"
 
 
 def parents_of(evaluation: Evaluation) -> list[str]:
-    """Ids of the genomes that it was made of; empty for random ones and in older runs."""
-    parents = getattr(evaluation, "parents", ()) or (getattr(evaluation, "parent", ""),)
-    return [str(parent) for parent in parents if parent]
+    """Ids of the genomes that it was bred from; empty for random ones and in older runs."""
+    return [str(parent) for parent in getattr(evaluation, "parents", ())]
 
 
-def changes_of(evaluation: Evaluation) -> list[Row]:
-    """What the operators changed: rows with `operator`, `gene`, `old`, `new`; or empty."""
-    return [dict(change) for change in getattr(evaluation, "changes", ())]
+def changes_of(
+    evaluation: Evaluation, by_id: dict[str, Evaluation], space: SearchSpace
+) -> list[Row]:
+    """Rows of `gene`, `old`, `new`: what differs from the first parent; as recorded, else compared.
+
+    Empty where the parent is not among the evaluations `by_id`, or lies outside the space.
+    """
+    recorded = [dict(change) for change in getattr(evaluation, "changes", ())]
+    parents = [by_id[name] for name in parents_of(evaluation) if name in by_id]
+    if recorded or not parents:
+        return recorded
+    try:
+        pair = [space.genotype(e.genome) for e in (parents[0], evaluation)]
+    except UserError:
+        return []
+    return [dataclasses.asdict(change) for change in changes(*pair)]
 
 
 def trace(
-    evaluations: Sequence[Evaluation], winner: Evaluation | None, initial: Sequence[Genome]
-) -> Row:
+    evaluations: Sequence[Evaluation], winner: Evaluation | None, initial: Sequence[Genome],
+    space: SearchSpace,
+) -> Row:  # fmt: skip
     """line: ids from an oldest ancestor (a seed genome where there is one) to the winner.
     paid: for each kind of change how often it was made and the child's accuracy less its parent's.
     """
-    by_id = {e.id: e for e in reversed(evaluations) if e.ok}  # the first evaluation of each
+    by_id = first_of_each(evaluations)
     seeds = {genome.id for genome in initial}
-    return {"line": _line(by_id, winner, seeds), "paid": _paid(by_id)}
+    return {"line": _line(by_id, winner, seeds), "paid": _paid(by_id, space)}
+
+
+def first_of_each(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:
+    """Genome id -> its first evaluation that ended well."""
+    return {e.id: e for e in reversed(evaluations) if e.ok}
+
+
+def kind_of(change: Row) -> str:
+    """A change in a few words: `kernel of a block`, `block inserted`, `dropout of the head`."""
+    gene = str(change.get("gene", ""))
+    section, *_, name = gene.split(".") if "." in gene else (gene, gene)
+    if name.isdigit():
+        old, new = change.get("old"), change.get("new")
+        done = "inserted" if old is None else "removed" if new is None else "replaced"
+        return f"block {done}"
+    if ".blocks." in gene:
+        return f"{name} of a block"
+    return {"stages": f"{name} of a stage", "stem": f"{name} of the stem",
+            "head": f"{name} of the head"}.get(section, gene)  # fmt: skip
 
 
 def _line(by_id: dict[str, Evaluation], winner: Evaluation | None, seeds: set[str]) -> list[str]:
@@ -60,16 +97,21 @@ def _down(child_of: dict[str, str], name: str) -> list[str]:
     return line
 
 
-def _paid(by_id: dict[str, Evaluation]) -> list[Row]:
-    """Gains of children over their first parent, a row for each kind of change, the best first."""
+def _paid(by_id: dict[str, Evaluation], space: SearchSpace) -> list[Row]:
+    """Gains of children over their first parent, a row for each kind of change, the best first.
+
+    A child of several changes counts for each of their kinds, one of two parents as crossover.
+    """
     gains: dict[str, list[float]] = defaultdict(list)
-    for e in by_id.values():
-        parents = [by_id[p] for p in parents_of(e) if p in by_id]
-        if not parents:
+    for child in by_id.values():
+        parents = [by_id[p] for p in parents_of(child) if p in by_id]
+        if not parents or "accuracy" not in child.metrics:
             continue
-        gain = e.metrics["accuracy"] - parents[0].metrics["accuracy"]
-        kinds = {str(change.get("operator", "")) for change in changes_of(e)}
-        for kind in kinds or {"crossover" if len(parents) > 1 else "mutation"}:
+        gain = child.metrics["accuracy"] - parents[0].metrics["accuracy"]
+        kinds = {CROSSOVER}
+        if len(parents_of(child)) == 1:
+            kinds = {kind_of(change) for change in changes_of(child, by_id, space)}
+        for kind in kinds:
             gains[kind].append(gain)
     rows = [{"change": kind, **mean_interval(values)} for kind, values in gains.items()]
     return sorted(rows, key=lambda row: -row["mean"])

@@ -22,6 +22,7 @@ from nas.search.machine import load_machine
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space import space as spaces
+from nas.space.space import SearchSpace
 from nas.training.evaluator import known_metrics
 
 MAX_REPORT = 16 << 20  # bytes of a retraining's report.json
@@ -41,7 +42,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     other = baseline.archive().evaluations if baseline else []
     box = Box.around([evaluations, other], space.num_classes)
     seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
-    networks = _networks(evaluations, front, settings.fitness, measured, seen)
+    networks = _networks(evaluations, front, settings.fitness, measured, seen, space)
     return {
         "run": str(run.path),
         "space": space.name,
@@ -64,7 +65,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "fidelities": analysis.fidelity_ranks(evaluations),
         "retrained": _retrained(run, evaluations),
         "failures": analysis.failures(evaluations),
-        "genealogy": genealogy.trace(evaluations, chosen, run.initial()),
+        "genealogy": genealogy.trace(evaluations, chosen, run.initial(), space),
         "commands": {
             "genome": shlex.join(["python", "-m", "nas.inspect", str(run.path), "--json"])
             + " --genome {id} > {id}.json",
@@ -162,11 +163,12 @@ def blocks(genome: Genome) -> list[list[Any]]:
 
 def _networks(
     evaluations: Sequence[Evaluation], front: Sequence[Evaluation], fitness: Fitness,
-    measured: Mapping[str, float], seen: dict[str, int],
+    measured: Mapping[str, float], seen: dict[str, int], space: SearchSpace,
 ) -> list[Row]:  # fmt: skip
     """A row for each; its blocks are places in `seen`, which grows."""
     start = min((e.started for e in evaluations), default=0.0)
     ids = {(e.id, e.index) for e in front}
+    by_id = genealogy.first_of_each(evaluations)
     rows = []
     for e in evaluations:
         row: Row = {
@@ -175,7 +177,7 @@ def _networks(
             "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
             "started": round(e.started - start, 1), "error": e.error,
-            "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e),
+            "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
             "curve": analysis.curve_of(e), "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
         }  # fmt: skip

@@ -5,6 +5,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from nas.report.metrics import (
     calibration_error,
     classification_report,
+    mean_interval,
     summarise_seeds,
     wilson_interval,
 )
@@ -68,3 +69,10 @@ def test_mean_and_spread_of_seeds():
     found = summarise_seeds(reports)["accuracy"]
     assert found == {"mean": pytest.approx(0.6), "std": pytest.approx(0.1)}
     assert summarise_seeds(reports[:1])["macro_f1"] == {"mean": 0.5, "std": None}
+
+
+def test_a_mean_with_its_interval():
+    found = mean_interval([1.0, 2.0, 3.0])
+    assert (found["count"], found["mean"]) == (3, 2.0)
+    assert found["high"] - found["mean"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)  # t, 2 df
+    assert mean_interval([1.0]) == {"count": 1, "mean": 1.0, "low": None, "high": None}

@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from fakes import evaluation
 
-from nas.search import analysis, genealogy
+from nas.search import analysis
 from nas.search.archive import Fidelity
 from nas.search.overview import blocks, overview
 from nas.search.store import RunDirectory
@@ -96,8 +96,3 @@ def test_ranks_from_one_fidelity_to_the_next(quick):
     (row,) = analysis.fidelity_ranks([*short, *long])
     assert (row["from"], row["to"], row["networks"]) == (1, 4, 5)
     assert row["rank_correlation"] == pytest.approx(-1)
-
-
-def test_a_run_without_parents_has_no_line(fer2013, proposed):
-    found = genealogy.trace([evaluation(proposed)], evaluation(proposed), [])
-    assert found == {"line": [], "paid": []}

@@ -216,7 +216,7 @@ function choose(id, move = true) {
   const words = html("div", {}, pairs);
   if (n.error) words.append(html("h3", {}, "Why it failed"), html("pre", {}, n.error));
   if (n.parents.length) words.append(html("h3", {}, "Ancestors"), ancestors(lineOf(n)));
-  if (n.changes.length) words.append(table(n.changes, [["operator", "change", null, "text"], ["gene", "gene", null, "text"], ["old", "from", String, "text"], ["new", "to", String, "text"]]));
+  if (n.changes.length) words.append(table(n.changes, [["gene", "gene that changed", null, "text"], ["old", "from", JSON.stringify, "text"], ["new", "to", JSON.stringify, "text"]]));
   if (n.curve.length) words.append(curveOf(n));
   words.append(html("h3", {}, "Retrain it"), html("pre", {}, `${data.commands.genome}\n${data.commands.retrain}`.replaceAll("{id}", id)),
     html("details", {}, html("summary", {}, "Genome (JSON)"), html("pre", {}, JSON.stringify(n.genome, null, 1))));
