@@ -238,7 +238,9 @@ def _make(state: FlatState, recipe: Recipe) -> list[torch.optim.Optimizer]:
 
     if recipe.optimizer == "muon":
         stacks = [_aliased(weight, gradient) for weight, gradient in state.matrices]
-        rest = torch.optim.AdamW(slices(0.0), rate(recipe.adamw_lr), fused=True)
+        rest = torch.optim.AdamW(
+            slices(0.0), rate(recipe.adamw_lr), fused=True, capturable=state.values.is_cuda
+        )
         if not stacks:
             return [rest]
         return [Muon(stacks, rate(recipe.lr), recipe.momentum, recipe.weight_decay), rest]
@@ -247,6 +249,8 @@ def _make(state: FlatState, recipe: Recipe) -> list[torch.optim.Optimizer]:
     if make is torch.optim.SGD:
         more["momentum"] = recipe.momentum
         more["nesterov"] = bool(settings.get("nesterov")) and recipe.momentum > 0
+    elif fused:
+        more["capturable"] = state.values.is_cuda  # its count of steps lies on the GPU
     if fused:
         more["fused"] = True
     return [make(slices(recipe.weight_decay), rate(recipe.lr), **more)]

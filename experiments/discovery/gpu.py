@@ -1,0 +1,423 @@
+"""Minutes of a GPU for days of a CPU: teachers, a search and long trainings in one process.
+
+    python experiments/discovery/gpu.py pack --data fer2013 --out gpu_data      # here: 51 MB
+    bash experiments/discovery/gpu.sh gpu_data RESULTS                          # on the GPU machine
+
+Networks of one group train side by side, each on a CUDA stream of its own, their steps recorded as
+CUDA graphs. Everything is written to RESULTS as it is found; each stage ends by its own deadline.
+PrivateTest does not travel: `score.py` reads it once, for the final networks, on the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage, load
+from nas.arch.lowering import cost
+from nas.data import open_dataset, search_split
+from nas.training import trainer
+from nas.training.predict import DivergedError, Precision, Subset, score
+from nas.training.recipe import Augment, Recipe
+from nas.training.teacher import SoftLabels, teach
+from nas.training.trainer import Training
+
+COLUMNS = 184  # images in a row of the mosaic
+STRONG = Augment(flip=0.5, probability=0.8, shift=0.1, scale=0.15, rotate=12, erase=0.25)
+REPLAYED = dataclasses.replace(STRONG, erase=0.0)
+TEACHER = Recipe(
+    epochs=40, batch_size=128, optimizer="muon", lr=0.03, momentum=0.95, weight_decay=0.01,
+    label_smoothing=0.1, ema_decay=0.998, mixup_alpha=0.2, augment=STRONG, views="flip",
+)  # fmt: skip
+STUDENT = Recipe(
+    epochs=80, batch_size=128, optimizer="muon", lr=0.05, momentum=0.95, weight_decay=0.01,
+    label_smoothing=0.0, ema_decay=0.998, distill=0.8, temperature=1.5, augment=REPLAYED,
+    views="flip",
+)  # fmt: skip
+PRECISION = Precision(bf16=True, channels_last=True)
+LIMITS = (25_000, 58_000, 200_000, 784_263)
+
+
+# --- the data's journey ---------------------------------------------------------------------
+
+
+def pack(name: str, out: Path) -> None:
+    """Training and PublicTest as one lossless picture, with labels and the search's split."""
+    dataset = open_dataset(name)
+    rows = np.concatenate([dataset.indices("train"), dataset.indices("validation")])
+    images = dataset.images[rows][:, 0]
+    side = images.shape[1]
+    full = -(-len(images) // COLUMNS)
+    mosaic = np.zeros((full * COLUMNS, side, side), np.uint8)
+    mosaic[: len(images)] = images
+    picture = mosaic.reshape(full, COLUMNS, side, side).swapaxes(1, 2).reshape(full * side, -1)
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out / "images.jp2"), picture, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+    fit, held_out = search_split(dataset)
+    np.savez_compressed(
+        out / "labels.npz", labels=dataset.labels[rows], rows=rows, fit=fit, held_out=held_out,
+        train=dataset.indices("train"), validation=dataset.indices("validation"),
+    )  # fmt: skip
+    assert np.array_equal(_unpack(out)[0][:, 0], images), "the picture is not lossless"
+
+
+def _unpack(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    picture = cv2.imread(str(folder / "images.jp2"), cv2.IMREAD_UNCHANGED)
+    with np.load(folder / "labels.npz") as file:
+        about = dict(file)
+    side = picture.shape[1] // COLUMNS
+    tiles = picture.reshape(-1, side, COLUMNS, side).swapaxes(1, 2).reshape(-1, 1, side, side)
+    return tiles[: len(about["rows"])], about
+
+
+class Data:
+    """Subsets on the device; rows are those of the data set, so that soft labels fit anywhere."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        tiles, about = _unpack(folder)
+        size = int(about["rows"].max()) + 1
+        images = np.zeros((size, *tiles.shape[1:]), np.uint8)
+        labels = np.zeros(size, np.int64)
+        images[about["rows"]], labels[about["rows"]] = tiles, about["labels"]
+        self.images = torch.tensor(images, device=device)
+        self.labels = torch.tensor(labels, device=device)
+        self.train, self.fit, self.held_out, self.validation = (
+            Subset(self.images, self.labels, torch.tensor(about[k].astype(np.int64), device=device))
+            for k in ("train", "fit", "held_out", "validation")
+        )
+
+
+def _stream() -> torch.cuda.Stream | None:
+    return torch.cuda.Stream() if torch.cuda.is_available() else None  # type: ignore[no-untyped-call]
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+# --- many at once ---------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Job:
+    """One training: what it is called, the network, its recipe, and what it is scored on."""
+
+    name: str
+    genome: Genome
+    recipe: Recipe
+    seed: int
+    fit: Subset
+    held_out: Subset
+    teacher: SoftLabels | None = None
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Together:
+    """Trainings side by side, step by step in turns, each on its own stream."""
+
+    def __init__(self, out: Path, log: Callable[[dict[str, Any]], None]) -> None:
+        self.out, self.log = out, log
+
+    def run(self, jobs: Sequence[Job], deadline: float, every: int = 10) -> dict[str, Training]:
+        """Train all to their end; past the deadline they stop at the epoch's end."""
+        runs = [(job, self._start(job), _stream()) for job in jobs]
+        alive, started = list(runs), time.perf_counter()
+        _wait()
+        curves: dict[str, dict[int, float]] = {job.name: {} for job in jobs}
+        while alive and time.perf_counter() < deadline:
+            steps = [(run.epoch_steps(), stream) for _, run, stream in alive]
+            for _ in range(max(run.steps_per_epoch for _, run, _ in alive)):
+                for each, stream in steps:
+                    with torch.cuda.stream(stream):
+                        next(each, None)
+            _wait()
+            for job, run, _ in list(alive):
+                try:
+                    run.end_epoch()
+                except DivergedError as error:
+                    alive = [entry for entry in alive if entry[0] is not job]
+                    self.log({"job": job.name, "failed": str(error), **self._about(job)})
+                    continue
+                last = run.epoch == job.recipe.epochs
+                if last or run.epoch % every == 0:
+                    curves[job.name][run.epoch] = self._score(job, run)[0]
+                if last:
+                    alive = [entry for entry in alive if entry[0] is not job]
+        for job, run, _ in runs:
+            accuracy, loss = self._score(job, run)
+            self.log({
+                "job": job.name, "epochs": run.epoch, "accuracy": accuracy, "loss": loss,
+                "single": score(run.averaged, job.genome, job.held_out, PRECISION)[0],
+                "curve": curves[job.name], "group_seconds": time.perf_counter() - started,
+                "group": len(jobs), **self._about(job),
+            })  # fmt: skip
+        return {job.name: run for job, run, _ in runs}
+
+    def _start(self, job: Job) -> Training:
+        return Training(job.genome, job.fit, job.recipe, job.seed, PRECISION, teacher=job.teacher)
+
+    def _score(self, job: Job, run: Training) -> tuple[float, float]:
+        return score(run.averaged, job.genome, job.held_out, PRECISION, job.recipe.views)
+
+    def _about(self, job: Job) -> dict[str, Any]:
+        found = cost(job.genome)
+        return {
+            "id": job.genome.id, "seed": job.seed, **dataclasses.asdict(found), **job.facts,
+            "optimizer": job.recipe.optimizer, "lr": job.recipe.lr, "of": job.recipe.epochs,
+        }  # fmt: skip
+
+
+def residual_net(widths: Sequence[int], depths: Sequence[int], se: float = 0.25) -> Genome:
+    """A plain residual network: the teachers, and the row of five million parameters."""
+    stages = [Stage((Conv(widths[0], 3, 1),))]
+    for s, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        first = 1 if s == 0 else 2
+        stages.append(
+            Stage(tuple(Residual(width, 3, first if b == 0 else 1, se) for b in range(depth)))
+        )
+    return Genome(Input(1, 48, 48), 7, tuple(stages), Head("avg", 0.4))
+
+
+TEACHERS = {
+    "wide": residual_net((64, 128, 256, 256), (1, 2, 2, 1)),
+    "deep": residual_net((48, 96, 192, 320), (2, 2, 3, 1)),
+}
+
+
+# --- stages ---------------------------------------------------------------------------------
+
+
+def probe(data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds: float) -> None:
+    """Does it work here, how fast is it, and which rate: the first call of a lease."""
+    end = time.perf_counter() + seconds
+    references = Path("search_spaces/references")
+    networks = {
+        "proposed": load(references / "proposed.json")[0],
+        "found": load("experiments/fer2013/retrain/short-60/genome.json")[0],
+        "teacher": TEACHERS["wide"],
+    }
+    together = Together(out, log)
+    try:
+        _speed(networks["found"], 1, data)
+    except RuntimeError:  # the rest still tells what steps that are not recorded take
+        log({"recording": "failed", "why": traceback.format_exc()[-1500:]})
+        trainer.graphable = lambda name: False
+    for name, genome in networks.items():
+        for count in (1, 6):
+            log({"probe": name, **_speed(genome, count, data)})
+    rates = [("muon", 0.02), ("muon", 0.05), ("muon", 0.1), ("nesterov", 0.1), ("adamw", 0.004)]
+    for name in ("found", "teacher"):
+        jobs = [
+            Job(f"{name} {o} {lr}", networks[name], dataclasses.replace(
+                STUDENT, epochs=10, distill=0.0, label_smoothing=0.1, optimizer=o, lr=lr,
+                momentum=0.95 if o == "muon" else 0.9,
+                weight_decay=0.01 if o == "muon" else 5e-4,
+            ), 0, data.train, data.validation)
+            for o, lr in rates
+        ]  # fmt: skip
+        if time.perf_counter() < end:
+            together.run(jobs, end)
+
+
+def _speed(genome: Genome, count: int, data: Data) -> dict[str, Any]:
+    """The second epoch of `count` equal trainings side by side."""
+    recipe = dataclasses.replace(STUDENT, epochs=3, distill=0.0)
+    runs = [
+        (Training(genome, data.train, recipe, seed, PRECISION), _stream()) for seed in range(count)
+    ]
+    _wait()
+    marks = []
+    for _ in range(2):
+        marks.append(time.perf_counter())
+        steps = [(run.epoch_steps(), stream) for run, stream in runs]
+        for _ in range(runs[0][0].steps_per_epoch):
+            for each, stream in steps:
+                with torch.cuda.stream(stream):
+                    next(each, None)
+        _wait()
+        losses = [run.end_epoch() for run, _ in runs]
+    took = time.perf_counter() - marks[-1]
+    images = count * runs[0][0].steps_per_epoch * recipe.batch_size
+    return {
+        "networks": count, "seconds_an_epoch": took / count, "images_a_second": images / took,
+        "tflops": 6 * cost(genome).macs * images / took / 1e12,
+        "first_epoch": marks[-1] - marks[0], "loss": losses[0],
+    }  # fmt: skip
+
+
+def teachers(
+    data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds: float, epochs: int
+) -> SoftLabels:
+    """Large networks on the search's fit rows; their averaged answers for all Training images."""
+    end = time.perf_counter() + seconds
+    recipe = dataclasses.replace(TEACHER, epochs=epochs)
+    jobs = [
+        Job(f"teacher {name} {seed}", genome, recipe, seed, data.fit, data.held_out)
+        for seed in (0, 1)
+        for name, genome in TEACHERS.items()
+    ]
+    runs = Together(out, log).run(jobs, end)
+    for number, (name, run) in enumerate(runs.items()):
+        half = {k: v.half().contiguous() for k, v in run.averaged.state_dict().items()
+                if v.is_floating_point()}  # fmt: skip
+        save_file(half, out / f"teacher{number}.safetensors", {"name": name,
+                  "genome": json.dumps(run.genome.to_dict())})  # fmt: skip
+        log({"teacher": name, "public": score(
+            run.averaged, run.genome, data.validation, PRECISION, "flip")[0]})  # fmt: skip
+    models: list[nn.Module] = [run.averaged for run in runs.values()]
+    origin = {"networks": list(runs), "trained_on": "the search's fit rows", "epochs": epochs}
+    labels = teach(models, data.train, variants=24, augment=REPLAYED, precision=PRECISION,
+                   origin=origin)  # fmt: skip
+    labels.save(out / "soft_labels.safetensors")
+    return labels
+
+
+def search(
+    data: Data, labels: SoftLabels, out: Path, log: Callable[[dict[str, Any]], None],
+    seconds: float, algorithm: str, epochs: int, seed: int = 0, batch: int = 8,
+) -> list[tuple[float, Genome]]:  # fmt: skip
+    """Our optimizer, asked for `batch` networks at a time; scored on held-out Training images."""
+    from nas.evolution.objectives import Objective
+    from nas.evolution.optimizer import Evolution
+    from nas.search.archive import Evaluation, Fidelity
+    from nas.space.space import load as load_space
+
+    end = time.perf_counter() + seconds
+    space = load_space(Path("search_spaces/fer.yaml"))
+    objectives = (Objective("accuracy", True), Objective("params", False), Objective("macs", False))
+    proposed = load(Path("search_spaces/references/proposed.json"))[0]
+    evolution = Evolution(
+        space, "random" if algorithm == "random" else "nsga2", seed, 20, [proposed],
+        objectives=objectives,
+        known=lambda genome: dataclasses.asdict(cost(genome)),
+    )  # fmt: skip
+    recipe = dataclasses.replace(STUDENT, epochs=epochs, views="single", ema_decay=0.99)
+    together, found = Together(out, log), []
+    while time.perf_counter() < end:
+        asked = [evolution.ask() for _ in range(batch)]
+        jobs = [
+            Job(f"{algorithm} {index}", genome, recipe, 0, data.fit, data.held_out, labels,
+                {"genome": genome.to_dict(), "index": index})
+            for index, genome in asked
+        ]  # fmt: skip
+        began = time.time()
+        scored: dict[str, float] = {}
+        runs = together.run(jobs, end + 30, every=5)
+        for (index, genome), job in zip(asked, jobs, strict=True):
+            run = runs[job.name]
+            scored[job.name] = score(run.averaged, genome, data.held_out, PRECISION)[0]
+            metrics = {"accuracy": scored[job.name], **dataclasses.asdict(cost(genome)), "fps": 1.0}
+            evolution.tell(Evaluation(index, genome, Fidelity(epochs, 1.0), 0, "ok", metrics,
+                                      started=began))  # fmt: skip
+            found.append((scored[job.name], genome))
+        del runs
+        torch.cuda.empty_cache()
+    return found
+
+
+def best_under(found: Iterable[tuple[float, Genome]], limit: int) -> Genome | None:
+    small = [(accuracy, genome) for accuracy, genome in found if cost(genome).params <= limit]
+    return max(small, key=lambda pair: pair[0])[1] if small else None
+
+
+def finals(
+    data: Data, labels: SoftLabels, found: dict[str, list[tuple[float, Genome]]], out: Path,
+    log: Callable[[dict[str, Any]], None], deadline: float, epochs: int,
+) -> None:  # fmt: skip
+    """The best of each search under each limit, and the report's own: long, seed by seed."""
+    references = Path("search_spaces/references")
+    networks = {"proposed": load(references / "proposed.json")[0]}
+    for algorithm, pairs in found.items():
+        for limit in LIMITS:
+            genome = best_under(pairs, limit)
+            if genome is not None:
+                networks[f"{algorithm} {limit}"] = genome
+    distinct = list({g.id: (n, g) for n, g in networks.items()}.values())
+    log({"finals": {n: g.id for n, g in networks.items()}})
+    recipe = dataclasses.replace(STUDENT, epochs=epochs)
+    weights: dict[str, torch.Tensor] = {}
+    for seed in range(3):
+        if time.perf_counter() > deadline:
+            break
+        jobs = [
+            Job(f"final {name} s{seed}", genome, recipe, seed, data.train, data.validation, labels,
+                {"genome": genome.to_dict()})
+            for name, genome in distinct
+        ]  # fmt: skip
+        for job_name, run in Together(out, log).run(jobs, deadline).items():
+            for key, value in run.averaged.state_dict().items():
+                weights[f"{run.genome.id}/{run.seed}/{key}"] = value.detach().clone().contiguous()
+            log({"kept": job_name})
+        _save_parts(weights, out)
+
+
+def _save_parts(weights: dict[str, torch.Tensor], out: Path, parts: int = 2) -> None:
+    keys = sorted(weights)
+    for part in range(parts):
+        chosen = {k: weights[k] for k in keys[part::parts]}
+        save_file(chosen, out / f"finals{part}.safetensors")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    packer = commands.add_parser("pack")
+    packer.add_argument("--data", default="fer2013")
+    packer.add_argument("--out", type=Path, required=True)
+    for name in ("probe", "run"):
+        each = commands.add_parser(name)
+        each.add_argument("folder", type=Path)
+        each.add_argument("out", type=Path)
+        each.add_argument("--seconds", type=float, default=540)
+        each.add_argument("--teacher-epochs", type=int, default=40)
+        each.add_argument("--search-epochs", type=int, default=10)
+        each.add_argument("--final-epochs", type=int, default=60)
+        each.add_argument("--device", default="cuda")
+    args = parser.parse_args()
+    if args.command == "pack":
+        pack(args.data, args.out)
+        return
+    started = time.perf_counter()
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    def log(row: dict[str, Any]) -> None:
+        row = {"at": round(time.perf_counter() - started, 1), **row}
+        with open(args.out / "results.jsonl", "a") as file:
+            file.write(json.dumps(row) + "\n")
+        shown = {k: v for k, v in row.items() if k not in ("genome", "curve")}
+        print(json.dumps(shown), flush=True)
+
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    data = Data(args.folder, args.device)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    log({"device": device, "torch": torch.__version__,
+         "train": len(data.train), "fit": len(data.fit)})  # fmt: skip
+    if args.command == "probe":
+        probe(data, args.out, log, args.seconds)
+        return
+    share = args.seconds
+    labels = teachers(data, args.out, log, 0.28 * share, args.teacher_epochs)
+    found = {
+        "search": search(data, labels, args.out, log, 0.2 * share, "nsga2", args.search_epochs),
+        "random": search(data, labels, args.out, log, 0.2 * share, "random", args.search_epochs, 1),
+    }
+    finals(data, labels, found, args.out, log, started + share, args.final_epochs)
+    log({"done": True})
+
+
+if __name__ == "__main__":
+    main()
