@@ -17,6 +17,7 @@ import json
 import random
 import shutil
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from nas.arch.genome import Genome, load
 from nas.bench.table import front_rows
 from nas.data import open_dataset, search_data
 from nas.evolution.objectives import OBJECTIVES
+from nas.evolution.optimizer import Proposal
 from nas.evolution.pareto import hypervolume
 from nas.report import table
 from nas.search.archive import Archive, Evaluation, Fidelity
@@ -122,7 +124,7 @@ def search(
 
 
 class TextbookNSGA2:
-    """DEAP's textbook NSGA-II over our space and operators; a nas.evolution.Evolution to a Search.
+    """DEAP's textbook NSGA-II over our space and operators; an Optimizer to a Search.
 
     Children are new genomes, so that no training is spent twice, which the textbook does not ask.
     """
@@ -145,16 +147,17 @@ class TextbookNSGA2:
         """Whether the generation is handed out and not yet all trained."""
         return not self._children
 
-    def ask(self) -> tuple[int, Genome]:
+    def propose(self) -> Proposal:
         child = self._children.pop(0)
         self._asked[child.id] = child
         self._seen.add(child.id)
         self.asked += 1
-        return self.asked - 1, child.genome
+        return Proposal(self.asked - 1, child.genome, child)
 
-    def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
-        """breed is for genomes from outside the space, of which there is none here."""
-        individual = _Individual(evaluation, self._fitness)
+    def tell(
+        self, genome: Genome, metrics: Mapping[str, float] | None, *, foreign: bool = False
+    ) -> None:
+        individual = _Individual(genome, metrics, self._fitness)
         self._told.append(individual)
         if len(self._told) == POPULATION:
             ok = [i for i in [*self._parents, *self._told] if i.fitness.valid]
@@ -177,10 +180,10 @@ class TextbookNSGA2:
 
 
 class _Individual:
-    def __init__(self, evaluation: Evaluation, fitness: Any) -> None:
-        self.genome, self.fitness = evaluation.genome, fitness()
-        if evaluation.ok:
-            self.fitness.values = tuple(evaluation.metrics[o.name] for o in OBJECTIVES)
+    def __init__(self, genome: Genome, metrics: Mapping[str, float] | None, fitness: Any) -> None:
+        self.genome, self.fitness = genome, fitness()
+        if metrics is not None:
+            self.fitness.values = tuple(metrics[o.name] for o in OBJECTIVES)
 
 
 class Generational(Search):
@@ -189,10 +192,10 @@ class Generational(Search):
     def __init__(self, run: RunDirectory, settings: Settings, space: SearchSpace,
                  initial: list[Genome], *rest: Any) -> None:  # fmt: skip
         super().__init__(run, settings, space, initial, *rest)
-        self.evolution: Any = TextbookNSGA2(space, settings.seed, initial)
+        self.optimizer: Any = TextbookNSGA2(space, settings.seed, initial)
 
     def _ask(self, deadline: float | None) -> bool:
-        return not self.evolution.waits and super()._ask(deadline)
+        return not self.optimizer.waits and super()._ask(deadline)
 
 
 class Silent:

@@ -1,6 +1,6 @@
 """The optimizers to compare with, each as published or as its library has it.
 
-An optimizer is a function (table, budget, seed) -> rows in the order in which they were first
+A strategy is a function (table, budget, seed) -> rows in the order in which they were first
 evaluated, at most `budget` different ones. A repeated proposal costs nothing, as a cache would have
 it; one that the table does not hold is answered with the worst values.
 """
@@ -17,11 +17,10 @@ import numpy as np
 
 from nas.bench.table import Table, TableGenome
 from nas.common.errors import UserError
-from nas.evolution.objectives import Objective
-from nas.evolution.optimizer import Evolution, SpaceExhausted
-from nas.search.archive import Evaluation, Fidelity
+from nas.evolution.objectives import Fitness, Objective
+from nas.evolution.optimizer import Optimizer, SpaceExhausted
 
-Optimizer = Callable[[Table, int, int], list[int]]
+Strategy = Callable[[Table, int, int], list[int]]
 POPULATION = 20
 AGEING_SAMPLE = 5
 # Proposals for each unit of budget, after which a search that repeats itself ends. Optuna keeps
@@ -100,24 +99,22 @@ def surrogate_single(table: Table, budget: int, seed: int) -> list[int]:
 
 
 def _ours(table: Table, budget: int, seed: int, screened: bool, single: bool = False) -> list[int]:
-    objectives = (Objective("accuracy", True), Objective("cost", False))
-    evolution = Evolution(
-        table, "ga" if single else "nsga2", seed, POPULATION,
-        fitness=lambda metrics: metrics["accuracy"], objectives=objectives,
-        known=table.known if screened else None,
+    optimizer = Optimizer(
+        table, (Objective("accuracy", True), Objective("cost")),
+        algorithm=("ga" if single else "nsga2") + ("+gp" if screened else ""), seed=seed,
+        population=POPULATION, fitness=Fitness(penalties=()), static_metrics=table.static_metrics,
     )  # fmt: skip
     goal = table.accuracy.max() if single else np.inf
     rows: list[int] = []
     while len(rows) < min(budget, len(table)) and not (rows and table.accuracy[rows[-1]] >= goal):
         try:
-            index, genome = evolution.ask()
+            genome = optimizer.ask()
         except SpaceExhausted:  # nearly the whole table is known
             break
         row = table.row(genome)
         assert row is not None
         rows.append(row)
-        metrics = {"accuracy": float(table.accuracy[row]) / 100, **table.known(genome)}
-        evolution.tell(Evaluation(index, genome, Fidelity(), seed, "ok", metrics))
+        optimizer.tell(genome, {"accuracy": float(table.accuracy[row]) / 100})
     return rows
 
 
@@ -230,13 +227,13 @@ def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
     return list(look.rows)
 
 
-SINGLE: dict[str, Optimizer] = {  # for accuracy alone
+SINGLE: dict[str, Strategy] = {  # for accuracy alone
     "random": random_search,
     "ageing": ageing_evolution,
     "steady": steady_single,
     "surrogate": surrogate_single,
 }
-OPTIMIZERS: dict[str, Optimizer] = {
+OPTIMIZERS: dict[str, Strategy] = {
     "random": random_search,
     "ageing": ageing_evolution,
     "steady": steady_state,

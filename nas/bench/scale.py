@@ -1,6 +1,6 @@
 """What the driver costs as the archive grows, and how many workers it keeps busy.
 
-The classes are the real ones: Search, Evolution, Archive, Pending, Front, on a real disk. Only the
+The classes are the real ones: Search, Optimizer, Archive, Pending, Front, on a real disk. Only the
 training is left out: its times are those of a search that was run, its metrics are drawn.
 """
 
@@ -55,8 +55,8 @@ def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> No
         resumed, cpu = time.perf_counter() - started, time.process_time() - cpu
         spent = dict.fromkeys(PARTS, 0.0)
         for part, owner, name in (
-            ("ask", search.evolution, "ask"),
-            ("tell", search.evolution, "tell"),
+            ("ask", search.optimizer, "propose"),
+            ("tell", search.optimizer, "tell"),
             ("append", search.archive, "append"),
             ("front", search, "_admit"),
         ):

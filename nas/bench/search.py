@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nas.bench.baselines import Optimizer
+from nas.bench.baselines import Strategy
 from nas.bench.table import Table, front_rows
 from nas.evolution.pareto import hypervolume
 
@@ -20,7 +20,7 @@ Note = Callable[[str], None]
 
 
 def compare(
-    table: Table, optimizers: dict[str, Optimizer], budgets: Sequence[int], seeds: int, note: Note
+    table: Table, optimizers: dict[str, Strategy], budgets: Sequence[int], seeds: int, note: Note
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores: a row for each optimizer, budget and seed; curves: hypervolume at evaluations).
 

@@ -183,7 +183,10 @@ class Table:
         pairs = zip(self.columns, genome.genes, strict=True)
         return np.concatenate([column.encode(column.choices[gene]) for column, gene in pairs])
 
-    def known(self, genome: TableGenome) -> dict[str, float]:
+    def contains(self, genome: TableGenome) -> bool:
+        return genome.genes in self._rows
+
+    def static_metrics(self, genome: TableGenome) -> dict[str, float]:
         """All costs, which need no training; `cost` is the one that counts."""
         row = self._rows[genome.genes]
         return {name: float(values[row]) for name, values in self._costs.items()}

@@ -24,11 +24,39 @@ GONE: dict[str, tuple[str, ...]] = {"Settings": ("inherit", "rungs")}
 logger = logging.getLogger(__name__)
 
 
+SHORT_FITNESS = {  # a fitness's penalties in short, as version 0.1 had them
+    "params_limit": ("params", "at_most"),
+    "params_weight": ("params", "weight"),
+    "fps_target": ("fps", "at_least"),
+    "fps_weight": ("fps", "weight"),
+}
+PENALTIES = ({"name": "params", "at_most": 500_000, "weight": 0.1},
+             {"name": "fps", "at_least": 1000, "weight": 0.1})  # fmt: skip
+
+
+def _long_fitness(data: dict[Any, Any]) -> dict[Any, Any]:
+    """`params_limit` and its like as penalties, over those that are given or the defaults."""
+    short = {key: data[key] for key in SHORT_FITNESS if key in data}
+    if not short:
+        return data
+    penalties = [dict(p) for p in data.get("penalties", PENALTIES)]
+    for key, value in short.items():
+        name, field = SHORT_FITNESS[key]
+        penalty = next((p for p in penalties if p.get("name") == name), None)
+        if penalty is None:
+            penalty = {"name": name}
+            penalties.append(penalty)
+        penalty[field] = value
+    return {**{k: v for k, v in data.items() if k not in short}, "penalties": penalties}
+
+
 def current_names(kind: str, data: dict[Any, Any]) -> dict[Any, Any]:
     """`data` of a `kind` (a dataclass's name) under today's keys.
 
     A file that has a key under both names keeps both: the old one is refused as unknown.
     """
+    if kind == "Fitness":
+        data = _long_fitness(data)
     names, gone = ALIASES.get(kind, {}), GONE.get(kind, ())
     for key in gone:
         if data.get(key):

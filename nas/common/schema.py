@@ -10,6 +10,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
@@ -176,8 +177,8 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _items(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list):
+def _items(value: Any, where: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
         raise UserError(f"{where}: must be a list, got {shown(value)}")
     if len(value) > MAX_ITEMS:
         raise UserError(f"{where}: {len(value)} items, at most {MAX_ITEMS} are allowed")

@@ -1,41 +1,93 @@
-"""What a search wants: objectives, and one penalised fitness."""
+"""What a search wants: objectives, hard constraints, and one penalised fitness."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from nas.common.schema import Float
+from nas.common.errors import UserError
+from nas.common.schema import Flag, Float, Text
 
 Metrics = Mapping[str, float]
+MOST = 4  # objectives
+Name = Annotated[str, Text(64)]
+Number = Annotated[float, Float(-1e15, 1e15)]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric's name and direction."""
+    """A metric to be small, or large. worst: gains beyond it do not count; None: learnt.
 
-    name: str
-    maximise: bool
+    Learnt is, of a metric that training gives, what a typical random network has; of one that is
+    known before, a tenth more than the worst that was evaluated.
+    """
+
+    name: Name
+    maximise: Annotated[bool, Flag()] = False
+    worst: Number | None = None
 
 
-OBJECTIVES = (Objective("accuracy", True), Objective("params", False), Objective("fps", True))
+OBJECTIVES = (Objective("accuracy", True), Objective("params"), Objective("fps", True))
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Bounds that a metric must keep; a network that does not is never on the front."""
+
+    name: Name
+    at_least: Number | None = None
+    at_most: Number | None = None
+
+    def violation(self, metrics: Metrics) -> float:
+        """How far the metric is beyond its bounds, relative to them; 0: it keeps them."""
+        value, excess = metrics[self.name], 0.0
+        if self.at_most is not None:
+            excess += max(0.0, value - self.at_most) / (abs(self.at_most) or 1.0)
+        if self.at_least is not None:
+            excess += max(0.0, self.at_least - value) / (abs(self.at_least) or 1.0)
+        return excess
+
+
+def violation(metrics: Metrics, constraints: Sequence[Constraint]) -> float:
+    """Sum over the constraints; 0 is feasible."""
+    return sum(c.violation(metrics) for c in constraints)
+
+
+def check_objectives(objectives: Sequence[Objective]) -> None:
+    """UserError unless there are two to four, all different."""
+    names = [o.name for o in objectives]
+    if not 2 <= len(names) <= MOST or len(set(names)) < len(names):
+        raise UserError(f"objectives: expected 2 to {MOST} different ones, got {names}")
+
+
+@dataclass(frozen=True)
+class Penalty(Constraint):
+    """A soft bound: its relative excess, times the weight, is taken from the fitness."""
+
+    weight: Annotated[float, Float(0, 1000)] = 0.1
 
 
 @dataclass(frozen=True)
 class Fitness:
-    """`accuracy - a*max(0, params/limit - 1) - b*max(0, 1 - fps/target)`, one scalar."""
+    """One scalar, more is better: the metric (or, to be minimised, minus it) less its penalties."""
 
-    params_limit: Annotated[float, Float(1, 1e12)] = 500_000
-    fps_target: Annotated[float, Float(0.001, 1e9)] = 1000
-    params_weight: Annotated[float, Float(0, 1000)] = 0.1
-    fps_weight: Annotated[float, Float(0, 1000)] = 0.1
+    metric: Name = "accuracy"
+    maximise: Annotated[bool, Flag()] = True
+    penalties: tuple[Penalty, ...] = (
+        Penalty("params", at_most=500_000),
+        Penalty("fps", at_least=1000),
+    )
 
     def __call__(self, metrics: Metrics) -> float:
-        too_big = max(0.0, metrics["params"] / self.params_limit - 1)
-        too_slow = max(0.0, 1 - metrics["fps"] / self.fps_target)
-        penalty = self.params_weight * too_big + self.fps_weight * too_slow
-        return metrics["accuracy"] - penalty
+        value = metrics[self.metric] if self.maximise else -metrics[self.metric]
+        return value - self.penalty(metrics)
 
+    def penalty(self, metrics: Metrics) -> float:
+        return sum(p.weight * p.violation(metrics) for p in self.penalties)
 
-FitnessFunction = Callable[[Metrics], float]  # of an evaluation's metrics; more is better
+    @property
+    def names(self) -> dict[str, bool]:
+        """The metrics that it needs, and whether more of each is better."""
+        bounds = {p.name: p.at_least is not None for p in self.penalties}
+        return {**bounds, self.metric: self.maximise}

@@ -1,27 +1,37 @@
-"""The optimizers: they propose genomes (ask) and learn from evaluations (tell). Imports DEAP.
+"""The optimizer: it proposes genomes (ask) and learns from measurements (tell). Imports DEAP.
 
-Steady state (mu + 1): every told evaluation may enter the population at once, nobody waits for a
-generation. One loop serves three algorithms: `nsga2` ranks by all objectives, `ga` by the penalised
-fitness alone, `random` learns nothing. With a surrogate many children are made and the one that
-promises most is asked for (see preselection.py). Child k's randomness comes from (seed, k), so the
-state follows from the order of asking and telling.
+Steady state (mu + 1): every measurement may enter the population at once, nobody waits for a
+generation. One loop serves every algorithm: `nsga2` ranks by all objectives, `ga` by the penalised
+fitness alone, `random` learns nothing. With `+gp` many children are made and the one that promises
+most is asked for (see preselection.py). Child k's randomness comes from (seed, k), so the state
+follows from the order of asking and telling: the optimizer is a function of what was measured and
+what is in flight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 from deap import base, tools
 
-from nas.evolution.objectives import OBJECTIVES, Fitness, FitnessFunction, Objective
-from nas.evolution.preselection import Preselection, StaticMetrics
-from nas.search.archive import Evaluation
+from nas.evolution.objectives import (
+    OBJECTIVES,
+    Constraint,
+    Fitness,
+    Objective,
+    check_objectives,
+    violation,
+)
+from nas.evolution.predictor import StaticMetrics
+from nas.evolution.preselection import Preselection
 from nas.space.operators import Rng
 
-ALGORITHMS = ("nsga2", "ga", "random")
+ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")
 TOURNAMENT = 3
 CROSSOVER_RATE = 0.5
 TRIES_FOR_A_NEW_GENOME = 100
@@ -44,163 +54,266 @@ class Space(Protocol):
     def mutate(self, parent: Any, rng: Rng) -> Any: ...
     def crossover(self, a: Any, b: Any, rng: Rng) -> Any: ...
     def genotype(self, genome: Any) -> Any: ...
+    def contains(self, genome: Any) -> bool: ...
 
     @property
     def groups(self) -> Sequence[int]: ...
     def encode(self, genotype: Any) -> Any: ...
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A genome to measure. index: its number in the order of asking.
+
+    genotype: None for an initial genome. parents: genotypes that it was bred from.
+    """
+
+    index: int
+    genome: Any
+    genotype: Any = None
+    parents: tuple[Any, ...] = ()
+
+
 @dataclass
-class _Individual:
+class Individual:
+    """A parent. fitness: DEAP's, with this search's weights; excess: beyond hard constraints."""
+
     genotype: Any
-    fitness: Any  # deap.base.Fitness with this search's weights
+    fitness: Any
+    excess: float
 
 
-class Evolution:
-    """Ask and tell over a search space; any object with its three ways to make a genome will do.
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
-    initial: genomes proposed first. population: mu, how many parents survive. known: metrics of a
-    genome that need no training; with it a surrogate screens the children.
+
+@dataclass(frozen=True)
+class _Child:
+    genotype: Any
+    parents: tuple[Any, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return str(self.genotype.id)
+
+    @property
+    def genome(self) -> Any:
+        return self.genotype.genome
+
+
+class Optimizer:
+    """Ask and tell over a search space; any object with its ways to make a genotype will do.
+
+    objectives: two to four. constraints: hard; a static metric that breaks one is never proposed.
+    static_metrics: genome -> the metrics that need no measurement, all above 0; what is not among
+    them a measurement must give. population: mu, how many parents survive. initial: genomes
+    proposed first. fitness: what `ga` climbs.
     """
 
     def __init__(
         self,
         space: Space,
-        algorithm: str = "nsga2",
+        objectives: Sequence[Objective] = OBJECTIVES,
+        *,
+        algorithm: str = ALGORITHMS[0],
         seed: int = 0,
         population: int = 20,
         initial: Sequence[Any] = (),
-        fitness: FitnessFunction | None = None,
-        objectives: Sequence[Objective] = OBJECTIVES,
-        known: StaticMetrics | None = None,
+        fitness: Fitness | None = None,
+        constraints: Sequence[Constraint] = (),
+        static_metrics: StaticMetrics | None = None,
     ) -> None:
         assert algorithm in ALGORITHMS
-        self.space = space
-        self.algorithm = algorithm
-        self.seed = seed
-        self.size = population
+        check_objectives(objectives)
+        self.space, self.seed, self.size = space, seed, population
+        self.algorithm, _, screened = algorithm.partition("+")
         self.initial = list({g.id: g for g in initial}.values())
-        self.scalar = fitness or Fitness()
-        self.objectives = objectives
-        self.asked = 0
-        self.population: list[_Individual] = []
-        self._best_first: list[_Individual] = []  # the population, ranked when it is asked for
-        self._seen: set[str] = set()
-        self._pending: dict[str, Any] = {}
+        self.objectives, self.constraints = tuple(objectives), tuple(constraints)
+        self.fitness = fitness or Fitness()
+        self.static_metrics = static_metrics or (lambda genome: {})
+        self.asked = 0  # one more than the highest index
+        self.population: list[Individual] = []
+        self._best_first: list[Individual] = []  # the population, ranked when it is asked for
+        self._pending: dict[str, _Child | None] = {}  # asked, not told; None: an initial genome
+        self._told: set[str] = set()
+        self._parents: dict[str, tuple[Any, ...]] = {}  # of the children of the last screening
         self.screen: Preselection | None = None
-        if known is not None and algorithm != "random":
-            only = self.scalar if algorithm == "ga" else None
-            self.screen = Preselection(space, known, objectives, only)
-        weights: tuple[float, ...] = (1.0,)
-        if algorithm == "nsga2":
-            weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
-        self._fitness_class = type("SearchFitness", (base.Fitness,), {"weights": weights})
+        single = self.algorithm == "ga"
+        if screened:
+            self.screen = Preselection(
+                space, self.static_metrics, objectives, self.fitness if single else None,
+                constraints,
+            )  # fmt: skip
+        weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
+        self._fitness_class = type(
+            "SearchFitness", (base.Fitness,), {"weights": (1.0,) if single else weights}
+        )
 
-    def ask(self) -> tuple[int, Any]:
-        """The next genome and its index. SpaceExhausted when nothing new is found."""
+    def ask(self) -> Any:
+        """The next genome to measure. SpaceExhausted when nothing new is found."""
+        return self.propose().genome
+
+    def propose(self) -> Proposal:
+        """As `ask`, with its index and where it comes from."""
         index = self.asked
         if index < len(self.initial):
-            self._take_note(index, self.initial[index])
-            return index, self.initial[index]
+            genome = self.initial[index]
+            self._note(index, genome.id, None)
+            return Proposal(index, genome)
         child = self._propose(index)
-        self._pending[child.id] = child
-        self._take_note(index, child)
-        return index, child.genome
+        self._note(index, child.id, child)
+        return Proposal(index, child.genome, child.genotype, child.parents)
 
     def asked_before(self, index: int, genome: Any) -> None:
-        """Take note of a genome that an earlier process asked for."""
+        """Take note of a genome that an earlier process asked for and that is in flight."""
+        child = None
         if index >= len(self.initial):
-            self._pending[genome.id] = self.space.genotype(genome)
-        self._take_note(index, genome)
+            child = _Child(self.space.genotype(genome))
+        self._note(index, genome.id, child)
 
-    def _take_note(self, index: int, asked: Any) -> None:
-        self._seen.add(asked.id)
-        self.asked = max(self.asked, index + 1)
+    def tell(
+        self, genome: Any, metrics: Mapping[str, float] | None, *, foreign: bool = False
+    ) -> bool:
+        """Learn what was measured of a genome; None, or a metric that is not finite: it failed.
 
-    def tell(self, evaluation: Evaluation, breed: bool = True) -> None:
-        """Let an evaluation compete for a place in the population; a failed one never does.
-
-        breed: False keeps a genome that the space does not hold out of the population.
+        Metrics that are static need not be among them. foreign: not what was asked here and is
+        waited for, but known from elsewhere, from before a search resumed, or measured again. What
+        the space does not hold is taken note of, but never bred. True where the genome counts as
+        measured. ValueError: it was never asked or told before, and is not foreign; or a metric
+        that is wanted is missing.
         """
-        self._seen.add(evaluation.id)
-        genotype = self._pending.pop(evaluation.id, None)
-        if not breed or self.algorithm == "random":
-            return
-        genotype = genotype or self.space.genotype(evaluation.genome)
-        if not evaluation.ok:
+        name = genome.id
+        if name not in self._pending and not foreign:
+            why = "was told before" if name in self._told else "was never asked"
+            raise ValueError(f"genome {name} {why}; tell(..., foreign=True) takes it")
+        found = self._complete(genome, metrics)
+        self._told.add(name)
+        child = self._pending.pop(name, None)
+        if self.algorithm == "random" or (child is None and not self.space.contains(genome)):
+            return found is not None
+        genotype = child.genotype if child else self.space.genotype(genome)
+        if found is None:
             if self.screen is not None:
                 self.screen.tell_failed(genotype)
-            return
-        values = self._values(evaluation)
-        individual = _Individual(genotype, self._fitness_class(values))
-        self.population = tools.selNSGA2([*self.population, individual], self.size)
-        self._best_first = []
+            return False
+        self._enter(genotype, found)
         if self.screen is not None:
-            self.screen.tell(evaluation, genotype)
+            self.screen.tell(genotype, found)
+        return True
 
-    def _values(self, evaluation: Evaluation) -> tuple[float, ...]:
+    def _complete(
+        self, genome: Any, metrics: Mapping[str, float] | None
+    ) -> dict[str, float] | None:
+        """Measured and static metrics; None where the measurement failed."""
+        if metrics is None or not all(map(_finite, metrics.values())):
+            return None
+        found = dict(metrics)
+        wanted = [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
+        wanted += self.fitness.names if self.algorithm == "ga" else ()
+        if any(name not in found for name in wanted):
+            found = {**self.static_metrics(genome), **found}
+        missing = sorted({name for name in wanted if name not in found})
+        if missing:
+            raise ValueError(f"metrics: no {', '.join(missing)}; got {sorted(metrics)}")
+        return found
+
+    def _enter(self, genotype: Any, metrics: Mapping[str, float]) -> None:
+        """Let a measured genotype compete for a place in the population.
+
+        What keeps the hard constraints comes before what does not; there the excess decides.
+        """
         if self.algorithm == "ga":
-            return (self.scalar(evaluation.metrics),)
-        return tuple(evaluation.metrics[o.name] for o in self.objectives)
+            values: tuple[float, ...] = (self.fitness(metrics),)
+        else:
+            values = tuple(metrics[o.name] for o in self.objectives)
+        excess = violation(metrics, self.constraints)
+        everyone = [*self.population, Individual(genotype, self._fitness_class(values), excess)]
+        feasible = [i for i in everyone if not i.excess]
+        rest = sorted((i for i in everyone if i.excess), key=lambda i: i.excess)
+        kept = tools.selNSGA2(feasible, self.size) if feasible else []
+        self.population = [*kept, *rest[: self.size - len(kept)]]
+        self._best_first = []
 
-    def _propose(self, index: int) -> Any:
+    def _note(self, index: int, name: str, child: _Child | None) -> None:
+        self._pending[name] = child
+        self.asked = max(self.asked, index + 1)
+
+    def _seen(self, child: Any) -> bool:
+        return child.id in self._told or child.id in self._pending
+
+    def _propose(self, index: int) -> _Child:
         rng = np.random.default_rng([self.seed, index])
         if self.screen is not None and self.screen.ready:
             if rng.random() < EXPLORATION:
-                return self._new(self.space.sample, rng)
-            waiting = list(self._pending.values())
-            child = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
-            if child is not None:
-                return child
+                return self._new(self._random, rng)
+            waiting = [c.genotype for c in self._pending.values() if c is not None]
+            found = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
+            if found is not None:
+                return _Child(found, self._parents.get(found.id, ()))
         elif self._breeds(index):
             return self._new(self._bred, rng)
-        return self._new(self.space.sample, rng)
+        return self._new(self._random, rng)
 
     def _breeds(self, index: int) -> bool:
         """Without a surrogate: after the first population, which is random."""
         return self.screen is None and index >= self.size and len(self.population) > 1
 
-    def _new(self, make: Callable[[Rng], Any], rng: Rng) -> Any:
-        """What `make` gives that was not asked for before; at last any such genome."""
-        for source in (make, self.space.sample):
+    def _new(self, make: Callable[[Rng], _Child], rng: Rng) -> _Child:
+        """What `make` gives that is new and allowed; at last any such genotype."""
+        for source in (make, self._random):
             for _ in range(TRIES_FOR_A_NEW_GENOME):
                 child = source(rng)
-                if child.id not in self._seen:
+                if not self._seen(child) and self._allowed(child):
                     return child
-        raise SpaceExhausted(f"{len(self._seen)} genomes tried and no new one found")
+        raise SpaceExhausted(f"{len(self._told)} genomes told and no new one found")
+
+    def _allowed(self, child: _Child) -> bool:
+        """Whether its static metrics keep the hard constraints."""
+        if not self.constraints:
+            return True
+        static = self.static_metrics(child.genome)
+        return not violation(static, [c for c in self.constraints if c.name in static])
 
     def _children(self, rng: Rng) -> list[Any]:
         """New genotypes, all different: most of them bred, some at random."""
-        makers = [self.space.sample if rng.random() < RANDOM_IMMIGRANTS else self._bred
+        makers = [self._random if rng.random() < RANDOM_IMMIGRANTS else self._bred
                   for _ in range(CHILDREN)]  # fmt: skip
         children = {child.id: child for child in (make(rng) for make in makers)}
-        return [child for name, child in children.items() if name not in self._seen]
+        new = [c for c in children.values() if not self._seen(c) and self._allowed(c)]
+        self._parents = {child.id: child.parents for child in new}
+        return [child.genotype for child in new]
 
-    def _bred(self, rng: Rng) -> Any:
-        """A child of one or two parents of the population, at least two of which there are."""
+    def _random(self, rng: Rng) -> _Child:
+        return _Child(self.space.sample(rng))
+
+    def _bred(self, rng: Rng) -> _Child:
+        """A child of one or two parents of the population."""
         ranked = self._ranked()
+        if not ranked:
+            return self._random(rng)
         first, second = self._tournament(ranked, rng), self._tournament(ranked, rng)
         if rng.random() < CROSSOVER_RATE:
-            child = self.space.crossover(first, second, rng)
-            if child.id not in self._seen:
+            child = _Child(self.space.crossover(first, second, rng), (first, second))
+            if not self._seen(child):
                 return child
-            return self.space.mutate(child, rng)
-        return self.space.mutate(first, rng)
+            return _Child(self.space.mutate(child.genotype, rng), (first, second))
+        return _Child(self.space.mutate(first, rng), (first,))
 
-    def _ranked(self) -> list[_Individual]:
+    def _ranked(self) -> list[Individual]:
         """The population from best to worst: front by front, less crowded first."""
         if self._best_first:
             return self._best_first
-        fronts = tools.sortNondominated(self.population, len(self.population))
+        feasible = [i for i in self.population if not i.excess]
+        fronts = tools.sortNondominated(feasible, len(feasible)) if feasible else []
         for front in fronts:
             tools.emo.assignCrowdingDist(front)
         self._best_first = [
             individual
             for front in fronts
             for individual in sorted(front, key=lambda i: -i.fitness.crowding_dist)
-        ]
+        ] + [i for i in self.population if i.excess]
         return self._best_first
 
-    def _tournament(self, ranked: list[_Individual], rng: Rng) -> Any:
+    def _tournament(self, ranked: list[Individual], rng: Rng) -> Any:
         # Over ranks, with our own generator: DEAP's tournament draws from the global one.
         return ranked[int(rng.integers(len(ranked), size=TOURNAMENT).min())].genotype

@@ -6,14 +6,14 @@ is no worse in any objective and better in one. Volumes are dominated up to a re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import moocore
 import numpy as np
 import numpy.typing as npt
 
-from nas.evolution.objectives import OBJECTIVES, FitnessFunction, Metrics, Objective
+from nas.evolution.objectives import OBJECTIVES, Constraint, Metrics, Objective, violation
 
 Points = npt.NDArray[np.float64]
 
@@ -59,17 +59,20 @@ T = TypeVar("T", bound=Measured)
 class Front(Generic[T]):
     """The Pareto front of what was added so far; adding looks at its members alone.
 
-    Of equal points the one asked first stays, in whatever order they are added.
+    Of equal points the one asked first stays, in whatever order they are added. What breaks a hard
+    constraint never enters.
     """
 
-    def __init__(self, objectives: Sequence[Objective] = OBJECTIVES) -> None:
-        self.objectives = tuple(objectives)
+    def __init__(
+        self, objectives: Sequence[Objective] = OBJECTIVES, constraints: Sequence[Constraint] = ()
+    ) -> None:
+        self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self.points: Points = np.empty((0, len(objectives)))  # one row a member, as they came
         self._members: list[T] = []
 
     def add(self, member: T) -> bool:
         """True when this changed the front."""
-        if not member.ok:
+        if not member.ok or violation(member.metrics, self.constraints):
             return False
         point = minimised([member.metrics], self.objectives)[0]
         no_worse = (self.points <= point).all(axis=1)
@@ -90,19 +93,23 @@ class Front(Generic[T]):
         return len(self._members)
 
 
-def pareto_front(found: Iterable[T], objectives: Sequence[Objective] = OBJECTIVES) -> list[T]:
-    """Those ok that nothing dominates, by the first objective to be minimised.
+def pareto_front(
+    found: Iterable[T], objectives: Sequence[Objective] = OBJECTIVES,
+    constraints: Sequence[Constraint] = (),
+) -> list[T]:  # fmt: skip
+    """Those ok and feasible that nothing dominates, by the first objective to be minimised.
 
     Of equal points the first asked stays.
     """
-    ok = sorted((e for e in found if e.ok), key=lambda e: e.index)
+    ok = [e for e in found if e.ok and not violation(e.metrics, constraints)]
     if not ok:
         return []
+    ok.sort(key=lambda e: e.index)
     keep = nondominated(minimised((e.metrics for e in ok), objectives))
     return _sorted([e for e, k in zip(ok, keep, strict=True) if k], objectives)
 
 
-def best(found: Iterable[T], fitness: FitnessFunction) -> T | None:
+def best(found: Iterable[T], fitness: Callable[[Metrics], float]) -> T | None:
     """The member of the front with the highest fitness."""
     return max(pareto_front(found), key=lambda e: fitness(e.metrics), default=None)
 

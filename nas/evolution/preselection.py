@@ -1,237 +1,271 @@
-"""Which of many children to train: the one whose expected gain is largest. No torch here."""
+"""Which of many children to train: the one whose expected gain is largest.
+
+    objectives, at most one uncertain   expected hypervolume improvement, exact in the uncertain one
+    two or three, more than one so      the same: a Gaussian process for each, taken as independent
+    four objectives                     ParEGO (Knowles 2006): a random weighted (augmented
+                                        Chebyshev) sum for each screening, sampled improvement of it
+    one penalised fitness               expected improvement; sampled where the fitness has more
+                                        than one uncertain metric, or one that is no share
+
+An uncertain metric under a hard constraint multiplies the gain by the chance to keep it (Gardner
+and others 2014). Static metrics are exact; children that break a constraint on them are left out.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 
-from nas.evolution.acquisition import expected_hypervolume_improvement, expected_improvement
-from nas.evolution.objectives import FitnessFunction, Objective
-from nas.evolution.pareto import front_ranks, nondominated
-from nas.evolution.surrogate import GaussianProcess
-from nas.search.archive import Evaluation
-from nas.space.operators import Rng
+from nas.evolution.acquisition import (
+    Known,
+    Uncertain,
+    Values,
+    expected_hypervolume_improvement,
+    expected_improvement,
+    sampled_improvement,
+)
+from nas.evolution.objectives import Constraint, Fitness, Metrics, Objective, violation
+from nas.evolution.pareto import Front
+from nas.evolution.predictor import Encodes, Predictor, StaticMetrics, Told
 
-# Metrics of a genome that need no training, all above 0; those among the objectives are exact.
-StaticMetrics = Callable[[Any], dict[str, float]]
+Array = npt.NDArray[np.float64]
+Predicted = dict[str, tuple[Array, Array]]  # a metric's mean and deviation, each (n,)
+log = logging.getLogger(__name__)
 
-WARM_UP = 8  # evaluations before the surrogate is trusted
-TRAINING_SET = 300  # so that a proposal costs the same, however long the search
-POOL = 1000  # evaluations after which only the best so far stay in the running for its better half
-RETUNE = 1.2  # kernel weights are found anew when there are so many times as many evaluations,
-RETUNE_AFTER = 50  # or this many more
 # Late in a search, or beside many children in training, one more evaluation changes little: one
 # screening then serves several proposals, one more for each so many evaluations or children.
 REUSE = 400
 CROWD = 32
-TYPICAL = 100  # random genomes; their median accuracy is where gains begin to count
 COST_MARGIN = 1.1  # of the largest cost seen; there gains cease to count
 MAX_BELIEVED = 64  # pending genomes
-MAX_FAILED = 100  # the last failures are learned from
-LEAST_SHARE = 1e-4  # of a known metric's largest value; below it, all are alike
-
-
-class Encodes(Protocol):
-    """Genotypes as vectors; `groups` numbers the group of each column, see surrogate.py."""
-
-    @property
-    def groups(self) -> Sequence[int]: ...
-    def encode(self, genotype: Any) -> Any: ...
-    def sample(self, rng: Rng) -> Any: ...
+SAMPLES = 256  # of several uncertain metrics, where there is no exact expectation
+SUM_SHARE = 0.05  # of the plain sum, beside the largest term, in ParEGO's weighted sum
+EXACT = 3  # objectives at most for an exact expectation
 
 
 class Preselection:
-    """Learns from evaluations which genomes are worth training.
+    """Learns from evaluations which genotypes are worth training.
 
     fitness: gains count in the penalised fitness; without one, in hypervolume of the objectives.
     """
 
     def __init__(
-        self, space: Encodes, known: StaticMetrics, objectives: Sequence[Objective],
-        fitness: FitnessFunction | None = None,
+        self, space: Encodes, static_metrics: StaticMetrics, objectives: Sequence[Objective],
+        fitness: Fitness | None = None, constraints: Sequence[Constraint] = (),
     ) -> None:  # fmt: skip
-        self.space, self.known, self.fitness = space, known, fitness
-        self.objectives = [o for o in objectives if o.name != "accuracy"]
-        self._told: list[Evaluation] = []
-        self._genotypes: list[Any] = []  # of what was told
-        self._pools: list[tuple[int, list[int]]] = [(0, [])]  # (told, the best then), the last two
-        self._failed: list[tuple[int, Any]] = []  # how many were told before, the vector
-        self._vectors: dict[int, Any] = {}
-        self._front = np.empty((0, 1 + len(self.objectives)))  # accuracy, costs
-        self._largest = np.zeros(len(self.objectives))
+        self.space, self.static_metrics, self.fitness = space, static_metrics, fitness
+        self.objectives, self.constraints = tuple(objectives), tuple(constraints)
+        self.front: Front[Told] = Front(objectives, constraints)
+        self.predictor: Predictor | None = None
+        self._largest = np.zeros(len(self.objectives))  # costs
         self._best = -np.inf  # of the penalised fitness
-        self._tuned_at = self._fitted_at = 0
-        self._chosen: list[int] = []
-        self._typical_vectors: list[Any] = []
         self._ranked: list[Any] = []  # children of the last screening, the best last
         self._served = 0  # of them
-        self._surrogate: GaussianProcess | None = None
+        if fitness is None and len(objectives) > EXACT:
+            log.info("%d objectives: children are screened by ParEGO", len(objectives))
 
     @property
     def ready(self) -> bool:
-        return len(self._told) >= WARM_UP
+        return self.predictor is not None and self.predictor.ready
 
-    def tell(self, evaluation: Evaluation, genotype: Any) -> None:
-        """An ok evaluation of a genotype of the space."""
-        self._told.append(evaluation)
-        self._genotypes.append(genotype)
-        costs = self._costs(evaluation.metrics)
+    def tell(self, genotype: Any, metrics: Metrics) -> None:
+        """A measured genotype of the space."""
+        predictor = self._predictor(genotype)
+        self.front.add(predictor.tell(genotype, metrics))
+        costs = [self._value(o, metrics[o.name]) for o in self.objectives]
         self._largest = np.maximum(self._largest, costs)
-        if self.fitness is not None:
-            self._best = max(self._best, self.fitness(evaluation.metrics))
-        points = np.vstack([self._front, [evaluation.metrics["accuracy"], *costs]])
-        self._front = points[nondominated(_minimised(points))]
-        if len(self._told) % POOL == 0:
-            best = self._front_runners(len(self._told), TRAINING_SET // 2)
-            self._pools = [self._pools[-1], (len(self._told), best)]
+        if self.fitness is not None and not violation(metrics, self.constraints):
+            self._best = max(self._best, self.fitness(metrics))
 
     def tell_failed(self, genotype: Any) -> None:
         """A genotype whose training failed: as bad as the worst known, or it is tried again."""
-        self._failed.append((len(self._told), self._encode(genotype)))
+        self._predictor(genotype).tell_failed(genotype)
 
     def choose(
-        self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: set[str]
+        self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: Callable[[Any], bool]
     ) -> Any | None:
         """The most promising of the children that `make` gives; None where it gives none.
 
-        pending: genotypes in training, believed to come out as predicted.
+        Children and pending are genotypes; pending: in training, believed to come out as predicted.
+        seen: whether a child of an earlier screening has been asked for since.
         """
-        told = len(self._told)
+        predictor = self.predictor
+        assert predictor is not None
+        told = len(predictor.told)
         serves = max(told // REUSE, len(pending) // CROWD)
-        if max(self._served, told - self._fitted_at) > serves:
+        if max(self._served, told - predictor.fitted_at) > serves:
             self._ranked = []
         while self._ranked:
             child = self._ranked.pop()
-            if child.id not in seen:
+            if not seen(child):
                 self._served += 1
                 return child
         children = make()
         if not children:
             return None
         with threadpool_limits(1):  # the cores are the workers'; and sums must not vary
-            self._fit()
-            gain = self._gain(children, pending[-MAX_BELIEVED:])
+            predictor.fit()
+            gain = self.gain(children, pending[-MAX_BELIEVED:])
         self._ranked = [children[i] for i in np.argsort(gain, kind="stable")]
         self._served = 1
         return self._ranked.pop()
 
-    def _fit(self) -> None:
-        """Fit to what was told. How it came to be told plays no part: a resumed search agrees."""
-        told = len(self._told)
-        anchor = _tuning_point(told)
-        if anchor != self._tuned_at:
-            self._tuned_at, self._chosen = anchor, self._training_set(anchor)
-            self._train(self._chosen, anchor, tune=True)
-        self._train([*self._chosen, *range(anchor, told)], told + 1, tune=False)
-        self._fitted_at = told
-
-    def _train(self, rows: list[int], before: int, tune: bool) -> None:
-        """On these evaluations, and on what failed before so many were told."""
-        for row in rows:
-            if row not in self._vectors:
-                self._vectors[row] = self._encode(self._genotypes[row])
-        x = np.stack([self._vectors[row] for row in rows])
-        known = x[:, len(self.space.groups) :]
-        self._known_low = np.maximum(known.min(0), LEAST_SHARE * known.max(0))
-        self._known_log_range = np.maximum(np.log(known.max(0) / self._known_low), 1e-9)
-        if self._surrogate is None:
-            first = max(self.space.groups, default=-1) + 1
-            self._surrogate = GaussianProcess(
-                [*self.space.groups, *range(first, first + known.shape[1])]
-            )
-        accuracy = np.array([self._told[row].metrics["accuracy"] for row in rows])
-        failed = [vector for told, vector in self._failed if told < before][-MAX_FAILED:]
-        if failed:
-            x = np.vstack([x, failed])
-            accuracy = np.append(accuracy, np.full(len(failed), accuracy.min()))
-        self._surrogate.fit(self._scaled(x), accuracy, tune)
-
-    def _training_set(self, told: int) -> list[int]:
-        """All, or where they are too many the best and an even part of the rest."""
-        if told <= TRAINING_SET:
-            return list(range(told))
-        best = self._front_runners(told, TRAINING_SET // 2)
-        rest = np.setdiff1d(np.arange(told), best)
-        even = rest[np.linspace(0, len(rest) - 1, TRAINING_SET - len(best)).round().astype(int)]
-        chosen = [*best, *even.tolist()]
-        kept = set(chosen)
-        self._vectors = {row: v for row, v in self._vectors.items() if row in kept}
-        return chosen
-
-    def _front_runners(self, told: int, count: int) -> list[int]:
-        """The best of the first so many evaluations, front by front."""
-        at, pool = next(known for known in reversed(self._pools) if known[0] <= told)
-        rows = [*pool, *range(at, told)]
-        told_of = (self._told[row].metrics for row in rows)
-        points = np.array([[metrics["accuracy"], *self._costs(metrics)] for metrics in told_of])
-        order = np.argsort(front_ranks(_minimised(points)), kind="stable")
-        return [rows[i] for i in order[:count]]
-
-    def _gain(self, children: list[Any], pending: Sequence[Any]) -> Any:
-        assert self._surrogate is not None
-        x = self._scaled(np.stack([self._encode(g) for g in children]))
-        costs = np.array([self._costs(self.known(g.genome)) for g in children])
-        front, best = self._front, self._best
+    def gain(self, children: Sequence[Any], pending: Sequence[Any]) -> Array:
+        """Expected gain (n,) of training each genotype, by the last fit."""
+        predictor = self.predictor
+        assert predictor is not None
+        hoped = [told.metrics for told in self.front]
+        best = self._best
         if pending:
-            waiting = self._scaled(np.stack([self._encode(g) for g in pending]))
-            believed = self._surrogate.condition_on(waiting)
-            waiting_known = [self.known(g.genome) for g in pending]
-            waiting_costs = np.array([self._costs(known) for known in waiting_known])
-            front = np.vstack([front, np.column_stack([believed, waiting_costs])])
+            believed = predictor.condition_on(pending)
+            more = [
+                {**self.static_metrics(g.genome), **{k: float(v[i]) for k, v in believed.items()}}
+                for i, g in enumerate(pending)
+            ]
+            more = [m for m in more if not violation(m, self.constraints)]
+            hoped += more
             if self.fitness is not None:
-                hoped = ({**k, "accuracy": a} for k, a in zip(waiting_known, believed, strict=True))
-                best = max(best, *map(self.fitness, hoped))
-        mean, deviation = self._surrogate.predict(x)
-        scale = self._surrogate.scale
+                best = max([best, *map(self.fitness, more)])
+        predicted = {name: predictor.predict(name, children) for name in predictor.names}
+        static = [self.static_metrics(child.genome) for child in children]
         if self.fitness is not None:
-            penalties = np.array(
-                [-self.fitness({**self.known(g.genome), "accuracy": 0.0}) for g in children]
-            )
-            return expected_improvement(mean, deviation, scale, penalties, best)
-        limits = COST_MARGIN * np.maximum(self._largest, 1e-12)
-        reference = (self._typical_accuracy(), limits)
-        return expected_hypervolume_improvement(
-            mean, deviation, scale, costs, front[:, 0], front[:, 1:], reference
+            gain = self._fitness_gain(self.fitness, predicted, static, best)
+        else:
+            gain = self._hypervolume_gain(predicted, static, hoped)
+        return gain * self._feasible(predicted)
+
+    def _hypervolume_gain(
+        self, predicted: Predicted, static: list[dict[str, float]],
+        hoped: Sequence[Metrics],
+    ) -> Array:  # fmt: skip
+        rows = [[self._value(o, m[o.name]) for o in self.objectives] for m in hoped]
+        front = np.array(rows, dtype=float).reshape(-1, len(self.objectives))
+        reference = np.array([self._reference(j) for j in range(len(self.objectives))])
+        if len(self.objectives) > EXACT:
+            return self._scalarised_gain(predicted, static, front, reference)
+        values = [
+            self._values(o, predicted, static, front[:, j]) for j, o in enumerate(self.objectives)
+        ]
+        return expected_hypervolume_improvement(values, front, reference)
+
+    def _values(
+        self, objective: Objective, predicted: Predicted,
+        static: list[dict[str, float]], front: Array,
+    ) -> Values:  # fmt: skip
+        """The children's values of an objective, as acquisition.py takes them."""
+        name = objective.name
+        if name not in predicted:
+            return Known(np.array([self._value(objective, m[name]) for m in static]))
+        assert self.predictor is not None
+        scale, (mean, deviation) = self.predictor.processes[name].scale, predicted[name]
+        sign = -1.0 if objective.maximise else 1.0
+        hopeful = float(np.max(mean + 5 * deviation))
+        ideal = -1.0 if scale.share else sign * float(scale.inverse(hopeful))
+        best = float(front.min()) if len(front) else np.inf
+        return Uncertain(
+            mean, deviation, lambda value: scale(-sign * np.asarray(value)), ideal, best
         )
 
-    def _typical_accuracy(self) -> float:
-        assert self._surrogate is not None
-        if not self._typical_vectors:
-            rng = np.random.default_rng(0)  # any will do: they are only looked at
-            self._typical_vectors = [self._encode(self.space.sample(rng)) for _ in range(TYPICAL)]
-        mean, _ = self._surrogate.predict(self._scaled(np.stack(self._typical_vectors)))
-        return float(self._surrogate.scale.inverse(np.median(mean)))
+    def _scalarised_gain(
+        self, predicted: Predicted, static: list[dict[str, float]],
+        front: Array, reference: Array,
+    ) -> Array:  # fmt: skip
+        assert self.predictor is not None
+        rng = np.random.default_rng(len(self.predictor.told))
+        weights = rng.dirichlet(np.ones(len(self.objectives)))
+        ideal = front.min(0) if len(front) else reference - 1
+        span = np.maximum(reference - ideal, 1e-12)
 
-    def _encode(self, genotype: Any) -> Any:
-        known = self.known(genotype.genome)
-        return np.concatenate([self.space.encode(genotype), [*known.values()]])
+        def worth(values: Array) -> Array:  # (..., M) -> (...)
+            terms = weights * (values - ideal) / span
+            return np.asarray(-(terms.max(-1) + SUM_SHARE * terms.sum(-1)))
 
-    def _scaled(self, x: Any) -> Any:
-        """The logarithms of the known metrics within about 0..1, as the genes are."""
-        genes, known = np.split(x, [len(self.space.groups)], axis=1)
-        logarithms = np.log(np.maximum(known, self._known_low) / self._known_low)
-        return np.column_stack([genes, logarithms / self._known_log_range])
+        drawn = self._samples(predicted)
+        values = [
+            self._value(o, drawn[o.name]) if o.name in drawn
+            else np.array([[self._value(o, m[o.name]) for m in static]])
+            for o in self.objectives
+        ]  # fmt: skip
+        stacked = np.stack(np.broadcast_arrays(*values), axis=-1)
+        best = float(worth(front).max()) if len(front) else float(worth(reference))
+        return sampled_improvement(worth(stacked), best)
 
-    def _costs(self, metrics: dict[str, float]) -> list[float]:
-        """Smaller is better: of a metric to maximise, such as fps, the reciprocal."""
-        return [1 / metrics[o.name] if o.maximise else metrics[o.name] for o in self.objectives]
+    def _fitness_gain(
+        self, fitness: Fitness, predicted: Predicted,
+        static: list[dict[str, float]], best: float,
+    ) -> Array:  # fmt: skip
+        assert self.predictor is not None
+        name = fitness.metric
+        alone = name in predicted and not any(p.name in predicted for p in fitness.penalties)
+        if alone and self.predictor.processes[name].scale.share:
+            penalties = np.array([fitness.penalty(m) for m in static])
+            scale = self.predictor.processes[name].scale
+            return expected_improvement(*predicted[name], scale, penalties, best)
+        drawn = self._samples(predicted)
+        values = [
+            [fitness({**m, **{name: draws[s, i] for name, draws in drawn.items()}})
+             for i, m in enumerate(static)] for s in range(SAMPLES)
+        ]  # fmt: skip
+        return sampled_improvement(np.array(values), best)
 
+    def _samples(self, predicted: Predicted) -> dict[str, Array]:
+        """Draws (SAMPLES, n) of each uncertain metric, the same quasi-random ones every time."""
+        assert self.predictor is not None
+        uniform = qmc.Sobol(max(1, len(predicted)), seed=0).random(SAMPLES)
+        drawn = {}
+        for column, (name, (mean, deviation)) in zip(uniform.T, predicted.items(), strict=False):
+            normal = ndtri(np.clip(column, 1e-6, 1 - 1e-6))[:, None]
+            drawn[name] = self.predictor.processes[name].scale.inverse(mean + deviation * normal)
+        return drawn
 
-def _tuning_point(told: int) -> int:
-    """The last number of evaluations, at most `told`, at which the weights are tuned."""
-    point = WARM_UP
-    while True:
-        step = min(RETUNE_AFTER, ceil(point * (RETUNE - 1)))
-        if step == RETUNE_AFTER:
-            return point + (told - point) // step * step
-        if point + step > told:
-            return point
-        point += step
+    def _feasible(self, predicted: Predicted) -> Array | float:
+        """Chance (n,) that the uncertain metrics keep their constraints."""
+        assert self.predictor is not None
+        chance: Array | float = 1.0
+        for constraint in self.constraints:
+            if constraint.name not in predicted:
+                continue
+            mean, deviation = predicted[constraint.name]
+            process = self.predictor.processes[constraint.name]
+            for bound, below in ((constraint.at_most, True), (constraint.at_least, False)):
+                if bound is not None:
+                    sign = 1 if below != process.maximise else -1  # the scale rises with goodness
+                    chance = chance * ndtr(sign * (mean - process.scale(bound)) / deviation)
+        return chance
 
+    def _reference(self, j: int) -> float:
+        """Where gains in objective j begin to count, as a value of which less is better."""
+        objective = self.objectives[j]
+        assert self.predictor is not None
+        if objective.worst is not None:
+            return float(self._value(objective, objective.worst))
+        if objective.name in self.predictor.names:
+            return float(self._value(objective, self.predictor.typical(objective.name)))
+        return COST_MARGIN * max(float(self._largest[j]), 1e-12)
 
-def _minimised(points: Any) -> Any:
-    return points * np.array([-1.0, *[1.0] * (points.shape[1] - 1)])
+    def _value(self, objective: Objective, metric: Any) -> Any:
+        """Less is better: of a static metric to maximise, such as fps, the reciprocal."""
+        if not objective.maximise:
+            return metric
+        assert self.predictor is not None
+        return -metric if objective.name in self.predictor.names else 1 / metric
+
+    def _predictor(self, genotype: Any) -> Predictor:
+        """Made with the first genotype, which says what is static."""
+        if self.predictor is None:
+            static = self.static_metrics(genotype.genome)
+            wanted = {o.name: o.maximise for o in self.objectives}
+            if self.fitness is not None:
+                wanted = self.fitness.names
+            for constraint in self.constraints:
+                wanted.setdefault(constraint.name, constraint.at_least is not None)
+            names = {name: more for name, more in wanted.items() if name not in static}
+            self.predictor = Predictor(self.space, self.static_metrics, names, self.objectives)
+        return self.predictor

@@ -1,70 +1,66 @@
-"""A predictor of accuracy that screens children before any is trained. No torch here.
+"""A predictor of one metric that screens children before any is trained: a Gaussian process.
 
-A Gaussian process over genes and known costs. Its kernel is the sum of an exponential of weighted
-gene distances, which knows interactions, and of a linear one, which extrapolates from few networks.
+Notation and shapes
+    x      (N, D)  measured networks as vectors within about 0..1: genes, then costs
+    x*     (n, D)  networks to predict
+    groups (D,)    for each column the number of its group, of G
+    y      (N,)    the metric after `OutcomeTransform`: standardised, more is better
+    d_g    (N, N)  L1 distance of two networks within the columns of group g
+    theta  (G+3,)  logarithms of c, w_1 .. w_G, s and v
+    k(a, b) = c exp(-sum_g w_g d_g(a, b)) + s (a . b + SIGMA_0^2)
+    K      (N, N)  k(x, x) + (v + JITTER) I
+
+The exponential of weighted distances (Laplace, with automatic relevance determination) knows
+interactions; the linear part extrapolates from few networks; v is the noise of one training.
+Equations of Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006:
+    mean      k(x*, x) K^-1 y                                        2.25
+    variance  k(x*, x*) - k(x*, x) K^-1 k(x, x*) [+ v]               2.26
+    evidence  log p(y | x) = -(y' K^-1 y + log |K| + N log 2 pi) / 2   2.30, its gradient 5.9
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+import numpy.typing as npt
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import (
-    ConstantKernel,
-    DotProduct,
-    Hyperparameter,
-    Kernel,
-    NormalizedKernelMixin,
-    WhiteKernel,
-)
 
-ITERATIONS = 15  # of the search for kernel weights
-PRIOR_DEVIATION = 1.5  # of every log kernel weight round its start
+Array = npt.NDArray[np.float64]
+
+ITERATIONS = 15  # of the search for theta
+PRIOR_DEVIATION = 1.5  # of every element of theta round its start
 JITTER = 1e-8  # on the diagonal of every covariance matrix
 SIGMA_0 = 1e-3  # of the linear part
 GOOD_QUANTILE = 0.9
+START = {"c": 0.5, "sum of w": 1.5, "s": 0.3, "v": 0.05}
+BOUNDS = {"c": (1e-3, 1e2), "w": (1e-4, 1e2), "s": (1e-4, 1e2), "v": (1e-4, 1.0)}
 
 
-class LaplaceARDKernel(NormalizedKernelMixin, Kernel):  # type: ignore[misc]
-    """exp(-sum over groups g of weights[g] * L1 distance within the columns of g).
+class LaplaceARDKernel:
+    """k(a, b) of the notation, without noise. weights: w by group."""
 
-    groups: the group of every column; columns of one group share a weight.
-    """
+    def __init__(self, theta: Array, groups: Sequence[int]) -> None:
+        self.constant, self.slope, self.noise = (float(np.exp(theta[i])) for i in (0, -2, -1))
+        self.weights: Array = np.exp(theta[1:-2])
+        self._columns = self.weights[list(groups)]
 
-    def __init__(self, weights: Any, groups: tuple[int, ...]) -> None:
-        self.weights, self.groups = weights, groups
+    def __call__(self, a: Array, b: Array) -> Array:
+        """(len(a), len(b))."""
+        near = np.exp(-cdist(a * self._columns, b * self._columns, "cityblock"))
+        return np.asarray(self.constant * near + self.slope * (a @ b.T + SIGMA_0**2))
 
-    @property
-    def hyperparameter_weights(self) -> Any:
-        return Hyperparameter("weights", "numeric", (1e-4, 1e2), len(self.weights))
-
-    def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:  # noqa: N803
-        assert not eval_gradient  # Likelihood has it
-        weighted = np.asarray(self.weights)[list(self.groups)]
-        Y = X if Y is None else Y  # noqa: N806
-        return np.exp(-cdist(X * weighted, Y * weighted, "cityblock"))
-
-    def is_stationary(self) -> bool:
-        return True
+    def variance(self, a: Array) -> Array:
+        """k(a, a) for each row: (len(a),)."""
+        return np.asarray(self.constant + self.slope * ((a * a).sum(1) + SIGMA_0**2))
 
 
 class Likelihood:
-    """Minus the log likelihood of accuracies y (N,) at x (N, columns), and its gradient.
+    """Minus the log evidence of y (N,) at x (N, D), and its gradient, as a function of theta."""
 
-    A function of the logarithms of (constant, weights of the groups, constant of the linear part,
-    noise), in the order of Surrogate's kernel. GaussianProcessRegressor has the same figures, but
-    computes every distance again at each step and an (N, N, parameters) array for the gradient.
-    Source: Rasmussen and Williams 2006, equations 2.30 and 5.9.
-    """
-
-    def __init__(self, x: Any, y: Any, groups: tuple[int, ...]) -> None:
+    def __init__(self, x: Array, y: Array, groups: Sequence[int]) -> None:
         self.y = y
         of = np.array(groups)
         self.distances = np.stack([
@@ -72,7 +68,7 @@ class Likelihood:
         ])  # fmt: skip
         self.linear = x @ x.T + SIGMA_0**2
 
-    def __call__(self, theta: Any) -> tuple[float, Any]:
+    def __call__(self, theta: Array) -> tuple[float, Array]:
         constant, weights, slope, noise = np.split(np.exp(theta), [1, len(theta) - 2, -1])
         count = len(self.y)
         genes = constant * np.exp(-(weights @ self.distances)).reshape(count, count)
@@ -95,100 +91,116 @@ class Likelihood:
 
 
 class GaussianProcess:
-    """Predicts accuracy from a vector of genes and costs, with uncertainty.
+    """Predicts a metric from a vector of genes and costs, with uncertainty.
 
-    groups: for every column the number of its group, see LaplaceARDKernel; columns lie within
-    about 0..1.
+    groups: (D,), see the notation. maximise: whether more of the metric is better.
     """
 
-    def __init__(self, groups: Sequence[int]) -> None:
-        self.groups = tuple(groups)
-        self._kernel: Any = None
-        self._process: Any = None
-        self.scale = OutcomeTransform(np.zeros(1))
+    def __init__(self, groups: Sequence[int], maximise: bool = True) -> None:
+        self.groups, self.maximise = tuple(groups), maximise
+        self.scale = OutcomeTransform(np.zeros(1), maximise)
+        self.theta: Array | None = None
 
-    def fit(self, x: Any, accuracy: Any, tune: bool = True) -> None:
-        """x (N, columns), accuracy (N,) in 0..1. tune: find the kernel's weights anew."""
-        self.scale = OutcomeTransform(accuracy)
-        y = self.scale(accuracy)
-        if tune or self._kernel is None:
-            self._kernel = self._start()
+    @property
+    def kernel(self) -> LaplaceARDKernel:
+        """As tuned."""
+        assert self.theta is not None
+        return LaplaceARDKernel(self.theta, self.groups)
 
-        def optimizer(_: Any, theta: Any, bounds: Any) -> tuple[Any, float]:
-            return _most_probable(Likelihood(x, y, self.groups), theta, bounds)
+    def fit(self, x: Array, metric: Array, tune: bool = True) -> None:
+        """x (N, D), metric (N,) as measured. tune: find theta anew, else only its first time."""
+        self.scale = OutcomeTransform(metric, self.maximise)
+        y = self.scale(metric)
+        if self.theta is None or tune:
+            self.theta = self._start()
+        if tune:
+            self.theta = _most_probable(Likelihood(x, y, self.groups), self.theta, self._bounds())
+        self._condition(x, y)
 
-        self._process = GaussianProcessRegressor(
-            self._kernel, alpha=JITTER, optimizer=optimizer if tune else None
-        )
-        with warnings.catch_warnings():  # a weight at its bound is no fault
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(x, y)
-        self._kernel = self._process.kernel_
-
-    def condition_on(self, x: Any) -> Any:
-        """Take the predictions of x (n, columns) for true; returns them as accuracies (n,)."""
+    def condition_on(self, x: Array) -> Array:
+        """Take the predictions of x (n, D) for true ("kriging believer"); returns them as
+        metrics (n,).
+        """
         mean, _ = self.predict(x)
-        before = self._process
-        self._process = GaussianProcessRegressor(self._kernel, alpha=JITTER, optimizer=None)
-        self._process.fit(np.vstack([before.X_train_, x]), np.concatenate([before.y_train_, mean]))
+        self._condition(np.vstack([self._x, x]), np.concatenate([self._y, mean]))
         return self.scale.inverse(mean)
 
-    def predict(self, x: Any) -> tuple[Any, Any]:
-        """(mean, deviation) of a measurement, noise included, on the scale of `scale`."""
-        mean, deviation = self._process.predict(x, return_std=True)
-        return mean, np.maximum(deviation, 1e-6)
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """(mean, deviation), each (n,), of a measurement, noise included, after `scale`."""
+        kernel = self.kernel
+        across = kernel(x, self._x)
+        explained = solve_triangular(self._factor[0], across.T, lower=True)
+        variance = kernel.variance(x) + kernel.noise - (explained**2).sum(0)
+        return across @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
-    def _start(self) -> Any:
+    def _condition(self, x: Array, y: Array) -> None:
+        kernel = self.kernel
+        covariance = kernel(x, x) + np.diag(np.full(len(x), kernel.noise + JITTER))
+        self._x, self._y = x, y
+        self._factor = cho_factor(covariance, lower=True)
+        self._alpha: Array = cho_solve(self._factor, y)
+
+    def _start(self) -> Array:
         count = max(self.groups) + 1
-        weights = np.full(count, 1.5 / count)
-        return (
-            ConstantKernel(0.5, (1e-3, 1e2)) * LaplaceARDKernel(weights, self.groups)
-            + ConstantKernel(0.3, (1e-4, 1e2)) * DotProduct(sigma_0=SIGMA_0, sigma_0_bounds="fixed")
-            + WhiteKernel(0.05, (1e-4, 1.0))
-        )
+        weights = [START["sum of w"] / count] * count
+        return np.log([START["c"], *weights, START["s"], START["v"]])
+
+    def _bounds(self) -> Array:
+        count = max(self.groups) + 1
+        return np.log([BOUNDS["c"], *[BOUNDS["w"]] * count, BOUNDS["s"], BOUNDS["v"]])
 
 
 class OutcomeTransform:
-    """Accuracy -> what the process models: log error, standardised, bad networks compressed.
+    """A metric -> what the process models: more is better, standardised, bad networks compressed.
 
-    A log error tells good networks apart; compressing what lies below the median keeps a few
-    networks that learnt nothing from deciding the scale.
+    A share to maximise, such as accuracy, becomes a log error, which tells good networks apart;
+    compressing what lies below the median keeps a few networks that learnt nothing from deciding
+    the scale. It rises with goodness throughout.
     """
 
-    def __init__(self, accuracy: Any) -> None:
-        values = _log_error(np.asarray(accuracy, dtype=float))
+    def __init__(self, metric: npt.ArrayLike, maximise: bool = True) -> None:
+        given = np.asarray(metric, dtype=float)
+        self.maximise = maximise
+        self.share = maximise and bool(given.min() >= 0 and given.max() <= 1)
+        values = self._goodness(given)
         self.median = float(np.median(values))
         spread = float(np.quantile(values, GOOD_QUANTILE)) - self.median
         self.spread = spread if spread > 1e-9 else max(float(values.std()), 1e-9)
         compressed = self._compress(values)
         self.mean, self.deviation = float(compressed.mean()), max(float(compressed.std()), 1e-9)
 
-    def __call__(self, accuracy: Any) -> Any:
-        compressed = self._compress(_log_error(np.asarray(accuracy, dtype=float)))
+    def __call__(self, metric: npt.ArrayLike) -> Array:
+        compressed = self._compress(self._goodness(np.asarray(metric, dtype=float)))
         return (compressed - self.mean) / self.deviation
 
-    def inverse(self, values: Any) -> Any:
-        """Back to accuracies."""
+    def inverse(self, values: npt.ArrayLike) -> Array:
+        """Back to the metric."""
         relative = np.asarray(values) * self.deviation + self.mean
         relative = np.where(relative < 0, -np.expm1(np.maximum(-relative, 0)), relative)
-        return 1 - np.exp(-(relative * self.spread + self.median))
+        goodness = relative * self.spread + self.median
+        if self.share:
+            return np.asarray(1 - np.exp(-goodness))
+        return np.asarray(goodness if self.maximise else -goodness)
 
-    def _compress(self, values: Any) -> Any:
+    def _goodness(self, metric: Array) -> Array:
+        if self.share:
+            return np.asarray(-np.log(np.maximum(1 - metric, 1e-4)))
+        return metric if self.maximise else -metric
+
+    def _compress(self, values: Array) -> Array:
         relative = (values - self.median) / self.spread
         return np.where(relative < 0, -np.log1p(np.maximum(-relative, 0)), relative)
 
 
-def _log_error(accuracy: Any) -> Any:
-    return -np.log(np.maximum(1 - accuracy, 1e-4))
-
-
-def _most_probable(objective: Any, theta: Any, bounds: Any) -> tuple[Any, float]:
-    """The most probable log weights under a normal prior round where they start.
+def _most_probable(
+    objective: Callable[[Array], tuple[float, Array]], theta: Array, bounds: Array
+) -> Array:
+    """The most probable theta under a normal prior round where it starts.
 
     Without the prior, some thirty weights would be fitted to as few networks.
     """
 
-    def penalised(t: Any) -> tuple[float, Any]:
+    def penalised(t: Array) -> tuple[float, Array]:
         value, gradient = objective(t)
         away = (t - theta) / PRIOR_DEVIATION
         return value + 0.5 * float(away @ away), gradient + away / PRIOR_DEVIATION
@@ -197,4 +209,4 @@ def _most_probable(objective: Any, theta: Any, bounds: Any) -> tuple[Any, float]
         penalised, theta, jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": ITERATIONS},
     )  # fmt: skip
-    return found.x, float(found.fun)
+    return np.asarray(found.x)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.stats import norm, spearmanr
 
 from nas.common.errors import UserError
-from nas.evolution.optimizer import Evolution
+from nas.evolution.optimizer import Optimizer
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
 from nas.search.store import Settings
@@ -35,14 +35,16 @@ def population(
 
     The optimizer is told again in the order of the archive; `random` has no parents.
     """
-    optimizer = Evolution(
-        space, settings.algorithm, settings.seed, settings.population, [], settings.fitness
-    )
+    optimizer = Optimizer(
+        space, algorithm=settings.algorithm, seed=settings.seed, population=settings.population,
+        fitness=settings.fitness,
+    )  # fmt: skip
     metrics = {e.id: e.metrics for e in evaluations}
     step = max(1, len(evaluations) // POINTS)
     rows: list[Row] = []
     for number, evaluation in enumerate(evaluations, 1):
-        optimizer.tell(evaluation, breed=space.contains(evaluation.genome))
+        measured = evaluation.metrics if evaluation.ok else None
+        optimizer.tell(evaluation.genome, measured, foreign=True)
         if not optimizer.population or (number % step and number < len(evaluations)):
             continue
         found = [metrics[individual.genotype.id] for individual in optimizer.population]

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
-from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.evolution.optimizer import Optimizer, SpaceExhausted
 from nas.evolution.pareto import Front, best
-from nas.evolution.preselection import StaticMetrics
+from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation
 from nas.search.machine import Note, measure_front, measure_machine
 from nas.search.pending import Pending
@@ -82,9 +82,11 @@ class Search:
         self.run, self.settings, self.space = run, settings, space
         self.progress = progress
         self.archive: Archive = run.archive()
-        self.evolution = Evolution(
-            space, settings.algorithm, settings.seed, settings.population, initial,
-            settings.fitness, known=known if settings.surrogate else None,
+        screened = settings.surrogate and settings.algorithm != "random"
+        self.optimizer = Optimizer(
+            space, algorithm=settings.algorithm + ("+gp" if screened else ""), seed=settings.seed,
+            population=settings.population, initial=initial, fitness=settings.fitness,
+            static_metrics=known,
         )  # fmt: skip
         done = {e.index for e in self.archive}
         self.pending: Pending = run.pending(done)
@@ -143,13 +145,13 @@ class Search:
         for evaluation in self.archive:
             self._tell(evaluation)
         for index, task in sorted(self.pending.tasks.items(), reverse=True):  # lowest first
-            self.evolution.asked_before(index, task.genome)
+            self.optimizer.asked_before(index, task.genome)
             again = self._task(index, task.genome)
             self._retry(replace(again, attempt=task.attempt), "the search broke off")
         known = {e.index for e in self.archive} | self.pending.tasks.keys()
-        self.evolution.asked = max([self.pending.asked, *(i + 1 for i in known)])
+        self.optimizer.asked = max([self.pending.asked, *(i + 1 for i in known)])
         # Where pending.jsonl is damaged, other genomes are asked for instead.
-        self._lost = self.evolution.asked - len(known)
+        self._lost = self.optimizer.asked - len(known)
 
     def _fill(self, workers: Workers, deadline: float | None) -> bool:
         """Give every free worker a task. False when there is none left to give."""
@@ -177,7 +179,7 @@ class Search:
         Neither the number of workers nor the order in which they answer changes a genome.
         """
         while True:
-            while self.evolution.asked - self._told < LOOKAHEAD and self._ask(deadline):
+            while self.optimizer.asked - self._told < LOOKAHEAD and self._ask(deadline):
                 pass
             if self._told not in self._early:
                 return
@@ -186,15 +188,16 @@ class Search:
     def _ask(self, deadline: float | None) -> bool:
         """Queue the next child. False when no more is wanted, or none is left."""
         limit = self.settings.evaluations
-        enough = limit and self.evolution.asked - self._lost >= limit
+        enough = limit and self.optimizer.asked - self._lost >= limit
         if enough or _past(deadline) or self._exhausted:
             return False
         try:
-            index, genome = self.evolution.ask()
+            proposal = self.optimizer.propose()
         except SpaceExhausted:
             self._exhausted = True
             return False
-        task = self._task(index, genome)
+        index = proposal.index
+        task = self._task(index, proposal.genome)
         if index in self._early:  # a resumed run has it
             if self._early[index].id != task.genome.id:
                 raise UserError(
@@ -253,9 +256,8 @@ class Search:
 
     def _tell(self, evaluation: Evaluation) -> None:
         self._told += 1
-        # A seed genome from outside the space is measured for comparison, not bred.
-        inside = self.space.contains(evaluation.genome)
-        self.evolution.tell(evaluation, breed=inside)
+        metrics = evaluation.metrics if evaluation.ok else None
+        self.optimizer.tell(evaluation.genome, metrics, foreign=True)
 
     def _why_stopped(self, deadline: float | None) -> str:
         if self._exhausted:

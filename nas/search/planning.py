@@ -26,7 +26,7 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate
-from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.evolution.optimizer import Optimizer, SpaceExhausted
 from nas.search.archive import Evaluation, Fidelity
 from nas.search.driver import start_workers
 from nas.search.machine import Note, training_mode
@@ -204,9 +204,10 @@ def simulate_search(
 ) -> tuple[list[Genome], float]:
     """What the optimizer proposes for made-up accuracies, and the seconds of one proposal."""
     known = partial(known_metrics, fps_model=calibration.model)
-    evolution = Evolution(
-        space, settings.algorithm, settings.seed, settings.population, (), settings.fitness,
-        known=known if settings.surrogate else None,
+    screened = settings.surrogate and settings.algorithm != "random"
+    optimizer = Optimizer(
+        space, algorithm=settings.algorithm + ("+gp" if screened else ""), seed=settings.seed,
+        population=settings.population, fitness=settings.fitness, static_metrics=known,
     )  # fmt: skip
     accuracy = _made_up_accuracy(space, settings.seed)
     proposed: list[Genome] = []
@@ -214,11 +215,10 @@ def simulate_search(
     try:
         for _ in range(count):
             started = time.perf_counter()
-            index, genome = evolution.ask()
+            genome = optimizer.ask()
             thinking += time.perf_counter() - started
             proposed.append(genome)
-            metrics = {"accuracy": accuracy(genome), **known(genome)}
-            evolution.tell(Evaluation(index, genome, settings.fidelity, 0, "ok", metrics))
+            optimizer.tell(genome, {"accuracy": accuracy(genome)})
     except SpaceExhausted:
         pass
     return proposed, thinking / len(proposed)

@@ -1,11 +1,52 @@
 import math
 
-from nas.evolution.objectives import Fitness
+import pytest
+
+from nas.common.errors import UserError
+from nas.common.schema import read
+from nas.evolution.objectives import (
+    Constraint,
+    Fitness,
+    Objective,
+    Penalty,
+    check_objectives,
+    violation,
+)
 
 
 def test_fitness_by_hand():
-    fitness = Fitness(params_limit=100, fps_target=50, params_weight=0.2, fps_weight=0.4)
+    fitness = Fitness(
+        penalties=(Penalty("params", at_most=100, weight=0.2), Penalty("fps", 50, weight=0.4))
+    )
     within = {"accuracy": 0.7, "params": 80, "fps": 60}
     assert fitness(within) == 0.7
     beyond = {"accuracy": 0.7, "params": 150, "fps": 25}
     assert math.isclose(fitness(beyond), 0.7 - 0.2 * 0.5 - 0.4 * 0.5)
+
+
+def test_fitness_of_any_metric():
+    fitness = Fitness("loss", maximise=False, penalties=(Penalty("energy", at_most=2, weight=1),))
+    assert fitness({"loss": 0.4, "energy": 3}) == pytest.approx(-0.4 - 0.5)
+    assert fitness.names == {"loss": False, "energy": False}
+
+
+def test_the_short_form_of_version_0_1_is_read():
+    plain = {"params_limit": 100, "fps_weight": 0.4, "fps_target": 50}
+    assert read(Fitness, plain, "fitness") == Fitness(
+        penalties=(Penalty("params", at_most=100), Penalty("fps", at_least=50, weight=0.4))
+    )
+    penalties = [{"name": "energy", "at_most": 2}]
+    found = read(Fitness, {"penalties": penalties, "params_limit": 100}, "fitness")
+    assert found.penalties == (Penalty("energy", at_most=2), Penalty("params", at_most=100))
+
+
+def test_violation_is_relative_and_adds_up():
+    constraints = [Constraint("ms", at_most=10), Constraint("recall", at_least=0.5)]
+    assert violation({"ms": 10, "recall": 0.5}, constraints) == 0
+    assert violation({"ms": 15, "recall": 0.4}, constraints) == pytest.approx(0.5 + 0.2)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "b", "c", "d", "e"]])
+def test_two_to_four_different_objectives(names):
+    with pytest.raises(UserError, match="expected 2 to 4 different ones"):
+        check_objectives([Objective(name) for name in names])

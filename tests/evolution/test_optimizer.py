@@ -1,51 +1,68 @@
+import math
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
-from nas.evolution.objectives import OBJECTIVES
-from nas.evolution.optimizer import Evolution, SpaceExhausted
+from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness
+from nas.evolution.optimizer import ALGORITHMS, Optimizer, SpaceExhausted
 from nas.evolution.pareto import hypervolume, minimised
-from nas.search.archive import Evaluation, Fidelity
+from nas.evolution.predictor import WARM_UP
+from nas.evolution.preselection import Preselection
 from nas.space.space import SearchSpace
 
 
-def told(index, genome, accuracy=None, status="ok"):
-    found = cost(genome)
-    if accuracy is None:  # prefers depth and inverted blocks: something to learn
-        kinds = [b.kind for s in genome.stages for b in s.blocks]
-        accuracy = 0.1 * kinds.count("inverted") + 0.05 * len(kinds)
-    metrics = {"accuracy": accuracy, "params": found.params, "fps": 1e6 / (1 + found.macs)}
-    return Evaluation(index, genome, Fidelity(), 0, status, metrics if status == "ok" else {})
+@dataclass(frozen=True)
+class Evaluated:
+    """A proposal and what was measured of it."""
+
+    index: int
+    genome: Any
+    metrics: dict[str, float]
+    ok: bool = True
+
+    @property
+    def id(self):
+        return self.genome.id
 
 
-def drive(evolution, n):
-    for _ in range(n):
-        index, genome = evolution.ask()
-        yield told(index, genome)
+def accuracy(genome):
+    """Prefers depth and inverted blocks: something to learn."""
+    kinds = [b.kind for s in genome.stages for b in s.blocks]
+    return 0.1 * kinds.count("inverted") + 0.05 * len(kinds)
 
 
 def known(genome):
-    found = told(0, genome).metrics
-    return {"params": found["params"], "fps": found["fps"]}
+    found = cost(genome)
+    return {"params": found.params, "fps": 1e6 / (1 + found.macs)}
 
 
-def run(space, algorithm, n, seed=0, screened=False):
-    evolution = Evolution(space, algorithm, seed, population=10, known=known if screened else None)
-    found = []
-    for e in drive(evolution, n):
-        evolution.tell(e)
-        found.append(e)
-    return found
+def drive(optimizer, n):
+    """Ask and tell; yields each evaluation before it is told."""
+    for _ in range(n):
+        index, genome = optimizer.asked, optimizer.ask()
+        found = Evaluated(index, genome, {"accuracy": accuracy(genome), **known(genome)})
+        yield found
+        optimizer.tell(genome, found.metrics)
 
 
-@pytest.mark.parametrize("screened", [False, True])
-@pytest.mark.parametrize("algorithm", ["nsga2", "ga", "random"])
-def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm, screened):
-    n = 14 if screened else 60
-    first, second = (run(quick, algorithm, n, screened=screened) for _ in range(2))
+def run(space, algorithm, n, seed=0):
+    optimizer = Optimizer(
+        space, algorithm=algorithm, seed=seed, population=10, static_metrics=known,
+        fitness=Fitness(penalties=()),
+    )  # fmt: skip
+    return list(drive(optimizer, n))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm):
+    n = 14 if algorithm.endswith("+gp") else 60
+    first, second = (run(quick, algorithm, n) for _ in range(2))
     assert [e.id for e in first] == [e.id for e in second]
     assert len({e.id for e in first}) == n
-    other = run(quick, algorithm, n, seed=1, screened=screened)
+    other = run(quick, algorithm, n, seed=1)
     assert [e.id for e in first] != [e.id for e in other]
 
 
@@ -71,53 +88,54 @@ def test_what_fails_is_avoided(quick):
 
     shares = []
     for seed in (1, 2):
-        evolution = Evolution(quick, seed=seed, population=10, known=known)
+        optimizer = Optimizer(quick, seed=seed, population=10, static_metrics=known)
         failed = []
-        for index in range(70):
-            _, genome = evolution.ask()
+        for _ in range(70):
+            genome = optimizer.ask()
             failed.append(fails(genome))
-            evolution.tell(told(index, genome, status="failed" if failed[-1] else "ok"))
+            optimizer.tell(genome, None if failed[-1] else {"accuracy": accuracy(genome)})
         shares.append(np.mean(failed[35:]))
     assert max(shares) < 0.4
 
 
 def test_screening_needs_fewer_networks(quick):
     """After 30 networks it is where evolution alone is after 90."""
-
-    def volume(n, seed, screened):
-        return volume_of(run(quick, "nsga2", n, seed, screened))
-
-    wins = sum(volume(30, s, True) > volume(90, s, False) for s in range(2))
-    assert wins == 2
+    volumes = [[volume_of(run(quick, *of, seed=s)) for s in range(2)]
+               for of in (("nsga2+gp", 30), ("nsga2", 90))]  # fmt: skip
+    assert all(ours > theirs for ours, theirs in zip(*volumes, strict=True))
 
 
 def test_exploration_never_dies_out(quick, monkeypatch):
     """Some proposals come straight from the space, whatever the surrogate believes."""
-    evolution = Evolution(quick, population=10, known=known)
-    unscreened = 0
-    choose = evolution.screen.choose
-
-    def counting(*arguments):
-        nonlocal unscreened
-        unscreened -= 1
-        return choose(*arguments)
-
-    monkeypatch.setattr(evolution.screen, "choose", counting)
-    for e in drive(evolution, 45):
-        if evolution.screen.ready:
-            unscreened += 1
-        evolution.tell(e)
-    assert 1 <= unscreened <= 10
+    optimizer = Optimizer(quick, population=10, static_metrics=known)
+    screened, choose = [], Preselection.choose
+    monkeypatch.setattr(
+        Preselection, "choose", lambda *a: screened.append(1) or choose(*a)
+    )  # fmt: skip
+    ready = sum(index >= WARM_UP for index, _ in enumerate(drive(optimizer, 45)))
+    assert 1 <= ready - len(screened) <= 10
 
 
 def test_many_may_be_in_training_at_once(quick):
-    evolution = Evolution(quick, population=10, known=known)
-    waiting = [evolution.ask() for _ in range(12)]
-    for _ in range(20):
-        index, genome = waiting.pop(0)
-        evolution.tell(told(index, genome))
-        waiting.append(evolution.ask())
-    assert len({g.id for _, g in waiting} | evolution._seen) == evolution.asked == 32
+    optimizer = Optimizer(quick, population=10, static_metrics=known)
+    asked = [optimizer.ask() for _ in range(12)]
+    for told in range(20):
+        optimizer.tell(asked[told], {"accuracy": accuracy(asked[told])})
+        asked.append(optimizer.ask())
+    assert len({g.id for g in asked}) == optimizer.asked == 32
+
+
+def test_it_is_a_function_of_what_was_measured_and_is_in_flight(quick):
+    """One that is told of the past and of what is in flight asks as the one that was there."""
+    there = Optimizer(quick, population=10, static_metrics=known)
+    past = list(drive(there, 20))
+    flying = [there.propose() for _ in range(3)]
+    later = Optimizer(quick, population=10, static_metrics=known)
+    for e in past:
+        later.tell(e.genome, e.metrics, foreign=True)
+    for proposal in flying:
+        later.asked_before(proposal.index, proposal.genome)
+    assert [later.ask().id for _ in range(3)] == [there.ask().id for _ in range(3)]
 
 
 def test_ga_climbs_its_fitness(quick):
@@ -125,20 +143,78 @@ def test_ga_climbs_its_fitness(quick):
     assert np.mean(found[-30:]) > np.mean(found[:30]) + 0.05
 
 
-def test_failed_and_foreign_evaluations_never_breed(quick, proposed):
-    evolution = Evolution(quick, population=4)
+def test_failed_and_foreign_networks_never_breed(quick, proposed):
+    optimizer = Optimizer(quick, algorithm="nsga2", population=4, static_metrics=known)
     for i in range(8):
-        index, genome = evolution.ask()
-        evolution.tell(told(index, genome, 0.9 - 0.01 * i, "failed" if i % 2 else "ok"))
-    evolution.tell(told(99, proposed, 1.0), breed=False)
-    assert len(evolution.population) == 4
-    assert proposed.id not in {i.genotype.id for i in evolution.population}
+        optimizer.tell(optimizer.ask(), None if i % 2 else {"accuracy": 0.9 - 0.01 * i})
+    optimizer.tell(proposed, {"accuracy": 1.0}, foreign=True)
+    assert len(optimizer.population) == 4
+    assert proposed.id not in {i.genotype.id for i in optimizer.population}
+
+
+def test_a_network_from_elsewhere_breeds(quick, rng):
+    optimizer = Optimizer(quick, algorithm="nsga2", population=4, static_metrics=known)
+    genome = quick.sample(rng).genome
+    assert optimizer.tell(genome, {"accuracy": 0.9}, foreign=True)
+    assert [i.genotype.id for i in optimizer.population] == [genome.id]
+
+
+def test_misuse_is_refused(quick, rng):
+    optimizer = Optimizer(quick, static_metrics=known)
+    genome = optimizer.ask()
+    stranger = quick.mutate(quick.sample(rng), rng).genome
+    with pytest.raises(ValueError, match=f"{stranger.id} was never asked"):
+        optimizer.tell(stranger, {"accuracy": 0.5})
+    with pytest.raises(ValueError, match=r"no accuracy; got \['f1'\]"):
+        optimizer.tell(genome, {"f1": 0.5})
+    assert optimizer.tell(genome, {"accuracy": 0.5})
+    with pytest.raises(ValueError, match=f"{genome.id} was told before"):
+        optimizer.tell(genome, {"accuracy": 0.5})
+
+
+@pytest.mark.parametrize("metrics", [None, {"accuracy": math.nan}, {"accuracy": math.inf},
+                                     {"accuracy": "high"}])  # fmt: skip
+def test_what_is_no_finite_number_failed(quick, metrics):
+    optimizer = Optimizer(quick, algorithm="nsga2", static_metrics=known)
+    assert not optimizer.tell(optimizer.ask(), metrics)
+    assert optimizer.population == []
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga2+gp"])
+def test_a_static_constraint_is_never_broken(quick, algorithm):
+    found = []
+    optimizer = Optimizer(
+        quick, algorithm=algorithm, population=10, static_metrics=known,
+        constraints=[Constraint("params", at_most=20_000)],
+    )  # fmt: skip
+    for e in drive(optimizer, 30):
+        found.append(e.metrics["params"])
+    assert max(found) <= 20_000
+
+
+def test_what_breaks_a_measured_constraint_comes_last(quick):
+    optimizer = Optimizer(
+        quick, algorithm="nsga2", population=4, static_metrics=known,
+        constraints=[Constraint("energy", at_most=1)],
+    )  # fmt: skip
+    for energy in (3, 0.5, 2, 4, 1.5, 0.9):
+        optimizer.tell(optimizer.ask(), {"accuracy": 0.5, "energy": energy})
+    assert sorted(i.excess for i in optimizer.population) == [0, 0, 0.5, 1]
+
+
+def test_a_proposal_says_who_its_parents_are(quick):
+    optimizer = Optimizer(quick, algorithm="nsga2+gp", population=10, static_metrics=known)
+    told = {e.id for e in drive(optimizer, 20)}
+    proposals = [optimizer.propose() for _ in range(10)]
+    parents = [p.parents for p in proposals if p.parents]
+    assert len(parents) > 3
+    assert all(parent.id in told for both in parents for parent in both)
 
 
 def test_initial_genomes_come_first_and_once(quick, rng):
     a, b = quick.sample(rng).genome, quick.sample(rng).genome
-    evolution = Evolution(quick, initial=[a, b, a])
-    asked = [evolution.ask()[1].id for _ in range(10)]
+    optimizer = Optimizer(quick, initial=[a, b, a])
+    asked = [optimizer.ask().id for _ in range(10)]
     assert asked[:2] == [a.id, b.id]
     assert len(set(asked)) == 10
 
@@ -149,9 +225,8 @@ def test_a_space_comes_to_its_end(quick):
         (type(quick.stages[0])((8,), (1,), ("conv",), ("max",)),),
         type(quick.head)(("avg",)),
     )  # fmt: skip
-    evolution = Evolution(space, population=4)
+    optimizer = Optimizer(space, algorithm="nsga2", population=4, static_metrics=known)
     size = space.size()
-    with pytest.raises(SpaceExhausted):  # noqa: PT012
-        for e in drive(evolution, size + 1):
-            evolution.tell(e)
-    assert evolution.asked >= size * 0.9
+    with pytest.raises(SpaceExhausted):
+        list(drive(optimizer, size + 1))
+    assert optimizer.asked >= size * 0.9

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nas.evolution.objectives import OBJECTIVES, Fitness
+from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness, Penalty
 from nas.evolution.pareto import (
     Front,
     best,
@@ -65,10 +65,20 @@ def test_a_front_that_grows_is_the_front_of_all():
     assert len(fronts[0]) > 3
 
 
+def test_what_breaks_a_constraint_is_never_on_the_front():
+    found = [network(0, 0.9, 200), network(1, 0.5, 100), network(2, 0.4, 50, 5)]
+    constraints = [Constraint("params", at_most=150), Constraint("fps", at_least=6)]
+    front = Front(OBJECTIVES, constraints)
+    assert [front.add(e) for e in found] == [False, True, False]
+    assert pareto_front(found, OBJECTIVES, constraints) == list(front) == [found[1]]
+
+
 def test_best_follows_the_fitness():
     small = network(0, 0.60, 100)
     large = network(1, 0.65, 300)
-    light, strict = Fitness(100, 1, 0.001, 0), Fitness(100, 1, 0.1, 0)
+    light, strict = (
+        Fitness(penalties=(Penalty("params", at_most=100, weight=w),)) for w in (0.001, 0.1)
+    )
     assert best([small, large], light) is large
     assert best([small, large], strict) is small
     assert best([], strict) is None

@@ -1,14 +1,16 @@
 """Screening: what is chosen among children, and that a long archive costs no more."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
+from nas.evolution import predictor
 from nas.evolution import preselection as screening
-from nas.evolution.objectives import OBJECTIVES, Fitness
-from nas.evolution.pareto import pareto_front
+from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness, Objective, Penalty
+from nas.evolution.predictor import Told
 from nas.evolution.preselection import Preselection
-from nas.search.archive import Evaluation, Fidelity
 
 
 def known(genome):
@@ -22,9 +24,13 @@ def accuracy(genome):
     return 0.3 + 0.03 * len(kinds) + 0.04 * np.log10(cost(genome).params)
 
 
-def told(index, genome, **changed):
-    metrics = {"accuracy": accuracy(genome), **known(genome), **changed}
-    return Evaluation(index, genome, Fidelity(), 0, "ok", metrics)
+def metrics_of(genome):
+    return {"accuracy": accuracy(genome), **known(genome)}
+
+
+def nothing(genotype):
+    """Nothing was asked for since the last screening."""
+    return False
 
 
 @pytest.fixture
@@ -33,38 +39,36 @@ def screen(quick):
 
 
 def fill(screen, space, rng, n):
-    for i in range(n):
+    for _ in range(n):
         genotype = space.sample(rng)
-        screen.tell(told(i, genotype.genome), genotype)
+        screen.tell(genotype, metrics_of(genotype.genome))
 
 
 def test_it_is_ready_after_the_warm_up(screen, quick, rng):
-    fill(screen, quick, rng, screening.WARM_UP - 1)
+    fill(screen, quick, rng, predictor.WARM_UP - 1)
     assert not screen.ready
     fill(screen, quick, rng, 1)
     assert screen.ready
 
 
 def test_the_fitness_decides_where_there_is_one(quick, rng):
-    screen = Preselection(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
+    screen = Preselection(quick, known, OBJECTIVES, Fitness(penalties=()))
     fill(screen, quick, rng, 40)
     children = [quick.sample(rng) for _ in range(60)]
-    chosen = screen.choose(lambda: children, [], set())
+    chosen = screen.choose(lambda: children, [], nothing)
     better = sum(accuracy(c.genome) > accuracy(chosen.genome) for c in children)
     assert better <= 6
 
 
 def test_most_that_is_chosen_extends_the_front(screen, quick, rng):
     fill(screen, quick, rng, 40)
-    front = pareto_front(screen._told)
     extending = {True: [], False: []}  # chosen, all children
     for _ in range(10):
         children = [quick.sample(rng) for _ in range(20)]
-        chosen = screen.choose(lambda: children, [], set())  # noqa: B023 - called at once
-        screen._ranked = []
+        screen.predictor.fit()
+        chosen = children[int(np.argmax(screen.gain(children, [])))]
         for child in children:
-            evaluation = told(99, child.genome)
-            extends = evaluation in pareto_front([*front, evaluation])
+            extends = copy.deepcopy(screen.front).add(Told(99, child, metrics_of(child.genome)))
             extending[child is chosen].append(extends)
     assert np.mean(extending[True]) > np.mean(extending[False]) + 0.3
 
@@ -73,41 +77,41 @@ def test_pending_children_are_believed(screen, quick, rng):
     """A twin of what is in training gains less than it would by itself."""
     fill(screen, quick, rng, 30)
     children = [quick.sample(rng) for _ in range(30)]
-    screen._fit()
-    alone = screen._gain(children, [])
-    screen._fit()
+    screen.predictor.fit()
+    alone = screen.gain(children, [])
+    screen.predictor.fit()
     best = int(np.argmax(alone))
-    beside = screen._gain(children, [children[best]])
+    beside = screen.gain(children, [children[best]])
     assert beside[best] < 0.5 * alone[best]
 
 
 def test_pending_children_are_believed_in_the_fitness_too(quick, rng, monkeypatch):
-    screen = Preselection(quick, known, OBJECTIVES, Fitness(params_limit=1e12, fps_target=0.001))
+    screen = Preselection(quick, known, OBJECTIVES, Fitness(penalties=()))
     fill(screen, quick, rng, 30)
     children = [quick.sample(rng) for _ in range(30)]
-    screen._fit()
-    assert screen._gain(children, []).max() > 0.001
-    monkeypatch.setattr(screen._surrogate, "condition_on", lambda x: np.ones(len(x)))
+    screen.predictor.fit()
+    assert screen.gain(children, []).max() > 0.001
+    monkeypatch.setattr(
+        screen.predictor, "condition_on", lambda pending: {"accuracy": np.ones(len(pending))}
+    )
     # What is in training is believed to be perfect: no child can beat it.
-    assert screen._gain(children, [children[0]]).max() < 1e-9
+    assert screen.gain(children, [children[0]]).max() < 1e-9
 
 
 def test_nothing_to_choose_from(screen, quick, rng):
     fill(screen, quick, rng, 10)
-    assert screen.choose(list, [], set()) is None
+    assert screen.choose(list, [], nothing) is None
 
 
 @pytest.mark.parametrize("pool", [60, 1000])
 def test_a_long_archive_trains_on_a_part_with_the_front(screen, quick, rng, monkeypatch, pool):
-    monkeypatch.setattr(screening, "TRAINING_SET", 120)
-    monkeypatch.setattr(screening, "POOL", pool)
+    monkeypatch.setattr(predictor, "TRAINING_SET", 120)
+    monkeypatch.setattr(predictor, "POOL", pool)
     fill(screen, quick, rng, 200)
-    rows = screen._training_set(200)
+    rows = screen.predictor.training_set(200)
     assert len(rows) == len(set(rows)) == 120
-    told_front = pareto_front(screen._told)
-    on_front = {i for i, e in enumerate(screen._told) if e in told_front}
-    assert on_front <= set(rows)
-    assert screen.choose(lambda: [quick.sample(rng)], [], set()) is not None
+    assert {told.index for told in screen.front} <= set(rows)
+    assert screen.choose(lambda: [quick.sample(rng)], [], nothing) is not None
 
 
 def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monkeypatch):
@@ -119,39 +123,40 @@ def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monke
         calls.append(1)
         return [quick.sample(rng) for _ in range(10)]
 
-    chosen = [screen.choose(make, [], set()) for _ in range(4)]
+    chosen = [screen.choose(make, [], nothing) for _ in range(4)]
     assert len(calls) == 1
     assert len({g.id for g in chosen}) == 4
     for _ in range(2):  # many workers at once, or failures, which are not told
-        screen.choose(make, [], set())
+        screen.choose(make, [], nothing)
     assert len(calls) == 2
     fill(screen, quick, rng, 6)
-    screen.choose(make, [], set())
+    screen.choose(make, [], nothing)
     assert len(calls) == 3
 
 
 @pytest.mark.parametrize("training_set", [20, 300])
 def test_it_follows_from_what_was_told_alone(screen, quick, rng, monkeypatch, training_set):
     """One that screened all along and one that resumes choose alike."""
-    monkeypatch.setattr(screening, "TRAINING_SET", training_set)
-    monkeypatch.setattr(screening, "POOL", 10)
+    monkeypatch.setattr(predictor, "TRAINING_SET", training_set)
+    monkeypatch.setattr(predictor, "POOL", 10)
     resumed = Preselection(quick, known, OBJECTIVES)
     genotypes = [quick.sample(rng) for _ in range(45)]
     children = [quick.sample(rng) for _ in range(40)]
-    for i, genotype in enumerate(genotypes):
-        screen.tell(told(i, genotype.genome), genotype)
-        resumed.tell(told(i, genotype.genome), genotype)
+    for genotype in genotypes:
+        screen.tell(genotype, metrics_of(genotype.genome))
+        resumed.tell(genotype, metrics_of(genotype.genome))
         if screen.ready:
-            screen.choose(lambda: children, [], set())
-    assert screen.choose(lambda: children, [], set()) == resumed.choose(lambda: children, [], set())
+            screen.choose(lambda: children, [], nothing)
+    chosen = [s.choose(lambda: children, [], nothing) for s in (screen, resumed)]
+    assert chosen[0] == chosen[1]
 
 
 @pytest.mark.parametrize(("evaluations", "point"), [(8, 8), (9, 8), (10, 10), (12, 12), (13, 12)])
 def test_weights_are_tuned_as_the_archive_grows(evaluations, point):
-    assert screening._tuning_point(evaluations) == point
-    later = screening._tuning_point(10_049)
+    assert predictor.tuning_point(evaluations) == point
+    later = predictor.tuning_point(10_049)
     assert 10_000 <= later <= 10_049
-    assert screening._tuning_point(10_049 + screening.RETUNE_AFTER) == later + 50
+    assert predictor.tuning_point(10_049 + predictor.RETUNE_AFTER) == later + 50
 
 
 def test_beside_many_in_training_one_screening_serves_several(screen, quick, rng, monkeypatch):
@@ -165,6 +170,74 @@ def test_beside_many_in_training_one_screening_serves_several(screen, quick, rng
         return [quick.sample(rng) for _ in range(10)]
 
     for _ in range(8):
-        assert screen.choose(make, pending, set()) is not None
+        assert screen.choose(make, pending, nothing) is not None
         fill(screen, quick, rng, 1)
     assert len(calls) == 2
+
+
+def energy(genome):
+    """Of which less is better, and which only a measurement gives."""
+    return 1e-4 * cost(genome).macs ** 0.5 + 0.05 * len(genome.stages[-1].blocks)
+
+
+def measured(genome):
+    return {**metrics_of(genome), "energy": energy(genome)}
+
+
+TWO_UNCERTAIN = (Objective("accuracy", True), Objective("energy"))
+FOUR = (*OBJECTIVES, Objective("energy"))
+
+
+@pytest.mark.parametrize("objectives", [TWO_UNCERTAIN, (*TWO_UNCERTAIN, Objective("params")), FOUR])
+def test_any_objectives_and_more_than_one_uncertain(quick, rng, objectives):
+    """What is chosen extends the front more often than a random child."""
+    extends = {True: 0, False: 0}
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        screen = Preselection(quick, known, objectives)
+        for _ in range(30):
+            genotype = quick.sample(rng)
+            screen.tell(genotype, measured(genotype.genome))
+        for _ in range(5):
+            children = [quick.sample(rng) for _ in range(30)]
+            chosen = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
+            for genotype in (chosen, children[0]):
+                told = Told(99, genotype, measured(genotype.genome))
+                extends[genotype is chosen] += copy.deepcopy(screen.front).add(told)
+    assert extends[True] > extends[False] + 4
+    assert screen.predictor.names.keys() == {"accuracy", "energy"}
+
+
+def test_four_objectives_say_how_they_are_screened(quick, caplog):
+    caplog.set_level("INFO")
+    Preselection(quick, known, FOUR)
+    assert "4 objectives: children are screened by ParEGO" in caplog.text
+
+
+def test_a_fitness_with_an_uncertain_penalty(quick, rng):
+    """Two uncertain metrics: the one that is chosen is among the best of what it promises."""
+    fitness = Fitness(penalties=(Penalty("energy", at_most=0.05, weight=0.3),))
+    screen = Preselection(quick, known, OBJECTIVES, fitness)
+    for _ in range(40):
+        genotype = quick.sample(rng)
+        screen.tell(genotype, measured(genotype.genome))
+    children = [quick.sample(rng) for _ in range(60)]
+    chosen = screen.choose(lambda: children, [], nothing)
+    values = [fitness(measured(c.genome)) for c in children]
+    assert sum(v > fitness(measured(chosen.genome)) for v in values) <= 10
+
+
+def test_a_measured_constraint_is_kept_where_it_can_be(quick, rng):
+    energies = [energy(quick.sample(rng).genome) for _ in range(200)]
+    limit = float(np.quantile(energies, 0.3))
+    screen = Preselection(quick, known, OBJECTIVES, None, [Constraint("energy", at_most=limit)])
+    for _ in range(40):
+        genotype = quick.sample(rng)
+        screen.tell(genotype, measured(genotype.genome))
+    assert all(told.metrics["energy"] <= limit for told in screen.front)
+    kept = 0
+    for _ in range(10):
+        children = [quick.sample(rng) for _ in range(30)]
+        chosen = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
+        kept += energy(chosen.genome) <= limit
+    assert kept >= 7

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import multivariate_normal, spearmanr
 
-from nas.evolution.surrogate import GaussianProcess, Likelihood, OutcomeTransform
+from nas.evolution.surrogate import (
+    JITTER,
+    GaussianProcess,
+    LaplaceARDKernel,
+    Likelihood,
+    OutcomeTransform,
+)
 
 GROUPS = (0, 1, 1, 1, 2, 3)
 
@@ -55,20 +61,47 @@ def test_likelihood_is_that_of_the_process_and_falls_as_its_gradient_says(rng):
     x, accuracy = networks(20, rng)
     surrogate = GaussianProcess(GROUPS)
     surrogate.fit(x, accuracy, tune=False)
-    process, likelihood = surrogate._process, Likelihood(x, surrogate.scale(accuracy), GROUPS)
-    theta = process.kernel_.theta + rng.normal(0, 0.5, 7)
+    y, theta = surrogate.scale(accuracy), surrogate.theta + rng.normal(0, 0.5, 7)
+    likelihood = Likelihood(x, y, GROUPS)
     value, gradient = likelihood(theta)
-    assert value == pytest.approx(-process.log_marginal_likelihood(theta))
+    kernel = LaplaceARDKernel(theta, GROUPS)
+    covariance = kernel(x, x) + (kernel.noise + JITTER) * np.eye(20)
+    assert value == pytest.approx(-multivariate_normal(cov=covariance).logpdf(y))
     for i, moved in enumerate(1e-6 * np.eye(7)):
         numeric = (likelihood(theta + moved)[0] - likelihood(theta - moved)[0]) / 2e-6
         assert gradient[i] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
+
+
+def test_predictions_are_those_of_the_joint_normal(rng):
+    """Mean and deviation of a measurement, given the others, by plain linear algebra."""
+    x, accuracy = networks(25, rng)
+    surrogate = GaussianProcess(GROUPS)
+    surrogate.fit(x[:20], accuracy[:20])
+    mean, deviation = surrogate.predict(x[20:])
+    kernel = surrogate.kernel
+    joint = kernel(x, x) + (kernel.noise + JITTER) * np.eye(25)
+    across = joint[20:, :20] @ np.linalg.inv(joint[:20, :20])
+    assert mean == pytest.approx(across @ surrogate.scale(accuracy[:20]))
+    variance = np.diag(joint[20:, 20:] - across @ joint[:20, 20:])
+    assert deviation == pytest.approx(np.sqrt(variance), rel=1e-5)
+
+
+def test_less_may_be_better_and_any_number_is_a_metric(rng):
+    x, accuracy = networks(60, rng)
+    loss = 300 - 500 * accuracy
+    surrogate = GaussianProcess(GROUPS, maximise=False)
+    surrogate.fit(x[:40], loss[:40])
+    mean, _ = surrogate.predict(x[40:])
+    assert spearmanr(mean, loss[40:]).statistic < -0.9  # more is better on its scale
+    assert surrogate.scale.inverse(mean) == pytest.approx(loss[40:], abs=25)
+    assert surrogate.scale.inverse(surrogate.scale(loss)) == pytest.approx(loss)
 
 
 def test_tuning_finds_which_genes_matter(rng):
     x, accuracy = networks(80, rng)
     surrogate = GaussianProcess((*GROUPS, 4))
     surrogate.fit(np.column_stack([x, rng.random(80)]), accuracy)
-    weights = surrogate._kernel.k1.k1.k2.weights
+    weights = surrogate.kernel.weights
     assert weights[4] == min(weights)  # the last column is noise
 
 
