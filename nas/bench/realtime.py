@@ -120,9 +120,9 @@ def _plain(clip: Path, network: Path) -> dict[str, Any]:
     import torch
 
     from nas.deploy.checkpoint import open_trained
+    from nas.realtime.annotate import annotate
     from nas.realtime.crop import crop_face
     from nas.realtime.detector import HaarDetector
-    from nas.realtime.draw import annotate
     from nas.realtime.recognizer import Face
 
     trained, detector = open_trained(network / "model.safetensors"), HaarDetector("haar")
@@ -149,7 +149,7 @@ def _plain(clip: Path, network: Path) -> dict[str, Any]:
 def _fer(clip: Path, _: Path) -> dict[str, Any]:
     from fer.fer import FER
 
-    from nas.realtime.draw import annotate
+    from nas.realtime.annotate import annotate
     from nas.realtime.recognizer import Face
 
     package = FER()
@@ -216,9 +216,9 @@ def quality(clip: Path, name: str, network: Path) -> dict[str, Any]:
     """
     import cv2
 
+    from nas.realtime.boxes import iou
     from nas.realtime.detector import HaarDetector
     from nas.realtime.recognizer import Recognizer
-    from nas.realtime.tracker import iou
 
     detector, stream = HaarDetector("haar"), Recognizer(network / "model.onnx").stream()
     plain, ours = [], []

@@ -50,5 +50,6 @@ class Resources:
 SEARCH_SPACES = Resources("search space", _folder("search_spaces", "search_spaces"), ".yaml")
 REFERENCES = Resources("reference genome", SEARCH_SPACES.folder / "references", ".json")
 RECIPES = Resources("recipe", _folder("recipes", "experiments/recipes"), ".yaml")
-SHIPPED_MODEL = _folder("models", "experiments/models") / "model.onnx"
+MODELS = Resources("model", _folder("models", "experiments/models"), ".onnx")
+SHIPPED_MODEL = MODELS.path("model")
 PROPOSED = REFERENCES.path("proposed")  # the report's own model

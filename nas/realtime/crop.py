@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nas.realtime.detector import Box
+from nas.realtime.boxes import Box
 
 
 def crop_face(grey: Any, box: Box, margin: float, height: int, width: int) -> Any:

@@ -12,13 +12,13 @@ from cv2.data import haarcascades
 
 from nas.common.errors import UserError, first_line, one_of
 from nas.common.quiet import Quiet
+from nas.realtime.boxes import Box
+from nas.realtime.options import DETECTORS
 
-Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the frame
 CASCADES = {
     "haar": ("haarcascade_frontalface_default.xml", 24),
     "haar-alt2": ("haarcascade_frontalface_alt2.xml", 20),
 }
-DETECTORS = (*CASCADES, "yunet")
 MAX_DETECTOR_BYTES = 64 << 20
 Look = Literal["careful", "quick", "near"]
 
@@ -92,14 +92,14 @@ class YuNetDetector:
         return sorted(boxes)
 
 
-def make_detector(name: str, model: str | None = None) -> Detector:
+def make_detector(name: str, model: str = "") -> Detector:
     """One of DETECTORS; `model` is the file that yunet needs. UserError where they do not fit."""
     if name not in DETECTORS:
         raise one_of("--detector", name, DETECTORS, "detector")
     if name == "yunet":
-        if model is None:
+        if not model:
             raise UserError("--detector-model: missing; yunet needs its model file (.onnx)")
         return YuNetDetector(Path(model))
-    if model is not None:
+    if model:
         raise UserError(f"--detector-model: {name} takes none; it comes with OpenCV")
     return HaarDetector(name)

@@ -8,53 +8,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from nas.realtime.draw import annotate, mark
+from nas.realtime.annotate import annotate, mark
+from nas.realtime.frames import Frame, Pixels, Source
 from nas.realtime.prefetch import Prefetcher
 from nas.realtime.recognizer import Face, Recognizer, Stream
 from nas.realtime.sinks import Sink
-from nas.realtime.sources import Frame, Source
-from nas.realtime.timing import StageTimer, percentile
+from nas.realtime.summary import Summary
+from nas.realtime.timing import StageTimer
 from nas.realtime.window import Window, snapshot
-
-
-@dataclass
-class Summary:
-    """What was done. intervals, delays: ms between two finished frames, and from reading to done.
-
-    changes: of labels a second of a watched face, by single frames and smoothed.
-    """
-
-    steps: StageTimer
-    frames: int = 0
-    faces: int = 0
-    tracks: set[int] = field(default_factory=set)
-    dropped: int = 0
-    interrupted: bool = False
-    seconds: float = 0.0
-    intervals: list[float] = field(default_factory=list)
-    delays: list[float] = field(default_factory=list)
-    changes: tuple[float, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        median = percentile(self.intervals, 50)
-        found: dict[str, Any] = {
-            "frames": self.frames,
-            "faces": self.faces,
-            "tracks": len(self.tracks),
-            "dropped": self.dropped,
-            "fps": self.frames / self.seconds if self.seconds else 0.0,
-            "median_fps": 1000 / median if median else 0.0,
-            "p99_ms": percentile(self.intervals, 99),
-            "p99_delay_ms": percentile(self.delays, 99),
-            "ms_per_frame": self.steps.means(),
-        }
-        if self.changes:
-            before, after = self.changes
-            found["label_changes_per_second"] = {"single_frames": before, "smoothed": after}
-        return found
 
 
 def run(
@@ -62,7 +25,7 @@ def run(
     recording: bool = False, max_frames: int | None = None,
 ) -> Summary:  # fmt: skip
     """Label every frame. Outputs are closed and readable however it ends, Ctrl-C included."""
-    summary = Summary(recognizer.steps)
+    summary = Summary(recognizer.steps, moving=bool(source.fps), problems=source.problems)
     stream = recognizer.stream() if source.fps else None
     captured = Prefetcher(timed(source.frames, recognizer.steps), drop_stale=source.live)
     labelled = Prefetcher(_labelled(iter(captured), recognizer, stream))
@@ -139,10 +102,13 @@ class _Output:
         summary.delays.append(1000 * (now - frame.started))
         summary.frames += 1
         summary.faces += len(faces)
+        if not summary.moving:
+            found = [face.to_dict(self.recognizer.classes) for face in faces]
+            summary.pictures.append({"source": frame.source, "faces": found})
         summary.tracks |= {face.track for face in faces if face.track is not None}
         return going_on
 
-    def _show(self, frame: Frame, picture: Any) -> bool:
+    def _show(self, frame: Frame, picture: Pixels) -> bool:
         assert self.window is not None
         recent = self.summary.intervals[-30:]
         fps = 1000 * len(recent) / sum(recent) if recent else 0.0

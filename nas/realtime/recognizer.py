@@ -10,12 +10,14 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from nas.common.errors import UserError
-from nas.common.resources import SHIPPED_MODEL
+from nas.common.errors import UserError, shown
+from nas.common.resources import MODELS
 from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.runtime import BATCH, open_model
+from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
-from nas.realtime.detector import Box, Detector, HaarDetector
+from nas.realtime.detector import Detector, HaarDetector
+from nas.realtime.frames import Pixels
 from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
 from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.timing import StageTimer
@@ -35,22 +37,28 @@ class Face:
     probabilities: tuple[float, ...]
     track: int | None = None
 
+    def to_dict(self, classes: tuple[str, ...]) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        shares = {name: round(p, 5) for name, p in zip(classes, self.probabilities, strict=True)}
+        return {"track": self.track, "box": self.box, "label": self.label, "probabilities": shares}
+
 
 class Recognizer:
     """`Recognizer(model)(frame)` -> the faces of one picture; `.stream()` for a video or camera.
 
-    model: an ONNX file written by nas.retrain or nas.export, by default the one that ships.
+    model: an ONNX file written by nas.retrain or nas.export, or the name of one that ships.
     precision: "auto" takes the faster here of model.onnx and model.int8.onnx, if it lies beside.
     margin: round the box, instead of the model's own. smallest: face, pixels. threshold: of the
     strongest probability, below which a face is "uncertain". UserError where the model is unfit.
     """
 
     def __init__(
-        self, model: str | Path = SHIPPED_MODEL, *, margin: float | None = None,
+        self, model: str | Path = "model", *, margin: float | None = None,
         detector: Detector | None = None, smallest: int | None = None,
         threshold: float = THRESHOLD, precision: Precision = "auto",
     ) -> None:  # fmt: skip
-        self.session, self.preprocessing, self.model = choose_model(Path(model), precision)
+        path = MODELS.find(str(model))
+        self.session, self.preprocessing, self.model = choose_model(path, precision)
         self.margin = self.preprocessing.margin if margin is None else margin
         self.detector = detector or HaarDetector()
         self.smallest, self.threshold = smallest, threshold
@@ -122,13 +130,22 @@ class Stream:
         return Face(box, label, tuple(smoothed.tolist()), track)
 
 
-def as_grey(frame: Any) -> Any:
-    """uint8 (H, W) of a BGR or grey frame. ValueError when it is neither."""
+def as_grey(frame: Pixels) -> Pixels:
+    """uint8 (H, W) of a BGR or grey frame. UserError when it is neither."""
+    if not isinstance(frame, np.ndarray):
+        raise UserError(
+            f"frame: expected uint8 pixels (H, W, 3) or (H, W), got {shown(frame)}; "
+            "nas.common.images.read_picture reads a file"
+        )
     if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or frame.shape[2:] not in ((), (3,)):
-        raise ValueError(
+        raise UserError(
             f"frame: expected uint8 (H, W, 3) or (H, W), got {frame.dtype} {frame.shape}"
         )
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.ndim == 3 else frame
+    if not frame.size:
+        raise UserError(f"frame: no pixels in {frame.shape}")
+    if frame.ndim == 2:
+        return frame
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def softmax(logits: Any) -> Any:

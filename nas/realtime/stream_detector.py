@@ -14,8 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nas.realtime.detector import Box, Detector, Look
-from nas.realtime.tracker import Track, Tracker, iou
+from nas.realtime.boxes import Box, iou
+from nas.realtime.detector import Detector, Look
+from nas.realtime.tracker import Track, Tracker
 
 FIT = 1.5  # side of the smallest wanted face in the shrunk frame over the detector's window
 WINDOWS = 3  # at most so many faces are searched in one frame; the others are followed

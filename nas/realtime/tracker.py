@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from nas.realtime.detector import Box
+from nas.realtime.boxes import Box, iou, shared_area
 
 POSITION, SIZE, VELOCITY = 0.6, 0.3, 0.25  # gains of the filter on centre, side and velocity
 DAMPING = 0.25  # seconds in which an unseen face's velocity falls to 1/e
@@ -163,21 +163,9 @@ def merged(boxes: list[Box]) -> list[Box]:
     return kept
 
 
-def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    shared = _shared(a, b)
-    return shared / max(a[2] * a[3] + b[2] * b[3] - shared, 1)
-
-
-def _shared(a: Box, b: Box) -> int:
-    w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    h = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return w * h if w > 0 and h > 0 else 0
-
-
 def _part(box: Box, whole: Box) -> bool:
     """Most of `box` lies in `whole`, which is not much smaller."""
-    return _shared(box, whole) > 0.6 * box[2] * box[3] and whole[2] > 0.8 * box[2]
+    return shared_area(box, whole) > 0.6 * box[2] * box[3] and whole[2] > 0.8 * box[2]
 
 
 def patch_of(grey: Any, box: Box) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"
 RUNTIME = PAGE / "node_modules/onnxruntime-web/dist"  # `make web` puts it there
 MAX_CONNECTIONS = 32
+MAX_CARDS = 16  # files that are looked at
 TIMEOUT = 15  # seconds that a connection may be silent
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -54,14 +56,8 @@ Files = dict[str, bytes]  # URL path -> content
 def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
     _, p = open_model(model)
-    if p.channels != 1:
-        raise UserError(f"{model}: takes {p.channels} channels; the page has grey faces only")
     cascade = Path(haarcascades, CASCADES["haar-alt2"][0])
-    card = model.parent / "MODEL_CARD.md"
-    about = {
-        **dataclasses.asdict(p),
-        "card": read_text(card) if card.is_file() else f"No MODEL_CARD.md beside {model.name}.",
-    }
+    about = {**dataclasses.asdict(p), "card": _card(model, p.genome_id)}
     found = {
         "/model.onnx": model.read_bytes(),
         "/model.json": json.dumps(about).encode(),
@@ -77,6 +73,15 @@ def files(model: Path) -> Files:
             )
         found[f"/vendor/{name}"] = (RUNTIME / name).read_bytes()
     return found | {"/": found["/index.html"]}
+
+
+def _card(model: Path, genome_id: str) -> str:
+    """The text beside the model that speaks of this network, and not of another."""
+    for path in sorted(model.parent.glob("*.md"))[:MAX_CARDS]:
+        text = read_text(path)
+        if genome_id and genome_id in text:
+            return text
+    return f"No model card beside {model.name} that names network {genome_id}."
 
 
 class Server(ThreadingHTTPServer):
@@ -150,11 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def serve(model: Path, port: int) -> None:
-    """Until Ctrl-C."""
+def serve(model: Path, port: int, say: Callable[[str], None]) -> None:
+    """Until Ctrl-C. say: prints the address."""
     with Server(files(model), port) as server:
-        print(f"{server.url} (this machine only; Ctrl-C ends it)", flush=True)
+        say(f"{server.url} (this machine only; Ctrl-C ends it)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print("ended")
+            say("ended")

@@ -6,19 +6,20 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 
 from nas.common.errors import UserError
-from nas.realtime.sinks import make_folder, write_picture
-from nas.realtime.sources import Frame
+from nas.common.files import make_folder
+from nas.realtime.frames import Frame, Pixels
+from nas.realtime.sinks import write_picture
 
 TITLE = "fer-nas (s snapshot, q quits)"
+POLL_MS = 50  # a signal ends us only between two calls of OpenCV
 
 
 class Window:
-    """A window on the screen; `show` returns the key that was pressed, or an empty string."""
+    """`show` returns the key that was pressed, or an empty string."""
 
     def __init__(self, snapshots: Path = Path(".")) -> None:
         # OpenCV's GUI wheel aborts the whole process where there is no display: ask first.
@@ -33,17 +34,26 @@ class Window:
             )
         self.snapshots = snapshots
 
-    def show(self, picture: Any, wait_ms: int) -> str:
+    def show(self, picture: Pixels, wait_ms: int) -> str:
+        """wait_ms: for a key, at most; 0: until there is one, or the window is closed."""
         cv2.imshow(TITLE, picture)
-        key = cv2.waitKey(wait_ms) & 0xFF
-        closed = cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
-        return "q" if closed or key in (ord("q"), 27) else chr(key) if key < 255 else ""
+        while True:
+            key = cv2.waitKey(min(wait_ms or POLL_MS, POLL_MS)) & 0xFF
+            closed = cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+            if closed or key in (ord("q"), 27):
+                return "q"
+            if key < 255:
+                return chr(key)
+            if wait_ms:
+                wait_ms = max(0, wait_ms - POLL_MS)
+                if not wait_ms:
+                    return ""
 
     def close(self) -> None:
         cv2.destroyAllWindows()
 
 
-def snapshot(folder: Path, frame: Frame, picture: Any) -> Path:
+def snapshot(folder: Path, frame: Frame, picture: Pixels) -> Path:
     """Save the annotated frame in the folder; the path it got."""
     make_folder(folder)
     name = re.sub(r"[^A-Za-z0-9]+", "_", Path(frame.source).stem).strip("_")

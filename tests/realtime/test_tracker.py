@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, SquareDetector, draw_squares
 
+from nas.realtime.boxes import iou
 from nas.realtime.detector import HaarDetector
 from nas.realtime.stream_detector import StreamDetector, smallest_face
-from nas.realtime.tracker import Tracker, iou, merged
+from nas.realtime.tracker import Tracker, merged
 
 STEP = 1 / 30
 SIDE = 50

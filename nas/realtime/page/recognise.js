@@ -17,7 +17,8 @@ export async function recognise(frame, live, { about, cascade, classify }) {
   const boxes = (live ? searchQuickly : search)(cascade, grey, width, height);
   boxes.sort((a, b) => a.x - b.x || a.y - b.y);
   const detected = performance.now();
-  const planes = about.channels === 3 ? [0, 1, 2].map((channel) => toPlane(rgba, channel)) : [grey];
+  // Colour as OpenCV has it: blue, green, red.
+  const planes = about.channels === 3 ? [2, 1, 0].map((channel) => toPlane(rgba, channel)) : [grey];
   const crops = boxes.map((box) => planes.map((plane) => crop(plane, width, height, box, about)));
   const logits = await classify(crops);
   const faces = boxes.map((box, i) => {

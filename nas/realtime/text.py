@@ -1,0 +1,76 @@
+"""Text on a picture, in a font that has more than ASCII."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from nas.realtime.frames import Pixels
+
+Colour = tuple[int, int, int]  # BGR
+NO_GLYPH = "\uffff"  # what no font has
+Font = ImageFont.FreeTypeFont
+
+
+def put_text(picture: Pixels, text: str, x: int, y: int, size: int, colour: Colour) -> None:
+    """Draw a line of text with its top left corner at (x, y), cut at the picture's edge."""
+    mask = text_mask(text, size)
+    mask = mask[max(0, -y) : picture.shape[0] - y, max(0, -x) : picture.shape[1] - x]
+    x, y = max(x, 0), max(y, 0)
+    place = picture[y : y + mask.shape[0], x : x + mask.shape[1]]
+    if place.size:
+        share = mask[..., None].astype(np.uint16)
+        place[:] = (share * np.array(colour, np.uint16) + (255 - share) * place) // 255
+
+
+def text_size(text: str, size: int) -> tuple[int, int]:
+    """Width and height in pixels of what `put_text` draws."""
+    height, width = text_mask(text, size).shape
+    return width, height
+
+
+def shortened(text: str, size: int, width: int) -> str:
+    """The text, cut with an ellipsis to be no wider than `width` pixels."""
+    kept = text
+    while len(kept) > 1 and text_size(kept, size)[0] > width:
+        kept = kept[:-2].rstrip() + "\u2026"
+    return kept
+
+
+def unknown_letters(texts: tuple[str, ...]) -> str:
+    """The letters that the font does not have: they are drawn as empty boxes."""
+    letters = dict.fromkeys("".join(texts))
+    return "".join(c for c in letters if not c.isspace() and _looks(c) == _looks(NO_GLYPH))
+
+
+@lru_cache(4096)
+def text_mask(text: str, size: int) -> npt.NDArray[np.uint8]:
+    """How much ink each pixel of the line gets, 0..255. size: of the font, in pixels."""
+    font = _font(size)
+    ascent, descent = font.getmetrics()
+    width = max(1, round(font.getlength(text)) + 1)
+    image = Image.new("L", (width, ascent + descent))
+    ImageDraw.Draw(image).text((0, 0), text, fill=255, font=font)
+    return np.array(image)
+
+
+@lru_cache(64)
+def _font(size: int) -> Font:
+    """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more."""
+    found = importlib.util.find_spec("matplotlib")  # found, not imported: it takes a while
+    for folder in (found and found.submodule_search_locations) or []:
+        path = Path(folder) / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+        if path.is_file():
+            return ImageFont.truetype(str(path), size)
+    font = ImageFont.load_default(size)
+    assert isinstance(font, Font)
+    return font
+
+
+def _looks(letter: str) -> bytes:
+    return text_mask(letter, 24).tobytes()

@@ -1,0 +1,112 @@
+"""Live sources that vanish, network streams, devices."""
+
+import http.server
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from nas.common.errors import UserError
+from nas.realtime import capture, live
+from nas.realtime.sources import open_source
+
+
+class FakeCamera:
+    """Gives a few frames, then none."""
+
+    opened = 0
+
+    def __init__(self, frames, works=True):
+        self.frames, self.works = frames, works
+        FakeCamera.opened += 1
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return self.works
+
+    def get(self, what):
+        sizes = {cv2.CAP_PROP_FRAME_WIDTH: 64.0, cv2.CAP_PROP_FRAME_HEIGHT: 48.0}
+        return sizes.get(what, 0.0) if self.works else 0.0
+
+    def read(self):
+        if self.frames <= 0:
+            return False, None
+        self.frames -= 1
+        return True, np.full((48, 64, 3), self.frames, np.uint8)
+
+    def release(self):
+        self.frames = 0
+
+
+@pytest.fixture
+def cameras(monkeypatch):
+    """Sets what every opening of the camera gives."""
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.0)
+    FakeCamera.opened = 0
+
+    def use(*frames):
+        given = iter(frames)
+        monkeypatch.setattr(
+            capture.cv2, "VideoCapture", lambda *_: FakeCamera(n := next(given, 0), n > 0)
+        )
+
+    return use
+
+
+def test_a_camera_that_vanishes_is_retried_and_then_ends(cameras, caplog):
+    cameras(3, 0, 2)
+    source = open_source("0")
+    assert source.live
+    frames = list(source.frames)
+    assert [f.index for f in frames] == [0, 1, 2, 3, 4]
+    assert FakeCamera.opened == 3 + live.RETRIES
+    errors = caplog.text
+    assert "camera 0: no frame; trying again (1/5)" in errors
+    assert "camera 0: gave no more frames; ended" in errors
+
+
+def test_no_camera(cameras):
+    cameras()
+    with pytest.raises(UserError, match="camera 7: cannot be opened"):
+        open_source("7")
+
+
+def test_a_password_in_a_url_is_not_repeated(cameras):
+    cameras()
+    with pytest.raises(UserError) as error:
+        open_source("rtsp://me:secret@camera.invalid/live")
+    assert "secret" not in str(error.value)
+    assert "rtsp://camera.invalid/live" in str(error.value)
+
+
+class _Stream(http.server.BaseHTTPRequestHandler):
+    """Motion JPEG, the way network cameras send it; the connection is closed after 12 frames."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for k in range(12):
+            _, jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 10 * k, np.uint8))
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_real_stream_over_http(monkeypatch, caplog):
+    monkeypatch.setattr(live, "RETRIES", 0)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        source = open_source(f"http://127.0.0.1:{server.server_port}/video")
+        assert source.live
+        frames = list(source.frames)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(frames) >= 10
+    assert frames[0].pixels.shape == (48, 64, 3)
+    assert abs(int(frames[5].pixels.mean()) - 50) < 5
+    assert "ended" in caplog.text

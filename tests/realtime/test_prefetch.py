@@ -1,0 +1,51 @@
+"""Threads that overlap."""
+
+import threading
+import time
+from itertools import count
+
+import pytest
+
+from nas.common.errors import UserError
+from nas.realtime.prefetch import Prefetcher
+
+
+def test_prefetcher_keeps_everything_in_order_or_drops_what_is_stale():
+    assert list(Prefetcher(iter(range(50)))) == list(range(50))
+    live = Prefetcher(iter(range(50)), drop_stale=True)
+    live._thread.join(timeout=5)
+    assert list(live)[-1] == 49
+    assert live.dropped >= 48
+
+
+def test_prefetcher_raises_after_what_came_before():
+    def broken():
+        yield 1
+        raise UserError("broken")
+
+    read = iter(Prefetcher(broken()))
+    assert next(read) == 1
+    with pytest.raises(UserError, match="broken"):
+        next(read)
+
+
+def test_prefetcher_ends_its_thread_when_closed():
+    """Also with a reader in between that waits, and with an endless source."""
+    closed = threading.Event()
+
+    def endless():
+        try:
+            yield from count()
+        finally:
+            closed.set()
+
+    first = Prefetcher(endless())
+    second = Prefetcher(x + 1 for x in first)
+    assert next(iter(second)) == 1
+    started = time.perf_counter()
+    first.close()
+    second.close()
+    assert closed.wait(1)
+    assert not first._thread.is_alive()
+    assert not second._thread.is_alive()
+    assert time.perf_counter() - started < 1

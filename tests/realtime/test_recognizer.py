@@ -1,0 +1,87 @@
+"""Frame in, faces out: what the model says of its crops, ids and steady labels in a stream."""
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SquareDetector, draw_squares
+
+from nas.common.errors import UserError
+from nas.common.resources import SHIPPED_MODEL
+from nas.data import CLASSES
+from nas.realtime import recognizer as recognizer_module
+from nas.realtime.crop import crop_face
+from nas.realtime.recognizer import Recognizer, softmax
+from nas.realtime.smoothing import UNCERTAIN
+
+BOXES = [(20, 30, 60, 60), (100, 10, 50, 50)]
+SQUARES = [(20, 30, 60), (100, 10, 50)]
+
+
+def test_a_face_is_what_the_model_says_of_its_crop(model, picture):
+    frame = cv2.imread(str(picture))
+    recognizer = Recognizer(model, detector=lambda grey, smallest: list(BOXES), threshold=0.0)
+    together = recognizer(frame)
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    p = recognizer.preprocessing
+    for box, face in zip(BOXES, together, strict=True):
+        crop = p.normalise(crop_face(grey, box, 0.0, 48, 48)[None, None])
+        row = softmax(recognizer.session.run(None, {"image": crop})[0])[0]
+        np.testing.assert_allclose(face.probabilities, row, atol=1e-6)
+        (alone,) = Recognizer(model, detector=lambda grey, smallest, box=box: [box])(frame)
+        assert alone.label == CLASSES[int(row.argmax())] or alone.label == UNCERTAIN
+        assert face.label == CLASSES[int(row.argmax())]
+        assert face.track is None
+        np.testing.assert_allclose(alone.probabilities, face.probabilities, atol=1e-5)
+    assert together[0].probabilities != together[1].probabilities
+
+
+def test_a_stream_through_python(model):
+    """Ids, smoothing, a grey frame; two streams of one recognizer know nothing of each other."""
+    recognizer = Recognizer(model, detector=SquareDetector())
+    stream, other = recognizer.stream(), recognizer.stream()
+    for k in range(5):
+        faces = stream(draw_squares([(20 + 3 * k, 30, 60)], (160, 120)), seconds=k / 30)
+        assert [face.track for face in faces] == [1]
+    grey = cv2.cvtColor(draw_squares(SQUARES, (160, 120)), cv2.COLOR_BGR2GRAY)
+    assert [face.track for face in other(grey)] == [1, 2]
+    assert sum(other(grey)[0].probabilities) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"expected uint8 .* got float32 \(4, 4, 3\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"got uint8 \(4, 4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        ("nope.jpg", "expected uint8 pixels .* got 'nope.jpg'; .*read_picture reads a file"),
+        (None, "got None"),
+    ],
+)
+def test_what_is_no_frame_is_named(model, frame, message):
+    recognizer = Recognizer(model)
+    for see in (recognizer, recognizer.stream()):
+        with pytest.raises(UserError, match=message):
+            see(frame)
+
+
+def test_a_shipped_model_is_found_by_its_name():
+    assert Recognizer("model", precision="fp32").model == SHIPPED_MODEL
+    with pytest.raises(UserError, match=r"no model 'modl': .*did you mean 'model'"):
+        Recognizer("modl")
+
+
+def test_a_faster_int8_file_beside_is_used_and_a_foreign_one_refused(model, tmp_path, monkeypatch):
+    """Speed is decided by a clock; here the clock is given."""
+    fp32, int8 = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    fp32.write_bytes(model.read_bytes())
+    assert Recognizer(fp32).model == fp32
+    int8.write_bytes(model.read_bytes())
+    for times, chosen in (((1.0, 2.0), int8), ((2.0, 1.0), fp32)):
+        given = iter(times)
+        monkeypatch.setattr(recognizer_module, "_milliseconds", lambda *_: next(given))  # noqa: B023
+        assert Recognizer(fp32).model == chosen
+    assert Recognizer(fp32, precision="fp32").model == fp32
+    assert Recognizer(fp32, precision="int8").model == int8
+    int8.write_bytes(SHIPPED_MODEL.read_bytes())
+    with pytest.raises(UserError, match="is of another network"):
+        Recognizer(fp32)
