@@ -32,14 +32,21 @@ BESIDE = ("id", "name", "notes", "published", "evaluation")
 MAX_BLOCKS = 512  # in all: modules take memory however few parameters they have
 
 
+ImageChannels = Annotated[int, Int(1, 4)]
+Side = Annotated[int, Int(8, 512)]  # of an image, in pixels
+Resize = Annotated[int, Int(0, 512)]
+Classes = Annotated[int, Int(2, 1000)]
+Units = Annotated[int, Int(1, 8192)]
+
+
 @dataclass(frozen=True)
 class Input:
     """Pixels that the network receives; `resize` > 0 scales them bilinearly to a square first."""
 
-    channels: Annotated[int, Int(1, 4)] = 1
-    height: Annotated[int, Int(8, 512)] = 48
-    width: Annotated[int, Int(8, 512)] = 48
-    resize: Annotated[int, Int(0, 512)] = 0
+    channels: ImageChannels = 1
+    height: Side = 48
+    width: Side = 48
+    resize: Resize = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Stage:
 class Dense:
     """A fully connected layer of the head: linear, batch norm if asked, activation, dropout."""
 
-    units: Annotated[int, Int(1, 8192)]
+    units: Units
     norm: Annotated[bool, Flag()] = False
     activation: Activation = "relu"
     dropout: Rate = 0.0
@@ -80,7 +87,7 @@ class Genome:
     """
 
     input: Input
-    num_classes: Annotated[int, Int(2, 1000)]
+    num_classes: Classes
     stages: tuple[Stage, ...]
     head: Head
     bias: Annotated[bool, Flag()] = False

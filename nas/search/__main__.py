@@ -141,10 +141,9 @@ def _seeds(given: list[str] | None, space: SearchSpace, progress: _Bar) -> list[
 
 def _fits(genome: Genome, space: SearchSpace) -> bool:
     """Whether the genome takes the space's images and knows its classes."""
-    ours, theirs = space.input, genome.input
-    return (theirs.channels, theirs.height, theirs.width, genome.num_classes) == (
-        ours.channels, ours.height, ours.width, space.num_classes,
-    )  # fmt: skip
+    size = genome.input
+    shape = (size.channels, size.height, size.width)
+    return (shape, genome.num_classes) == (space.shape, space.classes)
 
 
 def _store(run: Any, settings: Settings) -> None:

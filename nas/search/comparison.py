@@ -82,7 +82,7 @@ def _open(directory: RunDirectory) -> _Run:
         for key, value in flatten(read_part(directory.file(part))).items()
     }
     space = spaces.load(directory.file("space.yaml"))
-    return _Run(directory, directory.archive().evaluations, settings, space.num_classes)
+    return _Run(directory, directory.archive().evaluations, settings, space.classes)
 
 
 def _names(groups: list[list[_Run]]) -> list[str]:

@@ -276,10 +276,7 @@ def run_search(
     """The whole search on real parts; results are in the run directory when it returns."""
     if settings.address is not None:
         check_address(settings.address)
-    size = space.input
-    check_input(
-        dataset, f"space {space.name}", space.num_classes, size.channels, size.height, size.width
-    )
+    check_input(dataset, f"space {space.name}", space.classes, *space.shape)
     data = search_data(dataset)
     machine = measure_machine(run, settings, space, progress.note)
     known = partial(known_metrics, fps_model=machine.calibration.model)

@@ -40,7 +40,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
     front, chosen = pareto_front(inside), best(inside, settings.fitness)
     other = baseline.archive().evaluations if baseline else []
-    box = Box.around([evaluations, other], space.num_classes)
+    box = Box.around([evaluations, other], space.classes)
     seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
     networks = _networks(evaluations, front, settings.fitness, measured, seen, space)
     return {
@@ -48,7 +48,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "space": space.name,
         "data": settings.data,
         "synthetic": settings.data.startswith("synthetic"),
-        "chance": 1 / space.num_classes,
+        "chance": 1 / space.classes,
         "algorithm": settings.algorithm,
         "seed": settings.seed,
         "best": chosen.id if chosen else None,

@@ -123,10 +123,7 @@ def measure(
     space: SearchSpace, settings: Settings, dataset: Dataset, genomes: int, note: Note
 ) -> Timing:
     """Time `genomes` random networks, each at a short and at a longer training."""
-    size = space.input
-    check_input(
-        dataset, f"space {space.name}", space.num_classes, size.channels, size.height, size.width
-    )
+    check_input(dataset, f"space {space.name}", space.classes, *space.shape)
     data = search_data(dataset)
     started = time.perf_counter()
     calibration = calibrate(space, settings.seed, CALIBRATED)

@@ -60,15 +60,16 @@ class Genotype:
     @cached_property
     def genome(self) -> Genome:
         """The network that these genes express."""
-        size, head = self.spec.input, self.spec.head
-        resize = 0 if self.resize == size.height == size.width else self.resize
+        head = self.spec.head
+        channels, height, width = self.spec.shape
+        resize = 0 if self.resize == height == width else self.resize
         hidden = tuple(
-            Dense(width, head.norm, head.activation, self.head.dropout)
-            for width in self.head.hidden
+            Dense(units, head.norm, head.activation, self.head.dropout)
+            for units in self.head.hidden
         )
         return Genome(
-            Input(size.channels, size.height, size.width, resize),
-            self.spec.num_classes,
+            Input(channels, height, width, resize),
+            self.spec.classes,
             (Stage((Conv(**vars(self.stem)),)), *(_stage(stage) for stage in self.stages)),
             # One gene for dropout: behind every hidden layer, or before the classifier alone.
             Head(self.head.pool, 0.0 if hidden else self.head.dropout, hidden),
@@ -198,8 +199,8 @@ def _parse_stage(spec: SpaceSpec, index: int, stage: Stage) -> StageGenes:
 
 
 def _native_resize(spec: SpaceSpec) -> int:
-    side = spec.input.height
-    return side if side == spec.input.width and side in spec.input.resize else 0
+    _, height, width = spec.shape
+    return height if height == width and height in spec.input.resize else 0
 
 
 def _check(genotype: Genotype) -> None:

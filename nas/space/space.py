@@ -82,6 +82,6 @@ def _stage_size(spec: StageSpec, block_choices: int) -> int:
     return pools * (0 in spec.depth) + len(spec.downsample) * len(spec.channels) * filled
 
 
-def load(path: str | Path) -> SearchSpace:
+def load(name: str | Path) -> SearchSpace:
     """See `SpaceSpec.load`."""
-    return SearchSpace.load(path)
+    return SearchSpace.load(name)

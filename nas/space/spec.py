@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import yaml
+
 from nas.arch.block import (
-    ACTIVATIONS,
+    Activation,
+    Channels,
+    Kernel,
+    Rate,
     SearchableBlock,
+    Stride,
     searchable_kinds,
     unknown_kind,
 )
+from nas.arch.genome import Classes, ImageChannels, Input, Resize, Side, Units
+from nas.arch.layers import Shape
 from nas.common.errors import UserError, one_of, shown
 from nas.common.files import read_yaml
-from nas.common.schema import Choice, Choices, Flag, Float, Int, Text, read
+from nas.common.resources import SEARCH_SPACES
+from nas.common.schema import Choice, Choices, Flag, Int, Text, read
 
+CLASSES = 7  # of FER2013: for a space that states none, without data
 DOWNSAMPLES = ("none", "max", "avg", "stride")
-Channels = Annotated[tuple[int, ...], Choices(Int(1, 4096))]
-Kernels = Annotated[tuple[int, ...], Choices(Int(1, 11, odd=True))]
-Activations = Annotated[tuple[str, ...], Choices(Choice(ACTIVATIONS, "activation"))]
+Widths = Annotated[tuple[int, ...], Choices(Channels)]
 
 
 class _Kind:
@@ -44,28 +53,30 @@ class _Hidden:
         if value == 0 and not isinstance(value, bool):
             return ()
         widths = value if isinstance(value, list) else [value]
-        return tuple(Int(1, 8192).read(w, f"{where}[{i}]") for i, w in enumerate(widths))
+        return tuple(read(Units, w, f"{where}[{i}]") for i, w in enumerate(widths))
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    channels: Annotated[int, Int(1, 4)] = 1
-    height: Annotated[int, Int(8, 512)] = 48
-    width: Annotated[int, Int(8, 512)] = 48
-    resize: Annotated[tuple[int, ...], Choices(Int(0, 512))] = (0,)
+    """Images; what is not stated comes from the data (without data 1x48x48)."""
+
+    channels: ImageChannels | None = None
+    height: Side | None = None
+    width: Side | None = None
+    resize: Annotated[tuple[int, ...], Choices(Resize)] = (0,)
 
 
 @dataclass(frozen=True)
 class StemSpec:
-    channels: Channels
-    kernel: Kernels = (3,)
-    stride: Annotated[tuple[int, ...], Choices(Int(1, 4))] = (1,)
-    activation: Activations = ("relu",)
+    channels: Widths
+    kernel: Annotated[tuple[int, ...], Choices(Kernel)] = (3,)
+    stride: Annotated[tuple[int, ...], Choices(Stride)] = (1,)
+    activation: Annotated[tuple[str, ...], Choices(Activation)] = ("relu",)
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    channels: Channels
+    channels: Widths
     depth: Annotated[tuple[int, ...], Choices(Int(0, 32))]
     blocks: Annotated[tuple[str, ...], Choices(_Kind())]
     downsample: Annotated[tuple[str, ...], Choices(Choice(DOWNSAMPLES, "downsample"))] = ("none",)
@@ -96,9 +107,9 @@ class _BlockChoices:
 class HeadSpec:
     pool: Annotated[tuple[str, ...], Choices(Choice(("flatten", "avg", "max"), "head pool"))]
     hidden: Annotated[tuple[tuple[int, ...], ...], Choices(_Hidden())] = ((),)
-    dropout: Annotated[tuple[float, ...], Choices(Float(0.0, 0.9))] = (0.0,)
+    dropout: Annotated[tuple[float, ...], Choices(Rate)] = (0.0,)
     norm: Annotated[bool, Flag()] = False
-    activation: Annotated[str, Choice(ACTIVATIONS, "activation")] = "relu"
+    activation: Activation = "relu"
 
 
 class _Bounds:
@@ -125,15 +136,18 @@ class Constraints:
 
 @dataclass(frozen=True)
 class SpaceSpec:
-    """A search space file; the field names are its keys."""
+    """A search space file; the field names are its keys.
+
+    `num_classes` and the input's size that are not stated come from the data, see `for_data`.
+    """
 
     version: Annotated[int, Int(1, 1)]
     name: Annotated[str, Text(64)]
-    input: InputSpec
-    num_classes: Annotated[int, Int(2, 1000)]
     stem: StemSpec
     stages: tuple[StageSpec, ...]
     head: HeadSpec
+    input: InputSpec = InputSpec()
+    num_classes: Classes | None = None
     blocks: Annotated[Mapping[str, Mapping[str, tuple[Any, ...]]], _BlockChoices()] = field(
         default_factory=dict
     )
@@ -141,12 +155,58 @@ class SpaceSpec:
     constraints: Constraints = Constraints()
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read and check a search space file. UserError names the key that does not fit."""
-        spec = read(cls, read_yaml(Path(path)), str(path))
+    def load(cls, name: str | Path) -> Self:
+        """A search space by name (`fer`) or path. UserError names the key that does not fit."""
+        path = SEARCH_SPACES.find(str(name))
+        spec = read(cls, read_yaml(path), str(path))
         assert isinstance(spec, cls)
         spec._check(str(path))
         return spec
+
+    @property
+    def classes(self) -> int:
+        """Stated, from the data, or else those of FER2013."""
+        return self.num_classes or CLASSES
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the images: stated, from the data, or FER2013's."""
+        size = self.input
+        return (
+            size.channels or Input.channels,
+            size.height or Input.height,
+            size.width or Input.width,
+        )
+
+    def for_data(self, classes: int, channels: int, height: int, width: int) -> Self:
+        """The space with all that it does not state taken from the data.
+
+        UserError where something stated disagrees. A stated size may be smaller than the images:
+        training then takes parts of them.
+        """
+        size, where = self.input, f"space {self.name}"
+        for key, stated, found in (
+            ("num_classes", self.num_classes, classes), ("input.channels", size.channels, channels)
+        ):  # fmt: skip
+            if stated not in (None, found):
+                raise UserError(f"{where}: {key}: {stated} is stated, the data has {found}")
+        for key, stated, found in (("height", size.height, height), ("width", size.width, width)):
+            if stated is not None and stated > found:
+                raise UserError(
+                    f"{where}: input.{key}: {stated} is stated, the data's images have {found}"
+                )
+        size = dataclasses.replace(
+            size, channels=channels, height=size.height or height, width=size.width or width
+        )
+        completed = dataclasses.replace(self, input=size, num_classes=classes)
+        completed._check(where)
+        return completed
+
+    def to_yaml(self) -> str:
+        """A search space file that says the same, every choice spelled out."""
+        used = dict.fromkeys(kind for stage in self.stages for kind in stage.blocks)
+        full = dataclasses.replace(self, blocks={kind: self.block_choices(kind) for kind in used})
+        return yaml.safe_dump(_plain(full), sort_keys=False, default_flow_style=None, width=100)
 
     def block(self, kind: str, genes: dict[str, Any]) -> SearchableBlock:
         """A block of a stage; its width and stride are the stage's."""
@@ -163,14 +223,22 @@ class SpaceSpec:
             raise UserError(f"{where}: name: letters, digits, - and _ only, got {self.name!r}")
         if not self.stages:
             raise UserError(f"{where}: stages: expected one or more")
-        size = self.input
-        if {0, size.height} <= {*size.resize} and size.height == size.width:
-            raise UserError(
-                f"{where}: input.resize: 0 and {size.height} mean the same here; drop one"
-            )
+        _, height, width = self.shape
+        if {0, height} <= {*self.input.resize} and height == width:
+            raise UserError(f"{where}: input.resize: 0 and {height} mean the same here; drop one")
         for i, stage in enumerate(self.stages):
             if 0 in stage.depth and not {"max", "avg"} & set(stage.downsample):
                 raise UserError(
                     f"{where}: stages[{i}]: depth 0 leaves an empty stage; "
                     "it needs max or avg among downsample"
                 )
+
+
+def _plain(value: Any) -> Any:
+    """Plain data for YAML; what is None is not stated."""
+    if dataclasses.is_dataclass(value):
+        found = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {name: _plain(v) for name, v in found.items() if v is not None}
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

@@ -221,7 +221,7 @@ def test_initial_genomes_come_first_and_once(quick, rng):
 
 def test_a_space_comes_to_its_end(quick):
     space = SearchSpace(
-        1, "two", quick.input, 7, quick.stem,
+        1, "two", quick.stem,
         (type(quick.stages[0])((8,), (1,), ("conv",), ("max",)),),
         type(quick.head)(("avg",)),
     )  # fmt: skip

@@ -9,11 +9,12 @@ from conftest import REFERENCES, SPACES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.arch.genome import load
+from nas.arch.genome import Input, load
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.space import space as spaces
 from nas.space.operators import change_blocks, draw, repair
+from nas.space.projection import project
 from nas.space.spec import Constraints
 
 LOADED = {path.stem: spaces.load(path) for path in SPACES}
@@ -191,6 +192,52 @@ def test_yaml_that_could_blow_up_is_refused(tmp_path):
         spaces.load(written(tmp_path, "#" * (2 << 20)))
     with pytest.raises(UserError, match="not valid YAML"):
         spaces.load(written(tmp_path, "!!python/object/apply:os.system [ls]"))
+
+
+def test_what_a_space_does_not_state_comes_from_the_data(proposed):
+    space = LOADED["fer"]
+    assert (space.classes, space.shape) == (7, (1, 48, 48))
+    faces = space.for_data(3, 3, 64, 64)
+    genome = faces.sample(np.random.default_rng(0)).genome
+    assert genome.input == Input(3, 64, 64)
+    assert genome.num_classes == 3
+    relative = project(proposed, faces).genome  # of larger images fewer MACs are left for it
+    assert faces.contains(relative)
+    assert relative.stages[0] == proposed.stages[0]
+    same = project(proposed, space.for_data(3, 3, 48, 48)).genome
+    assert same == dataclasses.replace(proposed, input=Input(3, 48, 48), num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((4, 1, 16, 16), "space tiny: num_classes: 3 is stated, the data has 4"),
+        ((3, 1, 12, 16), "input.height: 16 is stated, the data's images have 12"),
+    ],
+)
+def test_what_a_space_states_must_fit_the_data(tmp_path, data, message):
+    space = spaces.load(written(tmp_path, TINY))
+    assert space.for_data(3, 2, 20, 20).shape == (2, 16, 16)  # parts of larger images
+    with pytest.raises(UserError, match=message):
+        space.for_data(*data)
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_completed_space_is_written_whole(tmp_path, name):
+    space = LOADED[name].for_data(3, 3, 64, 60)
+    again = spaces.load(written(tmp_path, space.to_yaml()))
+    assert (again.shape, again.classes, again.size()) == ((3, 64, 60), 3, space.size())
+    ours, theirs = (s.sample(np.random.default_rng(1)).genome for s in (space, again))
+    assert ours == theirs
+    with pytest.raises(UserError, match="num_classes: 3 is stated"):
+        again.for_data(7, 3, 64, 60)
+
+
+def test_spaces_are_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert spaces.load("fer_tiny").name == "fer_tiny"
+    with pytest.raises(UserError, match=r"no search space 'fer_tinny'.*did you mean 'fer_tiny'"):
+        spaces.load("fer_tinny")
 
 
 def test_contains_says_why_not(proposed):
