@@ -36,10 +36,8 @@ def main(argv: list[str]) -> int:
     dataset = open_dataset(args.data or trained.training_data)
     _check(trained, dataset)
     machine = _machine_file(path, args.search)
-    found = export(
-        trained, dataset, _folder(out), torch_program=args.torch_export,
-        fps_model=read_fps_model(machine) if machine else None,
-    )  # fmt: skip
+    fps_model = read_fps_model(machine) if machine else None
+    found = export(trained, dataset, _folder(out), fps_model)
     found["environment"] = environment(["python", "-m", "nas.export", *argv])
     (out / "export.json").write_text(json.dumps(found, indent=1) + "\n")
     report = path.parent / "report.json"
@@ -66,7 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", metavar="DIR", help="default: the network's own folder")
     add("--search", metavar="RUN", help="compare with the fps that this run's model predicts "
         "(default: the run that holds the folder, if any)")  # fmt: skip
-    add("--torch-export", action="store_true", help="write a torch.export program (.pt2) too")
     add("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -110,13 +107,25 @@ def _print(found: dict[str, Any]) -> None:
         f"{found['validation_images']:,} validation images"
     )
     rows = [
-        {**file, "percent": 100 * file["accuracy"], "same": 100 * file["same_labels"]}
+        {
+            **file,
+            "percent": 100 * file["accuracy"],
+            "same": 100 * file["same_labels"],
+            "off": 100 * file["probe_difference"],
+        }
         for file in found["files"]
     ]
     print(table(rows, [
         ("file", "file", ""), ("bytes", "bytes", ",.0f"), ("fps", "fps", ",.0f"),
         ("percent", "accuracy %", ".2f"), ("same", "labels as torch %", ".2f"),
+        ("off", "probes off by %", ".1f"),
     ]))  # fmt: skip
+    for file in found["files"]:
+        if not file["probe_difference"] <= file["probe_limit"]:
+            print(
+                f"WARNING: {file['file']} computes something else on this machine than torch "
+                f"(probes: at most {file['probe_limit']:.0%}); programs that check will not use it"
+            )
     full, int8 = found["files"][:2]
     gain = int8["accuracy"] - full["accuracy"]
     print(f"int8: {100 * gain:+.2f} points of accuracy, {int8['fps'] / full['fps']:.2f} times the "

@@ -173,8 +173,7 @@ def _onnx() -> bytes:
 
 
 def _use_onnx(path: Path) -> None:
-    session, _ = open_model(path)
-    session.get_inputs()
+    open_model(path).check()
 
 
 def _weights(path: Path) -> None:

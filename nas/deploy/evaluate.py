@@ -6,6 +6,7 @@ those that all have count, and probabilities are renormalised over them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from nas.realtime.recognizer import softmax
 from nas.report.metrics import classification_report
 from nas.training.predict import EVALUATION_BATCH, views_of
 
+log = logging.getLogger(__name__)
 ENSEMBLE = "ensemble"
 LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 and 40), not faces
 
@@ -192,11 +194,13 @@ def _open_weights(path: Path) -> Classifier:
 
 
 def _open_onnx(path: Path) -> Classifier:
-    session, p = open_onnx(path, threads=torch.get_num_threads())
-    name = session.get_inputs()[0].name
+    opened = open_onnx(path, threads=torch.get_num_threads())
+    p, check = opened.preprocessing, opened.check()
+    if check is not None and not check.ok:
+        log.warning("%s: its figures are those of this machine alone", check)
 
     def forward(x: Tensor) -> Tensor:
-        return torch.tensor(session.run(None, {name: x.numpy()})[0])
+        return torch.from_numpy(opened.run(x.numpy()))
 
     beside = path.parent / "genome.json"
     total = None

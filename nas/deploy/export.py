@@ -1,35 +1,36 @@
-"""A trained network as ONNX (float32, int8) and torch program, each compared with torch."""
+"""A trained network as ONNX, float32 and int8, each compared with torch."""
 
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.arch.onnx import to_onnx
+from nas.common.files import replace_file
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel
 from nas.deploy.latency import FpsModel, time_in_turns
 from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.probes import FLOAT_LIMIT, Probes
 from nas.deploy.quantise import quantise
-from nas.deploy.runtime import open_model
+from nas.deploy.runtime import OnnxModel, open_model
 from nas.training.predict import EVALUATION_BATCH, Subset, logits, views_of
 
 PARITY_IMAGES = 512
 TOLERANCE = 1e-3  # largest difference that rounding explains, of a logit of 1 or the largest
 CALIBRATION_IMAGES = 512
-FLOAT, INT8, TORCH = "model.onnx", "model.int8.onnx", "model.pt2"
-Classifier = Callable[[Any], Any]  # float32 (N, C, height, width), normalised -> logits
+FLOAT, INT8 = "model.onnx", "model.int8.onnx"
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,36 @@ def export_onnx(
 
 
 def write_onnx(trained: TrainedModel, path: Path) -> None:
-    """float32, any batch size, preprocessing in the metadata."""
+    """float32, any batch size; preprocessing and probes, answered by torch, in the metadata."""
     state = trained.model.state_dict()
     weights = {name: value.detach().cpu().numpy() for name, value in state.items()}
-    proto = to_onnx(trained.genome, weights, trained.preprocessing.to_metadata())
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_bytes(proto.SerializeToString())
-    os.replace(unfinished, path)
+    # A copy: `cpu()` moves the module itself, and the caller goes on with it on its device.
+    model, p = copy.deepcopy(trained.model).cpu().eval(), trained.preprocessing
+
+    @torch.no_grad()
+    def forward(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        y: npt.NDArray[np.float32] = model(torch.from_numpy(p.normalise(images))).numpy()
+        return y
+
+    probes = Probes.of(forward, p.channels, p.height, p.width, FLOAT_LIMIT)
+    proto = to_onnx(trained.genome, weights, p.to_metadata() | probes.to_metadata())
+    replace_file(path, proto.SerializeToString())
 
 
 def check_parity(genome: Genome, model: nn.Module, part: Subset, path: Path) -> Parity:
     """Compare the file with the torch model on (the first of) a part's images, on the CPU."""
     cpu = Subset(part.images.cpu(), part.labels.cpu(), part.rows[:PARITY_IMAGES].cpu())
-    # A copy: `cpu()` moves the module itself, and the caller goes on with it on its device.
     ours = logits(copy.deepcopy(model).cpu(), genome, cpu).numpy()
-    theirs = _logits(*_open(path), cpu)
+    theirs = _logits(open_model(path), cpu)
     same = float((ours.argmax(1) == theirs.argmax(1)).mean())
     difference, largest = np.abs(ours - theirs).max(), np.abs(ours).max()
     return Parity(len(ours), float(difference), float(largest), same)
 
 
 def export(
-    trained: TrainedModel, dataset: Dataset, out: Path, *, torch_program: bool = False,
-    fps_model: FpsModel | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the files into `out`, score and time each; plain data.
+    trained: TrainedModel, dataset: Dataset, out: Path, fps_model: FpsModel | None = None
+) -> dict[str, Any]:
+    """Write the files into `out`, check, score and time each; plain data.
 
     dataset: its Training images calibrate the int8 ranges, its validation images score. Accuracy
     is of single views, fps of batch 1 on one thread; the files take turns in the timing.
@@ -94,21 +100,20 @@ def export(
     rows = dataset.indices("train")
     chosen = np.random.default_rng(0).permutation(rows)[:CALIBRATION_IMAGES]
     quantise(out / FLOAT, out / INT8, _batches(_part(dataset, chosen), p))
-    classifiers = {path: _open(path)[0] for path in (out / FLOAT, out / INT8)}
-    if torch_program:
-        write_torch_program(trained, out / TORCH)
-        classifiers[out / TORCH] = _open_torch_program(out / TORCH)
+    models = [open_model(out / FLOAT), open_model(out / INT8)]
     part = _part(dataset, dataset.indices("validation"))
     labels = part.labels[part.rows].numpy()
     ours = logits(trained.model.cpu(), trained.genome, part).numpy().argmax(1)
-    fps = _frame_rates(list(classifiers.values()), p)
     files = []
-    for (path, classifier), each in zip(classifiers.items(), fps, strict=True):
-        answers = _logits(classifier, p, part).argmax(1)
+    for model, fps in zip(models, _frame_rates(models, p), strict=True):
+        answers = _logits(model, part).argmax(1)
+        check = model.check()
+        assert check is not None
         files.append({
-            "file": path.name, "bytes": path.stat().st_size, "fps": each,
+            "file": model.path.name, "bytes": model.path.stat().st_size, "fps": fps,
             "accuracy": float((answers == labels).mean()),
             "same_labels": float((answers == ours).mean()),
+            "probe_difference": check.difference, "probe_limit": check.limit,
         })  # fmt: skip
     return {
         "genome": trained.genome.id,
@@ -123,54 +128,24 @@ def export(
     }
 
 
-def write_torch_program(trained: TrainedModel, path: Path) -> None:
-    """What `torch.export.load(path).module()` runs without our code; any batch size."""
-    size = trained.genome.input
-    example = torch.zeros(2, size.channels, size.height, size.width)
-    batch = torch.export.Dim("batch", min=1, max=1 << 16)
-    program = torch.export.export(
-        trained.model.cpu().eval(), (example,), dynamic_shapes=({0: batch},)
-    )
-    torch.export.save(program, path)
-
-
 def _part(dataset: Dataset, rows: Any) -> Subset:
     labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64))
     return Subset(torch.tensor(dataset.images), labels, torch.tensor(rows))
 
 
-def _open(path: Path) -> tuple[Classifier, Preprocessing]:
-    """An ONNX file, read as the demo reads it."""
-    runtime, p = open_model(path)
-    return lambda pixels: runtime.run(None, {"image": pixels})[0], p
-
-
-def _open_torch_program(path: Path) -> Classifier:
-    module = torch.export.load(path).module()
-
-    def classify(pixels: Any) -> Any:
-        with torch.no_grad():
-            return module(torch.from_numpy(pixels)).numpy()
-
-    return classify
-
-
-def _logits(classifier: Classifier, p: Preprocessing, part: Subset) -> Any:
+def _logits(model: OnnxModel, part: Subset) -> npt.NDArray[np.float32]:
     """Logits (rows, classes) of a part's images, single views."""
-    return np.concatenate([classifier(pixels) for pixels in _batches(part, p)])
+    return np.concatenate([model.run(pixels) for pixels in _batches(part, model.preprocessing)])
 
 
-def _batches(part: Subset, p: Preprocessing) -> Iterator[Any]:
+def _batches(part: Subset, p: Preprocessing) -> Iterator[npt.NDArray[np.float32]]:
     """A part's images as a file takes them: cropped to the input, normalised, float32."""
     for rows in torch.split(part.rows, EVALUATION_BATCH):
         yield p.normalise(views_of(part.images[rows], p.height, p.width, "single")[0].numpy())
 
 
-def _frame_rates(classifiers: Sequence[Classifier], p: Preprocessing) -> list[float]:
+def _frame_rates(models: Sequence[OnnxModel], p: Preprocessing) -> list[float]:
     """Frames per second, batch 1, one thread, in turns."""
     image = np.zeros((1, p.channels, p.height, p.width), np.float32)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    milliseconds = time_in_turns([partial(c, image) for c in classifiers], rounds=9, runs=20)
-    torch.set_num_threads(threads)
+    milliseconds = time_in_turns([partial(m.run, image) for m in models], rounds=9, runs=20)
     return [1000 / ms for ms in milliseconds]

@@ -1,24 +1,35 @@
 """float32 ONNX -> int8: static, QDQ, weights per channel. No torch here.
 
 Activations are uint8 and weights int8, the pair that ONNX Runtime multiplies with VNNI
-instructions. A CPU without VNNI (before 2019, about) may saturate their 16-bit sums: measure the
-accuracy there with nas.evaluate before you trust it.
+instructions. A CPU without VNNI adds two products in 16 bits, which saturate: so weights have 7
+bits, and 255 * 64 * 2 = 32,640 stays below 32,767. uint8 weights would need no such care, but run
+at half the speed on a CPU with VNNI (experiments/int8).
 """
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 
-def quantise(source: Path, target: Path, batches: Iterable[Any]) -> None:
-    """Write the int8 model; its metadata are those of the source.
+from nas.common.files import replace_file
+from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.probes import INT8_LIMIT, Probes
+
+Batches = Iterable[npt.NDArray[np.float32]]
+
+
+def quantise(source: Path, target: Path, batches: Batches) -> None:
+    """Write the int8 model; its metadata are those of the source, with wider limits of probes.
 
     batches: float32 (N, C, H, W), normalised, whose activations set the ranges (minimum, maximum).
     """
+    import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -28,12 +39,19 @@ def quantise(source: Path, target: Path, batches: Iterable[Any]) -> None:
         quant_pre_process(source, shaped, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
             shaped, made, _reader(batches), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
         )  # fmt: skip
-        os.replace(made, target)
+        model = onnx.load(made)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    p = Preprocessing.from_metadata(metadata, str(source))
+    probes = Probes.from_metadata(metadata, p.channels, len(p.classes), str(source))
+    if probes is not None:
+        metadata |= dataclasses.replace(probes, limit=INT8_LIMIT).to_metadata()
+    onnx.helper.set_model_props(model, metadata)
+    replace_file(target, model.SerializeToString())
 
 
-def _reader(batches: Iterable[Any]) -> Any:
+def _reader(batches: Batches) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

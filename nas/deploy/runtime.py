@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import statistics
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from nas.common.errors import UserError, first_line, shown
 from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.probes import INT8_LIMIT, Probes
+
+log = logging.getLogger(__name__)
+Precision = Literal["auto", "fp32", "int8"]
 
 MAX_MODEL_BYTES = 1 << 30
 BATCH = 8  # images that are given to a foreign model at once, at most
@@ -26,8 +37,56 @@ def session(model: bytes | str, threads: int = 1) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def open_model(path: Path, threads: int = 1) -> tuple[Any, Preprocessing]:
-    """The session of a model file and what it expects of its input.
+@dataclass(frozen=True)
+class OnnxModel:
+    """An opened model file. probes: None in files that were written before version 0.2."""
+
+    path: Path
+    session: Any
+    preprocessing: Preprocessing
+    probes: Probes | None
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 (N, channels, height, width), 0..255 -> logits float32 (N, classes)."""
+        return self.run(self.preprocessing.normalise(pixels))
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Normalised float32 (N, channels, height, width) -> logits float32 (N, classes)."""
+        logits: npt.NDArray[np.float32] = self.session.run(
+            None, {self.session.get_inputs()[0].name: x}
+        )[0]
+        return logits
+
+    def check(self, probes: Probes | None = None) -> Check | None:
+        """How this machine answers the file's probes (or others); None where it has none."""
+        probes = probes or self.probes
+        if probes is None:
+            return None
+        p = self.preprocessing
+        return Check(self.path, probes.difference(self, p.height, p.width), probes.limit)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Relative difference of a file's logits on this machine from those it should give."""
+
+    path: Path
+    difference: float
+    limit: float
+
+    @property
+    def ok(self) -> bool:
+        return self.difference <= self.limit  # not where it is NaN
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: on this machine its logits are off by {self.difference:.0%} of their "
+            f"size, allowed {self.limit:.0%}"
+        )
+
+
+def open_model(path: Path, threads: int = 1) -> OnnxModel:
+    """A model file, with what it expects of its input; not yet checked against its probes.
 
     UserError when the file is missing, too big or foreign, would take too much memory, or its
     metadata do not fit its graph.
@@ -37,7 +96,8 @@ def open_model(path: Path, threads: int = 1) -> tuple[Any, Preprocessing]:
         runtime = session(raw, threads)
     except Exception as error:  # ONNX Runtime's own kinds share no public base
         raise UserError(f"{path}: not a readable ONNX model: {first_line(error)[:200]}") from None
-    p = Preprocessing.from_metadata(runtime.get_modelmeta().custom_metadata_map, str(path))
+    metadata = runtime.get_modelmeta().custom_metadata_map
+    p = Preprocessing.from_metadata(metadata, str(path))
     inputs, outputs = runtime.get_inputs(), runtime.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
         raise UserError(f"{path}: expected one float32 input and one output")
@@ -47,7 +107,55 @@ def open_model(path: Path, threads: int = 1) -> tuple[Any, Preprocessing]:
             f"{path}: the graph takes {found_in} and gives {found_out}; its metadata say "
             f"{[p.channels, p.height, p.width]} and {len(p.classes)} classes"
         )
-    return runtime, p
+    probes = Probes.from_metadata(metadata, p.channels, len(p.classes), str(path))
+    return OnnxModel(path, runtime, p, probes)
+
+
+def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
+    """The file as asked, or the faster here of it and its int8 form beside it, if that is right.
+
+    A file whose answers to its probes are wrong on this machine is not used: `auto` logs a warning
+    and takes float32, a file that was asked for is a UserError.
+    """
+    int8 = path.with_name(f"{path.stem}.int8{path.suffix}")
+    if path.stem.endswith(".int8"):
+        if precision == "fp32":
+            raise UserError(f"{path}: is int8; --precision fp32 wants the float32 model")
+        return _checked(open_model(path))
+    if precision == "int8":
+        return _checked(open_model(int8))
+    full = _checked(open_model(path))
+    if precision == "fp32" or not int8.is_file():
+        return full
+    small, p = open_model(int8), full.preprocessing
+    q = small.preprocessing
+    if (q.classes, q.genome_id) != (p.classes, p.genome_id):
+        raise UserError(f"{int8}: is of another network than {path.name}; expected its int8 form")
+    probes = small.probes or Probes.of(full, p.channels, p.height, p.width, INT8_LIMIT)
+    found = small.check(probes)
+    if found is not None and not found.ok:
+        log.warning("%s; using %s", found, path.name)
+        return full
+    return small if milliseconds(small) < milliseconds(full) else full
+
+
+def _checked(model: OnnxModel) -> OnnxModel:
+    found = model.check()
+    if found is not None and not found.ok:
+        raise UserError(f"{found}; expected another file, such as the float32 model")
+    return model
+
+
+def milliseconds(model: OnnxModel, repeats: int = 30) -> float:
+    """Of one face, the median, after a warm-up."""
+    p = model.preprocessing
+    face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        model(face)
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times[repeats // 3 :])
 
 
 def _read(path: Path) -> bytes:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 
 from nas.common.errors import UserError, shown
 from nas.common.resources import MODELS
-from nas.deploy.preprocessing import Preprocessing
-from nas.deploy.runtime import BATCH, open_model
+from nas.deploy.runtime import BATCH, Precision, choose_model
 from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import Detector, HaarDetector
@@ -21,8 +20,6 @@ from nas.realtime.frames import Pixels
 from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
 from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.timing import StageTimer
-
-Precision = Literal["auto", "fp32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,11 @@ class Recognizer:
         detector: Detector | None = None, smallest: int | None = None,
         threshold: float = THRESHOLD, precision: Precision = "auto",
     ) -> None:  # fmt: skip
-        path = MODELS.find(str(model))
-        self.session, self.preprocessing, self.model = choose_model(path, precision)
+        self.network = choose_model(MODELS.find(str(model)), precision)
+        self.preprocessing, self.model = self.network.preprocessing, self.network.path
         self.margin = self.preprocessing.margin if margin is None else margin
         self.detector = detector or HaarDetector()
         self.smallest, self.threshold = smallest, threshold
-        self.input = self.session.get_inputs()[0].name
         self.steps = StageTimer()
 
     @property
@@ -95,11 +91,7 @@ class Recognizer:
             batch = crops.transpose(0, 3, 1, 2) if crops.ndim == 4 else crops[:, None]
             batch = np.repeat(batch, 3, 1) if p.channels > batch.shape[1] else batch
             parts = [batch[i : i + BATCH] for i in range(0, len(batch), BATCH)]
-            return softmax(np.concatenate([self._logits(part) for part in parts]))
-
-    def _logits(self, batch: Any) -> Any:
-        """batch: uint8 (n, channels, H, W), n at most BATCH."""
-        return self.session.run(None, {self.input: self.preprocessing.normalise(batch)})[0]
+            return softmax(np.concatenate([self.network(part) for part in parts]))
 
 
 class Stream:
@@ -152,34 +144,3 @@ def softmax(logits: Any) -> Any:
     """(N, classes) -> probabilities, float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     return shifted / shifted.sum(1, keepdims=True)
-
-
-def choose_model(path: Path, precision: Precision) -> tuple[Any, Preprocessing, Path]:
-    """The session, its preprocessing and the file: as asked, or the faster of the two here."""
-    int8 = path.with_name(f"{path.stem}.int8{path.suffix}")
-    if path.stem.endswith(".int8"):
-        if precision == "fp32":
-            raise UserError(f"{path}: is int8; --precision fp32 wants the float32 model")
-        return *open_model(path), path
-    if precision == "int8":
-        return *open_model(int8), int8
-    session, preprocessing = open_model(path)
-    if precision == "fp32" or not int8.is_file():
-        return session, preprocessing, path
-    other, others = open_model(int8)
-    if (others.classes, others.genome_id) != (preprocessing.classes, preprocessing.genome_id):
-        raise UserError(f"{int8}: is of another network than {path.name}; expected its int8 form")
-    if _milliseconds(other, others) < _milliseconds(session, preprocessing):
-        return other, others, int8
-    return session, preprocessing, path
-
-
-def _milliseconds(session: Any, p: Preprocessing, repeats: int = 30) -> float:
-    """Of one face, the median, after a warm-up."""
-    image = np.zeros((1, p.channels, p.height, p.width), np.float32)
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        session.run(None, {session.get_inputs()[0].name: image})
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times[repeats // 3 :]))

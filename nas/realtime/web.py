@@ -55,7 +55,7 @@ Files = dict[str, bytes]  # URL path -> content
 
 def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
-    _, p = open_model(model)
+    p = open_model(model).preprocessing
     cascade = Path(haarcascades, CASCADES["haar-alt2"][0])
     about = {**dataclasses.asdict(p), "card": _card(model, p.genome_id)}
     found = {

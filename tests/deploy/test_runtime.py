@@ -51,9 +51,9 @@ def refusal(tmp_path):
 
 def test_a_fitting_model_is_taken(tmp_path):
     onnx.save(proto(), tmp_path / "m.onnx")
-    runtime, p = open_model(tmp_path / "m.onnx")
-    assert p == OURS
-    (logits,) = runtime.run(None, {"image": np.ones((3, 1, 8, 8), np.float32)})
+    model = open_model(tmp_path / "m.onnx")
+    assert model.preprocessing == OURS
+    logits = model.run(np.ones((3, 1, 8, 8), np.float32))
     np.testing.assert_allclose(logits, np.full((3, 4), 64.0))
 
 

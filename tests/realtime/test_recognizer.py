@@ -8,7 +8,6 @@ from conftest import SquareDetector, draw_squares
 from nas.common.errors import UserError
 from nas.common.resources import SHIPPED_MODEL
 from nas.data import CLASSES
-from nas.realtime import recognizer as recognizer_module
 from nas.realtime.crop import crop_face
 from nas.realtime.recognizer import Recognizer, softmax
 from nas.realtime.smoothing import UNCERTAIN
@@ -25,7 +24,7 @@ def test_a_face_is_what_the_model_says_of_its_crop(model, picture):
     p = recognizer.preprocessing
     for box, face in zip(BOXES, together, strict=True):
         crop = p.normalise(crop_face(grey, box, 0.0, 48, 48)[None, None])
-        row = softmax(recognizer.session.run(None, {"image": crop})[0])[0]
+        row = softmax(recognizer.network.run(crop))[0]
         np.testing.assert_allclose(face.probabilities, row, atol=1e-6)
         (alone,) = Recognizer(model, detector=lambda grey, smallest, box=box: [box])(frame)
         assert alone.label == CLASSES[int(row.argmax())] or alone.label == UNCERTAIN
@@ -68,20 +67,3 @@ def test_a_shipped_model_is_found_by_its_name():
     assert Recognizer("model", precision="fp32").model == SHIPPED_MODEL
     with pytest.raises(UserError, match=r"no model 'modl': .*did you mean 'model'"):
         Recognizer("modl")
-
-
-def test_a_faster_int8_file_beside_is_used_and_a_foreign_one_refused(model, tmp_path, monkeypatch):
-    """Speed is decided by a clock; here the clock is given."""
-    fp32, int8 = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
-    fp32.write_bytes(model.read_bytes())
-    assert Recognizer(fp32).model == fp32
-    int8.write_bytes(model.read_bytes())
-    for times, chosen in (((1.0, 2.0), int8), ((2.0, 1.0), fp32)):
-        given = iter(times)
-        monkeypatch.setattr(recognizer_module, "_milliseconds", lambda *_: next(given))  # noqa: B023
-        assert Recognizer(fp32).model == chosen
-    assert Recognizer(fp32, precision="fp32").model == fp32
-    assert Recognizer(fp32, precision="int8").model == int8
-    int8.write_bytes(SHIPPED_MODEL.read_bytes())
-    with pytest.raises(UserError, match="is of another network"):
-        Recognizer(fp32)

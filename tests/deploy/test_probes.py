@@ -1,0 +1,175 @@
+"""A file tests the machine that opens it; a variant with wrong answers is not used."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import ROOT, shaken
+
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.common.errors import UserError
+from nas.data import CLASSES, Dataset
+from nas.deploy import runtime
+from nas.deploy.checkpoint import TrainedModel
+from nas.deploy.export import write_onnx
+from nas.deploy.probes import METADATA_KEY, Probes, enlarge
+from nas.deploy.runtime import choose_model, open_model
+
+TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
+SHIPPED = ROOT / "experiments/models"
+
+
+@pytest.fixture
+def pair(tmp_path, faces: Dataset):
+    """model.onnx and, in the place of its int8 form, a copy."""
+    path = tmp_path / "model.onnx"
+    write_onnx(TrainedModel.on(faces, TINY, shaken(TINY)), path)
+    shutil.copy(path, tmp_path / "model.int8.onnx")
+    return path, tmp_path / "model.int8.onnx"
+
+
+def rewrite(path, metadata=None, weights=1.0):
+    """The file with other metadata, and with its weights times a number."""
+    model = onnx.load(path)
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**found, **(metadata or {})})
+    if metadata is None:
+        onnx.helper.set_model_props(model, {k: v for k, v in found.items() if k != METADATA_KEY})
+    for tensor in model.graph.initializer:
+        scaled = (onnx.numpy_helper.to_array(tensor) * weights).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(scaled, tensor.name))
+    path.write_bytes(model.SerializeToString())
+
+
+def test_difference_is_relative_and_without_the_common_part():
+    def linear(images):
+        x = images.reshape(len(images), -1)[:, :3].astype(np.float32)
+        return np.stack([x[:, 0], x[:, 1], x[:, 2]], 1)
+
+    probes = Probes.of(linear, 1, 12, 12, 0.1)
+    assert probes.squares.shape == (8, 1, 6, 6)
+    assert probes.difference(linear, 12, 12) == 0
+    assert probes.difference(lambda x: 1.25 * linear(x), 12, 12) == pytest.approx(0.25)
+    assert probes.difference(lambda x: linear(x) + 7, 12, 12) == pytest.approx(0, abs=1e-6)
+    assert probes.difference(lambda x: 0 * linear(x), 12, 12) == pytest.approx(1)
+    nan = runtime.Check(SHIPPED, probes.difference(lambda x: np.nan * linear(x), 12, 12), 0.1)
+    assert not nan.ok
+
+
+def test_every_pixel_is_of_its_square():
+    squares = np.arange(36, dtype=np.uint8).reshape(1, 1, 6, 6)
+    large = enlarge(squares, 12, 18)
+    assert large.shape == (1, 1, 12, 18)
+    np.testing.assert_array_equal(large[0, 0, ::2, ::3], squares[0, 0])
+    np.testing.assert_array_equal(large[0, 0, 1::2, 2::3], squares[0, 0])
+
+
+def test_torchs_answers_travel_with_the_file(pair, faces):
+    model = open_model(pair[0])
+    assert model.check().ok
+    images = torch.from_numpy(enlarge(model.probes.squares, 48, 48)).float()
+    with torch.no_grad():
+        logits = shaken(TINY)((images - 127.5) / 63.75).numpy()
+    np.testing.assert_allclose(model.probes.logits, logits, rtol=1e-5, atol=1e-6)
+
+
+def test_the_faster_of_two_right_files_is_used(pair, monkeypatch):
+    """Speed is decided by a clock; here the clock is given."""
+    float32, int8 = pair
+    for faster in pair:
+        monkeypatch.setattr(runtime, "milliseconds", lambda m, f=faster: 2.0 - (m.path == f))
+        assert choose_model(float32).path == faster
+    assert choose_model(float32, "fp32").path == float32
+    assert choose_model(float32, "int8").path == int8
+
+
+def test_a_faster_file_with_wrong_answers_is_not_used(pair, monkeypatch, caplog):
+    float32, int8 = pair
+    monkeypatch.setattr(runtime, "milliseconds", lambda m: 2.0 - (m.path == int8))
+    rewrite(int8, metadata={}, weights=0.5)
+    assert choose_model(float32).path == float32
+    (line,) = caplog.messages
+    assert f"{int8}: on this machine its logits are off by" in line
+    assert line.endswith("allowed 1%; using model.onnx")
+    for wanted in (int8, float32):
+        with pytest.raises(UserError, match=r"off by .* allowed 1%; expected another file"):
+            choose_model(wanted, "int8")
+
+
+def test_a_wrong_file_without_probes_is_found_by_the_float32_one(pair, monkeypatch, caplog):
+    """Files of version 0.1 carry none."""
+    float32, int8 = pair
+    monkeypatch.setattr(runtime, "milliseconds", lambda m: 2.0 - (m.path == int8))
+    rewrite(int8)
+    assert open_model(int8).check() is None
+    assert choose_model(float32).path == int8
+    rewrite(int8, weights=0.5)
+    assert choose_model(float32).path == float32
+    assert "using model.onnx" in caplog.text
+
+
+def test_int8_of_another_network_is_refused(pair):
+    pair[1].write_bytes((SHIPPED / "model.int8.onnx").read_bytes())
+    with pytest.raises(UserError, match="is of another network"):
+        choose_model(pair[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "x"}, "is not of format"),
+        ({"squares": [[[[0] * 6] * 6]] * 9}, "expected 1 to 8 times 1x6x6 pixels"),
+        ({"squares": [[[[256] * 6] * 6]] * 8}, "expected 1 to 8 times 1x6x6 pixels"),
+        ({"squares": [[[[0.5] * 6] * 6]] * 8}, "expected 1 to 8 times 1x6x6 pixels"),
+        ({"squares": 3}, "expected 1 to 8 times 1x6x6 pixels"),
+        ({"squares": []}, "expected 1 to 8 times 1x6x6 pixels"),
+        ({"logits": [[0.0] * 6] * 8}, "expected 8 times 7 finite numbers"),
+        ({"logits": [[float("nan")] * 7] * 8}, "expected 8 times 7 finite numbers"),
+        ({"logits": None}, "finite numbers"),
+        ({"limit": 2}, "expected a number in"),
+        ({"limit": "x"}, "is not of format"),
+    ],
+)
+def test_probes_that_are_none(change, message):
+    right = Probes.of(lambda x: np.zeros((len(x), 7), np.float32), 1, 8, 8, 0.1)
+    assert Probes.from_metadata(right.to_metadata(), 1, 7, "m") is not None
+    text = json.dumps({**right.to_dict(), **change})
+    with pytest.raises(UserError, match=f"m: metadata '{METADATA_KEY}'.*{message}"):
+        Probes.from_metadata({METADATA_KEY: text}, 1, 7, "m")
+
+
+def test_the_shipped_files_check_this_machine():
+    for name, limit in (("model.onnx", 0.01), ("model.int8.onnx", 0.15)):
+        found = open_model(SHIPPED / name).check()
+        assert found.ok
+        assert found.limit == limit
+    assert open_model(SHIPPED / "model.onnx").preprocessing.classes == CLASSES
+
+
+def test_no_sum_of_two_products_in_the_shipped_int8_model_leaves_16_bits():
+    weights = [
+        onnx.numpy_helper.to_array(t).astype(int)
+        for t in onnx.load(SHIPPED / "model.int8.onnx").graph.initializer
+        if t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1
+    ]
+    assert len(weights) > 10
+    assert 2 * 255 * max(abs(w).max() for w in weights) <= 2**15 - 1
+
+
+@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user")
+def test_the_shipped_int8_model_is_right_on_a_cpu_without_vnni():
+    code = (
+        "from pathlib import Path; from nas.deploy.runtime import open_model; "
+        f"print(open_model(Path({str(SHIPPED / 'model.int8.onnx')!r})).check().ok)"
+    )
+    done = subprocess.run(
+        ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", code],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "True"
