@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import json
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from torch import nn
 from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage, load
 from nas.arch.lowering import cost
 from nas.data import open_dataset, search_split
-from nas.training import trainer
 from nas.training.predict import DivergedError, Precision, Subset, score
 from nas.training.recipe import Augment, Recipe
 from nas.training.teacher import SoftLabels, teach
@@ -210,14 +208,19 @@ def probe(data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds:
         "teacher": TEACHERS["wide"],
     }
     together = Together(out, log)
-    try:
-        _speed(networks["found"], 1, data)
-    except RuntimeError:  # the rest still tells what steps that are not recorded take
-        log({"recording": "failed", "why": traceback.format_exc()[-1500:]})
-        trainer.graphable = lambda name: False
     for name, genome in networks.items():
-        for count in (1, 6):
-            log({"probe": name, **_speed(genome, count, data)})
+        for count, layout, batch in (
+            (1, True, 128), (6, True, 128), (6, False, 128), (12, True, 128), (6, True, 256)
+        ):  # fmt: skip
+            if name == "teacher" and (count > 6 or not layout):
+                continue
+            try:
+                found = _speed(genome, count, data, layout, batch)
+            except DivergedError as error:
+                found = {"failed": str(error)}
+            log({"probe": name, "networks": count, "channels_last": layout, "batch": batch,
+                 **found})  # fmt: skip
+        log({"kernels": name, "top": _kernels(genome, data)})
     rates = [("muon", 0.02), ("muon", 0.05), ("muon", 0.1), ("nesterov", 0.1), ("adamw", 0.004)]
     for name in ("found", "teacher"):
         jobs = [
@@ -232,11 +235,14 @@ def probe(data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds:
             together.run(jobs, end)
 
 
-def _speed(genome: Genome, count: int, data: Data) -> dict[str, Any]:
+def _speed(
+    genome: Genome, count: int, data: Data, channels_last: bool, batch: int
+) -> dict[str, Any]:
     """The second epoch of `count` equal trainings side by side."""
-    recipe = dataclasses.replace(STUDENT, epochs=3, distill=0.0)
+    recipe = dataclasses.replace(STUDENT, epochs=3, distill=0.0, batch_size=batch)
+    precision = Precision(True, channels_last)
     runs = [
-        (Training(genome, data.train, recipe, seed, PRECISION), _stream()) for seed in range(count)
+        (Training(genome, data.train, recipe, seed, precision), _stream()) for seed in range(count)
     ]
     _wait()
     marks = []
@@ -252,10 +258,28 @@ def _speed(genome: Genome, count: int, data: Data) -> dict[str, Any]:
     took = time.perf_counter() - marks[-1]
     images = count * runs[0][0].steps_per_epoch * recipe.batch_size
     return {
-        "networks": count, "seconds_an_epoch": took / count, "images_a_second": images / took,
+        "seconds_an_epoch": took / count, "images_a_second": images / took,
         "tflops": 6 * cost(genome).macs * images / took / 1e12,
         "first_epoch": marks[-1] - marks[0], "loss": losses[0],
     }  # fmt: skip
+
+
+def _kernels(genome: Genome, data: Data) -> list[str]:
+    """Where a step's time goes on the device."""
+    run = Training(genome, data.train, STUDENT, 0, PRECISION)
+    steps = run.epoch_steps()
+    for _ in range(6):
+        next(steps)
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiler:
+        for _ in range(5):
+            next(steps)
+        _wait()
+    events = sorted(profiler.key_averages(), key=lambda e: -e.self_device_time_total)
+    total = sum(e.self_device_time_total for e in events)
+    return [f"{total / 5:.0f} us a step"] + [
+        f"{e.self_device_time_total / total:.0%} {e.count // 5} {e.key[:70]}" for e in events[:14]
+    ]
 
 
 def teachers(

@@ -19,6 +19,7 @@ class RecordedStep:
     def __init__(self, step: Callable[[], None], generator: torch.Generator) -> None:
         self._step, self._generator = step, generator
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._stream: torch.cuda.Stream | None = None
         self._calls = 0
 
     def __call__(self) -> None:
@@ -31,7 +32,7 @@ class RecordedStep:
 
     def _apart(self) -> None:
         """On a stream of its own, as torch asks of what runs before a recording."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = self._own_stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             self._step()
@@ -40,6 +41,15 @@ class RecordedStep:
     def _record(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        # Not torch's one stream for all recordings: matrix products keep a workspace for each
+        # stream, which recordings that run side by side would share.
+        with torch.cuda.graph(graph, stream=self._own_stream(), capture_error_mode="thread_local"):
             self._step()
         return graph
+
+    def _own_stream(self) -> torch.cuda.Stream:
+        if self._stream is None:
+            self._stream = torch.cuda.current_stream()
+            if self._stream == torch.cuda.default_stream():
+                self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        return self._stream
