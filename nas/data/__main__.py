@@ -10,6 +10,7 @@ from typing import Any
 from nas.common.cli import exit_code, say, show
 from nas.common.errors import UserError
 from nas.data import DATA, Dataset, check_name, duplicate_report
+from nas.data.intake import KEY, Intake
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
 SEVEN = ("fer2013", "ferplus")
@@ -78,8 +79,6 @@ def _prepare(args: argparse.Namespace) -> dict[str, Any]:
     if name == SYNTHETIC:
         raise UserError(f"prepare: name: {SYNTHETIC!r} is drawn by code; choose another name")
     dataset = _read(args, name)
-    dataset.provenance["duplicates"] = duplicate_report(dataset)
-    dataset.provenance["counts"] = dataset.counts()
     path = save(dataset, args.out / f"{name}.npz")
     return {"path": str(path), **_summary(dataset)}
 
@@ -125,7 +124,6 @@ def _download() -> Path:
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
     channels, height, width = dataset.shape
-    apart = ("counts", "duplicates")
     return {
         "name": dataset.name,
         "images": len(dataset),
@@ -135,16 +133,17 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
         "width": width,
         "fingerprint": dataset.fingerprint,
         "counts": dataset.counts(),
-        "duplicates": dataset.provenance.get("duplicates") or duplicate_report(dataset),
-        "provenance": {k: v for k, v in dataset.provenance.items() if k not in apart},
+        "duplicates": duplicate_report(dataset),
+        "provenance": {
+            k: v for k, v in dataset.provenance.items() if k not in ("counts", "duplicates")
+        },
     }
 
 
 def _text(summary: dict[str, Any]) -> str:
-    from nas.data.folder import taken_and_left_out
-
-    provenance = summary["provenance"]
-    told = ("taken", "left_out", "notes")
+    provenance = dict(summary["provenance"])
+    intake = Intake.from_provenance(provenance, summary["name"])
+    provenance.pop(KEY, None)
     lines = [f"path: {summary['path']}"] if "path" in summary else []
     lines += [
         f"name: {summary['name']}",
@@ -153,10 +152,9 @@ def _text(summary: dict[str, Any]) -> str:
         f"fingerprint: {summary['fingerprint']}",
         *_counts(summary["counts"]),
         f"duplicates: {_flat(summary['duplicates'])}",
-        f"provenance: {_flat({k: v for k, v in provenance.items() if k not in told})}",
+        f"provenance: {_flat(provenance)}",
+        *(intake.lines() if intake else []),
     ]
-    if "taken" in provenance:
-        lines += taken_and_left_out(provenance)
     return "\n".join(lines)
 
 

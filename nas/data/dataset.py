@@ -29,6 +29,7 @@ MAX_SIDE = 1024
 MAX_CLASSES = 256  # labels are uint8
 MAX_BYTES = 2 << 30  # of all images; FER2013 has 83 MB
 MAX_META = 1 << 20
+MAX_DEPTH = 8  # of the provenance
 MAX_RATIO = 100  # of unpacked to packed bytes beyond FREE_BYTES; pictures of faces reach about 3
 FREE_BYTES = 64 << 20
 ARRAYS = {"images": 4, "labels": 1, "split": 1, "meta": 1}  # name -> dimensions, all uint8
@@ -150,6 +151,7 @@ def check(dataset: Dataset, where: str) -> Dataset:
             f"{where}: name: expected one of 1 to 100 characters, got {shown(dataset.name)}"
         )
     _check_classes(dataset.classes, where)
+    _check_depth(dataset.provenance, where)
     if dataset.votes is not None:
         shape, expected = dataset.votes.shape, (n, len(dataset.classes))
         if dataset.votes.dtype != np.uint8 or shape != expected:
@@ -171,6 +173,16 @@ def _check_classes(classes: tuple[str, ...], where: str) -> None:
             )
     if len(set(classes)) < len(classes):
         raise UserError(f"{where}: classes: found a name twice in {list(classes)}; expected once")
+
+
+def _check_depth(provenance: dict[str, Any], where: str) -> None:
+    """It is printed, and what prints it calls itself."""
+    level: list[Any] = [provenance]
+    for _ in range(MAX_DEPTH):
+        held = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [value for item in held for value in item if isinstance(value, dict | list)]
+    if level:
+        raise UserError(f"{where}: provenance: nested deeper than {MAX_DEPTH}")
 
 
 def _check_array(where: str, dtype: Any, shape: tuple[int, ...], dimensions: int) -> None:

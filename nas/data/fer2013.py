@@ -19,6 +19,7 @@ from nas.common.errors import UserError, one_of
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
 from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.files import open_files
+from nas.data.intake import Intake
 from nas.data.layouts import Picture, label_pictures
 from nas.data.pictures import read_pixels
 
@@ -94,8 +95,7 @@ def _from_csv(path: Path) -> Dataset:
         "source": path.name,
         "sha256": digest.hexdigest(),  # of the CSV, however it was packed
         "official_splits": True,
-        "taken": len(images),
-        "left_out": {},
+        **Intake(len(images)).to_provenance(),
         "synthetic": False,
     }
     return Dataset("fer2013", images, labels, split, CLASSES, provenance)
@@ -209,8 +209,7 @@ def _from_pictures(source: Path) -> Dataset:
         "source": source.name,
         "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
         "official_splits": False,
-        "taken": len(images),
-        "left_out": files.summary(),
+        **Intake.of(len(images), files.left_out, labelled.notes).to_provenance(),
         "note": "the source mixes PublicTest and PrivateTest; validation and test are halves of "
         "them by hash order within each class, so scores do not compare with published ones",
         "synthetic": False,

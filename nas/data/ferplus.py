@@ -14,6 +14,7 @@ from nas.common.errors import UserError, shown
 from nas.common.files import read_bytes
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset
 from nas.data.emotions import CLASSES
+from nas.data.intake import Intake, LeftOut
 
 COLUMNS = {  # of fer2013new.csv, by our classes
     "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "happiness",
@@ -52,14 +53,11 @@ def prepare_ferplus(dataset: Dataset, path: Path) -> Dataset:
     if not kept.any():
         raise UserError(f"{path}: no image has a majority for one of {', '.join(CLASSES)}")
     others = majority & (label >= len(CLASSES))
-    provenance = {
-        **dataset.provenance,
-        "taken": int(kept.sum()),
-        "left_out": {
-            f"with a majority for {' or '.join(OTHERS)}": {"files": int(others.sum()), "first": []},
-            "without a majority": {"files": int((~majority).sum()), "first": []},
-        },
-    }
+    left_out = (
+        LeftOut(f"with a majority for {', '.join(OTHERS)}", int(others.sum())),
+        LeftOut("without a majority", int((~majority).sum())),
+    )
+    provenance = dataset.provenance | Intake(int(kept.sum()), left_out).to_provenance()
     return Dataset(
         "ferplus", dataset.images[kept], label[kept].astype(np.uint8), dataset.split[kept], CLASSES,
         provenance, votes[kept, : len(CLASSES)],

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nas.common.errors import UserError, first_line
 from nas.common.files import open_regular, reason
 
-NAMED = 5  # files of one reason in a summary
 MAX_FILES = 1_000_000
 MAX_RATIO, FREE_BYTES = 100, 64 << 20  # of what a zip unpacks to; pictures hardly shrink
 BROKEN_ZIP = (  # what zipfile raises
@@ -49,14 +47,6 @@ class Source:
     path: Path
     files: tuple[File, ...]
     left_out: LeftOut
-
-    def summary(self) -> dict[str, Any]:
-        """For the provenance: reason -> how many files, and the first of them."""
-        return {
-            reason: {"files": len(names), "first": names[:NAMED]}
-            for reason, names in self.left_out.items()
-            if names
-        }
 
 
 @contextmanager

@@ -6,13 +6,13 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nas.common.errors import UserError
 from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Bytes, Dataset, Indices, check
 from nas.data.files import Source, open_files
+from nas.data.intake import Intake, listed
 from nas.data.layouts import Labelled, Picture, label_pictures, subject_of
 from nas.data.pictures import is_colour, read_pixels, square
 from nas.data.splits import duplicate_groups, stratified_parts
@@ -62,8 +62,6 @@ def prepare_files(
     provenance = {
         "source": source.path.resolve().name,
         "layout": labelled.layout,
-        "taken": len(pictures),
-        "left_out": source.summary(),
         "splits": splits,
         **_subjects(pictures, groups),
         "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
@@ -71,7 +69,8 @@ def prepare_files(
     }
     dataset = Dataset(name, images, labels, parts.astype(np.uint8), classes, provenance)
     check(dataset, str(source.path))
-    provenance["notes"] = [*labelled.notes, *_doubts(dataset)]
+    notes = [*labelled.notes, *_doubts(dataset)]
+    provenance |= Intake.of(len(pictures), source.left_out, notes).to_provenance()
     return dataset
 
 
@@ -177,25 +176,14 @@ def _subjects(pictures: Sequence[Picture], groups: Indices) -> dict[str, int]:
 
 def _doubts(dataset: Dataset) -> list[str]:
     """What makes figures on this data set worth little."""
-    counts, found = dataset.counts(), []
+    counts, few, found = dataset.counts(), [], []
     for label in dataset.classes:
         row = {split: counts[split][label] for split in SPLITS}
         if row["train"] < FEW or not all(row.values()):
-            numbers = ", ".join(f"{n} {split}" for split, n in row.items())
-            found.append(f"class {label} has few pictures: {numbers}")
+            few.append(f"{label} ({', '.join(f'{n} {split}' for split, n in row.items())})")
+    if few:
+        found.append(f"few pictures of {listed(few)}")
     flat = dataset.images.reshape(len(dataset), -1)
     if constant := int((flat.max(1) == flat.min(1)).sum()):
         found.append(f"{constant} pictures are of a single tone")
     return found
-
-
-def taken_and_left_out(provenance: dict[str, Any]) -> list[str]:
-    """Lines that say what became of every file. Notes of the preparation come last."""
-    left_out = provenance.get("left_out", {})
-    reasons = [
-        f"{found['files']} {reason} ({', '.join(found['first'])}"
-        f"{', ...' if found['files'] > len(found['first']) else ''})"
-        for reason, found in left_out.items()
-    ]
-    lines = [f"taken: {provenance['taken']} pictures", f"left out: {'; '.join(reasons) or 'none'}"]
-    return lines + [f"note: {note}" for note in provenance.get("notes", [])]

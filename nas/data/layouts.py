@@ -18,6 +18,7 @@ from nas.common.images import HEAD, is_picture
 from nas.data.dataset import MAX_CLASSES
 from nas.data.emotions import SYNONYMS
 from nas.data.files import File, Source
+from nas.data.intake import listed
 
 SPLIT_FOLDERS = {
     "train": 0, "training": 0, "train_set": 0, "validation": 1, "valid": 1, "val": 1, "val_set": 1,
@@ -274,12 +275,12 @@ def _merged(labelled: list[tuple[str, Picture]]) -> Labelled:
     for name, picture in labelled:
         spellings[name.lower()][name] += 1
         pictures.append(replace(picture, label=name.lower()))
-    notes = tuple(
-        f"class {label}: folders {' and '.join(f'{name} ({n})' for name, n in names.items())} "
-        "are taken as one"
-        for label, names in spellings.items()
+    merged = [
+        " and ".join(f"{name} ({n})" for name, n in names.items())
+        for names in spellings.values()
         if len(names) > 1
-    )
+    ]
+    notes = (f"folders taken as one class: {listed(merged)}",) if merged else ()
     return Labelled("class folders", tuple(pictures), notes)
 
 

@@ -14,7 +14,8 @@ from nas.common.errors import UserError, did_you_mean
 from nas.common.images import MAX_FILE
 from nas.data.dataset import DATA, Dataset, check_name, load, save
 from nas.data.files import Source, open_files
-from nas.data.folder import prepare_files, taken_and_left_out
+from nas.data.folder import prepare_files
+from nas.data.intake import Intake
 from nas.data.synthetic import SYNTHETIC, synthetic_faces
 
 PREPARATION = 1  # counts up when the same files give another data set
@@ -73,8 +74,10 @@ def _prepared_once(source: Source) -> Dataset:
         except UserError as error:  # a folder that cannot be written keeps nobody from working
             log.warning("data: %s is not kept: %s", source.path, error)
     channels, height, width = dataset.shape
-    log.info("data: %d classes, %d channels, %dx%d", len(dataset.classes), channels, height, width)
-    for line in taken_and_left_out(dataset.provenance):
+    tone = "colour" if channels == 3 else "grey"
+    log.info("data: %d classes, %s, %dx%d", len(dataset.classes), tone, height, width)
+    intake = Intake.from_provenance(dataset.provenance, str(path))
+    for line in intake.lines() if intake else []:
         log.info("data: %s", line)
     return dataset
 

@@ -113,6 +113,12 @@ def test_fer2013_image_layout(tmp_path):
         assert set(data.counts()[split].values()) == {2, 3}
     assert not data.provenance["official_splits"]
     assert "mixes PublicTest and PrivateTest" in data.provenance["note"]
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:  # as Kaggle packs it
+        for path in sorted(tmp_path.rglob("*.jpg")):
+            archive.write(path, path.relative_to(tmp_path))
+    packed = prepare_fer2013(tmp_path / "archive.zip", check_counts=False)
+    assert packed.fingerprint == data.fingerprint
+    (tmp_path / "archive.zip").unlink()
     with pytest.raises(UserError, match="train/angry: found 3 images"):
         prepare_fer2013(tmp_path)
     write_images(tmp_path / "test" / "hapy", ["a.png"], side=48)

@@ -103,10 +103,14 @@ def test_every_broken_picture_is_named_at_once_or_left_out(tmp_path, caplog):
     ):
         assert name in str(error.value)
     data = prepare_folder(tmp_path, "x", skip_broken=True)
-    assert data.provenance["taken"] == len(data) == 60
-    assert data.provenance["left_out"] == {
-        "broken": {"files": 3, "first": ["a/empty.jpg", "a/page.png", "b/cut.png"]}
+    assert data.provenance["intake"] == {
+        "taken": 60,
+        "left_out": [
+            {"reason": "broken", "files": 3, "first": ["a/empty.jpg", "a/page.png", "b/cut.png"]}
+        ],
+        "notes": [],
     }
+    assert len(data) == 60
     assert [r.getMessage()[:20] for r in caplog.records] == [
         "left out: a/empty.jp", "left out: a/page.png", "left out: b/cut.png:",
     ]  # fmt: skip
@@ -155,9 +159,9 @@ def test_a_class_of_few_pictures_and_pictures_of_one_tone_are_noted(tmp_path):
     write_images(tmp_path / "rare", ["0.png", "1.png"])
     for i in range(2):
         cv2.imwrite(str(tmp_path / "a" / f"flat{i}.png"), np.full((12, 12), i, np.uint8))
-    notes = prepare_folder(tmp_path, "x").provenance["notes"]
+    notes = prepare_folder(tmp_path, "x").provenance["intake"]["notes"]
     assert notes == [
-        "class rare has few pictures: 1 train, 1 validation, 0 test",
+        "few pictures of rare (1 train, 1 validation, 0 test)",
         "2 pictures are of a single tone",
     ]
 

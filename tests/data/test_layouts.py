@@ -44,7 +44,7 @@ def test_folders_that_differ_in_case_or_unicode_form_are_one_class(tmp_path):
         write_images(tmp_path / name, [f"{name.encode()[:2].hex()}{n}{i}.png" for i in range(n)])
     found, left_out = labelled(tmp_path)
     assert counts(found) == {("happy", None): 5, ("sad", None): 4, ("\u00e9t\u00e9", None): 3}
-    assert found.notes == ("class happy: folders Happy (3) and happy (2) are taken as one",)
+    assert found.notes == ("folders taken as one class: Happy (3) and happy (2)",)
     assert left_out == {}
 
 

@@ -4,8 +4,9 @@ import json
 import sys
 
 import cv2
+import numpy as np
 import pytest
-from drawn import ROWS, csv_text, pack
+from drawn import ROWS, csv_text, make, pack, write_images
 
 import nas.data.__main__ as command
 from nas.common.cli import exit_code
@@ -26,7 +27,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert printed["path"] == "data/fer2013.npz"
     assert printed["duplicates"]["constant"] == 3
     assert printed["counts"]["train"]["angry"] == 1
-    assert open_dataset("fer2013").provenance["counts"] == printed["counts"]
+    assert open_dataset("fer2013").counts() == printed["counts"]
 
     assert run("info", "fer2013") == 0
     shown = capsys.readouterr().out
@@ -74,3 +75,62 @@ def test_download_without_kagglehub_and_when_it_fails(tmp_path, monkeypatch, cap
     err = capsys.readouterr().err
     assert "no network at all; fetch it" in err
     assert err.count("\n") == 1
+
+
+def test_prepare_says_what_was_taken_and_left_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("Ash", "oak"):
+        write_images(tmp_path / "leaves" / name, [f"{i}.png" for i in range(20)])
+    (tmp_path / "leaves" / "oak" / "broken.jpg").write_bytes(b"")
+    (tmp_path / "leaves" / "oak" / "notes.txt").write_text("hello")
+    prepare = ("prepare", "leaves", "--from", "leaves")
+    assert run(*prepare) == 2
+    assert "1 of 41 pictures cannot be read" in capsys.readouterr().err
+    assert run(*prepare, "--skip-broken", "--size", "16", "--colour") == 0
+    out, err = capsys.readouterr()
+    assert "images: 40 of 3x16x16 (channels x height x width)" in out
+    assert out.endswith(
+        "taken: 40 pictures\nleft out: 1 no picture (oak/notes.txt); 1 broken (oak/broken.jpg)\n"
+    )
+    assert "left out: oak/broken.jpg: found an empty file" in err
+    assert run("info", "leaves", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["classes"], found["channels"], found["height"]) == (["ash", "oak"], 3, 16)
+    assert found["provenance"]["intake"]["taken"] == 40
+
+
+def test_fer2013_takes_no_size_or_colour(tmp_path, capsys):
+    path = pack(tmp_path / "a.csv", csv_text(ROWS))
+    assert run("prepare", "fer2013", "--from", path, "--size", "64") == 2
+    assert "fer2013: is 48x48 and grey" in capsys.readouterr().err
+
+
+ESCAPE = "\x1b[2J\u202e"
+DEEP = {"a": 1}
+for _ in range(400):
+    DEEP = {"a": [DEEP]}
+
+
+@pytest.mark.parametrize(
+    ("provenance", "code"),
+    [
+        ({ESCAPE: ESCAPE, "x": {ESCAPE: [ESCAPE]}}, 0),
+        ({"intake": {"taken": 1, "left_out": [], "notes": [ESCAPE]}}, 0),
+        ({"intake": {"taken": "1"}}, 2),
+        ({"intake": {"taken": 1, "left_out": [{"reason": "x", "files": 1, "first": [7]}]}}, 2),
+        ({"intake": []}, 2),
+        (DEEP, 2),
+    ],
+)
+def test_a_file_of_others_neither_steers_the_terminal_nor_breaks_info(
+    tmp_path, capsys, provenance, code
+):
+    path = tmp_path / "x.npz"
+    data = make()
+    meta = {"name": "x", "classes": list(data.classes), "provenance": provenance}
+    arrays = {"images": data.images, "labels": data.labels, "split": data.split}
+    np.savez(path, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
+    assert run("info", path) == code
+    out, err = capsys.readouterr()
+    assert not set("\x1b\u202e") & set(out + err)
+    assert err.count("\n") == (code == 2)

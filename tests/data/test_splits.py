@@ -6,7 +6,10 @@ from drawn import make
 
 from nas.common.errors import UserError
 from nas.data import (
+    check_input,
     duplicate_report,
+    rows_without_copies,
+    search_data,
     search_split,
 )
 from nas.data.splits import stratified_parts
@@ -63,3 +66,36 @@ def test_duplicate_report():
         "constant": 1,
         "conflicting_labels": 2,  # rows 1 and 40-42; 48 and 49; rows 0 and 30 agree
     }
+
+
+def test_search_data_is_the_train_part_alone():
+    data = make(300)
+    found = search_data(data)
+    fit, held_out = search_split(data)
+    np.testing.assert_array_equal(found.images[found.fit], data.images[fit])
+    np.testing.assert_array_equal(found.labels[found.held_out], data.labels[held_out])
+    assert len(found.images) == len(data.indices("train"))
+
+
+def test_rows_without_copies():
+    data = make(50)  # 30 train, 10, 10
+    data.images[30] = data.images[0]
+    data.images[41:43] = data.images[1]
+    data.images[45] = data.images[44]  # copies within test stay
+    assert rows_without_copies(data, "validation").tolist() == list(range(31, 40))
+    assert rows_without_copies(data, "test").tolist() == [40, *range(43, 50)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ((4, 1, 8, 8), r"space x: 4 classes: does not fit data set toy, which has 3 \(a, b, c\)"),
+        ((3, 3, 8, 8), "space x: input 3x8x8 does not fit data set toy of 1x8x8.*--colour"),
+        ((3, 1, 9, 8), "space x: input 1x9x8 does not fit"),
+        ((3, 1, 8, 9), "space x: input 1x8x9 does not fit"),
+    ],
+)
+def test_a_network_that_does_not_fit_the_images(wanted, message):
+    check_input(make(), "space x", 3, 1, 8, 7)
+    with pytest.raises(UserError, match=message):
+        check_input(make(), "space x", *wanted)
