@@ -19,15 +19,17 @@ from nas.common.schema import Choice, Float, Int, hints, read
 
 ACTIVATIONS = ("none", "relu", "leaky_relu", "elu", "gelu", "silu", "hardswish")
 
-Activation = Annotated[str, Choice(ACTIVATIONS, "activation")]
-Attention = Annotated[str, Choice(ATTENTIONS, "attention")]
+# Rules of fields; the text goes into docs/search-space.md.
+Activation = Annotated[str, Choice(ACTIVATIONS, "activation"), "the nonlinearity"]
+Attention = Annotated[str, Choice(ATTENTIONS, "attention"), "a gate; may stand beside SE"]
 Channels = Annotated[int, Int(1, 4096)]
-Expansion = Annotated[int, Int(1, 16)]
-Kernel = Annotated[int, Int(1, 11, odd=True)]
+Expansion = Annotated[int, Int(1, 16), "inner width, as a multiple of the input's"]
+Kernel = Annotated[int, Int(1, 11, odd=True), "side of the convolution that sees neighbours"]
 Stride = Annotated[int, Int(1, 4)]
 Padding = Annotated[str, Choice(("same", "valid"), "padding")]
 Rate = Annotated[float, Float(0.0, 0.9)]
 Ratio = Annotated[float, Float(0.0, 1.0)]
+SqueezeRatio = Annotated[Ratio, "squeezed width of squeeze-excite, as a share; 0: no SE"]
 
 T = TypeVar("T", bound="type[Block]")
 

@@ -1,6 +1,7 @@
 """Plain data (parsed JSON or YAML) -> frozen dataclasses, with errors that name the place.
 
-Fields are annotated with a rule, `kernel: Annotated[int, Int(1, 11, odd=True)]`. A tuple is read
+Fields are annotated with a rule, `kernel: Annotated[int, Int(1, 11, odd=True)]`; text that stands
+beside it says what the field is. A tuple is read
 from a list, a dataclass from a mapping.
 """
 
@@ -145,7 +146,9 @@ def read(hint: Any, value: Any, where: str) -> Any:
     if hasattr(hint, "read") and not isinstance(hint, type):
         return hint.read(value, where)
     if get_origin(hint) is Annotated:
-        return get_args(hint)[1].read(value, where)
+        inner, *about = get_args(hint)
+        rules = [rule for rule in about if hasattr(rule, "read")]
+        return rules[0].read(value, where) if rules else read(inner, value, where)
     if get_origin(hint) in (types.UnionType, typing.Union):
         return _read_optional(get_args(hint), value, where)
     if get_origin(hint) is tuple:

@@ -35,6 +35,8 @@ Widths = Annotated[tuple[int, ...], Choices(Channels)]
 class _Kind:
     """A kind of block that has a width."""
 
+    about = "kind of block"
+
     def read(self, value: Any, where: str) -> str:
         return _searchable(value, where).kind
 
@@ -49,6 +51,8 @@ def _searchable(kind: object, where: str) -> type[SearchableBlock]:
 class _Hidden:
     """Widths of the head's hidden layers: [512, 128], one width, or 0 for none."""
 
+    about = "width, list of widths, or 0"
+
     def read(self, value: Any, where: str) -> tuple[int, ...]:
         if value == 0 and not isinstance(value, bool):
             return ()
@@ -58,32 +62,44 @@ class _Hidden:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Images; what is not stated comes from the data (without data 1x48x48)."""
+    """The images."""
 
-    channels: ImageChannels | None = None
-    height: Side | None = None
-    width: Side | None = None
-    resize: Annotated[tuple[int, ...], Choices(Resize)] = (0,)
+    channels: Annotated[ImageChannels | None, "1 grey, 3 colour; else those of the data"] = None
+    height: Annotated[Side | None, "pixels; else those of the data"] = None
+    width: Annotated[Side | None, "pixels; else those of the data"] = None
+    resize: Annotated[
+        tuple[int, ...], Choices(Resize), "side of the square they are scaled to first; 0: not"
+    ] = (0,)
 
 
 @dataclass(frozen=True)
 class StemSpec:
-    channels: Widths
-    kernel: Annotated[tuple[int, ...], Choices(Kernel)] = (3,)
-    stride: Annotated[tuple[int, ...], Choices(Stride)] = (1,)
-    activation: Annotated[tuple[str, ...], Choices(Activation)] = ("relu",)
+    """The first convolution, with batch norm."""
+
+    channels: Annotated[Widths, "its width"]
+    kernel: Annotated[tuple[int, ...], Choices(Kernel), "its side"] = (3,)
+    stride: Annotated[tuple[int, ...], Choices(Stride), "above 1 it gives smaller maps"] = (1,)
+    activation: Annotated[tuple[str, ...], Choices(Activation), "behind the norm"] = ("relu",)
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    channels: Widths
-    depth: Annotated[tuple[int, ...], Choices(Int(0, 32))]
-    blocks: Annotated[tuple[str, ...], Choices(_Kind())]
-    downsample: Annotated[tuple[str, ...], Choices(Choice(DOWNSAMPLES, "downsample"))] = ("none",)
+    """Blocks of one resolution and one width. What downsamples comes first."""
+
+    channels: Annotated[Widths, "width of every block"]
+    depth: Annotated[tuple[int, ...], Choices(Int(0, 32)), "how many blocks"]
+    blocks: Annotated[tuple[str, ...], Choices(_Kind()), "of which kinds, each by itself"]
+    downsample: Annotated[
+        tuple[str, ...],
+        Choices(Choice(DOWNSAMPLES, "downsample")),
+        "2x2 pooling, a stride of 2 in the first block, or none",
+    ] = ("none",)
 
 
 class _BlockChoices:
     """{kind: {searchable field: its choices}}."""
+
+    about = "mapping of kinds"
 
     def read(self, value: Any, where: str) -> dict[str, dict[str, tuple[Any, ...]]]:
         if not isinstance(value, dict):
@@ -105,15 +121,31 @@ class _BlockChoices:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    pool: Annotated[tuple[str, ...], Choices(Choice(("flatten", "avg", "max"), "head pool"))]
-    hidden: Annotated[tuple[tuple[int, ...], ...], Choices(_Hidden())] = ((),)
-    dropout: Annotated[tuple[float, ...], Choices(Rate)] = (0.0,)
-    norm: Annotated[bool, Flag()] = False
-    activation: Activation = "relu"
+    """From the last map to the classes. The linear classifier is implied."""
+
+    pool: Annotated[
+        tuple[str, ...],
+        Choices(Choice(("flatten", "avg", "max"), "head pool")),
+        "global pooling, or every pixel",
+    ]
+    hidden: Annotated[
+        tuple[tuple[int, ...], ...],
+        Choices(_Hidden()),
+        "widths of dense layers before the classifier; 0: none",
+    ] = ((),)
+    dropout: Annotated[
+        tuple[float, ...],
+        Choices(Rate),
+        "behind every hidden layer, or before the classifier where there is none",
+    ] = (0.0,)
+    norm: Annotated[bool, Flag(), "batch norm in the hidden layers"] = False
+    activation: Annotated[Activation, "of the hidden layers"] = "relu"
 
 
 class _Bounds:
     """[lowest, highest] of a cost, both allowed."""
+
+    about = "[lowest, highest]"
 
     def read(self, value: Any, where: str) -> tuple[int, int]:
         if not isinstance(value, list) or len(value) != 2:
@@ -126,9 +158,13 @@ class _Bounds:
 
 @dataclass(frozen=True)
 class Constraints:
-    params: Annotated[tuple[int, int] | None, _Bounds()] = None
-    macs: Annotated[tuple[int, int] | None, _Bounds()] = None
-    activations: Annotated[tuple[int, int] | None, _Bounds()] = None
+    """Costs that every network of the space keeps, exact and for one image."""
+
+    params: Annotated[tuple[int, int] | None, _Bounds(), "trained numbers"] = None
+    macs: Annotated[tuple[int, int] | None, _Bounds(), "multiply-accumulates"] = None
+    activations: Annotated[
+        tuple[int, int] | None, _Bounds(), "elements in the outputs of all layers"
+    ] = None
 
     def bounds(self) -> dict[str, tuple[int, int]]:
         return {k: v for k, v in vars(self).items() if v is not None}
@@ -141,18 +177,22 @@ class SpaceSpec:
     `num_classes` and the input's size that are not stated come from the data, see `for_data`.
     """
 
-    version: Annotated[int, Int(1, 1)]
-    name: Annotated[str, Text(64)]
-    stem: StemSpec
-    stages: tuple[StageSpec, ...]
-    head: HeadSpec
-    input: InputSpec = InputSpec()
-    num_classes: Classes | None = None
-    blocks: Annotated[Mapping[str, Mapping[str, tuple[Any, ...]]], _BlockChoices()] = field(
-        default_factory=dict
-    )
-    bias: Annotated[tuple[bool, ...], Choices(Flag())] = (False,)
-    constraints: Constraints = Constraints()
+    version: Annotated[int, Int(1, 1), "of this format"]
+    name: Annotated[str, Text(64), "letters, digits, - and _"]
+    stem: Annotated[StemSpec, "the first convolution"]
+    stages: Annotated[tuple[StageSpec, ...], "from the largest map to the smallest"]
+    head: Annotated[HeadSpec, "from the last map to the classes"]
+    input: Annotated[InputSpec, "the images"] = InputSpec()
+    num_classes: Annotated[Classes | None, "else those of the data"] = None
+    blocks: Annotated[
+        Mapping[str, Mapping[str, tuple[Any, ...]]],
+        _BlockChoices(),
+        "what the fields of each kind of block may be; else their defaults",
+    ] = field(default_factory=dict)
+    bias: Annotated[
+        tuple[bool, ...], Choices(Flag()), "of convolutions before a batch norm as well"
+    ] = (False,)
+    constraints: Annotated[Constraints, "limits on costs"] = Constraints()
 
     @classmethod
     def load(cls, name: str | Path) -> Self:

@@ -11,7 +11,7 @@ from nas.arch.lowering import cost
 from nas.space.projection import project
 from nas.space.space import load as load_space
 
-SPACES = ("fer", "fer_tiny", "quick")
+SPACES = tuple(path.stem for path in sorted((ROOT / "search_spaces").glob("*.yaml")))
 REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))
 
 

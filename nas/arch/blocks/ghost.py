@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.arch.block import Activation, Attention, Expansion, Ratio, SearchableBlock, register
+from nas.arch.block import Activation, Attention, Expansion, SearchableBlock, SqueezeRatio, register
 from nas.arch.chain import Chain
 from nas.arch.layers import Unit
 
@@ -18,7 +18,7 @@ class Ghost(SearchableBlock):
 
     kind = "ghost"
     expand: Expansion = 2
-    se_ratio: Ratio = 0.0
+    se_ratio: SqueezeRatio = 0.0
     attention: Attention = "none"
     activation: Activation = "relu"
 

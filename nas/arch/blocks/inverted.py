@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from nas.arch.block import Activation, Attention, Expansion, Ratio, SearchableBlock, later, register
+from nas.arch.block import (
+    Activation,
+    Attention,
+    Expansion,
+    SearchableBlock,
+    SqueezeRatio,
+    later,
+    register,
+)
 from nas.arch.chain import Chain
 from nas.arch.layers import Unit
 
@@ -18,7 +26,7 @@ class Inverted(SearchableBlock):
 
     kind = "inverted"
     expand: Expansion = 4
-    se_ratio: Ratio = 0.0
+    se_ratio: SqueezeRatio = 0.0
     activation: Activation = "relu"
     attention: Attention = later(default="none")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.arch.block import Activation, Attention, Ratio, SearchableBlock, later, register
+from nas.arch.block import Activation, Attention, SearchableBlock, SqueezeRatio, later, register
 from nas.arch.chain import Chain
 from nas.arch.layers import Unit
 
@@ -15,7 +15,7 @@ class Residual(SearchableBlock):
     """
 
     kind = "residual"
-    se_ratio: Ratio = 0.0
+    se_ratio: SqueezeRatio = 0.0
     activation: Activation = "relu"
     attention: Attention = later(default="none")
 
