@@ -34,7 +34,7 @@ def main() -> int:
         run = Path(folder) / "run"
         config = Path(folder) / "config.yaml"
         config.write_text("{calibration_genomes: 10, population: 4, fidelity: {epochs: 1}}")
-        _command("nas.search", "--space", "search_spaces/quick.yaml", "--evaluations", "4",
+        _command("nas.search", "--space", "quick", "--evaluations", "4",
                  "--workers", "2", "--config", str(config), "--run-dir", str(run))  # fmt: skip
         out = Path(folder) / "retrained"
         _command("nas.retrain", "--genome", str(run / "best.json"), "--epochs", "1",
