@@ -1,8 +1,65 @@
-"""fer-nas: genetic-algorithm neural architecture search for facial expression recognition."""
+"""fer-nas: genetic-algorithm neural architecture search for facial expression recognition.
+
+The public Python API. Names are imported when they are first used.
+"""
 
 import os
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from nas.common.environment import VERSION, bound_threads
+from nas.common.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from nas.arch.genome import Genome
+    from nas.deploy.export import export
+    from nas.deploy.retrain import retrain
+    from nas.evolution.optimizer import Optimizer
+    from nas.realtime.recognizer import Recognizer
+    from nas.search.driver import run_search as search
+    from nas.search.store import RunDirectory as Run
+    from nas.space.space import SearchSpace
+    from nas.training.recipe import Recipe
+
+__all__ = [
+    "Genome",
+    "Optimizer",
+    "Recipe",
+    "Recognizer",
+    "Run",
+    "SearchSpace",
+    "__version__",
+    "export",
+    "retrain",
+    "search",
+]
+
+__version__ = VERSION
 
 # OpenCV reads it when it is loaded; its own limit lets a small file unpack to three gigabytes.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(8192 * 8192))
+bound_threads()
+
+_name = lazy_names(
+    __name__,
+    {
+        "Genome": "nas.arch.genome",
+        "Optimizer": "nas.evolution.optimizer",
+        "Recipe": "nas.training.recipe",
+        "Recognizer": "nas.realtime.recognizer",
+        "Run": "nas.search.store:RunDirectory",
+        "SearchSpace": "nas.space.space",
+    },
+)
+
+
+def __getattr__(name: str) -> object:
+    """The classes; and the commands that are functions too, which are modules (callable_module)."""
+    if name in ("export", "retrain", "search"):
+        from importlib import import_module
+
+        return import_module(f"nas.{name}")
+    return _name(name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

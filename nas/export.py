@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.files import read_json
+from nas.common.lazy import callable_module
 
 if TYPE_CHECKING:
     from nas.data import Dataset
     from nas.deploy.checkpoint import TrainedModel
+
+callable_module(__name__, "nas.deploy.export:export")
 
 ALLOWED_LOSS = 0.005  # of accuracy, by int8
 FPS_TOLERANCE = 0.2  # of the predicted frame rate

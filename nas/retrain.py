@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.common.cli import INTERRUPTED, SEED, Parser, exit_code, note, show, value
+from nas.common.lazy import callable_module
 from nas.common.resources import RECIPES, REFERENCES
 from nas.common.schema import Int
 
 if TYPE_CHECKING:
     from nas.search.store import RunDirectory
+
+callable_module(__name__, "nas.deploy.retrain:retrain")
 
 
 def main(argv: list[str]) -> int:

@@ -11,8 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nas import __version__
-
+VERSION = "0.1.0"  # of fer-nas; pyproject.toml takes it from here
 CONTROL_GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux
 VARIABLES = (
     "OMP_NUM_THREADS",
@@ -60,7 +59,7 @@ def environment(command: list[str]) -> dict[str, Any]:
     """What a run's figures depend on beside its settings."""
     return {
         "command": command,
-        "fer_nas": __version__,
+        "fer_nas": VERSION,
         "git": _git(),
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in PACKAGES},

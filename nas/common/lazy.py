@@ -1,0 +1,41 @@
+"""Names that are imported when they are first used, and command modules that are functions too.
+
+`import nas` and `--help` must not wait for torch, OpenCV or ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's `__getattr__`: each name comes from its home, a module or `module:name`."""
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return _load(homes[name], name)
+
+    return get
+
+
+def callable_module(module: str, target: str) -> None:
+    """Make the module of that name, which must be loading or loaded, callable as `target`.
+
+    target: `module:function`, imported at the first call. So `nas.retrain` is the command of
+    `python -m nas.retrain`, and `nas.retrain(...)` the function, whoever imported it first.
+    """
+    sys.modules[module].__class__ = type(
+        "CallableModule",
+        (ModuleType,),
+        {"__call__": lambda self, *given, **named: _load(target)(*given, **named)},
+    )
+
+
+def _load(home: str, name: str = "") -> Any:
+    module, _, other = home.partition(":")
+    return getattr(import_module(module), other or name)
