@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.common.cli import exit_code
+from nas.common.cli import Parser, exit_code, note, say, show, value
 from nas.common.errors import UserError
+from nas.common.resources import REFERENCES
+from nas.common.schema import Int
 
 if TYPE_CHECKING:
     from nas.search.store import RunDirectory
+
+PORT = 8090
 
 
 def main(argv: list[str]) -> int:
@@ -35,25 +39,31 @@ def main(argv: list[str]) -> int:
         return _csv(run)
     if args.optuna:
         return _optuna(run)
-    return _inspect_run(run, args)
+    baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
+    if args.serve is not None:
+        from nas.search.serve import serve
+
+        serve(run, args.serve, baseline, say)
+        return 0
+    return _inspect_run(run, baseline, args)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.inspect",
-        description="Show a run's Pareto front, draw a genome, or list the reference networks.",
-    )
+def _parser() -> Parser:
+    parser = Parser("nas.inspect", "A run's front, page and figures; runs compared; genomes.")
     add = parser.add_argument
     add("run", nargs="*", metavar="RUN|GENOME.json",
         help="a run directory or a genome file; several runs are compared")  # fmt: skip
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
     add("--paper", action="store_true",
         help="also write RUN/paper: PDF and SVG figures, a LaTeX table of the front")  # fmt: skip
+    add("--serve", nargs="?", const=PORT, type=value(Int(0, 65535)), metavar="PORT",
+        help=f"the page on loopback, live while the run grows (default port {PORT})")  # fmt: skip
     add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
     add("--optuna", action="store_true", help="write RUN/optuna.log, for optuna-dashboard")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
-    add("--out", metavar="HTML", help="the page of a comparison (default compare.html)")
+    add("--out", default="compare.html", metavar="HTML",
+        help="the page of a comparison (default compare.html)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
     return parser
 
@@ -65,7 +75,7 @@ def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
     found = [e for e in archive if e.id.startswith(args.genome)]
     if not found:
         raise UserError(f"{run.path}: no genome with id {args.genome!r} among {len(archive)}")
-    print(found[0].genome.to_json() if args.json else describe(found[0].genome))
+    say(found[0].genome.to_json() if args.json else describe(found[0].genome))
     return 0
 
 
@@ -81,6 +91,11 @@ def _csv(run: RunDirectory) -> int:
     return 0
 
 
+def _no_formula(value: Any) -> Any:
+    """A spreadsheet would run text of a stranger's run that begins like a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@")) else value
+
+
 def _optuna(run: RunDirectory) -> int:
     from nas.evolution.objectives import OBJECTIVES
     from nas.search.study import FILE, Study
@@ -88,22 +103,15 @@ def _optuna(run: RunDirectory) -> int:
 
     path, evaluations = run.file(FILE), run.archive().evaluations
     Study(path, load(run.file("space.yaml")), OBJECTIVES, evaluations)
-    print(f"{len(evaluations)} trials; look at them with: optuna-dashboard {path}")
+    say(f"{len(evaluations)} trials; look at them with: optuna-dashboard {path}")
     return 0
 
 
-def _no_formula(value: Any) -> Any:
-    """A spreadsheet would run text of a stranger's run that begins like a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
-
-
-def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
+def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argparse.Namespace) -> int:
     from nas.common.files import replace_file
     from nas.report import explorer_page, front_of, front_table, pareto_picture
     from nas.search.overview import overview
-    from nas.search.store import RunDirectory
 
-    baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
     found = overview(run, baseline)
     page, picture = run.file("report.html"), run.file("pareto.png")
     replace_file(page, explorer_page(found))
@@ -113,16 +121,15 @@ def _inspect_run(run: RunDirectory, args: argparse.Namespace) -> int:
     front = front_of(found["networks"])
     if args.paper:
         _paper(run.file("paper"), found)
-    if args.json:
-        print(json.dumps({
-            "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
-            "front": front, "picture": str(picture), "page": str(page),
-        }))  # fmt: skip
-        return 0
-    print(front_table(front, found["best"]))
-    print(
-        f"\n{len(found['networks'])} evaluations; * is best.json\npage: {page}\npicture: {picture}"
+    result = {
+        "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
+        "front": front, "picture": str(picture), "page": str(page),
+    }  # fmt: skip
+    text = (
+        f"{front_table(front, found['best'])}\n\n{result['evaluations']} evaluations; * is "
+        f"best.json\npage: {page}\npicture: {picture}"
     )
+    show(result, args.json, lambda: text)
     return 0
 
 
@@ -139,77 +146,80 @@ def _paper(folder: Path, found: dict[str, Any]) -> None:
             pareto_picture(folder / f"front_published.{kind}", found, published=True)
             course_picture(folder / f"course.{kind}", found)
     references = [r for r in found["references"] if r.get("accuracy") is not None]
-    table = front_latex(front_of(found["networks"]), references, found["best"])
-    replace_file(folder / "front.tex", table)
-    print(f"figures and the LaTeX table: {folder}", file=sys.stderr)
+    latex = front_latex(front_of(found["networks"]), references, found["best"])
+    replace_file(folder / "front.tex", latex)
+    note(f"figures and the LaTeX table: {folder}")
 
 
 def _compare(paths: list[Path], args: argparse.Namespace) -> int:
     from nas.common.files import replace_file
-    from nas.report import comparison_page, table
+    from nas.report import comparison_page
     from nas.search.comparison import comparison
     from nas.search.store import RunDirectory
 
     found = comparison([RunDirectory.open(path) for path in paths])
-    page = Path(args.out or "compare.html")
+    page = Path(args.out)
     replace_file(page, comparison_page(found))
-    if args.json:
-        print(json.dumps({**found, "page": str(page)}))
-        return 0
+    show({**found, "page": str(page)}, args.json, lambda: _comparison_text(found, page))
+    return 0
+
+
+def _comparison_text(found: dict[str, Any], page: Path) -> str:
+    from nas.report import table
+
     shares = ("hypervolume", "at_evaluations", "at_seconds")
     rows = [
         {**row, "minutes": row["seconds"] / 60, **{key: 100 * row[key] for key in shares}}
         for row in found["runs"]
     ]
-    print(table(rows, [
+    runs = table(rows, [
         ("run", "run", ""), ("group", "way to search", ""), ("seed", "seed", ""),
         ("evaluations", "networks", ",d"), ("minutes", "minutes", ".1f"),
         ("hypervolume", "hypervolume %", ".2f"), ("at_evaluations", "at equal evaluations", ".2f"),
         ("at_seconds", "at equal time", ".2f"),
-    ]))  # fmt: skip
-    for test in found["tests"]:
-        print(
-            f"\n{test['one']} against {test['other']} ({test['seeds']} seeds): the first is better "
-            f"in {test['better']:.0%} of the pairs, p = {test['p']:.2g} (Mann-Whitney)"
-        )
-    for row in found["settings"]:
-        print(f"{row['setting']}: " + " | ".join(str(value) for value in row["values"]))
-    print(f"\npage: {page}")
-    return 0
+    ])  # fmt: skip
+    tests = [
+        f"{test['one']} against {test['other']} ({test['seeds']} seeds): the first is better in "
+        f"{test['better']:.0%} of the pairs, p = {test['p']:.2g} (Mann-Whitney)"
+        for test in found["tests"]
+    ]
+    settings = [
+        f"{row['setting']}: " + " | ".join(str(value) for value in row["values"])
+        for row in found["settings"]
+    ]
+    return "\n".join([runs, "", *tests, *settings, f"page: {page}"])
 
 
 def _describe_file(path: Path, as_json: bool) -> int:
-    import dataclasses
-
     from nas.arch.genome import load
     from nas.arch.lowering import cost, describe
 
     genome, beside = load(path)
-    if as_json:
-        print(json.dumps({**beside, "id": genome.id, "cost": dataclasses.asdict(cost(genome))}))
-        return 0
-    print(describe(genome))
-    for key in ("name", "notes", "published"):
-        if key in beside:
-            print(f"{key}: {beside[key]}")
+    found = {**beside, "id": genome.id, "cost": dataclasses.asdict(cost(genome))}
+    notes = [f"{key}: {beside[key]}" for key in ("name", "notes", "published") if key in beside]
+    show(found, as_json, lambda: "\n".join([describe(genome), *notes]))
     return 0
 
 
 def _references(as_json: bool) -> int:
+    from nas.arch.genome import load
     from nas.arch.lowering import cost
-    from nas.report import table
-    from nas.search.overview import reference_genomes
 
     rows: list[dict[str, Any]] = []
-    for name, (genome, beside) in reference_genomes().items():
+    for name in REFERENCES.names():
+        genome, beside = load(REFERENCES.path(name))
         total, published = cost(genome), beside.get("published", {})
         rows.append({
             "name": name, "id": genome.id, "params": total.params, "macs": total.macs / 1e6,
             "published": published.get("fer2013_private"), "notes": beside.get("notes", ""),
         })  # fmt: skip
-    if as_json:
-        print(json.dumps(rows))
-        return 0
+    show(rows, as_json, lambda: _references_text(rows))
+    return 0
+
+
+def _references_text(rows: list[dict[str, Any]]) -> str:
+    from nas.report import table
+
     columns = [
         ("name", "name", ""),
         ("id", "id", ""),
@@ -217,10 +227,8 @@ def _references(as_json: bool) -> int:
         ("macs", "MMACs", ",.1f"),
         ("published", "published %", ".2f"),
     ]
-    print(table(rows, columns))
-    for row in rows:  # too long for a column
-        print(f"\n{row['name']}: {row['notes']}")
-    return 0
+    notes = [f"\n{row['name']}: {row['notes']}" for row in rows]  # too long for a column
+    return "\n".join([table(rows, columns), *notes])
 
 
 if __name__ == "__main__":

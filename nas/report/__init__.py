@@ -1,5 +1,6 @@
 """What people look at: tables, pictures and the model card. No torch here."""
 
+from nas.report.ablation import ablation_picture, ablation_table
 from nas.report.card import model_card
 from nas.report.course import course_picture
 from nas.report.explorer import comparison_page, explorer_page
@@ -14,6 +15,8 @@ from nas.report.plots import (
 from nas.report.table import table
 
 __all__ = [
+    "ablation_picture",
+    "ablation_table",
     "comparison_page",
     "confusion_png",
     "course_picture",

@@ -18,6 +18,7 @@ import pytest
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.resources import SHIPPED_MODEL
+from nas.common.web import HOST, MAX_CONNECTIONS
 from nas.deploy.preprocessing import Preprocessing
 from nas.realtime import Recognizer, web
 from nas.realtime import __main__ as command
@@ -37,7 +38,7 @@ def need(there, what):
 @pytest.fixture(scope="module")
 def server():
     need((web.RUNTIME / "ort.wasm.min.mjs").is_file(), "ONNX Runtime Web; run: make web")
-    with web.Server(web.files(SHIPPED_MODEL), 0) as running:
+    with web.server(SHIPPED_MODEL, 0) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
@@ -51,7 +52,7 @@ def test_the_lock_file_pins_contents_and_names_no_registry():
 
 
 def ask(server, path, method="GET", host=None):
-    connection = http.client.HTTPConnection(web.HOST, server.server_port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, server.server_port, timeout=10)
     headers = {"Host": host} if host else {}
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
@@ -83,8 +84,8 @@ def test_other_names_of_this_machine_are_refused(server):
 
 
 def test_connections_are_bounded(server):
-    address = (web.HOST, server.server_port)
-    idle = [socket.create_connection(address) for _ in range(web.MAX_CONNECTIONS)]
+    address = (HOST, server.server_port)
+    idle = [socket.create_connection(address) for _ in range(MAX_CONNECTIONS)]
     try:
         time.sleep(0.2)
         with socket.create_connection(address, timeout=5) as one_more:
@@ -105,7 +106,7 @@ def test_connections_are_bounded(server):
 def test_what_is_refused(server, tmp_path, monkeypatch, capsys):
     taken = str(server.server_port)
     cases = [
-        (["--web", taken], f"--web: port {taken}: Address already in use"),
+        (["--web", taken], f"port {taken}: Address already in use"),
         (["--web", "70000"], "--web: expected a port"),
         (["--web", "--model", tmp_path / "no.onnx"], "no such file"),
     ]
@@ -302,8 +303,8 @@ def test_labels_are_smoothed_as_on_the_desktop(page):
 
 def test_the_page_cannot_speak_to_anyone_else(page):
     """The policy, not our restraint: another origin is blocked before a packet leaves."""
-    with socket.create_server((web.HOST, 0)) as elsewhere:
-        url = f"http://{web.HOST}:{elsewhere.getsockname()[1]}/"
+    with socket.create_server((HOST, 0)) as elsewhere:
+        url = f"http://{HOST}:{elsewhere.getsockname()[1]}/"
         script = "const done = arguments[1]; fetch(arguments[0]).catch((e) => done(e.message));"
         assert page.execute_async_script(script, url) == "Failed to fetch"
         elsewhere.settimeout(0.2)
