@@ -19,8 +19,8 @@ YAML file; `--space FILE` takes it, `--space NAME` one of those in `search_space
 `python -m nas.search --space FILE --dry-run` prints its size and a sample.
 
 A list is a choice, a scalar is fixed: `kernel: [3, 5]` is searched, `kernel: 3` is not. "Choice"
-below stands for either. A key without a default must be given; `search_spaces/quick.yaml` is a short
-example. This page is made from the code, by `python -m nas.space.reference`.
+below stands for either. A key without a default must be given; a short example is
+`search_spaces/quick.yaml`. This page is made from the code, by `python -m nas.space.reference`.
 """
 
 SECTIONS = (
