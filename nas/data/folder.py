@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from nas.common.errors import UserError
 from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Bytes, Dataset, Indices, check
@@ -23,6 +24,7 @@ SIDE = 48  # of pictures that have no common size of their own
 OWN_SIDE = 96  # up to which they keep it
 LOOKED_AT = 64  # pictures that decide on size and colour
 FEW = 10  # training pictures of a class
+IN_ONE_LINE = 5  # broken pictures that an error names itself
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ def _read(
     images = np.empty((len(labelled.pictures), channels, size, size), np.uint8)
     kept: list[Picture] = []
     broken: dict[str, str] = {}
-    for picture in labelled.pictures:
+    for picture in tqdm(labelled.pictures, "pictures", leave=False, disable=None):
         try:
             images[len(kept)] = square(read_pixels(picture.file, channels == 3), size)
         except UserError as error:
@@ -116,9 +118,14 @@ def _read(
         else:
             kept.append(picture)
     if broken and not skip_broken:
+        named = "; ".join(broken.values())
+        if len(broken) > IN_ONE_LINE:
+            named = "named above"
+            for why in broken.values():
+                log.warning("cannot be read: %s", why)
         raise UserError(
             f"{source.path}: {len(broken)} of {len(labelled.pictures)} pictures cannot be read "
-            f"(--skip-broken leaves them out): {'; '.join(broken.values())}"
+            f"(--skip-broken leaves them out): {named}"
         )
     for name, why in broken.items():
         log.warning("left out: %s", why)

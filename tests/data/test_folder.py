@@ -116,6 +116,15 @@ def test_every_broken_picture_is_named_at_once_or_left_out(tmp_path, caplog):
     ]  # fmt: skip
 
 
+def test_many_broken_pictures_are_a_line_each(tmp_path, caplog):
+    two_classes(tmp_path)
+    for i in range(7):
+        (tmp_path / "a" / f"bad{i}.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match=r"7 of 67 pictures cannot be read.*: named above$"):
+        prepare_folder(tmp_path, "x")
+    assert [f"a/bad{i}.jpg" in r.getMessage() for i, r in enumerate(caplog.records)] == [True] * 7
+
+
 def test_a_pipe_among_the_pictures_does_not_hang(tmp_path):
     two_classes(tmp_path)
     os.mkfifo(tmp_path / "a" / "pipe.png")

@@ -48,6 +48,12 @@ def test_folders_that_differ_in_case_or_unicode_form_are_one_class(tmp_path):
     assert left_out == {}
 
 
+def test_class_folders_in_another_encoding_keep_their_bytes_as_escapes(tmp_path):
+    write_images(tmp_path / "gl\udcfcck", ["1.png"])
+    write_images(tmp_path / "a", ["1.png"])
+    assert labelled(tmp_path)[0].classes == ("a", r"gl\xfcck")
+
+
 def test_pictures_are_told_by_content_and_found_at_any_depth(tmp_path):
     write_images(tmp_path / "a", ["1.jfif", "2.gif", "without_suffix", "deep/down/3.avif"])
     write_images(tmp_path / "b", ["1.png"])
