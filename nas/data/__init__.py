@@ -1,13 +1,13 @@
 """Data sets: what they are, where they are found, how they are split.
 
-No torch here; OpenCV is loaded by the first use of a name in `_DECODE`.
+No torch here. What decodes pictures is imported, with OpenCV, when it is first used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas.common.lazy import lazy_names
 from nas.data.dataset import (
     DATA,
     SPLITS,
@@ -56,10 +56,11 @@ __all__ = [
     "with_votes",
 ]
 
-_DECODE = {"open_dataset": "sources", "prepare_fer2013": "fer2013", "prepare_folder": "folder"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _DECODE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_DECODE[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "open_dataset": "nas.data.sources",
+        "prepare_fer2013": "nas.data.fer2013",
+        "prepare_folder": "nas.data.folder",
+    },
+)
