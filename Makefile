@@ -43,8 +43,8 @@ fuzz: $(VENV)/installed
 	done
 
 bench: $(VENV)/installed
-	$(RUN) benchmarks/training.py
-	$(RUN) benchmarks/workers.py
+	$(RUN) experiments/training/run.py
+	$(RUN) experiments/workers/run.py
 
 # 14 MB of WebAssembly; versions and checksums stand in package-lock.json.
 web:

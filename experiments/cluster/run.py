@@ -1,6 +1,6 @@
 """Two machines on one: the machine that trains most of a search loses its link and its power.
 
-    python benchmarks/cluster_namespaces.py --data fer2013 --out FILE   # Linux, as root; iproute2
+    python experiments/cluster/run.py --data fer2013 --out FILE   # Linux, as root; iproute2
 
 Each machine is a network, a PID and a mount namespace, joined by a veth pair: they share cores and
 disk, but neither loopback, processes nor shared memory. The head has room for one worker of the
@@ -23,7 +23,7 @@ from typing import Any
 
 from nas.data import open_dataset, search_data
 
-SPACE = "search_spaces/quick.yaml"
+SPACE = "quick"
 HEAD, OTHER = "fer-nas-head", "fer-nas-other"
 LINK = "veth0"
 ADDRESSES = {HEAD: "10.77.0.1", OTHER: "10.77.0.2"}

@@ -1,8 +1,9 @@
 """Three ways to search for the same wall time on one machine, and their fronts trained anew.
 
-    python benchmarks/equal_time.py search --data fer2013 --epochs 2 --fraction 0.25 --minutes 10
-    python benchmarks/equal_time.py again    # the fronts from scratch, by another seed
-    python benchmarks/equal_time.py report
+    python experiments/equal_time/run.py search --data fer2013 --epochs 2 \\
+        --fraction 0.25 --minutes 10
+    python experiments/equal_time/run.py again    # the fronts from scratch, by another seed
+    python experiments/equal_time/run.py report
 
 `default` is what nas.search does, `random` learns nothing, `nsga2` is plain generational NSGA-II:
 binary tournaments on crowding, 20 parents, 20 children bred at once and all trained before the next
@@ -28,6 +29,7 @@ from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome, load
 from nas.bench.table import front_rows
+from nas.common.resources import PROPOSED, SEARCH_SPACES
 from nas.data import open_dataset, search_data
 from nas.evolution.objectives import OBJECTIVES
 from nas.evolution.optimizer import Proposal
@@ -43,7 +45,6 @@ from nas.space.space import SearchSpace
 from nas.training.evaluator import Task, TrainingEvaluator, known_metrics
 
 OUT = Path("experiments/equal_time")
-PROPOSED = Path("search_spaces/references/proposed.json")
 POPULATION = 20
 CROSSOVER_RATE = 0.9
 SEED_ANEW = 1000  # of the trainings that repeat the fronts
@@ -55,7 +56,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["search", "again", "report"])
-    parser.add_argument("--space", default="search_spaces/fer.yaml")
+    parser.add_argument("--space", default="fer")
     parser.add_argument("--data", default="fer2013")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--fraction", type=float, default=0.25)
@@ -73,7 +74,8 @@ def main() -> None:
 def search_all(args: argparse.Namespace) -> None:
     """Every way with every seed; the order rotates, since a shared machine drifts."""
     OUT.mkdir(parents=True, exist_ok=True)
-    space = spaces.load(args.space)
+    space_file = SEARCH_SPACES.find(args.space, "--space")
+    space = spaces.load(space_file)
     data = search_data(open_dataset(args.data))
     for seed in range(args.seeds):
         for way in [*WAYS[seed % 3 :], *WAYS[: seed % 3]]:
@@ -88,7 +90,7 @@ def search_all(args: argparse.Namespace) -> None:
                 fidelity=Fidelity(args.epochs, args.fraction),
             )  # fmt: skip
             print(f"{way}, seed {seed}", flush=True)
-            search(way, path, settings, Path(args.space), space, data)
+            search(way, path, settings, space_file, space, data)
 
 
 def search(

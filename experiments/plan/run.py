@@ -1,8 +1,8 @@
 """Is nas.plan right? Plan a search, run it, compare; one row more in the result file.
 
-python benchmarks/plan.py --space search_spaces/fer.yaml --evaluations 30
-python benchmarks/plan.py --space search_spaces/fer.yaml --data fer2013 --epochs 1 --fraction 0.1
-python benchmarks/plan.py --space search_spaces/fer.yaml --run experiments/equal_time/default-0
+python experiments/plan/run.py --space fer --evaluations 30
+python experiments/plan/run.py --space fer --data fer2013 --epochs 1 --fraction 0.1
+python experiments/plan/run.py --space fer --run experiments/equal_time/default-0
 
 With --run, a search that was made on this machine is planned as if it were still to come.
 """
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nas.common.resources import SEARCH_SPACES
 from nas.data import open_dataset, search_split
 from nas.search import planning
 from nas.search.archive import Archive
@@ -32,12 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="nas.plan against a real search.")
     parser.add_argument("--space", required=True)
     parser.add_argument("--genomes", type=int, default=10)
-    parser.add_argument("--out", default="experiments/benchmarks/plan.json")
+    parser.add_argument("--out", default="experiments/plan/result.json")
     parser.add_argument("--run", help="a finished search, instead of a new one")
     add_settings(parser)
     args = parser.parse_args()
     settings = read_settings(args) if args.run is None else settings_of(Path(args.run))
-    space, dataset = load(args.space), open_dataset(settings.data)
+    space, dataset = load(SEARCH_SPACES.find(args.space)), open_dataset(settings.data)
     started = time.perf_counter()
     timing = planning.measure(space, settings, dataset, args.genomes, print)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing)

@@ -1,8 +1,8 @@
 """Train every reference network under one protocol, and write the table of what came out.
 
-    python benchmarks/references.py --data fer2013 --epochs 60 [--networks proposed fernet]
-    python benchmarks/references.py --fps
-    python benchmarks/references.py --table
+    python experiments/references/run.py --data fer2013 --epochs 60 [--networks proposed fernet]
+    python experiments/references/run.py --fps
+    python experiments/references/run.py --table
 
 Results lie in experiments/references/<epochs>-epochs/<network>/ (report.json, curves.png); a
 finished network is not trained again and an interrupted one goes on, so the same command may be
@@ -19,15 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from nas.arch.genome import load
+from nas.common.resources import RECIPES, REFERENCES
 from nas.data import open_dataset
 from nas.deploy.latency import measure_fps
 from nas.deploy.retrain import retrain
 from nas.training.recipe import load as load_recipe
 
 OUT = Path("experiments/references")
-GENOMES = Path("search_spaces/references")
 FPS = OUT / "fps.json"
-RECIPE = Path("experiments/recipes/references.yaml")
 # Cheapest first, so that an interrupted run has most of the table.
 NETWORKS = ("mini_xception", "proposed", "fernet", "vggnet", "alexnet", "resnet")
 REASONS = {
@@ -58,7 +57,7 @@ def main() -> None:
 
 def time_all() -> None:
     """One run for all: what was timed after each training had other load beside it."""
-    found = measure_fps([load(GENOMES / f"{name}.json")[0] for name in NETWORKS])
+    found = measure_fps([load(REFERENCES.path(name))[0] for name in NETWORKS])
     FPS.write_text(json.dumps(dict(zip(NETWORKS, found, strict=True)), indent=1) + "\n")
 
 
@@ -66,15 +65,15 @@ def train_all(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.data)
     if dataset.name != "fer2013" or not dataset.provenance.get("official_splits"):
         raise SystemExit(f"--data: found {dataset.name}; the table is of the official FER2013")
-    recipe = dataclasses.replace(load_recipe(RECIPE), epochs=args.epochs)
+    recipe = dataclasses.replace(load_recipe(RECIPES.path("references")), epochs=args.epochs)
     for name in args.networks:
         out = OUT / f"{args.epochs}-epochs" / name
         if (out / "report.json").exists():
             print(f"{name}: done before")
             continue
         print(f"{name}: training, into {out}", flush=True)
-        genome, _ = load(GENOMES / f"{name}.json")
-        command = f"python benchmarks/references.py --data {args.data} --epochs {args.epochs}"
+        genome, _ = load(REFERENCES.path(name))
+        command = f"python experiments/references/run.py --data {args.data} --epochs {args.epochs}"
         retrain(
             genome, dataset, recipe, out, seeds=[0], device=args.device, command=command.split(),
             note=lambda text: print(text, flush=True),
@@ -86,7 +85,8 @@ def write_table() -> None:
     """README.md from every report.json there is."""
     sections = [
         "# The reference networks, trained under one protocol",
-        "Made by `benchmarks/references.py`; the recipe is `experiments/recipes/references.yaml` "
+        "Made by `experiments/references/run.py`; the recipe is "
+        "`experiments/recipes/references.yaml` "
         "(AdamW, one cycle, label smoothing, mild augmentation, mirrored averaging), the same "
         "epochs for every network, one seed. Public and private are FER2013's PublicTest, which "
         "chose the epoch, and PrivateTest, read once. Accuracies are of single views; the interval "
@@ -124,7 +124,7 @@ def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
     ]
     for name in (n for n in NETWORKS if n in reports):
         r = reports[name]
-        published = load(GENOMES / f"{name}.json")[1]["published"]["fer2013_private"]
+        published = load(REFERENCES.path(name))[1]["published"]["fer2013_private"]
         private = 100 * r["test"]["accuracy"]
         mirrored = 100 * r["test_with_views"]["accuracy"]
         processor = r.get("training_cpu_seconds")  # not in the first reports

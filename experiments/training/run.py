@@ -1,6 +1,6 @@
 """Training throughput of the proposed model: our loop against a plain PyTorch loop, in one run.
 
-    python benchmarks/training.py [--rounds 5] [--batches 20]
+    python experiments/training/run.py [--rounds 5] [--batches 20]
 
 The plain loop is what most FER repositories use: a DataLoader, per-image augmentation with OpenCV,
 float32, contiguous tensors. Both do the same augmentation (flip, shift, scale, rotation), the same
@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from nas.arch.genome import Genome, load
 from nas.arch.lowering import cost
 from nas.arch.module import build
+from nas.common.resources import PROPOSED
 from nas.training.precision import fastest_mode
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Augment, Recipe
@@ -120,7 +121,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    genome, _ = load("search_spaces/references/proposed.json")
+    genome, _ = load(PROPOSED)
     rng = np.random.default_rng(0)
     n = args.batches * BATCH
     images = rng.integers(0, 256, (n, 1, 48, 48), dtype=np.uint8)

@@ -1,6 +1,6 @@
 """Two Ray workers against one, on the same genomes, in one run.
 
-    python benchmarks/workers.py [--genomes 8] [--rounds 3]
+    python experiments/workers/run.py [--genomes 8] [--rounds 3]
 
 Reported: genomes a second of one worker with one thread, of one worker with all threads, and of
 two workers with one thread each. They take turns; medians.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.common.resources import SEARCH_SPACES
 from nas.data import open_dataset, search_data
 from nas.deploy.latency import FEATURES, FpsModel
 from nas.search.archive import Evaluation, Fidelity
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    space = load("search_spaces/fer.yaml")
+    space = load(SEARCH_SPACES.path("fer"))
     data = search_data(open_dataset("synthetic"))
     rng = np.random.default_rng(0)
     genomes = [space.sample(rng).genome for _ in range(args.genomes)]
