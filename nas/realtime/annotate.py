@@ -5,6 +5,8 @@ Sizes follow the picture's. Labels and bars go where they cover no face and no o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -12,7 +14,7 @@ from nas.realtime.boxes import Box, shared_area
 from nas.realtime.frames import Pixels
 from nas.realtime.recognizer import Face
 from nas.realtime.smoothing import UNCERTAIN
-from nas.realtime.text import Colour, put_text, shortened, text_size
+from nas.realtime.text import column, label, put_text, text_size
 
 GREEN, GREY, RED = (80, 220, 80), (180, 180, 180), (40, 40, 230)
 WHITE, DARK = (255, 255, 255), (30, 30, 30)
@@ -27,21 +29,20 @@ def annotate(frame: Pixels, faces: list[Face], classes: tuple[str, ...]) -> Pixe
     grey = frame.ndim == 2
     out = np.array(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if grey else frame, np.uint8)
     size = font_size(out)
-    texts = [_title(face) for face in faces]
     taken = [face.box for face in faces]
     labels = []
-    for face, text in zip(faces, texts, strict=True):
-        width, height = text_size(text, size)
-        labels.append(place(out, face.box, (width + size // 2, height), taken))
-        taken.append(labels[-1])
+    for face in faces:
+        colour = GREY if face.label == UNCERTAIN else GREEN
+        labels.append(label(_title(face), size, DARK, colour))
+        taken.append(place(out, face.box, labels[-1].shape[1::-1], taken))
+    places = taken[len(faces) :]
     for face in faces:
         _bars(out, face, classes, max(SMALLEST - 2, size * 2 // 3), taken)
-    for face, text, label in zip(faces, texts, labels, strict=True):
-        colour = GREY if face.label == UNCERTAIN else GREEN
-        _frame(out, face.box, colour, max(2, size // 8), dashed=face.label == UNCERTAIN)
-        x, y, width, height = label
-        cv2.rectangle(out, (x, y), (x + width - 1, y + height - 1), colour, -1)
-        put_text(out, text, x + size // 4, y, size, DARK)
+    for face in faces:
+        _frame(out, face, max(2, size // 8))
+    for text, (x, y, _, _) in zip(labels, places, strict=True):
+        room = out[y : y + text.shape[0], x : x + text.shape[1]]
+        room[:] = text[: room.shape[0], : room.shape[1]]
     return out
 
 
@@ -74,7 +75,18 @@ def place(picture: Pixels, box: Box, size: tuple[int, int], taken: list[Box]) ->
         (x + w, y - height), (x - width, y - height),
     ]  # fmt: skip
     places = [(max(0, min(a, right)), max(0, min(b, bottom)), width, height) for a, b in corners]
-    return min(places, key=lambda each: sum(shared_area(each, other) for other in taken))
+    covered = (sum(shared_area(each, other) for other in taken) for each in places)
+    return _least(zip(covered, places, strict=True))
+
+
+def _least(found: Iterator[tuple[int, Box]]) -> Box:
+    """The place that covers least; the first that covers nothing ends the search."""
+    best = next(found)
+    for each in found:
+        if not best[0]:
+            break
+        best = min(best, each, key=lambda pair: pair[0])
+    return best[1]
 
 
 def _title(face: Face) -> str:
@@ -84,18 +96,19 @@ def _title(face: Face) -> str:
     return f"{number}{face.label} {max(face.probabilities):.0%}"
 
 
-def _frame(out: Pixels, box: Box, colour: Colour, thickness: int, dashed: bool) -> None:
-    x, y, w, h = box
-    if not dashed:
-        cv2.rectangle(out, (x, y), (x + w, y + h), colour, thickness)
+def _frame(out: Pixels, face: Face, thickness: int) -> None:
+    """Whole and green, or grey and dashed where the label is uncertain."""
+    x, y, w, h = face.box
+    if face.label != UNCERTAIN:
+        cv2.rectangle(out, (x, y), (x + w, y + h), GREEN, thickness)
         return
     step = 4 * thickness
     for at in range(0, w, 2 * step):
         for side in (y, y + h):
-            cv2.line(out, (x + at, side), (x + min(at + step, w), side), colour, thickness)
+            cv2.line(out, (x + at, side), (x + min(at + step, w), side), GREY, thickness)
     for at in range(0, h, 2 * step):
         for side in (x, x + w):
-            cv2.line(out, (side, y + at), (side, y + min(at + step, h)), colour, thickness)
+            cv2.line(out, (side, y + at), (side, y + min(at + step, h)), GREY, thickness)
 
 
 def _bars(
@@ -103,21 +116,26 @@ def _bars(
 ) -> None:  # fmt: skip
     """A panel with one bar for each class, where one fits that covers nothing."""
     strongest = np.argsort(face.probabilities)[::-1][:ROWS]
-    row = text_size("Ag", size)[1]
-    panel = _free_place(out, face.box, ((NAME + BAR) * size, row * len(strongest)), taken)
+    rows = sorted(int(index) for index in strongest)
+    names = column(tuple(classes[index] for index in rows), size, NAME * size - size // 2)
+    height = names.shape[0]
+    panel = _free_place(out, face.box, ((NAME + BAR) * size, height), taken)
     if panel is None:
         return
     taken.append(panel)
-    left, top, width, height = panel
+    left, top, width, _ = panel
     view = out[top : top + height, left : left + width]
     cv2.convertScaleAbs(view, view, DIM)
-    for line, index in enumerate(sorted(strongest)):
-        y, p = top + line * row, face.probabilities[index]
-        name = shortened(classes[index], size, NAME * size - size // 2)
-        put_text(out, name, left + size // 4, y, size, WHITE)
-        start = left + NAME * size
-        end = start + round(p * (BAR * size - size // 2))
-        colour = GREEN if index == strongest[0] and face.label != UNCERTAIN else GREY
+    words = view[:, size // 4 : size // 4 + names.shape[1]]
+    cv2.add(words, names, words)
+    row, start = height // len(rows), left + NAME * size
+    for line, index in enumerate(rows):
+        y, end = (
+            top + line * row,
+            start + round(face.probabilities[index] * (BAR * size - size // 2)),
+        )
+        sure = index == strongest[0] and face.label != UNCERTAIN
+        colour = GREEN if sure else GREY
         cv2.rectangle(out, (start, y + row // 4), (end, y + row - row // 4), colour, -1)
 
 

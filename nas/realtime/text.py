@@ -28,6 +28,25 @@ def put_text(picture: Pixels, text: str, x: int, y: int, size: int, colour: Colo
         place[:] = (share * np.array(colour, np.uint16) + (255 - share) * place) // 255
 
 
+@lru_cache(1024)
+def label(text: str, size: int, ink: Colour, paper: Colour) -> Pixels:
+    """BGR pixels of a line of text on its own ground, with a margin left and right."""
+    width, height = text_size(text, size)
+    picture = np.full((height, width + size // 2, 3), paper, np.uint8)
+    put_text(picture, text, size // 4, 0, size, ink)
+    return picture
+
+
+@lru_cache(256)
+def column(texts: tuple[str, ...], size: int, width: int) -> Pixels:
+    """BGR pixels, white on black, of lines of text, each shortened to the width."""
+    row = text_size("Ag", size)[1]
+    picture = np.zeros((row * len(texts), width, 3), np.uint8)
+    for line, text in enumerate(texts):
+        put_text(picture, shortened(text, size, width), 0, line * row, size, (255, 255, 255))
+    return picture
+
+
 def text_size(text: str, size: int) -> tuple[int, int]:
     """Width and height in pixels of what `put_text` draws."""
     height, width = text_mask(text, size).shape
