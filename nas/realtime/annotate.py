@@ -5,8 +5,6 @@ Sizes follow the picture's. Labels and bars go where they cover no face and no o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 
@@ -75,18 +73,7 @@ def place(picture: Pixels, box: Box, size: tuple[int, int], taken: list[Box]) ->
         (x + w, y - height), (x - width, y - height),
     ]  # fmt: skip
     places = [(max(0, min(a, right)), max(0, min(b, bottom)), width, height) for a, b in corners]
-    covered = (sum(shared_area(each, other) for other in taken) for each in places)
-    return _least(zip(covered, places, strict=True))
-
-
-def _least(found: Iterator[tuple[int, Box]]) -> Box:
-    """The place that covers least; the first that covers nothing ends the search."""
-    best = next(found)
-    for each in found:
-        if not best[0]:
-            break
-        best = min(best, each, key=lambda pair: pair[0])
-    return best[1]
+    return min(places, key=lambda each: sum(shared_area(each, other) for other in taken))
 
 
 def _title(face: Face) -> str:

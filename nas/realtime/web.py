@@ -35,9 +35,14 @@ Files = dict[str, bytes]  # URL path -> content
 
 def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
-    p = open_model(model).preprocessing
+    opened = open_model(model)  # the browser checks its own arithmetic, by the probes
+    p, probes = opened.preprocessing, opened.probes
     cascade = Path(haarcascades, CASCADES["haar-alt2"][0])
-    about = {**dataclasses.asdict(p), "card": _card(model, p.genome_id)}
+    about = {
+        **dataclasses.asdict(p),
+        "card": _card(model, p.genome_id),
+        "probes": probes and probes.to_dict(),
+    }
     found = {
         "/model.onnx": model.read_bytes(),
         "/model.json": json.dumps(about).encode(),

@@ -8,13 +8,18 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import cv2
 import matplotlib
 import numpy as np
 import onnx
 import pytest
+import torch
 
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.arch.module import build
+from nas.arch.onnx import to_onnx
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.resources import SHIPPED_MODEL
@@ -35,13 +40,19 @@ def need(there, what):
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"missing: {what}")
 
 
-@pytest.fixture(scope="module")
-def server():
-    need((web.RUNTIME / "ort.wasm.min.mjs").is_file(), "ONNX Runtime Web; run: make web")
-    with web.server(SHIPPED_MODEL, 0) as running:
+@contextmanager
+def served(model):
+    with web.server(model, 0) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server():
+    need((web.RUNTIME / "ort.wasm.min.mjs").is_file(), "ONNX Runtime Web; run: make web")
+    with served(SHIPPED_MODEL) as running:
+        yield running
 
 
 def test_the_lock_file_pins_contents_and_names_no_registry():
@@ -118,19 +129,6 @@ def test_what_is_refused(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(web, "RUNTIME", tmp_path)
     with pytest.raises(UserError, match="fetch it once with: make web"):
         web.files(SHIPPED_MODEL)
-
-
-def colour_model(tmp_path):
-    value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Flatten", ["image"], ["logits"])], "g",
-        [value("image", kind, ["n", 3, 1, 1])], [value("logits", kind, ["n", 3])],
-    )  # fmt: skip
-    opset = [onnx.helper.make_opsetid("", 17)]
-    proto = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
-    onnx.helper.set_model_props(proto, Preprocessing(3, 1, 1, ("a", "b", "c")).to_metadata())
-    onnx.save(proto, tmp_path / "colour.onnx")
-    return tmp_path / "colour.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +256,49 @@ def in_page(page, body, *values):
         f"(async () => {{ {body} }})().then(done, (error) => done(`failed: ${{error}}`));"
     )
     return page.execute_async_script(script, *values)
+
+
+def colour_model(path):
+    """Three channels, not square, other classes; its weights are drawn."""
+    genome = Genome(Input(3, 32, 24), 3, (Stage((Conv(8, 3, 2), Conv(8, 3, 2))),), Head())
+    torch.manual_seed(3)
+    weights = {k: v.numpy() for k, v in build(genome).state_dict().items()}
+    p = Preprocessing(3, 32, 24, ("up", "down", "sideways"), margin=0.1, training_data="arrows")
+    path.write_bytes(to_onnx(genome, weights, p.to_metadata()).SerializeToString())
+    return path
+
+
+def test_a_colour_model_sees_colours_as_on_the_desktop(browser, portrait, tmp_path):
+    model = colour_model(tmp_path / "colour.onnx")
+    with served(model) as server:
+        browser.get(server.url)
+        wait_for(browser, "ready")
+        upload(browser, portrait)
+        wait_for(browser, "done")
+        ((label, box, shares),) = faces(browser)
+    recognizer = Recognizer(model)
+    (face,) = recognizer(cv2.imread(str(portrait)))
+    assert (label, box) == (face.label, list(face.box))
+    np.testing.assert_allclose(shares, face.probabilities, atol=1e-4)
+    (mirrored,) = recognizer(cv2.imread(str(portrait))[..., ::-1])  # red for blue is another face
+    assert np.abs(np.subtract(mirrored.probabilities, shares)).max() > 1e-3
+
+
+def test_a_browser_that_computes_another_network_is_not_used(browser, server, tmp_path):
+    """The model's probes are what it should answer; here they ask for something else."""
+    about = json.loads(server.served["/model.json"])["probes"]
+    proto = onnx.load(SHIPPED_MODEL)
+    about["logits"] = [[1.2 * z + 0.3 * (i % 2) for i, z in enumerate(r)] for r in about["logits"]]
+    for entry in proto.metadata_props:
+        if entry.key == "fer-nas.probes":
+            entry.value = json.dumps(about)
+    onnx.save(proto, tmp_path / "model.onnx")
+    with served(tmp_path / "model.onnx") as other:
+        browser.get(other.url)
+        wait_for(browser, "failed")
+        assert "another network than was trained" in status(browser)
+        assert "allowed 1 %" in status(browser)
+        assert not browser.find_element("id", "choose").is_enabled()
 
 
 def test_crops_are_those_of_the_desktop(page):

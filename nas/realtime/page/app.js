@@ -6,6 +6,7 @@ import { parseCascade } from "./cascade.js";
 import { openNetwork } from "./network.js";
 import { drawFaces } from "./overlay.js";
 import { facePanel } from "./panel.js";
+import { checkNetwork } from "./probes.js";
 import { recognise } from "./recognise.js";
 import { steady } from "./smoothing.js";
 
@@ -25,6 +26,7 @@ async function start() {
   $("card-text").append(...renderCard(about.card));
   const cascade = parseCascade(await (await get("cascade.xml")).text());
   const classify = await openNetwork(about, await (await get("model.onnx")).arrayBuffer());
+  await checkNetwork(classify, about);
   parts = { about, cascade, classify };
   for (const id of ["camera", "choose"]) $(id).disabled = false;
   say(`Ready: network ${about.genome_id}, trained on ${about.training_data}`, "ready");
