@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from torch import nn
 from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage, load
 from nas.arch.lowering import cost
 from nas.data import open_dataset, search_split
+from nas.training import trainer
 from nas.training.predict import DivergedError, Precision, Subset, score
 from nas.training.recipe import Augment, Recipe
 from nas.training.teacher import SoftLabels, teach
@@ -36,11 +38,11 @@ COLUMNS = 184  # images in a row of the mosaic
 STRONG = Augment(flip=0.5, probability=0.8, shift=0.1, scale=0.15, rotate=12, erase=0.25)
 REPLAYED = dataclasses.replace(STRONG, erase=0.0)
 TEACHER = Recipe(
-    epochs=40, batch_size=128, optimizer="muon", lr=0.03, momentum=0.95, weight_decay=0.01,
-    label_smoothing=0.1, ema_decay=0.998, mixup_alpha=0.2, augment=STRONG, views="flip",
+    epochs=40, batch_size=256, optimizer="muon", lr=0.03, momentum=0.95, weight_decay=0.01,
+    label_smoothing=0.1, ema_decay=0.998, augment=STRONG, views="flip",
 )  # fmt: skip
 STUDENT = Recipe(
-    epochs=80, batch_size=128, optimizer="muon", lr=0.05, momentum=0.95, weight_decay=0.01,
+    epochs=80, batch_size=256, optimizer="muon", lr=0.05, momentum=0.95, weight_decay=0.01,
     label_smoothing=0.0, ema_decay=0.998, distill=0.8, temperature=1.5, augment=REPLAYED,
     views="flip",
 )  # fmt: skip
@@ -73,6 +75,7 @@ def pack(name: str, out: Path) -> None:
 
 def _unpack(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     picture = cv2.imread(str(folder / "images.jp2"), cv2.IMREAD_UNCHANGED)
+    assert picture is not None, f"{folder}/images.jp2 cannot be read"
     with np.load(folder / "labels.npz") as file:
         about = dict(file)
     side = picture.shape[1] // COLUMNS
@@ -178,20 +181,36 @@ class Together:
         }  # fmt: skip
 
 
+def check_recording(data: Data, log: Callable[[dict[str, Any]], None]) -> None:
+    """Whether steps of both recipes can be recorded here; if not, they run as they are."""
+    genome, some = residual_net((8, 8), (1, 1)), dataclasses.replace(
+        data.train, rows=data.train.rows[: 8 * TEACHER.batch_size]
+    )  # fmt: skip
+    try:
+        labels = teach([Training(genome, some, TEACHER, 0, PRECISION).model], some, variants=2,
+                       augment=REPLAYED, precision=PRECISION)  # fmt: skip
+        for recipe, teacher in ((TEACHER, None), (STUDENT, labels)):
+            run = Training(genome, some, recipe, 0, PRECISION, teacher=teacher)
+            log({"recorded": recipe.distill > 0, "losses": [run.train_epoch() for _ in range(3)]})
+    except (RuntimeError, DivergedError):
+        log({"recording": "failed", "why": traceback.format_exc()[-1500:]})
+        trainer.graphable = lambda name: False  # type: ignore[attr-defined]
+
+
 def residual_net(widths: Sequence[int], depths: Sequence[int], se: float = 0.25) -> Genome:
     """A plain residual network: the teachers, and the row of five million parameters."""
     stages = [Stage((Conv(widths[0], 3, 1),))]
     for s, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         first = 1 if s == 0 else 2
-        stages.append(
-            Stage(tuple(Residual(width, 3, first if b == 0 else 1, se) for b in range(depth)))
-        )
+        blocks = [Residual(width, 3, first if b == 0 else 1, se) for b in range(depth)]
+        stages += [Stage(tuple(blocks))] if blocks else []
     return Genome(Input(1, 48, 48), 7, tuple(stages), Head("avg", 0.4))
 
 
 TEACHERS = {
-    "wide": residual_net((64, 128, 256, 256), (1, 2, 2, 1)),
-    "deep": residual_net((48, 96, 192, 320), (2, 2, 3, 1)),
+    "wide": residual_net((64, 128, 256, 320), (0, 2, 2, 1)),
+    "deep": residual_net((64, 96, 192, 384), (0, 2, 3, 1)),
+    "even": residual_net((64, 128, 256, 256), (0, 1, 3, 1), 0.0),
 }
 
 
@@ -290,8 +309,7 @@ def teachers(
     recipe = dataclasses.replace(TEACHER, epochs=epochs)
     jobs = [
         Job(f"teacher {name} {seed}", genome, recipe, seed, data.fit, data.held_out)
-        for seed in (0, 1)
-        for name, genome in TEACHERS.items()
+        for seed, (name, genome) in enumerate(TEACHERS.items())
     ]
     runs = Together(out, log).run(jobs, end)
     for number, (name, run) in enumerate(runs.items()):
@@ -303,7 +321,7 @@ def teachers(
             run.averaged, run.genome, data.validation, PRECISION, "flip")[0]})  # fmt: skip
     models: list[nn.Module] = [run.averaged for run in runs.values()]
     origin = {"networks": list(runs), "trained_on": "the search's fit rows", "epochs": epochs}
-    labels = teach(models, data.train, variants=24, augment=REPLAYED, precision=PRECISION,
+    labels = teach(models, data.train, variants=16, augment=REPLAYED, precision=PRECISION,
                    origin=origin)  # fmt: skip
     labels.save(out / "soft_labels.safetensors")
     return labels
@@ -311,45 +329,42 @@ def teachers(
 
 def search(
     data: Data, labels: SoftLabels, out: Path, log: Callable[[dict[str, Any]], None],
-    seconds: float, algorithm: str, epochs: int, seed: int = 0, batch: int = 8,
+    algorithm: str, epochs: int, more: Callable[[int], bool], seed: int = 0, batch: int = 12,
 ) -> list[tuple[float, Genome]]:  # fmt: skip
-    """Our optimizer, asked for `batch` networks at a time; scored on held-out Training images."""
+    """Our optimizer, asked for `batch` networks at a time; scored on held-out Training images.
+
+    more: from the number of batches done, whether there is another.
+    """
     from nas.evolution.objectives import Objective
-    from nas.evolution.optimizer import Evolution
-    from nas.search.archive import Evaluation, Fidelity
+    from nas.evolution.optimizer import Optimizer
     from nas.space.space import load as load_space
 
-    end = time.perf_counter() + seconds
     space = load_space(Path("search_spaces/fer.yaml"))
     objectives = (Objective("accuracy", True), Objective("params", False), Objective("macs", False))
     proposed = load(Path("search_spaces/references/proposed.json"))[0]
-    evolution = Evolution(
-        space, "random" if algorithm == "random" else "nsga2", seed, 20, [proposed],
-        objectives=objectives,
-        known=lambda genome: dataclasses.asdict(cost(genome)),
+    optimizer = Optimizer(
+        space, objectives, algorithm=algorithm, seed=seed, initial=[proposed],
+        static_metrics=lambda genome: dataclasses.asdict(cost(genome)),
     )  # fmt: skip
     recipe = dataclasses.replace(STUDENT, epochs=epochs, views="single", ema_decay=0.99)
-    together, found = Together(out, log), []
-    while time.perf_counter() < end:
-        asked = [evolution.ask() for _ in range(batch)]
+    together, batches = Together(out, log), 0
+    found: list[tuple[float, Genome]] = []
+    while more(batches):
+        batches += 1
+        asked = [(len(found) + k, optimizer.ask()) for k in range(batch)]
         jobs = [
             Job(f"{algorithm} {index}", genome, recipe, 0, data.fit, data.held_out, labels,
                 {"genome": genome.to_dict(), "index": index})
             for index, genome in asked
         ]  # fmt: skip
-        began = time.time()
-        scored: dict[str, float] = {}
-        runs = together.run(jobs, end + 30, every=5)
-        for (index, genome), job in zip(asked, jobs, strict=True):
-            run = runs[job.name]
-            scored[job.name] = score(run.averaged, genome, data.held_out, PRECISION)[0]
-            metrics = {"accuracy": scored[job.name], **dataclasses.asdict(cost(genome)), "fps": 1.0}
-            evolution.tell(Evaluation(index, genome, Fidelity(epochs, 1.0), 0, "ok", metrics,
-                                      started=began))  # fmt: skip
-            found.append((scored[job.name], genome))
+        runs = together.run(jobs, time.perf_counter() + 60, every=3)
+        for (_, genome), job in zip(asked, jobs, strict=True):
+            accuracy = score(runs[job.name].averaged, genome, data.held_out, PRECISION)[0]
+            optimizer.tell(genome, {"accuracy": accuracy})
+            found.append((accuracy, genome))
         del runs
         torch.cuda.empty_cache()
-    return found
+    return found[1:]  # the report's network, first in every search, is no find
 
 
 def best_under(found: Iterable[tuple[float, Genome]], limit: int) -> Genome | None:
@@ -363,7 +378,7 @@ def finals(
 ) -> None:  # fmt: skip
     """The best of each search under each limit, and the report's own: long, seed by seed."""
     references = Path("search_spaces/references")
-    networks = {"proposed": load(references / "proposed.json")[0]}
+    networks = {"proposed": load(references / "proposed.json")[0], "5M": TEACHERS["wide"]}
     for algorithm, pairs in found.items():
         for limit in LIMITS:
             genome = best_under(pairs, limit)
@@ -373,22 +388,27 @@ def finals(
     log({"finals": {n: g.id for n, g in networks.items()}})
     recipe = dataclasses.replace(STUDENT, epochs=epochs)
     weights: dict[str, torch.Tensor] = {}
+    took = 0.0
     for seed in range(3):
-        if time.perf_counter() > deadline:
+        began = time.perf_counter()
+        if began + 0.95 * took > deadline:
             break
         jobs = [
             Job(f"final {name} s{seed}", genome, recipe, seed, data.train, data.validation, labels,
                 {"genome": genome.to_dict()})
             for name, genome in distinct
+            if seed == 0 or name != "5M"
         ]  # fmt: skip
         for job_name, run in Together(out, log).run(jobs, deadline).items():
             for key, value in run.averaged.state_dict().items():
-                weights[f"{run.genome.id}/{run.seed}/{key}"] = value.detach().clone().contiguous()
+                small = value.half() if key.endswith("weight") else value
+                weights[f"{run.genome.id}/{run.seed}/{key}"] = small.detach().clone().contiguous()
             log({"kept": job_name})
         _save_parts(weights, out)
+        took = time.perf_counter() - began
 
 
-def _save_parts(weights: dict[str, torch.Tensor], out: Path, parts: int = 2) -> None:
+def _save_parts(weights: dict[str, torch.Tensor], out: Path, parts: int = 3) -> None:
     keys = sorted(weights)
     for part in range(parts):
         chosen = {k: weights[k] for k in keys[part::parts]}
@@ -406,9 +426,9 @@ def main() -> None:
         each.add_argument("folder", type=Path)
         each.add_argument("out", type=Path)
         each.add_argument("--seconds", type=float, default=540)
-        each.add_argument("--teacher-epochs", type=int, default=40)
-        each.add_argument("--search-epochs", type=int, default=10)
-        each.add_argument("--final-epochs", type=int, default=60)
+        each.add_argument("--teacher-epochs", type=int, default=34)
+        each.add_argument("--search-epochs", type=int, default=6)
+        each.add_argument("--final-epochs", type=int, default=41)
         each.add_argument("--device", default="cuda")
     args = parser.parse_args()
     if args.command == "pack":
@@ -434,11 +454,14 @@ def main() -> None:
         probe(data, args.out, log, args.seconds)
         return
     share = args.seconds
+    check_recording(data, log)
     labels = teachers(data, args.out, log, 0.28 * share, args.teacher_epochs)
-    found = {
-        "search": search(data, labels, args.out, log, 0.2 * share, "nsga2", args.search_epochs),
-        "random": search(data, labels, args.out, log, 0.2 * share, "random", args.search_epochs, 1),
-    }
+    end = time.perf_counter() + 0.16 * share
+    common = (data, labels, args.out, log)
+    found = {"search": search(*common, "nsga2+gp", args.search_epochs,
+                              lambda _: time.perf_counter() < end)}  # fmt: skip
+    batches = (len(found["search"]) + 1) // 12  # as many networks for the baseline
+    found["random"] = search(*common, "random", args.search_epochs, lambda n: n < batches, 1)
     finals(data, labels, found, args.out, log, started + share, args.final_epochs)
     log({"done": True})
 
