@@ -32,14 +32,14 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.deploy.checkpoint import open_trained
     from nas.deploy.export import export
-    from nas.deploy.latency import read_fps_model
+    from nas.deploy.latency import read_calibration
     from nas.report import model_card
 
     trained = open_trained(path)
     dataset = open_dataset(args.data or trained.training_data)
     _check(trained, dataset)
     machine = _machine_file(path, args.search)
-    fps_model = read_fps_model(machine) if machine else None
+    fps_model = read_calibration(machine).model if machine else None
     found = export(trained, dataset, _folder(out), fps_model)
     found["environment"] = environment(["python", "-m", "nas.export", *argv])
     (out / "export.json").write_text(json.dumps(found, indent=1) + "\n")

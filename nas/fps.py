@@ -46,9 +46,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     from nas.search.machine import calibrate_here
     from nas.space.space import load
 
-    calibration = calibrate_here(
-        load(SEARCH_SPACES.find(args.space, "--space")), 0, args.genomes, _note
-    )
+    space = load(SEARCH_SPACES.find(args.space, "--space"))
+    calibration = calibrate_here(space, 0, args.genomes)
     plain = {
         "host": platform.node(),
         "platform": platform.platform(),
@@ -60,7 +59,6 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 
 def _measure(path: Path) -> int:
-    from nas.evolution.pareto import pareto_front
     from nas.search.machine import measure_front
     from nas.search.store import RunDirectory
     from nas.space.space import load
@@ -68,16 +66,11 @@ def _measure(path: Path) -> int:
     run = RunDirectory.open(path)
     space = load(run.file("space.yaml"))
     with run:
-        inside = [e for e in run.archive() if e.ok and space.contains(e.genome)]
-        measured = measure_front(run, pareto_front(inside), _note)
+        measured = measure_front(run, run.archive(space.contains).results())
     if not measured:
         raise UserError(f"{path}: no successful evaluation yet")
     print(f"{len(measured)} networks measured; show them with: python -m nas.inspect {path}")
     return 0
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

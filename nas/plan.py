@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
-from nas.search.settings import add_settings, read_settings
+from nas.search.settings import add_settings, settings_of
 
 if TYPE_CHECKING:
     from nas.search.planning import Plan
-    from nas.search.store import Settings
+    from nas.search.settings import Settings
 
 
 def main(argv: list[str]) -> int:
@@ -24,18 +24,19 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--genomes: expected 4 to 1000, got {args.genomes}")
     if not 0 <= args.hours <= 10_000:
         raise UserError(f"--hours: expected 0 to 10000, got {args.hours:g}")
-    settings = read_settings(args)
+    settings = settings_of(args)
     if settings.time_budget and not args.hours:
         args.hours = settings.time_budget / 3600
     if args.hours and args.evaluations is None:
-        settings = dataclasses.replace(settings, evaluations=0)  # as many as the hours hold
+        settings = dataclasses.replace(settings, evaluations=None)  # as many as the hours hold
     from nas.data import open_dataset, search_split
     from nas.search import planning
     from nas.space.space import load
 
     space = load(SEARCH_SPACES.find(args.space, "--space"))
     dataset = open_dataset(settings.data)
-    timing = planning.measure(space, settings, dataset, args.genomes, _note)
+    space = space.for_data(len(dataset.classes), *dataset.shape)
+    timing = planning.measure(space, settings, dataset, args.genomes)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing, args.hours)
     if args.json:
         print(json.dumps(dataclasses.asdict(found), indent=1))
@@ -56,10 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print JSON")
     add_settings(parser)
     return parser
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _text(found: Plan, settings: Settings, space: str) -> str:

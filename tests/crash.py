@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -10,30 +11,28 @@ from fakes import FakeEvaluator, OutOfOrder
 
 from nas.common.files import LineFile
 from nas.search import driver as loop
-from nas.search.driver import Search
-from nas.search.store import RunDirectory, Settings
+from nas.search.driver import Callback, Search
+from nas.search.evaluate import run_task
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 from nas.space.space import load
-from nas.training.evaluator import run_task
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "search_spaces/quick.yaml"
 
 
-class Reporting:
-    """Writes the index of every evaluation that the user was told of, and every note."""
+class Reporting(Callback, logging.Handler):
+    """Writes the index of every evaluation that the user was told of, and every message."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def note(self, text):
-        os.write(self.file, f"note {text}\n".encode())
+    def emit(self, record):
+        os.write(self.file, f"note {record.getMessage()}\n".encode())
 
-    def update(self, search, evaluation):
-        if evaluation is not None:
-            os.write(self.file, f"told {evaluation.index}\n".encode())
-
-    def close(self):
-        pass
+    def on_evaluation(self, search, evaluation):
+        os.write(self.file, f"told {evaluation.index}\n".encode())
 
 
 class Deadly(FakeEvaluator):
@@ -74,10 +73,11 @@ def search(path: Path, report: Path, settings: Settings, deadly: str = "", torn:
     loop.RETRY_SECONDS = 0.05
     if torn:
         LineFile.append = torn_append
-        loop.ATTEMPTS = 1000  # the kills are not the candidates' fault
     run = RunDirectory(path)
     if not path.joinpath("config.yaml").exists():
         run = RunDirectory.create(path, settings, SPACE, [], ["test"])
+    reporting = Reporting(report)
+    logging.getLogger("nas").addHandler(reporting)
     with run:
-        found = Search(run, settings, load(SPACE), [], Reporting(report))
+        found = Search(run, settings, load(SPACE), [], [reporting])
         found.loop(InOrder(Deadly(deadly), settings.workers))

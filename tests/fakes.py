@@ -1,10 +1,11 @@
-"""Stand-ins that tests of the search share: a reporter, an evaluator, workers."""
+"""Stand-ins that tests of the search share: an evaluator, workers."""
 
 import numpy as np
 
 from nas.arch.lowering import cost
-from nas.search.archive import Evaluation, Fidelity
-from nas.training.evaluator import run_task
+from nas.search.archive import Evaluation
+from nas.search.evaluate import run_task
+from nas.training.task import Fidelity
 
 
 def evaluation(genome, index=0, accuracy=0.5, params=1000, fps=100.0, **more):
@@ -13,17 +14,6 @@ def evaluation(genome, index=0, accuracy=0.5, params=1000, fps=100.0, **more):
     plain = {"fidelity": Fidelity(1, 1.0), "seed": 0, "status": "ok", "metrics": metrics,
              "seconds": 1.0, "started": float(index)} | more  # fmt: skip
     return Evaluation(index=index, genome=genome, **plain)
-
-
-class Silent:
-    def note(self, text):
-        pass
-
-    def update(self, search, evaluation):
-        pass
-
-    def close(self):
-        pass
 
 
 class FakeEvaluator:

@@ -35,16 +35,17 @@ from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.retrain import _read_mode
 from nas.deploy.runtime import open_model
 from nas.realtime.sources import open_source
-from nas.search.archive import Archive, Evaluation, Fidelity
-from nas.search.machine import load_machine
+from nas.search.archive import Archive, Evaluation
 from nas.search.overview import measured_fps
-from nas.search.pending import Pending
-from nas.search.store import RunDirectory, Settings, load_settings
+from nas.search.profile import load_machine
+from nas.search.settings import Settings, load_settings
+from nas.search.store import Pending, RunDirectory
 from nas.space import space
 from nas.space.operators import draw
 from nas.training import recipe
 from nas.training.predict import Subset
 from nas.training.recipe import Recipe
+from nas.training.task import Fidelity
 from nas.training.trainer import train
 from nas.training.tuning import StudyConfig, finished, open_study
 

@@ -10,9 +10,11 @@ from conftest import ROOT
 
 from nas import doctor
 from nas.common.cli import exit_code
-from nas.search.archive import Archive, Evaluation, Fidelity
+from nas.search.archive import Archive, Evaluation
 from nas.search.compare import differences
-from nas.search.store import RunDirectory, Settings
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
+from nas.training.task import Fidelity
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 # Ray takes seconds to start; tests/search/test_workers.py starts it for real.

@@ -2,17 +2,13 @@
 
 import json
 
-import numpy as np
 import pytest
 from conftest import ROOT
-from fakes import FakeEvaluator, Silent
 
 from nas.common.cli import exit_code
+from nas.deploy.latency import read_calibration
 from nas.fps import main
-from nas.search.driver import Search, finish
-from nas.search.machine import measure_machine, read_calibration
-from nas.search.store import RunDirectory, Settings
-from nas.search.workers import InProcess
+from nas.search.run import search
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 
@@ -30,29 +26,28 @@ def target(tmp_path_factory):
     return path, slow
 
 
-def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkeypatch):
-    from nas.training import precision as mode
+def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkeypatch, caplog):
+    from nas.search import machine as mode
     from nas.training.predict import Precision
 
     monkeypatch.setattr(mode, "fastest_mode", lambda *arguments: Precision(False, False))
+    caplog.set_level("INFO", "nas")
     here, slow = target
-    settings = Settings(evaluations=3, workers=1, population=4, fps_model=str(slow))
-    run = RunDirectory.create(tmp_path / "run", settings, QUICK, [], ["test"])
-    machine = measure_machine(run, settings, quick, print)
-    genome = quick.sample(np.random.default_rng(0)).genome
-    expected = read_calibration(here).model.predict(genome) / 100
-    assert machine.calibration.model.predict(genome) == pytest.approx(expected)
-    assert measure_machine(run, settings, quick, print) == machine  # as a resume reads it
 
-    search = Search(run, settings, quick, [], Silent())
-    search.loop(InProcess(FakeEvaluator, threads=1))
-    notes = []
-    assert finish(search, notes.append) == {}
-    assert f"python -m nas.fps --run {run.path}" in notes[0]
-    assert not run.file("measured_fps.json").exists()
+    def measure(genome):
+        return {"accuracy": int(genome.id, 16) / 16**12}
+
+    run = search(QUICK, evaluator=measure, evaluations=3, fps_model=str(slow), seeds=[],
+                 run_dir=tmp_path / "run")  # fmt: skip
+    assert run.outcome.stopped == "finished"
+    model = read_calibration(here).model
+    for e in run.archive:
+        assert e.metrics["fps"] == pytest.approx(model.predict(e.genome) / 100)
+    assert f"python -m nas.fps --run {run.path}" in caplog.text
+    assert not (run.path / "measured_fps.json").exists()
     assert main(["--run", str(run.path)]) == 0
-    measured = json.loads(run.file("measured_fps.json").read_text())
-    assert measured.keys() == {e.id for e in search.front}
+    measured = json.loads((run.path / "measured_fps.json").read_text())
+    assert measured.keys() == set(run.front["id"])
     assert min(measured.values()) > 0
 
 

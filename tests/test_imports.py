@@ -38,8 +38,6 @@ WRONG_WAY = {
     "nas.deploy.latency -> nas.space.space",
     "nas.evolution.optimizer -> nas.search.archive",
     "nas.evolution.preselection -> nas.search.archive",
-    "nas.training.evaluator -> nas.deploy.latency",
-    "nas.training.evaluator -> nas.search.archive",
     "nas.training.predict -> nas.deploy.preprocessing",
     "nas.training.trainer -> nas.deploy.preprocessing",
 }
@@ -75,16 +73,6 @@ INSIDE = {
     "nas.realtime.web -> cv2.data",
     "nas.realtime.web -> nas.deploy.runtime",
     "nas.realtime.web -> nas.realtime.detector",
-    "nas.search.machine -> nas.training.precision",
-    "nas.search.machine -> torch",
-    "nas.search.settings -> nas.common.files",
-    "nas.search.settings -> nas.common.schema",
-    "nas.search.settings -> nas.search.store",
-    "nas.search.settings -> nas.training.recipe",
-    "nas.search.workers -> torch",
-    "nas.training.evaluator -> nas.training.predict",
-    "nas.training.evaluator -> nas.training.trainer",
-    "nas.training.evaluator -> torch",
 }
 
 

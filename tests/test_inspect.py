@@ -8,8 +8,10 @@ from nas.arch.lowering import cost
 from nas.common.cli import exit_code
 from nas.evolution.pareto import pareto_front
 from nas.inspect import main
-from nas.search.archive import Archive, Evaluation, Fidelity
-from nas.search.store import RunDirectory, Settings
+from nas.search.archive import Archive, Evaluation
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
+from nas.training.task import Fidelity
 
 QUICK = ROOT / "search_spaces/quick.yaml"
 

@@ -27,7 +27,8 @@ from nas.common.files import read_yaml
 from nas.data import dataset
 from nas.deploy.checkpoint import open_trained
 from nas.inspect import main as inspect_main
-from nas.search.store import RunDirectory, Settings
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 
 SOURCES = sorted((ROOT / "nas").rglob("*.py"))
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
@@ -256,8 +257,8 @@ def test_servers_bind_to_loopback():
     assert HOST == "127.0.0.1"
     code = (
         "import os, subprocess, sys\n"
-        "from nas.search.workers import import_ray, start_ray\n"
-        "ray = import_ray(alone=True)\nstart_ray(ray, 1)\n"
+        "from nas.search.cluster import RaySession\n"
+        "ray = RaySession(None, 1).ray\n"
         "address = ray.get_runtime_context().gcs_address\n"
         "env = {k: v for k, v in os.environ.items() if not k.startswith('RAY_')}\n"
         "env |= {'RAY_AUTH_MODE': 'disabled'}\n"

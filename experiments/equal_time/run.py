@@ -35,14 +35,18 @@ from nas.evolution.objectives import OBJECTIVES
 from nas.evolution.optimizer import Proposal
 from nas.evolution.pareto import hypervolume
 from nas.report import table
-from nas.search.archive import Archive, Evaluation, Fidelity
-from nas.search.driver import Search, finish, start_workers
-from nas.search.machine import load_machine, measure_machine
-from nas.search.store import RunDirectory, Settings
+from nas.search.archive import Archive, Evaluation
+from nas.search.driver import Search
+from nas.search.machine import measure_front, measure_machine
+from nas.search.profile import load_machine, static_metrics
+from nas.search.run import start_workers
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 from nas.space import space as spaces
 from nas.space.genotype import Genotype
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Task, TrainingEvaluator, known_metrics
+from nas.training.evaluator import TrainingEvaluator
+from nas.training.task import Fidelity, Task
 
 OUT = Path("experiments/equal_time")
 POPULATION = 20
@@ -83,10 +87,11 @@ def search_all(args: argparse.Namespace) -> None:
             if (path / "summary.json").exists():
                 continue
             shutil.rmtree(path, ignore_errors=True)
+            algorithm = {"random": "random", "default": "nsga2+gp"}.get(way, "nsga2")
             settings = Settings(
-                data=args.data, algorithm="random" if way == "random" else "nsga2", evaluations=0,
+                data=args.data, algorithm=algorithm,
                 time_budget=60 * args.minutes, workers=args.workers, seed=seed,
-                population=POPULATION, surrogate=way == "default",
+                population=POPULATION,
                 fidelity=Fidelity(args.epochs, args.fraction),
             )  # fmt: skip
             print(f"{way}, seed {seed}", flush=True)
@@ -100,25 +105,25 @@ def search(
     with RunDirectory.create(path, settings, space_file, initial, ["benchmarks", way]) as run:
         if (OUT / "machine.json").exists():  # one fps model for all
             shutil.copyfile(OUT / "machine.json", run.file("machine.json"))
-        machine = measure_machine(run, settings, space, print)
+        machine = measure_machine(run, settings, space)
         shutil.copyfile(run.file("machine.json"), OUT / "machine.json")
-        known = partial(known_metrics, fps_model=machine.calibration.model)
+        known = partial(static_metrics, fps_model=machine.calibration.model)
         kind = Generational if way == "nsga2" else Search
-        found = kind(run, settings, space, initial, Silent(), known)
-        mode = (machine.bf16, machine.channels_last)
-        arguments = (data, settings.recipe, machine.calibration.model, mode, machine.device)
-        workers = start_workers(settings, TrainingEvaluator, arguments, print)
+        found = kind(run, settings, space, initial, (), known)
+        arguments = (data, settings.recipe, machine.mode, machine.device)
+        workers = start_workers(settings, TrainingEvaluator, arguments)
         try:
-            outcome = found.loop(workers, time.monotonic() + settings.time_budget)
+            outcome = found.loop(workers, time.monotonic() + (settings.time_budget or 0.0))
         finally:
             workers.close()
         if outcome.stopped == "interrupted":
             raise KeyboardInterrupt  # not finished: it will be made again
-        finish(found, print)
+        found.write_results()
+        measure_front(run, found.archive.results())
         summary = {
-            "evaluations": len(outcome.evaluations),
-            "failed": sum(not e.ok for e in outcome.evaluations),
-            "loop_seconds": outcome.seconds,
+            "evaluations": len(found.archive),
+            "failed": sum(not e.ok for e in found.archive),
+            "loop_seconds": outcome.loop_seconds,
             "driver_overhead": outcome.overhead,
         }
         run.write("summary.json", json.dumps(summary, indent=1))
@@ -220,9 +225,8 @@ def train_fronts(args: argparse.Namespace) -> None:
     machine = load_machine(OUT / "machine.json")
     data = search_data(open_dataset(args.data))
     settings = Settings(workers=args.workers)
-    mode = (machine.bf16, machine.channels_last)
-    arguments = (data, settings.recipe, machine.calibration.model, mode, machine.device)
-    workers = start_workers(settings, TrainingEvaluator, arguments, print)
+    arguments = (data, settings.recipe, machine.mode, machine.device)
+    workers = start_workers(settings, TrainingEvaluator, arguments)
     left = [genome for name, genome in wanted.items() if name not in done]
     print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)
     fidelity = next(iter(runs.values()))[0].fidelity  # one for all

@@ -24,8 +24,8 @@ from nas.common.resources import SEARCH_SPACES
 from nas.data import open_dataset, search_split
 from nas.search import planning
 from nas.search.archive import Archive
-from nas.search.settings import add_settings, read_settings
-from nas.search.store import RunDirectory, Settings
+from nas.search.settings import Settings, add_settings, settings_of
+from nas.search.store import RunDirectory
 from nas.space.space import load
 
 
@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--run", help="a finished search, instead of a new one")
     add_settings(parser)
     args = parser.parse_args()
-    settings = read_settings(args) if args.run is None else settings_of(Path(args.run))
+    settings = settings_of(args) if args.run is None else settings_made(Path(args.run))
     space, dataset = load(SEARCH_SPACES.find(args.space)), open_dataset(settings.data)
     started = time.perf_counter()
-    timing = planning.measure(space, settings, dataset, args.genomes, print)
+    timing = planning.measure(space, settings, dataset, args.genomes)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing)
     planned = time.perf_counter() - started
     if args.run is None:
@@ -72,10 +72,10 @@ def main() -> None:
     print(json.dumps({k: v for k, v in row.items() if k != "timing"}, indent=1))
 
 
-def settings_of(path: Path) -> Settings:
+def settings_made(path: Path) -> Settings:
     """Of a finished search, as if it had asked for the evaluations that it made."""
     run = RunDirectory.open(path)
-    return dataclasses.replace(run.settings(), evaluations=len(run.archive()), time_budget=0.0)
+    return dataclasses.replace(run.settings(), evaluations=len(run.archive()), time_budget=None)
 
 
 def measured(run: Path) -> dict[str, Any]:

@@ -19,11 +19,12 @@ import numpy as np
 from nas.common.resources import SEARCH_SPACES
 from nas.data import open_dataset, search_data
 from nas.deploy.latency import FEATURES, FpsModel
-from nas.search.archive import Evaluation, Fidelity
+from nas.search.archive import Evaluation
 from nas.search.workers import RayWorkers, Workers
 from nas.space.space import load
-from nas.training.evaluator import Task, TrainingEvaluator
+from nas.training.evaluator import TrainingEvaluator
 from nas.training.recipe import Recipe
+from nas.training.task import Fidelity, Task
 
 
 def throughput(workers: Workers, tasks: list[Task]) -> float:

@@ -24,9 +24,11 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
-from nas.search.store import RunDirectory, Settings
+from nas.search.evaluate import Unfinished, run_task
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 from nas.space.space import load
-from nas.training.evaluator import Task, run_task
+from nas.training.task import Task
 
 POOL = 400  # different genomes of a made-up archive: sampling a million would take hours
 STEPS = 200  # evaluations over which the driver's cost is averaged
@@ -51,14 +53,14 @@ def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> No
     with tempfile.TemporaryDirectory() as folder:
         run = _made_up_run(Path(folder) / "run", space_file, archived, steps)
         started, cpu = time.perf_counter(), time.process_time()
-        search = Search(run, run.settings(), load(space_file), [], Silent(), _known)
+        search = Search(run, run.settings(), load(space_file), [], (), _known)
         resumed, cpu = time.perf_counter() - started, time.process_time() - cpu
         spent = dict.fromkeys(PARTS, 0.0)
         for part, owner, name in (
             ("ask", search.optimizer, "propose"),
             ("tell", search.optimizer, "tell"),
             ("append", search.archive, "append"),
-            ("front", search, "_admit"),
+            ("front", search.archive.front, "add"),
         ):
             setattr(owner, name, partial(_timed, spent, part, getattr(owner, name)))
         outcome = search.loop(Instant())
@@ -66,11 +68,11 @@ def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> No
         answer.send({
             "archived": archived,
             **{f"{part}_ms": 1000 * seconds / steps for part, seconds in spent.items()},
-            "driver_ms": 1000 * (outcome.seconds - outcome.waited) / steps,
+            "driver_ms": 1000 * (outcome.loop_seconds - outcome.waited) / steps,
             "resume_s": resumed,
             "resume_cpu_s": cpu,
             "peak_gib": memory,
-            "front": len(search.front),
+            "front": len(search.archive.front),
         })  # fmt: skip
 
 
@@ -86,7 +88,7 @@ def throughput(
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(evaluations=evaluations, population=20)
         run = RunDirectory.create(Path(folder) / "run", settings, space_file, [], ["bench"])
-        search = Search(run, settings, load(space_file), [], Silent(), _known)
+        search = Search(run, settings, load(space_file), [], (), _known)
         simulated = Simulated(workers, seconds)
         outcome = search.loop(simulated)
     return {
@@ -94,7 +96,7 @@ def throughput(
         "evaluations": evaluations,
         "utilisation": simulated.utilisation(),
         "evaluations_per_hour": 3600 * evaluations / simulated.now,
-        "driver_ms": 1000 * (outcome.seconds - outcome.waited) / evaluations,
+        "driver_ms": 1000 * (outcome.loop_seconds - outcome.waited) / evaluations,
     }
 
 
@@ -104,16 +106,6 @@ def measured_seconds(path: Path) -> list[float]:
     if not found:
         raise UserError(f"{path}: no evaluation whose time was measured")
     return found
-
-
-class Silent:
-    """Progress that nobody looks at."""
-
-    def note(self, text: str) -> None: ...
-
-    def update(self, search: Search, evaluation: Evaluation | None) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Instant:
@@ -127,7 +119,7 @@ class Instant:
     def submit(self, task: Task) -> None:
         self.tasks.append(task)
 
-    def next(self) -> Evaluation:
+    def next(self) -> Evaluation | Unfinished:
         return run_task(_drawn, self.tasks.pop())
 
     def close(self) -> None: ...
@@ -151,7 +143,7 @@ class Simulated(Instant):
         heapq.heappush(self._ends, (end, task.index, task))
         self._busy.append((start, end))
 
-    def next(self) -> Evaluation:
+    def next(self) -> Evaluation | Unfinished:
         self.now += time.perf_counter() - self._returned
         end, _, task = heapq.heappop(self._ends)
         self.now = max(self.now, end)  # an answer that came while the driver was busy waits
@@ -195,6 +187,7 @@ def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> Run
     lines = []
     for genotype in pool:
         evaluation = run_task(_drawn, Task(0, genotype.genome, settings.fidelity, settings.seed))
+        assert isinstance(evaluation, Evaluation)
         lines.append(evaluation.to_dict())
     with open(run.file("evaluations.jsonl"), "w") as file:
         for index in range(archived):

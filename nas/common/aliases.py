@@ -21,6 +21,9 @@ ALIASES: dict[str, dict[str, str]] = {
 }
 # Options of version 0.1 that are gone: read over, with a word where they were on.
 GONE: dict[str, tuple[str, ...]] = {"Settings": ("inherit", "rungs")}
+# Settings of which version 0.1 wrote 0 for none, and algorithms that it could screen.
+NO_LIMIT = ("evaluations", "time_budget", "workers", "candidate_time", "candidate_memory")
+SCREENED = ("nsga2", "ga")
 logger = logging.getLogger(__name__)
 
 
@@ -61,8 +64,19 @@ def current_names(kind: str, data: dict[Any, Any]) -> dict[Any, Any]:
     for key in gone:
         if data.get(key):
             logger.warning("%s: an option of version 0.1 that is gone; ignored", key)
-    return {
+    data = {
         names[key] if key in names and names[key] not in data else key: value
         for key, value in data.items()
         if key not in gone
     }
+    return _settings(data) if kind == "Settings" else data
+
+
+def _settings(data: dict[Any, Any]) -> dict[Any, Any]:
+    """`surrogate` was a key beside `algorithm`; 0 stood for no limit."""
+    found = {k: None if k in NO_LIMIT and v == 0 and v is not False else v for k, v in data.items()}
+    if found.get("surrogate") in (True, False):
+        algorithm = found.get("algorithm", "nsga2")
+        screens = found.pop("surrogate") and algorithm in SCREENED
+        found["algorithm"] = f"{algorithm}+gp" if screens else algorithm
+    return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -35,6 +35,7 @@ from nas.arch.lowering import cost, lower
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
 from nas.common.files import read_json
+from nas.common.schema import Float, Int, read
 from nas.deploy.runtime import session
 from nas.space.space import SearchSpace
 
@@ -54,28 +55,25 @@ FOLDS = 5
 CANDIDATES = 4  # sampled genomes for each one timed
 
 
+class _Coefficients:
+    """One number of at least 0 for each feature."""
+
+    def read(self, value: Any, where: str) -> tuple[float, ...]:
+        if not isinstance(value, list) or len(value) != len(FEATURES):
+            raise UserError(f"{where}: expected {len(FEATURES)} numbers")
+        return tuple(Float(0.0, 1e12).read(v, f"{where}[{i}]") for i, v in enumerate(value))
+
+
 @dataclass(frozen=True)
 class FpsModel:
     """Milliseconds as a non-negative combination of analytic features; plain numbers only."""
 
-    coefficients: tuple[float, ...]
+    coefficients: Annotated[tuple[float, ...], _Coefficients()]
 
     def predict(self, genome: Genome) -> float:
         """Frames per second, batch 1, one thread."""
         milliseconds = float(np.dot(self.coefficients, features(genome)))
         return 1000.0 / max(milliseconds, 1e-6)
-
-
-def read_fps_model(path: Path) -> FpsModel:
-    """The fps model in a run's machine.json."""
-    data = read_json(path)
-    try:
-        found = [float(c) for c in data["calibration"]["model"]["coefficients"]]
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: not a machine file; expected the machine.json of a run") from None
-    if len(found) != len(FEATURES) or not np.isfinite(found).all():
-        raise UserError(f"{path}: coefficients: expected {len(FEATURES)} finite numbers")
-    return FpsModel(tuple(found))
 
 
 @dataclass(frozen=True)
@@ -86,10 +84,20 @@ class Calibration:
     """
 
     model: FpsModel
-    held_out_error: float
-    rank_correlation: float
-    genomes: int
-    seconds: float
+    held_out_error: Annotated[float, Float(0.0, 1e12)]
+    rank_correlation: Annotated[float, Float(-1.0, 1.0)]
+    genomes: Annotated[int, Int(1, 10**6)]
+    seconds: Annotated[float, Float(0.0, 1e12)]
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Of a run's machine.json, or of what `python -m nas.fps` wrote. UserError when it is none."""
+    data = read_json(path)
+    if not isinstance(data, dict) or "calibration" not in data:
+        raise UserError(f"{path}: no calibration; expected a machine.json, or a file of nas.fps")
+    found = read(Calibration, data["calibration"], f"{path}: calibration")
+    assert isinstance(found, Calibration)
+    return found
 
 
 def features(genome: Genome) -> Any:

@@ -10,6 +10,7 @@ from nas.common.errors import UserError
 from nas.common.schema import Flag, Float, Text
 
 Metrics = Mapping[str, float]
+ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
 MOST = 4  # objectives
 Name = Annotated[str, Text(64)]
 Number = Annotated[float, Float(-1e15, 1e15)]
@@ -85,6 +86,10 @@ class Fitness:
 
     def penalty(self, metrics: Metrics) -> float:
         return sum(p.weight * p.violation(metrics) for p in self.penalties)
+
+    def known(self, metrics: Metrics) -> float | None:
+        """None where a metric that it needs is not there."""
+        return self(metrics) if self.names.keys() <= metrics.keys() else None
 
     @property
     def names(self) -> dict[str, bool]:

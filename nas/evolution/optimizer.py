@@ -20,6 +20,7 @@ import numpy as np
 from deap import base, tools
 
 from nas.evolution.objectives import (
+    ALGORITHMS,
     OBJECTIVES,
     Constraint,
     Fitness,
@@ -31,7 +32,6 @@ from nas.evolution.predictor import StaticMetrics
 from nas.evolution.preselection import Preselection
 from nas.space.operators import Rng
 
-ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")
 TOURNAMENT = 3
 CROSSOVER_RATE = 0.5
 TRIES_FOR_A_NEW_GENOME = 100

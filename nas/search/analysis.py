@@ -12,10 +12,10 @@ import numpy.typing as npt
 from scipy.stats import norm, spearmanr
 
 from nas.common.errors import UserError
-from nas.evolution.optimizer import Optimizer
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
-from nas.search.store import Settings
+from nas.search.driver import make_optimizer
+from nas.search.settings import Settings
 from nas.space.encoding import Encoder
 from nas.space.space import SearchSpace
 
@@ -35,10 +35,7 @@ def population(
 
     The optimizer is told again in the order of the archive; `random` has no parents.
     """
-    optimizer = Optimizer(
-        space, algorithm=settings.algorithm, seed=settings.seed, population=settings.population,
-        fitness=settings.fitness,
-    )  # fmt: skip
+    optimizer = make_optimizer(space, settings, (), None)
     metrics = {e.id: e.metrics for e in evaluations}
     step = max(1, len(evaluations) // POINTS)
     rows: list[Row] = []

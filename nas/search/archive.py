@@ -1,34 +1,28 @@
-"""Every evaluation ever made, one line each."""
+"""Every evaluation ever made, and what follows from it: who is on the front, whose turn it was."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
-from nas.common.files import LineFile
+from nas.common.files import LineFile, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
+from nas.evolution.pareto import Front, pareto_front
+from nas.training.task import Change, Fidelity
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How much training an evaluation gets: epochs over a fraction of the training part."""
-
-    epochs: Annotated[int, Int(1, 10_000)] = 3
-    fraction: Annotated[float, Float(0.001, 1.0)] = 1.0
-
-
-METRICS = {"accuracy", "params", "fps"}  # that a front and the fitness need
+ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
+MAX_INDEX = 10**9
+MAX_CHANGES = 256  # of one child
 RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fields, as stored
-    "index": Int(0, LARGEST),
+    "index": Int(0, MAX_INDEX),
     "seed": Int(0, 2**31 - 1),
     "status": Choice(("ok", "stopped", "failed"), "status"),
     "error": Text(),
@@ -41,9 +35,10 @@ RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fi
 class Evaluation:
     """Raw metrics of one genome at one fidelity. `index` is its place in the order of asking.
 
-    status: ok; failed; in runs of version 0.1 also stopped, early, at the fidelity that it reached:
-    never on a front. metrics of an ok one: accuracy (0..1), params, macs, activations, fps
-    (predicted).
+    status: ok; stopped, when the search's time was up, at the fidelity that it had reached; failed.
+    metrics of the first two: what the evaluator measured (accuracy, 0..1, where it trains), params,
+    macs, activations, fps (predicted). seconds: that it took; started: of the epoch. parents: ids
+    of the genomes that it was bred from; changes: what the operators did to their genes.
     """
 
     index: int
@@ -55,6 +50,8 @@ class Evaluation:
     error: str = ""
     seconds: float = 0.0
     started: float = 0.0
+    parents: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     @property
     def id(self) -> str:
@@ -84,57 +81,105 @@ class Evaluation:
             plain: dict[str, Any] = {
                 k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()
             }
-            fidelity = read(Fidelity, data["fidelity"], f"{where}: fidelity")
-            genome = Genome.from_dict(data["genome"], f"{where}: genome")
-            metrics = dict(data["metrics"])
-            found = cls(genome=genome, fidelity=fidelity, metrics=metrics, **plain)
-            check_metrics(found.metrics)
-            if found.status != "failed":
-                if not set(found.metrics) >= METRICS:
-                    raise ValueError(f"metrics: expected {', '.join(sorted(METRICS))}")
-                if min(found.metrics["params"], found.metrics["fps"]) <= 0:
-                    raise ValueError("metrics: params and fps must be above 0")
+            found = cls(
+                genome=Genome.from_dict(data["genome"], f"{where}: genome"),
+                fidelity=read(Fidelity, data["fidelity"], f"{where}: fidelity"),
+                metrics=check_metrics(dict(data["metrics"])),
+                parents=read_parents(data.get("parents", []), where),
+                changes=read_changes(data.get("changes", []), where),
+                **plain,
+            )
+            if found.status == "failed" and not found.error:
+                raise ValueError("error: a failed evaluation says why")
+            if found.status != "failed" and not found.metrics:
+                raise ValueError("metrics: none")
+            if min(found.metrics.get(name, 1) for name in ABOVE_0) <= 0:
+                raise ValueError(f"metrics: {', '.join(ABOVE_0)} must be above 0")
+            if data.get("id", found.id) != found.id:
+                raise ValueError(f"id {shown(data['id'])} is not that of its genome, {found.id}")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{where}: not an evaluation: {error}") from None
         return found
 
 
-def check_metrics(metrics: dict[str, float]) -> None:
-    """ValueError for a metric that is not finite: it must never reach ranking."""
+def check_metrics(metrics: dict[str, float]) -> dict[str, float]:
+    """The same. ValueError for a metric that is not finite: it must never reach ranking."""
     for name, value in metrics.items():
         if not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
             raise ValueError(f"metric {name} is {shown(value)}")
+    return metrics
+
+
+def read_parents(value: Any, where: str) -> tuple[str, ...]:
+    """Ids as `to_dict` writes them."""
+    if not isinstance(value, list) or len(value) > 2:
+        raise UserError(f"{where}: parents: must be a list of at most two ids, got {shown(value)}")
+    return tuple(Text(64).read(v, f"{where}: parents") for v in value)
+
+
+def read_changes(value: Any, where: str) -> tuple[Change, ...]:
+    """Changes of genes as `to_dict` writes them: mappings of plain values."""
+    if not isinstance(value, list) or len(value) > MAX_CHANGES:
+        raise UserError(f"{where}: changes: must be a list of at most {MAX_CHANGES}")
+    for change in value:
+        if not isinstance(change, dict) or not all(isinstance(key, str) for key in change):
+            raise UserError(f"{where}: changes: must be mappings, got {shown(change)}")
+    return tuple(value)
 
 
 class Archive:
-    """Append-only evaluations, each on disk (and synced) before anyone hears of it."""
+    """Append-only evaluations, each on disk (and synced) before anyone hears of it.
 
-    def __init__(self, path: Path) -> None:
+    front: of the evaluations whose genome `belongs` to the space; all belong where it is None.
+    """
+
+    def __init__(self, path: Path, belongs: Callable[[Genome], bool] | None = None,
+                 front: Front[Evaluation] | None = None) -> None:  # fmt: skip
         self.path = path
-        self.evaluations: list[Evaluation] = []
+        self.front: Front[Evaluation] = Front() if front is None else front
+        self.by_index: dict[int, Evaluation] = {}  # in the order of arrival
+        self._belongs = belongs
         self._file: LineFile | None = None
         self._whole = 0  # bytes of the lines that were read
 
     @classmethod
-    def load(cls, path: Path) -> Archive:
+    def load(cls, path: Path, belongs: Callable[[Genome], bool] | None = None,
+             front: Front[Evaluation] | None = None) -> Archive:  # fmt: skip
         """Read a run's evaluations, without a last line that was cut off by a crash.
 
-        Writes nothing: whoever looks at a running search may see a line half written.
+        Writes nothing: whoever looks at a running search may see a line half written. UserError
+        names the line that cannot be.
         """
-        archive = cls(path)
+        archive = cls(path, belongs, front)
         if path.exists():
             archive._whole = archive._read()
         return archive
 
-    def append(self, evaluation: Evaluation) -> None:
-        """UserError when the disk does not take it; the file is then as it was before."""
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        return list(self.by_index.values())
+
+    def append(self, evaluation: Evaluation) -> bool:
+        """True when it changes the front. UserError when the disk does not take it; the file is
+        then as it was before.
+        """
         line = json.dumps(evaluation.to_dict(), allow_nan=False, separators=(",", ":"))
         if self._file is None:  # only the run's owner appends: what is cut off is of a crash
             if self.path.exists() and self.path.stat().st_size > self._whole:
                 os.truncate(self.path, self._whole)
             self._file = LineFile(self.path, sync=True)
         self._file.append(line)
-        self.evaluations.append(evaluation)
+        return self._admit(evaluation)
+
+    def results(self) -> list[Evaluation]:
+        """The front; where nothing was finished, that of what was stopped."""
+        if len(self.front):
+            return list(self.front)
+        stopped = [replace(e, status="ok") for e in self if e.status == "stopped"]
+        return [
+            self.by_index[e.index]
+            for e in pareto_front(stopped, self.front.objectives, self.front.constraints)
+        ]
 
     def close(self) -> None:
         if self._file is not None:
@@ -142,15 +187,20 @@ class Archive:
             self._file = None
 
     def __iter__(self) -> Iterator[Evaluation]:
-        return iter(self.evaluations)
+        return iter(self.by_index.values())
 
     def __len__(self) -> int:
-        return len(self.evaluations)
+        return len(self.by_index)
+
+    def _admit(self, evaluation: Evaluation) -> bool:
+        self.by_index[evaluation.index] = evaluation
+        belongs = self._belongs is None or self._belongs(evaluation.genome)
+        return evaluation.ok and belongs and self.front.add(evaluation)
 
     def _read(self) -> int:
         """Parse whole lines; returns how many bytes they take."""
         whole = 0
-        with open(self.path, "rb") as file:
+        with open_regular(self.path) as file:
             for number, line in enumerate(file, 1):
                 where = f"{self.path}:{number}"
                 if not line.endswith(b"\n"):
@@ -161,6 +211,17 @@ class Archive:
                     raise UserError(
                         f"{where}: not valid JSON; delete that line to go on without it"
                     ) from None
-                self.evaluations.append(Evaluation.from_dict(data, where))
+                evaluation = Evaluation.from_dict(data, where)
+                names = [*(o.name for o in self.front.objectives),
+                         *(c.name for c in self.front.constraints)]  # fmt: skip
+                missing = [name for name in names if name not in evaluation.metrics]
+                if missing and evaluation.status != "failed":
+                    raise UserError(f"{where}: metrics: no {', '.join(missing)}")
+                if evaluation.index in self.by_index:
+                    raise UserError(
+                        f"{where}: a second evaluation of index {evaluation.index}; delete one of "
+                        "the two lines"
+                    )
+                self._admit(evaluation)
                 whole += len(line)
         return whole

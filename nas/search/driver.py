@@ -1,140 +1,147 @@
-"""The search: calibrate, then ask, evaluate, append, tell until the budget is spent."""
+"""The search: ask, evaluate, append, tell until the budget is spent.
+
+The archive owns the front and what was evaluated, the store what is in flight; the optimizer is a
+function of both.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
+import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from nas.arch.genome import Genome
-from nas.common.errors import UserError
-from nas.data import Dataset, check_input, search_data
-from nas.evolution.optimizer import Optimizer, SpaceExhausted
-from nas.evolution.pareto import Front, best
+from nas.common.errors import UserError, first_line
+from nas.evolution.optimizer import Optimizer, Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation
-from nas.search.machine import Note, measure_front, measure_machine
-from nas.search.pending import Pending
-from nas.search.store import RunDirectory, Settings
-from nas.search.workers import (
-    Died,
-    InProcess,
-    Limits,
-    MakeEvaluator,
-    RayWorkers,
-    Workers,
-    check_address,
-)
+from nas.search.evaluate import Unfinished, failed
+from nas.search.settings import Settings
+from nas.search.store import Pending, RunDirectory
+from nas.search.workers import Died, Workers
+from nas.space.changes import changes
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Task, TrainingEvaluator, failed, known_metrics
+from nas.training.task import Task
 
-ATTEMPTS = 3  # of one task, when the workers that hold it die or the search breaks off
+ATTEMPTS = 3  # of one task, when the workers that hold it die
 LOOKAHEAD = 8  # tasks at once in deterministic mode, however many workers there are
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # that a user can mend
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
 class Outcome:
-    """How a search ended. waited: seconds in which the driver only waited for its workers."""
+    """How a search ended.
 
-    evaluations: list[Evaluation]
+    seconds: in all, set-up included. loop_seconds: without set-up and the last measurements;
+    waited: the part of them in which the driver only waited for its workers.
+    """
+
     stopped: str
     seconds: float = 0.0
+    loop_seconds: float = 0.0
     waited: float = 0.0
     front_fps: dict[str, float] = field(default_factory=dict)
 
     @property
     def overhead(self) -> float:
-        """Share of the wall time that the driver took, set-up and calibration apart."""
-        return 1 - self.waited / self.seconds if self.seconds else 0.0
+        """Share of the loop's time that the driver took."""
+        return 1 - self.waited / self.loop_seconds if self.loop_seconds else 0.0
 
 
-class Progress(Protocol):
-    """What a search reports while it runs; the command line draws it."""
+class Callback:
+    """What a search tells those who watch it. One that raises is told nothing more."""
 
-    def note(self, text: str) -> None:
-        """A line of news."""
+    def on_start(self, search: Search) -> None:
+        """Before the first evaluation of this process."""
 
-    def update(self, search: Search, evaluation: Evaluation | None) -> None:
-        """After every evaluation."""
+    def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
+        """After every evaluation, once it is stored."""
 
-    def close(self) -> None:
-        """The loop has ended."""
+    def on_end(self, search: Search, outcome: Outcome) -> None:
+        """After the last, however the search ended."""
 
 
 class Search:
-    """One search over one run directory, which the caller holds locked."""
+    """One search over one run directory, which the caller holds locked.
+
+    static_metrics: of a genome, that need no measurement; they complete what the evaluator returns,
+    and screen children.
+    """
 
     def __init__(
         self,
         run: RunDirectory,
         settings: Settings,
         space: SearchSpace,
-        initial: list[Genome],
-        progress: Progress,
-        known: StaticMetrics | None = None,
+        initial: Sequence[Genome],
+        callbacks: Sequence[Callback] = (),
+        static_metrics: StaticMetrics | None = None,
     ) -> None:
-        """known: metrics that need no training, to screen children."""
         self.run, self.settings, self.space = run, settings, space
-        self.progress = progress
-        self.archive: Archive = run.archive()
-        screened = settings.surrogate and settings.algorithm != "random"
-        self.optimizer = Optimizer(
-            space, algorithm=settings.algorithm + ("+gp" if screened else ""), seed=settings.seed,
-            population=settings.population, initial=initial, fitness=settings.fitness,
-            static_metrics=known,
-        )  # fmt: skip
-        done = {e.index for e in self.archive}
-        self.pending: Pending = run.pending(done)
-        self.front: Front[Evaluation] = Front()  # of the genomes that the space holds
+        self.callbacks, self.static_metrics = list(callbacks), static_metrics
+        self.optimizer = make_optimizer(space, settings, initial, static_metrics)
+        self.archive: Archive = run.archive(space.contains)
+        self.pending: Pending = run.pending(self.archive.by_index.keys())
         self._queue: deque[Task] = deque()  # asked, waiting for a worker
-        self._in_flight = self._told = self._lost = 0
+        self._running = self._told = self._lost = 0
         self._exhausted = False
-        # Deterministic mode tells in the order of asking; what came early waits here.
-        self._early: dict[int, Evaluation] = {}
-        for evaluation in self.archive:
-            self._admit(evaluation)
-        if settings.deterministic:
-            self._early = {e.index: e for e in self.archive}
-        else:
+        if not settings.deterministic:
             self._replay()
 
+    @property
+    def complete(self) -> bool:
+        """Whether as many evaluations as are wanted have been made."""
+        limit = self.settings.evaluations
+        return limit is not None and len(self.archive) + self._lost >= limit
+
     def loop(self, workers: Workers, deadline: float | None = None) -> Outcome:
-        """Until the evaluations are made, the time is up, nothing new is left, or Ctrl-C."""
-        started, waited = time.perf_counter(), 0.0
-        stopped = "interrupted"
+        """Until the evaluations are made, the time is up, nothing new is left, or Ctrl-C.
+
+        deadline: of time.monotonic.
+        """
+        started, outcome = time.perf_counter(), Outcome("interrupted")
         try:
-            while self._fill(workers, deadline) or self._in_flight:
-                self.progress.update(self, None)
+            while self._fill(workers, deadline) or self._running:
                 before = time.perf_counter()
                 try:
                     found = workers.next()
                 finally:  # also where Ctrl-C ends it
-                    waited += time.perf_counter() - before
-                if found is None:
-                    continue
-                self._in_flight -= 1
-                if isinstance(found, Died):
-                    self._retry(found.task, found.why)
-                    continue
-                self._accept(found)
-                self.progress.update(self, found)
-            stopped = self._why_stopped(deadline)
+                    outcome.waited += time.perf_counter() - before
+                if found is not None:
+                    self._running -= 1
+                    self._take(found)
+            outcome.stopped = self._why_stopped(deadline)
         except KeyboardInterrupt:
-            self.progress.note("interrupted: finishing with what is there")
+            log.info("interrupted: finishing with what is there")
         finally:
-            self.archive.close()
-            self.pending.close()
-        seconds = time.perf_counter() - started
-        self.progress.close()
-        return Outcome(self.archive.evaluations, stopped, seconds, waited)
+            for part in (self.archive, self.pending):
+                try:
+                    part.close()
+                except (OSError, UserError) as error:  # must not hide why the search ends
+                    log.warning("%s", first_line(error))
+        outcome.loop_seconds = time.perf_counter() - started
+        return outcome
 
     def best(self) -> Evaluation | None:
-        return best(self.front, self.settings.fitness)
+        return choose(self.archive.results(), self.settings)
+
+    def tell_callbacks(self, event: str, *arguments: Any) -> None:
+        """Reporting never ends a search."""
+        for callback in list(self.callbacks):
+            try:
+                getattr(callback, event)(self, *arguments)
+            except Exception as error:
+                self.callbacks.remove(callback)
+                log.warning("%s: %s: no more news there", type(callback).__name__, error)
 
     def _replay(self) -> None:
         """Bring the optimizer to where the archive ends; what was asked and not told is pending.
@@ -144,25 +151,25 @@ class Search:
         """
         for evaluation in self.archive:
             self._tell(evaluation)
-        for index, task in sorted(self.pending.tasks.items(), reverse=True):  # lowest first
+        for index, task in sorted(self.pending.tasks.items()):
             self.optimizer.asked_before(index, task.genome)
-            again = self._task(index, task.genome)
-            self._retry(replace(again, attempt=task.attempt), "the search broke off")
-        known = {e.index for e in self.archive} | self.pending.tasks.keys()
+            self._queue.append(task)
+        known = self.archive.by_index.keys() | self.pending.tasks.keys()
         self.optimizer.asked = max([self.pending.asked, *(i + 1 for i in known)])
         # Where pending.jsonl is damaged, other genomes are asked for instead.
         self._lost = self.optimizer.asked - len(known)
 
     def _fill(self, workers: Workers, deadline: float | None) -> bool:
         """Give every free worker a task. False when there is none left to give."""
-        while self._in_flight < workers.capacity:
+        while self._running < workers.capacity:
             task = self._next_task(deadline)
             if task is None:
                 return False
             self._persist(self.pending.start, task)
-            workers.submit(task)
-            self._in_flight += 1
-        return True
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            workers.submit(replace(task, seconds=left))
+            self._running += 1
+        return not _past(deadline)
 
     def _next_task(self, deadline: float | None) -> Task | None:
         if self.settings.deterministic:
@@ -174,21 +181,22 @@ class Search:
         return self._queue.popleft()
 
     def _advance(self, deadline: float | None) -> None:
-        """Deterministic mode: child k is asked for after exactly k - AHEAD + 1 tells.
+        """Deterministic mode: child k is asked for after exactly k - LOOKAHEAD + 1 tells.
 
-        Neither the number of workers nor the order in which they answer changes a genome.
+        Neither the number of workers nor the order in which they answer changes a genome: what came
+        early waits in the archive.
         """
         while True:
             while self.optimizer.asked - self._told < LOOKAHEAD and self._ask(deadline):
                 pass
-            if self._told not in self._early:
+            if self._told >= self.optimizer.asked or self._told not in self.archive.by_index:
                 return
-            self._tell(self._early.pop(self._told))
+            self._tell(self.archive.by_index[self._told])
 
     def _ask(self, deadline: float | None) -> bool:
         """Queue the next child. False when no more is wanted, or none is left."""
         limit = self.settings.evaluations
-        enough = limit and self.optimizer.asked - self._lost >= limit
+        enough = limit is not None and self.optimizer.asked - self._lost >= limit
         if enough or _past(deadline) or self._exhausted:
             return False
         try:
@@ -196,52 +204,93 @@ class Search:
         except SpaceExhausted:
             self._exhausted = True
             return False
-        index = proposal.index
-        task = self._task(index, proposal.genome)
-        if index in self._early:  # a resumed run has it
-            if self._early[index].id != task.genome.id:
-                raise UserError(
-                    f"{self.run.path}: evaluation {index} is of another genome than is asked for "
-                    "now; resume it with the version that started it"
-                )
-        elif index in self.pending.tasks:  # deterministic mode, resumed
-            before = self.pending.tasks[index].attempt
-            self._retry(replace(task, attempt=before), "the search broke off")
-        else:
-            self._queue.append(task)
+        task = self._task(proposal)
+        stored = self.archive.by_index.get(task.index)
+        if stored is None:
+            before = self.pending.tasks.get(task.index)  # deterministic mode, resumed
+            self._queue.append(replace(task, attempt=before.attempt) if before else task)
+        elif stored.id != task.genome.id:
+            raise UserError(
+                f"{self.run.path}: evaluation {task.index} is of another genome than is asked "
+                "for now; resume it with the version that started it"
+            )
         return True
 
-    def _task(self, index: int, genome: Genome) -> Task:
-        settings = self.settings
-        return Task(index, genome, settings.fidelity, settings.seed)
+    def _task(self, proposal: Proposal) -> Task:
+        """With its ancestry: what differs from the first parent, and who did it."""
+        operator = "crossover" if len(proposal.parents) > 1 else "mutation"
+        differing = changes(proposal.parents[0], proposal.genotype) if proposal.parents else ()
+        return Task(
+            proposal.index, proposal.genome, self.settings.fidelity, self.settings.seed,
+            parents=tuple(parent.id for parent in proposal.parents),
+            changes=tuple({"operator": operator, **vars(change)} for change in differing),
+        )  # fmt: skip
 
-    def _retry(self, task: Task, why: str) -> None:
-        """Queue a task that was broken off; one that takes its workers with it is given up."""
-        if task.attempt < ATTEMPTS:
-            self._queue.appendleft(replace(task, attempt=task.attempt + 1))
-        else:
-            self._accept(failed(task, f"broken off {task.attempt} times, at last because {why}"))
+    def _take(self, found: Evaluation | Died | Unfinished) -> None:
+        """What a worker answered."""
+        if isinstance(found, Died):
+            task = found.task
+            if task.attempt < ATTEMPTS:
+                self._queue.appendleft(replace(task, attempt=task.attempt + 1))
+                return
+            why = f"broken off {task.attempt} times, at last because {found.why}"
+            found = failed(task, why)
+        elif isinstance(found, Unfinished):
+            self._queue.appendleft(found.task)  # for a resumed search: the time is up
+            return
+        elif found.status == "stopped" and self.settings.deterministic:
+            return  # how far it came is the machine's doing; a resumed search asks for it again
+        self._accept(self._completed(found))
+
+    def _completed(self, evaluation: Evaluation) -> Evaluation:
+        """With the metrics that need no measurement; failed where an objective has none."""
+        if evaluation.status == "failed":
+            return evaluation
+        metrics = dict(evaluation.metrics)
+        if self.static_metrics is not None:
+            metrics |= self.static_metrics(evaluation.genome)
+        missing = [name for name in self.settings.wanted if name not in metrics]
+        if missing:
+            names = ", ".join(missing)
+            error = f"the evaluator gave no {names}, which objectives or constraints need"
+            return replace(evaluation, status="failed", metrics={}, error=error)
+        return replace(evaluation, metrics=metrics)
 
     def _accept(self, evaluation: Evaluation) -> None:
         # On disk before the optimizer hears of it.
         try:
-            self._persist(self.archive.append, evaluation)
-        except KeyboardInterrupt:
-            self.progress.note(f"not stored: {json.dumps(evaluation.to_dict())}")
+            new_front = self._persist(self.archive.append, evaluation)
+        except BaseException:
+            log.warning("not stored: %s", json.dumps(evaluation.to_dict()))
             raise
         self.pending.done(evaluation.index)
-        if self.settings.deterministic:
-            self._early[evaluation.index] = evaluation
-        else:
+        if not self.settings.deterministic:
             self._tell(evaluation)
-        if self._admit(evaluation):
-            self._persist(self.run.write_results, self.front, self.settings.fitness)
+        if new_front:
+            self._persist(self.write_results)
+        self.tell_callbacks("on_evaluation", evaluation)
 
-    def _admit(self, evaluation: Evaluation) -> bool:
-        """True when the evaluation changes the front."""
-        return (
-            evaluation.ok and self.space.contains(evaluation.genome) and self.front.add(evaluation)
-        )
+    def write_results(self) -> None:
+        """front.json and best.json, derived from the evaluations."""
+        rows = [self._row(e) for e in self.archive.results()]
+        self.run.write("front.json", json.dumps(rows, indent=1))
+        chosen = self.best()
+        if chosen is not None:
+            plain = self._row(chosen)
+            del plain["genome"]
+            text = chosen.genome.to_json(name=chosen.id, evaluation=plain)
+            self.run.write("best.json", text + "\n")
+
+    def _row(self, evaluation: Evaluation) -> dict[str, Any]:
+        return {
+            "id": evaluation.id,
+            **evaluation.metrics,
+            "fitness": self.settings.fitness.known(evaluation.metrics),
+            "status": evaluation.status,
+            "fidelity": dataclasses.asdict(evaluation.fidelity),
+            "parents": list(evaluation.parents),
+            "genome": evaluation.genome.to_dict(),
+        }
 
     def _persist(self, write: Callable[..., Any], *arguments: Any) -> Any:
         """Write; a full disk is waited for, so that no evaluation is lost."""
@@ -249,9 +298,9 @@ class Search:
             try:
                 return write(*arguments)
             except UserError as error:
-                self.progress.note(
-                    f"{error}; free some space: trying again every {RETRY_SECONDS:g} s"
-                )
+                if getattr(error.__cause__, "errno", None) not in DISK_FULL:
+                    raise
+                log.warning("%s; free some space: trying again every %g s", error, RETRY_SECONDS)
                 time.sleep(RETRY_SECONDS)
 
     def _tell(self, evaluation: Evaluation) -> None:
@@ -262,70 +311,35 @@ class Search:
     def _why_stopped(self, deadline: float | None) -> str:
         if self._exhausted:
             return "no new genome was found in the space"
-        return "time is up" if _past(deadline) else "finished"
+        return "time is up" if _past(deadline) and not self.complete else "finished"
 
 
-def run_search(
-    run: RunDirectory,
-    settings: Settings,
-    space: SearchSpace,
-    dataset: Dataset,
-    initial: list[Genome],
-    progress: Progress,
-) -> tuple[Search, Outcome]:
-    """The whole search on real parts; results are in the run directory when it returns."""
-    if settings.address is not None:
-        check_address(settings.address)
-    check_input(dataset, f"space {space.name}", space.classes, *space.shape)
-    data = search_data(dataset)
-    machine = measure_machine(run, settings, space, progress.note)
-    known = partial(known_metrics, fps_model=machine.calibration.model)
-    search = Search(run, settings, space, initial, progress, known)
-    arguments = (
-        data,
-        settings.recipe,
-        machine.calibration.model,
-        (machine.bf16, machine.channels_last),
-        settings.device,
-    )
-    workers = start_workers(settings, TrainingEvaluator, arguments, progress.note)
-    deadline = time.monotonic() + settings.time_budget if settings.time_budget else None
-    try:
-        outcome = search.loop(workers, deadline)
-    finally:
-        workers.close()
-    outcome.front_fps = finish(search, progress.note)
-    return search, outcome
+def make_optimizer(
+    space: SearchSpace, settings: Settings, initial: Sequence[Genome],
+    static_metrics: StaticMetrics | None,
+) -> Optimizer:  # fmt: skip
+    """The optimizer that the settings ask for, before anything is told."""
+    algorithm = settings.algorithm
+    if static_metrics is None:  # nothing to screen by
+        algorithm = algorithm.removesuffix("+gp")
+    return Optimizer(
+        space, settings.objectives, algorithm=algorithm, seed=settings.seed,
+        population=settings.population, initial=initial, fitness=settings.fitness,
+        constraints=settings.constraints, static_metrics=static_metrics,
+    )  # fmt: skip
 
 
-def start_workers(
-    settings: Settings, make: MakeEvaluator, arguments: tuple[Any, ...], note: Note
-) -> Workers:
-    """The workers that the settings ask for, each with an evaluator of its own."""
-    # The order of a sum, and so its rounding, depends on how many threads share it.
-    threads = 1 if settings.deterministic else None
-    limits = Limits(settings.candidate_time, settings.candidate_memory)
-    # A candidate that may be stopped needs a process of its own.
-    gpus = [settings.gpus_per_worker] * settings.workers + [0.0] * settings.cpu_workers
-    if len(gpus) == 1 and limits == Limits() and settings.address is None:
-        return InProcess(make, *arguments, threads=threads)
-    note(f"starting {len(gpus)} Ray workers")
-    return RayWorkers(
-        make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads
-    )
+def choose(results: Sequence[Evaluation], settings: Settings) -> Evaluation | None:
+    """Of a front, by the fitness; by the first objective where the fitness knows too little."""
+    first, fitness = settings.objectives[0], settings.fitness
 
+    def worth(evaluation: Evaluation) -> float:
+        known, value = fitness.known(evaluation.metrics), evaluation.metrics[first.name]
+        if known is not None:
+            return known
+        return value if first.maximise else -value
 
-def finish(search: Search, note: Note) -> dict[str, float]:
-    """Write the results, then measure the front's fps, unless another machine is the target."""
-    run, settings = search.run, search.settings
-    run.write_results(search.front, settings.fitness)
-    if settings.fps_model is not None:
-        note(
-            f"fps was predicted for the machine of {settings.fps_model}; to measure the front, run "
-            f"there: python -m nas.fps --run {run.path}"
-        )
-        return {}
-    return measure_front(run, list(search.front), note)
+    return max(results, key=worth, default=None)
 
 
 def _past(deadline: float | None) -> bool:

@@ -6,125 +6,103 @@ whose calibration (`python -m nas.fps`) the settings name.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
-from nas.common.errors import UserError
-from nas.common.files import read_json
-from nas.deploy.latency import FEATURES, Calibration, FpsModel, calibrate, measure_fps
+from nas.deploy.latency import Calibration, calibrate, measure_fps, read_calibration
 from nas.search.archive import Evaluation
-from nas.search.store import RunDirectory, Settings
+from nas.search.profile import HardwareProfile, load_machine
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
+from nas.training.precision import fastest_mode
 
-Note = Callable[[str], None]
 MODE_GENOMES = 6  # sampled genomes that decide the training mode
+# Of a search's time: at most this much for the fps model, at about so many seconds a network, and
+# for a choice of the training mode only where it is longer than that.
+CALIBRATION_SHARE, CALIBRATION_SECONDS = 0.2, 0.5
+LEAST_CALIBRATED = 10
+SHORT_BUDGET = 300.0
+FRONT_RUNS = 7 * 21  # classifications that measure_fps makes of a network
+
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class HardwareProfile:
-    """What was measured on this machine before the search; stored, so that a resume agrees."""
-
-    calibration: Calibration
-    bf16: bool
-    channels_last: bool
-    device: str
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-
-def measure_machine(
-    run: RunDirectory, settings: Settings, space: SearchSpace, note: Note
-) -> HardwareProfile:
+def measure_machine(run: RunDirectory, settings: Settings, space: SearchSpace) -> HardwareProfile:
     """Fps model, fastest training mode and device; read back from the run where it has them."""
     path = run.file("machine.json")
     if path.exists():
         return load_machine(path)
     if settings.fps_model is None:
-        calibration = calibrate_here(space, settings.seed, settings.calibration_genomes, note)
+        budget = settings.time_budget
+        genomes = settings.calibration_genomes
+        if budget is not None:
+            fitting = int(CALIBRATION_SHARE * budget / CALIBRATION_SECONDS)
+            genomes = min(genomes, max(LEAST_CALIBRATED, fitting))
+        calibration = calibrate_here(space, settings.seed, genomes)
     else:
         calibration = read_calibration(Path(settings.fps_model))
     device, bf16, channels_last = training_mode(settings, space)
     machine = HardwareProfile(calibration, bf16, channels_last, device)
     run.write("machine.json", machine.to_json())
-    note(
-        f"training mode on {device}: {'bf16' if bf16 else 'float32'}"
-        f"{', channels-last' if channels_last else ''}"
-    )
+    log.info(
+        "training mode on %s: %s%s", device, "bf16" if bf16 else "float32",
+        ", channels-last" if channels_last else "",
+    )  # fmt: skip
     return machine
 
 
 def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bool]:
     """Device, and whether bfloat16 and channels-last are the fastest there."""
-    import torch
-
-    from nas.training.precision import fastest_mode
-
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     threads = torch.get_num_threads()
     # As each worker will have.
-    torch.set_num_threads(1 if settings.deterministic else max(1, threads // settings.workers))
+    shared = max(1, threads // settings.main_workers)
+    torch.set_num_threads(1 if settings.deterministic else shared)
     rng = np.random.default_rng(settings.seed)
-    sampled = [space.sample(rng).genome for _ in range(MODE_GENOMES)]
+    short = settings.time_budget is not None and settings.time_budget < SHORT_BUDGET
+    sampled = [space.sample(rng).genome for _ in range(1 if short else MODE_GENOMES)]
     mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch_size)
     torch.set_num_threads(threads)
     return device, mode.bf16, mode.channels_last
 
 
-def calibrate_here(space: SearchSpace, seed: int, genomes: int, note: Note) -> Calibration:
+def calibrate_here(space: SearchSpace, seed: int, genomes: int) -> Calibration:
     """The fps model of this machine."""
-    note("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
+    log.info("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
     found = calibrate(space, seed, genomes)
-    note(
-        f"fps model: held-out error {found.held_out_error:.1%} (median), rank correlation "
-        f"{found.rank_correlation:.2f}, {found.genomes} networks in {found.seconds:.0f} s"
-    )
+    log.info(
+        "fps model: held-out error %.1f %% (median), rank correlation %.2f, %d networks in %.0f s",
+        100 * found.held_out_error, found.rank_correlation, found.genomes, found.seconds,
+    )  # fmt: skip
     return found
 
 
-def read_calibration(path: Path) -> Calibration:
-    """What `python -m nas.fps` wrote on the target machine; a run's machine.json has it too."""
-    return _read_calibration(read_json(path), str(path))
+def measure_front(
+    run: RunDirectory, front: Sequence[Evaluation], deadline: float | None = None
+) -> dict[str, float]:
+    """Time the front's networks on this machine, as measured_fps.json. {id: fps}.
 
-
-def measure_front(run: RunDirectory, front: list[Evaluation], note: Note) -> dict[str, float]:
-    """Time the front's networks on this machine, as measured_fps.json. {id: fps}."""
+    Not where it would take longer than until `deadline` (of time.monotonic).
+    """
     if not front:
         return {}
-    note(f"measuring the frame rate of the {len(front)} networks on the front")
+    seconds = sum(FRONT_RUNS / e.metrics.get("fps", 100.0) + 0.05 for e in front)
+    if deadline is not None and time.monotonic() + seconds > deadline:
+        log.info(
+            "no time left to measure the front's frame rates; measure them with: "
+            "python -m nas.fps --run %s", run.path,
+        )  # fmt: skip
+        return {}
+    log.info("measuring the frame rate of the %d networks on the front", len(front))
     measured = dict(zip([e.id for e in front], measure_fps([e.genome for e in front]), strict=True))
     run.write("measured_fps.json", json.dumps(measured, indent=1))
     return measured
-
-
-def load_machine(path: Path) -> HardwareProfile:
-    """A machine.json. UserError when it is none."""
-    data, where = read_json(path), str(path)
-    calibration = _read_calibration(data, where)
-    try:
-        return HardwareProfile(
-            calibration, bool(data["bf16"]), bool(data["channels_last"]), str(data["device"])
-        )
-    except KeyError as error:
-        raise UserError(f"{where}: not a machine file: {error}") from None
-
-
-def _read_calibration(data: Any, where: str) -> Calibration:
-    try:
-        fields = dict(data["calibration"])
-        fields["model"] = FpsModel(tuple(float(c) for c in fields["model"]["coefficients"]))
-        found = fields["model"].coefficients
-        if len(found) != len(FEATURES) or not all(0 <= c < math.inf for c in found):
-            raise ValueError(f"expected {len(FEATURES)} coefficients of at least 0")
-        return Calibration(**fields)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{where}: not a machine file: {error}") from None

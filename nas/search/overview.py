@@ -18,12 +18,11 @@ from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import best, pareto_front
 from nas.search import analysis, genealogy
 from nas.search.archive import Evaluation
-from nas.search.machine import load_machine
+from nas.search.profile import load_machine, static_metrics
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space import space as spaces
 from nas.space.space import SearchSpace
-from nas.training.evaluator import known_metrics
 
 MAX_REPORT = 16 << 20  # bytes of a retraining's report.json
 Row = dict[str, Any]
@@ -84,7 +83,7 @@ def front_rows(
             "id": e.id,
             **e.metrics,
             "fps_measured": measured.get(e.id),
-            "fitness": fitness(e.metrics),
+            "fitness": fitness.known(e.metrics),
             "epochs": e.fidelity.epochs,
         }
         for e in front
@@ -104,7 +103,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
             "accuracy": e.metrics.get("accuracy"), "params": e.metrics.get("params"),
             "macs": e.metrics.get("macs"), "activations": e.metrics.get("activations"),
             "fps": e.metrics.get("fps"), "fps_measured": measured.get(e.id),
-            "fitness": settings.fitness(e.metrics) if e.metrics else None,
+            "fitness": settings.fitness.known(e.metrics),
             "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
             "started": e.started - start, "seconds": e.seconds,
             "parents": " ".join(genealogy.parents_of(e)), "error": e.error,
@@ -130,7 +129,7 @@ def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list
     rows = []
     for name, (genome, beside) in reference_genomes().items():
         found = cost(genome)
-        metrics = known_metrics(genome, model) if model else {}
+        metrics = static_metrics(genome, model) if model else {}
         published = beside.get("published", {}).get("fer2013_private")
         rows.append({
             "name": name, "id": genome.id, "params": found.params, "macs": found.macs,
@@ -181,7 +180,7 @@ def _networks(
             "curve": analysis.curve_of(e), "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
         }  # fmt: skip
-        row["fitness"] = fitness(e.metrics) if e.metrics else None
+        row["fitness"] = fitness.known(e.metrics)
         rows.append(row)
     return rows
 

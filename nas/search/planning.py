@@ -9,6 +9,7 @@ the size of random ones.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import resource
 import time
 from collections import deque
@@ -26,14 +27,20 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate
-from nas.evolution.optimizer import Optimizer, SpaceExhausted
-from nas.search.archive import Evaluation, Fidelity
-from nas.search.driver import start_workers
-from nas.search.machine import Note, training_mode
-from nas.search.store import Settings
+from nas.evolution.optimizer import SpaceExhausted
+from nas.search.archive import Evaluation
+from nas.search.driver import make_optimizer
+from nas.search.evaluate import Unfinished
+from nas.search.machine import training_mode
+from nas.search.profile import static_metrics
+from nas.search.run import start_workers
+from nas.search.settings import Settings
 from nas.search.workers import Died, Workers
 from nas.space.space import SearchSpace
-from nas.training.evaluator import Task, TrainingEvaluator, known_metrics
+from nas.training.evaluator import TrainingEvaluator
+from nas.training.task import Fidelity, Task
+
+log = logging.getLogger(__name__)
 
 STEPS = (8, 40)  # of the timed trainings; what they differ by is the cost of a step
 REHEARSED = 150  # proposals of the rehearsal at most
@@ -119,22 +126,20 @@ def _shared() -> int:
     return sum(1024 * int(x.split()[1]) for x in lines if x.startswith(("RssFile", "RssShmem")))
 
 
-def measure(
-    space: SearchSpace, settings: Settings, dataset: Dataset, genomes: int, note: Note
-) -> Timing:
+def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: int) -> Timing:
     """Time `genomes` random networks, each at a short and at a longer training."""
     check_input(dataset, f"space {space.name}", space.classes, *space.shape)
     data = search_data(dataset)
     started = time.perf_counter()
     calibration = calibrate(space, settings.seed, CALIBRATED)
     device, bf16, channels_last = training_mode(settings, space)
-    arguments = (data, settings.recipe, calibration.model, (bf16, channels_last), device)
-    workers = start_workers(settings, MeasuredEvaluator, arguments, note)
+    arguments = (data, settings.recipe, (bf16, channels_last), device)
+    workers = start_workers(settings, MeasuredEvaluator, arguments)
     more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)
     setup = time.perf_counter() - started + more
     tasks = _tasks(space, settings, len(data.fit), genomes)
     try:
-        note(f"timing {genomes} random networks")
+        log.info("timing %d random networks", genomes)
         ok, failures = _evaluate(workers, tasks)
     finally:
         workers.close()
@@ -159,7 +164,7 @@ def plan(
     Without a number of evaluations, as many as the hours hold are planned for.
     """
     count = settings.evaluations or REHEARSED
-    workers = settings.workers + settings.cpu_workers
+    workers = settings.main_workers + settings.cpu_workers
     proposed, thinking = simulate_search(space, settings, timing.calibration, min(count, REHEARSED))
 
     def mean(fidelity: Fidelity) -> float:
@@ -200,12 +205,8 @@ def simulate_search(
     space: SearchSpace, settings: Settings, calibration: Calibration, count: int
 ) -> tuple[list[Genome], float]:
     """What the optimizer proposes for made-up accuracies, and the seconds of one proposal."""
-    known = partial(known_metrics, fps_model=calibration.model)
-    screened = settings.surrogate and settings.algorithm != "random"
-    optimizer = Optimizer(
-        space, algorithm=settings.algorithm + ("+gp" if screened else ""), seed=settings.seed,
-        population=settings.population, fitness=settings.fitness, static_metrics=known,
-    )  # fmt: skip
+    known = partial(static_metrics, fps_model=calibration.model)
+    optimizer = make_optimizer(space, settings, (), known)
     accuracy = _made_up_accuracy(space, settings.seed)
     proposed: list[Genome] = []
     thinking = 0.0
@@ -249,7 +250,7 @@ def _tasks(space: SearchSpace, settings: Settings, rows: int, genomes: int) -> l
     fidelities = [_fidelity(count, rows, settings.recipe.batch_size) for count in STEPS]
     pairs = [(genome, fidelity) for genome in pool[2::4] for fidelity in fidelities]
     mixed = [pairs[i] for i in rng.permutation(len(pairs))]
-    warm = [(pool[0], fidelities[0])] * (settings.workers + settings.cpu_workers)
+    warm = [(pool[0], fidelities[0])] * (settings.main_workers + settings.cpu_workers)
     return [
         Task(i, genome, fidelity, settings.seed)
         for i, (genome, fidelity) in enumerate([*warm, *mixed], -len(warm))
@@ -273,7 +274,7 @@ def _evaluate(workers: Workers, tasks: list[Task]) -> tuple[list[Evaluation], li
             workers.submit(waiting.popleft())
             flying += 1
         answer = workers.next()
-        if answer is None:  # only the capacity has changed
+        if answer is None or isinstance(answer, Unfinished):  # no time budget here
             continue
         flying -= 1
         if isinstance(answer, Died):

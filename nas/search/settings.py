@@ -1,121 +1,192 @@
-"""The options that decide what a search does, for every command line that takes them."""
+"""Everything that decides what a search does: one tree yields options, help, defaults and YAML."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
+import yaml
+
+from nas.common.cli import add_options, changed, given_options, setting, with_options
 from nas.common.environment import usable_cores
-from nas.common.errors import UserError
+from nas.common.errors import UserError, first_line
+from nas.common.files import read_yaml
+from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
+from nas.evolution.objectives import (
+    ALGORITHMS,
+    OBJECTIVES,
+    Constraint,
+    Fitness,
+    Objective,
+    check_objectives,
+)
+from nas.training.recipe import Recipe
+from nas.training.task import Fidelity
 
-if TYPE_CHECKING:
-    from nas.search.store import Settings
+EVALUATIONS = 40  # where neither their number nor a time is given
+Time = Annotated[float, Seconds(0.001, 1e9)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`config.yaml` of a run, and `--config`; None: no limit, or not used."""
+
+    data: Annotated[str, Text()] = setting(
+        "synthetic", "a prepared data set, an .npz or a folder of pictures",
+        metavar="NAME|PATH", fixed=True,
+    )  # fmt: skip
+    evaluator: Annotated[str, Text(256)] | None = setting(
+        None, "a function that measures genomes, instead of a training",
+        metavar="MODULE:FUNCTION", fixed=True,
+    )  # fmt: skip
+    algorithm: Annotated[str, Choice(ALGORITHMS, "algorithm")] = setting(
+        ALGORITHMS[0], "NSGA-II, a GA on the fitness, or random; +gp: a Gaussian process screens "
+        "the children", fixed=True,
+    )  # fmt: skip
+    evaluations: Annotated[int, Int(1, 10_000_000)] | None = setting(
+        None, f"networks to train; {EVALUATIONS} where no time budget is given either"
+    )
+    time_budget: Time | None = setting(None, "90s, 30m or 2h, set-up included")
+    workers: Annotated[int, Int(1, 10_000)] | None = setting(
+        None, "processes that train; one a usable core where none is given"
+    )
+    seed: Annotated[int, Int(0, 2**31 - 1)] = setting(0, "of every random choice", fixed=True)
+    deterministic: Annotated[bool, Flag()] = setting(
+        False, "the same networks and figures for any number of workers (one thread each); of "
+        "another run too with its --machine", fixed=True,
+    )  # fmt: skip
+    address: Annotated[str, Text(256)] | None = setting(
+        None, "of a running Ray cluster, or auto", metavar="HOST:PORT"
+    )
+    fps_model: Annotated[str, Text()] | None = setting(
+        None, "of the target machine, made there by nas.fps", metavar="JSON", fixed=True
+    )
+    gpus_per_worker: Annotated[float, Float(0.0, 64.0)] = setting(0.0)
+    cpu_workers: Annotated[int, Int(0, 10_000)] = setting(0)  # further ones, without a GPU
+    candidate_time: Time | None = setting(None)
+    candidate_memory: Annotated[float, Float(0.001, 1e6)] | None = setting(None)  # GiB
+    device: Annotated[str, Text(64)] = setting("auto")
+    population: Annotated[int, Int(4, 100_000)] = setting(20, fixed=True)
+    calibration_genomes: Annotated[int, Int(10, 1000)] = setting(40)
+    objectives: tuple[Objective, ...] = setting(OBJECTIVES, fixed=True)
+    constraints: tuple[Constraint, ...] = setting((), fixed=True)
+    fidelity: Fidelity = Fidelity()
+    fitness: Fitness = Fitness()
+    recipe: Recipe = Recipe()
+
+    @property
+    def main_workers(self) -> int:
+        """`workers`, once it is known (see `checked`)."""
+        return self.workers or 1
+
+    @property
+    def wanted(self) -> list[str]:
+        """Metrics that objectives and constraints are about."""
+        return [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
+
+    @property
+    def single_objective(self) -> bool:
+        """Whether the fitness decides who lives; it then is what the run is about."""
+        return self.algorithm.startswith("ga")
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One option for each setting; what is not given keeps its default."""
-    add = parser.add_argument
-    add("--data", metavar="NAME|NPZ", help="a prepared data set (default: synthetic faces)")
-    add("--evaluations", type=int, metavar="N", help="networks to train (default 40)")
-    add("--time-budget", metavar="TIME", help="stop after 90s, 30m or 2h")
-    add("--workers", type=int, metavar="N", help="processes (default: one a usable core)")
-    add("--gpus-per-worker", type=float, metavar="X", help="share of a GPU for each worker")
-    add("--cpu-workers", type=int, metavar="N", help="further processes, without a GPU")
-    add("--fps-model", metavar="JSON", help="of the target machine, made there by nas.fps")
-    add("--address", metavar="HOST:PORT", help="of a running Ray cluster, or auto")
-    add("--candidate-time", metavar="TIME", help="stop a candidate after 90s, 30m or 2h")
-    add("--candidate-memory", type=float, metavar="GIB", help="what a candidate may allocate")
-    add("--algorithm", metavar="NAME", help="nsga2 (default), ga or random")
-    add("--seed", type=int, metavar="N", help="of every random choice (default 0)")
-    add("--epochs", type=int, metavar="N", help="of each candidate's training (default 3)")
-    add("--fraction", type=float, metavar="X", help="of the training part used (default 1)")
-    add("--population", type=int, metavar="N", help="parents that survive (default 20)")
-    add("--surrogate", choices=["on", "off"], help="train the most promising of many children "
-        "(default on)")  # fmt: skip
-    add("--params-limit", type=float, metavar="N", help="fitness: parameters without penalty "
-        "(default 500000)")  # fmt: skip
-    add("--fps-target", type=float, metavar="N", help="fitness: frames a second without "
-        "penalty (default 1000)")  # fmt: skip
-    add("--params-weight", type=float, metavar="A", help="fitness: weight of excess parameters "
-        "(default 0.1)")  # fmt: skip
-    add(
-        "--fps-weight", type=float, metavar="B", help="fitness: weight of missing fps (default 0.1)"
-    )
-    add(
-        "--deterministic",
-        action="store_true",
-        default=None,
-        help="the same networks and figures for any number of workers (one thread each); of "
-        "another run too with its --machine",
-    )
-    add("--config", metavar="YAML", help="all settings, as config.yaml of a run")
+    """The options of the settings, and those that give any of them."""
+    add_options(parser, Settings)
+    parser.add_argument("--config", metavar="YAML", help="settings, as config.yaml of a run")
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", dest="keys",
+        help="any setting of --config, such as fitness.params_limit=200000",
+    )  # fmt: skip
 
 
-def read_settings(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
+def settings_of(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
-    from nas.common.schema import read
-    from nas.search.store import Settings, load_settings
-    from nas.training.recipe import Recipe
-
     found = stored or (load_settings(Path(args.config)) if args.config else Settings())
-    plain: dict[str, Any] = dataclasses.asdict(found)
-    for place, names in {
-        (): ("data", "evaluations", "workers", "gpus_per_worker", "algorithm", "seed",
-             "population", "deterministic", "address", "cpu_workers", "fps_model",
-             "candidate_memory"),
-        ("fidelity",): ("epochs", "fraction"),
-        ("fitness",): ("params_limit", "fps_target", "params_weight", "fps_weight"),
-    }.items():  # fmt: skip
-        target = plain[place[0]] if place else plain
-        target.update({n: getattr(args, n) for n in names if getattr(args, n) is not None})
-    if args.surrogate:
-        plain["surrogate"] = args.surrogate == "on"
-    if args.time_budget is not None:
-        plain["time_budget"] = seconds(args.time_budget, "--time-budget")
-    named = args.evaluations is not None or _names_evaluations(args.config)
-    if plain["time_budget"] and not named and (args.time_budget or stored is None):
-        plain["evaluations"] = 0  # time alone decides
-    if args.candidate_time is not None:
-        plain["candidate_time"] = seconds(args.candidate_time, "--candidate-time")
-    if plain["address"] and not plain["workers"]:
-        raise UserError(
-            "--workers: missing; with --address say how many: each takes a CPU (and its share of a "
-            "GPU), and those without a place join when the cluster grows"
-        )
-    if not plain["workers"]:
-        plain["workers"] = usable_cores()
-    checked = read(Settings, plain, "settings")
-    assert isinstance(checked, Settings)
-    if checked.recipe.soft_labels or checked.recipe.train_on != "train":
+    found = with_options(found, args)
+    given = given_options(Settings, args)
+    if stored is not None and "time_budget" in given and "evaluations" not in given:
+        found = dataclasses.replace(found, evaluations=None)  # time alone decides
+    for text in args.keys:
+        found = _with_key(found, text)
+    return checked(found)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a search configuration; a missing key keeps its default."""
+    return read_settings(read_yaml(path) or {}, str(path))
+
+
+def read_settings(plain: Any, where: str) -> Settings:
+    """Settings of plain data. UserError names the key that does not fit."""
+    found = read(Settings, plain, where)
+    assert isinstance(found, Settings)
+    return found
+
+
+def checked(settings: Settings) -> Settings:
+    """With what was left open filled in. UserError where two settings contradict each other."""
+    recipe, epochs = settings.recipe, settings.fidelity.epochs
+    if recipe.soft_labels or recipe.train_on != "train":
         raise UserError("recipe: soft_labels and train_on are for nas.retrain; leave them out")
-    if checked.recipe.epochs not in (Recipe().epochs, checked.fidelity.epochs):
+    if recipe.epochs not in (Recipe().epochs, epochs):
         raise UserError(
-            f"recipe: epochs: found {checked.recipe.epochs}; in a search fidelity.epochs decides "
-            f"({checked.fidelity.epochs}); leave it out"
+            f"recipe: epochs: found {recipe.epochs}; in a search fidelity.epochs decides "
+            f"({epochs}); leave it out"
         )
-    if checked.recipe.early_stopping or checked.recipe.schedule == "plateau":
+    if recipe.early_stopping or recipe.schedule == "plateau":
         raise UserError(
             "recipe: early_stopping and schedule plateau look at every epoch, which a search's "
             "short trainings do not score; expected early_stopping 0 and another schedule"
         )
-    return checked
+    check_objectives(settings.objectives)
+    if settings.address and not settings.workers:
+        raise UserError(
+            "--workers: missing; with an address say how many: each takes a CPU (and its share of "
+            "a GPU), and those without a place join when the cluster grows"
+        )
+    evaluations, workers = settings.evaluations, settings.workers
+    if evaluations is None and settings.time_budget is None:
+        evaluations = EVALUATIONS
+    if workers is None:
+        workers = 1 if settings.evaluator else usable_cores()
+    return dataclasses.replace(settings, evaluations=evaluations, workers=workers)
 
 
-def _names_evaluations(config: str | None) -> bool:
-    from nas.common.files import read_yaml
+def fixed_changes(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:
+    """What makes the evaluations of a run comparable and differs: {name: (before, after)}."""
+    found = changed(before, after)
+    if before.recipe != after.recipe:
+        found["recipe"] = ("another", "this one")
+    if before.single_objective and before.fitness != after.fitness:
+        found["fitness"] = (before.fitness, after.fitness)
+    return found
 
-    return config is not None and "evaluations" in (read_yaml(Path(config)) or {})
+
+def changeable() -> str:
+    """The settings that a run may go on with other values of, to be read."""
+    names = [f.name for f in dataclasses.fields(Settings)
+             if f.metadata and not f.metadata["fixed"]]  # fmt: skip
+    return ", ".join([*names, "fitness (not with ga)"])
 
 
-def seconds(text: str, where: str) -> float:
-    """A time such as 90s, 30m or 2h."""
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+def _with_key(settings: Settings, text: str) -> Settings:
+    """`fidelity.epochs=5`: one value of the tree, written as in YAML."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set: expected KEY=VALUE, got {text!r}")
+    plain = dataclasses.asdict(settings)
+    *above, name = key.split(".")
+    place: Any = plain
+    for part in above:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise UserError(f"--set: {key}: no such setting; expected names as in config.yaml")
     try:
-        value = float(text[:-1]) * unit if unit else float(text)
-    except ValueError:
-        value = 0.0
-    if not value > 0:
-        raise UserError(f"{where}: expected a time such as 90s, 30m or 2h, got {text!r}")
-    return value
+        place[name] = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"--set: {key}: not a YAML value: {first_line(error)}") from None
+    return read_settings(plain, "--set")

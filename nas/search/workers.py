@@ -1,34 +1,29 @@
-"""Evaluate many genomes at once: in this process, or on Ray actors. The only file importing ray."""
+"""Evaluate many genomes at once: in this process, or on Ray actors."""
 
 from __future__ import annotations
 
-import logging
 import os
 import resource
-import secrets
-import signal
-import socket
-import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from nas.common.environment import usable_cores
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
-from nas.training.evaluator import Evaluator, Task, failed, run_task
+from nas.search.cluster import RaySession, worker_environment
+from nas.search.evaluate import OutOfTime, Unfinished, failed, run_task
+from nas.training.task import Evaluator, Task
 
-QUIET: dict[str, Any] = {
-    "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,
-}  # fmt: skip
 START_SECONDS = 300.0  # until the first worker must be there
 FAILED_STARTS = 20  # in a row, of all workers together; then those that cannot start are given up
+GRACE = 2.0  # s; a worker that does not stop by itself when the time is up is ended
 
 MakeEvaluator = Callable[..., Evaluator]
 
@@ -44,7 +39,7 @@ class Died:
 class Workers(Protocol):
     """`capacity` tasks may be in flight; `next` waits for whichever ends first.
 
-    None: only the capacity has changed.
+    None: only the capacity has changed, or the search's time is up.
     """
 
     @property
@@ -52,7 +47,7 @@ class Workers(Protocol):
 
     def submit(self, task: Task) -> None: ...
 
-    def next(self) -> Evaluation | Died | None: ...
+    def next(self) -> Evaluation | Died | Unfinished | None: ...
 
     def close(self) -> None: ...
 
@@ -70,7 +65,7 @@ class InProcess:
     def submit(self, task: Task) -> None:
         self.tasks.append(task)
 
-    def next(self) -> Evaluation:
+    def next(self) -> Evaluation | Unfinished:
         return run_task(self.evaluator, self.tasks.popleft())
 
     def close(self) -> None:
@@ -79,10 +74,10 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one candidate may take; 0: no limit. time: s. memory: GiB beyond an idle worker's."""
+    """What one candidate may take. time: s. memory: GiB beyond an idle worker's. None: no limit."""
 
-    time: float = 0.0
-    memory: float = 0.0
+    time: float | None = None
+    memory: float | None = None
 
 
 class RayWorkers:
@@ -91,7 +86,7 @@ class RayWorkers:
     gpus: the share of a GPU of each worker, one entry a worker. address: of a running cluster
     (`auto` or host:port); without it, Ray is started on this machine alone. Workers for which the
     cluster has no room wait for it: they join when a node is added. One that dies or hangs is
-    replaced.
+    replaced. deadline: of time.monotonic, when the search's time is up.
     """
 
     def __init__(
@@ -102,16 +97,14 @@ class RayWorkers:
         limits: Limits = Limits(),
         address: str | None = None,
         threads: int | None = None,
+        deadline: float | None = None,
     ) -> None:
-        ray = self._ray = import_ray(alone=address is None)
-        # uv or a notebook may have started Ray already; what we did not start, we do not stop.
-        self._ours = not ray.is_initialized()
-        if self._ours:
-            _connect(ray, address, gpus)
+        self._limits, self._deadline = limits, inf if deadline is None else deadline
+        self._session = RaySession(address, len(gpus))
+        self._ray = self._session.ray
         if threads is None:
             threads = 1 if address else max(1, usable_cores() // len(gpus))
-        self._limits = limits
-        stored = [ray.put(argument) for argument in arguments]
+        stored = [self._ray.put(argument) for argument in arguments]
         self._arguments = (make, threads, limits.memory, *stored)
         self._starting: dict[Any, _Worker] = {}
         self._idle: list[_Worker] = []
@@ -119,9 +112,13 @@ class RayWorkers:
         self._failed_starts = 0
         self._count = len(gpus)
         self._shared = any(gpus)  # then a worker without a share must not see a GPU
-        for share in gpus:
-            self._start(share)
-        self._wait_for_one(gpus)
+        try:
+            for share in gpus:
+                self._start(share)
+            self._wait_for_one(gpus)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def capacity(self) -> int:
@@ -129,48 +126,50 @@ class RayWorkers:
 
     def submit(self, task: Task) -> None:
         worker = self._idle.pop()
-        overdue = time.monotonic() + (self._limits.time or inf)
+        overdue = min(time.monotonic() + (self._limits.time or inf), self._deadline + GRACE)
         self._running[worker.actor.run.remote(task)] = worker, task, overdue
 
-    def next(self) -> Evaluation | Died | None:
+    def next(self) -> Evaluation | Died | Unfinished | None:
         while True:
-            first = min((overdue for _, _, overdue in self._running.values()), default=inf)
+            first = min((overdue for _, _, overdue in self._running.values()),
+                        default=self._deadline)  # fmt: skip
             timeout = None if first == inf else max(0.0, first - time.monotonic())
             waiting = [*self._running, *self._starting]
             ready, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout)
             if not ready:
-                return self._stop_overdue()
+                return self._stop_overdue() if self._running else None
             if ready[0] in self._running:
                 return self._finished(ready[0])
             if self._started(ready[0]):
                 return None
 
     def close(self) -> None:
-        if self._ours:
-            self._ray.shutdown()
-            return
-        running = (worker for worker, _, _ in self._running.values())
-        for worker in [*self._idle, *running, *self._starting.values()]:
-            self._ray.kill(worker.actor)
+        if not self._session.ours:
+            running = (worker for worker, _, _ in self._running.values())
+            for worker in [*self._idle, *running, *self._starting.values()]:
+                self._ray.kill(worker.actor)
+        self._session.close()
 
-    def _finished(self, reference: Any) -> Evaluation | Died:
+    def _finished(self, reference: Any) -> Evaluation | Died | Unfinished:
         worker, task, _ = self._running.pop(reference)
         try:
-            evaluation: Evaluation = self._ray.get(reference)
+            found: Evaluation | Unfinished = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._start(worker.gpus)
             return Died(task, f"its worker died: {first_line(error)}")
-        if evaluation.out_of_memory:  # perhaps what an earlier candidate left behind took it
-            self._replace(worker)
-            return Died(task, evaluation.error)
+        if isinstance(found, Evaluation) and found.out_of_memory:
+            self._replace(worker)  # perhaps what an earlier candidate left behind took it
+            return Died(task, found.error)
         self._idle.append(worker)
-        return evaluation
+        return found
 
-    def _stop_overdue(self) -> Evaluation:
+    def _stop_overdue(self) -> Evaluation | Unfinished:
         reference = min(self._running, key=lambda r: self._running[r][2])
         worker, task, _ = self._running.pop(reference)
         self._replace(worker)
-        limit = self._limits.time
+        if time.monotonic() >= self._deadline:
+            return Unfinished(task)
+        limit = self._limits.time or 0.0
         return failed(task, f"took longer than the {limit:g} s that a candidate may", limit)
 
     def _replace(self, worker: _Worker) -> None:
@@ -178,7 +177,11 @@ class RayWorkers:
         self._start(worker.gpus)
 
     def _start(self, gpus: float) -> None:
-        place = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)
+        variables = worker_environment()
+        place = self._ray.remote(
+            num_cpus=1, num_gpus=gpus, max_restarts=0,
+            **({"runtime_env": {"env_vars": variables}} if variables else {}),
+        )  # fmt: skip
         actor = place(_Actor).remote(self._shared and not gpus, *self._arguments)
         # Ready once torch is imported and the data are there: no task is charged for that.
         self._starting[actor.ready.remote()] = _Worker(actor, gpus)
@@ -201,13 +204,14 @@ class RayWorkers:
         return True
 
     def _wait_for_one(self, gpus: Sequence[float]) -> None:
-        until = time.monotonic() + START_SECONDS
+        until = min(time.monotonic() + START_SECONDS, self._deadline)
         while not self.capacity:
             left = max(0.0, until - time.monotonic())
             ready, _ = self._ray.wait(list(self._starting), num_returns=1, timeout=left)
+            if not ready and until == self._deadline:
+                raise OutOfTime
             if not ready:
                 has = self._ray.cluster_resources()
-                self.close()
                 raise UserError(
                     f"no room for a worker of 1 CPU and {min(gpus):g} GPU in {START_SECONDS:g} s; "
                     f"the cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs"
@@ -225,7 +229,7 @@ class _Actor:
     """The process that evaluates; its prints go nowhere, for gigabytes would fill the disk."""
 
     def __init__(
-        self, blind: bool, make: MakeEvaluator, threads: int, memory: float, *arguments: Any
+        self, blind: bool, make: MakeEvaluator, threads: int, memory: float | None, *arguments: Any
     ) -> None:
         if blind:  # Ray itself hides GPUs only where every node was started with a variable
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -240,71 +244,12 @@ class _Actor:
     def ready(self) -> bool:
         return True
 
-    def run(self, task: Task) -> Evaluation:
+    def run(self, task: Task) -> Evaluation | Unfinished:
         return run_task(self.evaluator, task)
-
-
-def check_address(address: str) -> None:
-    """UserError unless something listens there; Ray itself takes minutes to find out."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--address {address}: no Ray cluster there: {first_line(error)}; expected auto, or "
-            "host:port as printed by: ray start --head"
-        ) from None
-
-
-def import_ray(alone: bool) -> Any:
-    """The module. alone: it is to run on this machine, for this process.
-
-    Ray listens on every interface and unpickles what it is sent: a token keeps others out. It is
-    read once, at the import; where somebody else imported Ray before, their choice stands.
-    """
-    if alone and "ray" not in sys.modules:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # silences a notice
-    import ray
-
-    return ray
-
-
-def start_ray(ray: Any, cpus: int) -> None:
-    """A private Ray of this process, on this machine alone."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice
-    # Without "local" Ray would join any cluster that happens to run on this machine.
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
-
-
-def _connect(ray: Any, address: str | None, gpus: Sequence[float]) -> None:
-    with _kept_sigterm():
-        if address is None:
-            start_ray(ray, len(gpus))
-            return
-        check_address(address)
-        try:
-            ray.init(address=address, **QUIET)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise UserError(f"--address {address}: no Ray cluster: {first_line(error)}") from None
-
-
-@contextmanager
-def _kept_sigterm() -> Iterator[None]:
-    """Ray replaces the SIGTERM handler by one that aborts; a search must end with its results."""
-    ours = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, ours)
 
 
 def _limit_threads(threads: int) -> None:
     # Threads x workers must not exceed the cores: OpenMP barriers spin (7x slower when they do).
-    import torch
-
     torch.set_num_threads(threads)
 
 

@@ -18,8 +18,8 @@ from nas.bench.search import compare, score, summary
 from nas.bench.table import Table, TableGenome
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
-from nas.search.archive import Archive, Evaluation, Fidelity
-from nas.training.evaluator import Task
+from nas.search.archive import Archive, Evaluation
+from nas.training.task import Fidelity, Task
 
 
 @pytest.fixture(scope="module")

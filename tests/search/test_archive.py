@@ -1,12 +1,16 @@
 import collections
+import dataclasses
+import json
+import os
 
 import pytest
 from conftest import ROOT
 
 from nas.common.errors import UserError
 from nas.evolution.pareto import pareto_front
-from nas.search.archive import Archive, Evaluation, Fidelity
+from nas.search.archive import Archive, Evaluation
 from nas.search.store import RunDirectory
+from nas.training.task import Fidelity
 
 
 def evaluation(genome, index=0, accuracy=0.5, params=100.0, fps=10.0, status="ok"):
@@ -62,6 +66,58 @@ def test_a_rate_of_nothing_is_refused(proposed, tmp_path):
     archive.close()
     with pytest.raises(UserError, match=r"evaluations.jsonl:1: .*fps must be above 0"):
         Archive.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "a second evaluation of index 0; delete one of the two lines"),
+        ({"index": 2**63 - 1}, r"index: must be in \[0, 1000000000\]"),
+        ({"index": 1, "id": "0123456789ab"}, "id '0123456789ab' is not that of its genome"),
+        ({"index": 1, "error": "", "status": "failed"}, "a failed evaluation says why"),
+        ({"index": 1, "metrics": {"accuracy": 0.5}}, "metrics: no params, fps"),
+        ({"index": 1, "parents": ["a", "b", "c"]}, "parents: must be a list of at most two ids"),
+        ({"index": 1, "changes": [1]}, "changes: must be mappings"),
+    ],
+)
+def test_a_line_that_contradicts_is_refused_by_its_number(proposed, tmp_path, change, message):
+    path = tmp_path / "evaluations.jsonl"
+    lines = [evaluation(proposed).to_dict(), {**evaluation(proposed).to_dict(), **change}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match=f"evaluations.jsonl:2: .*{message}"):
+        Archive.load(path)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "evaluations.jsonl")
+    with pytest.raises(UserError, match="not a regular file"):
+        Archive.load(tmp_path / "evaluations.jsonl")
+
+
+def test_ancestry_comes_back(proposed, tmp_path):
+    change = {"operator": "mutate", "gene": "stem.kernel", "old": 3, "new": 5}
+    child = dataclasses.replace(
+        evaluation(proposed), parents=("0123456789ab", "ba9876543210"), changes=(change,)
+    )
+    archive = Archive.load(tmp_path / "evaluations.jsonl")
+    archive.append(child)
+    archive.close()
+    assert Archive.load(tmp_path / "evaluations.jsonl").evaluations == [child]
+
+
+def test_the_archive_has_the_front(proposed, quick, rng, tmp_path):
+    """Of the space's genomes alone; and where nothing was finished, of what was stopped."""
+    archive = Archive.load(tmp_path / "evaluations.jsonl", quick.contains)
+    inside = [quick.sample(rng).genome for _ in range(3)]
+    stopped = dataclasses.replace(evaluation(inside[0], 0, 0.3), status="stopped")
+    assert not archive.append(stopped)
+    assert archive.results() == [stopped]
+    assert not archive.append(evaluation(proposed, 1, 0.9))  # from outside
+    assert archive.append(evaluation(inside[1], 2, 0.2))
+    assert not archive.append(evaluation(inside[2], 3, 0.1))
+    archive.close()
+    again = Archive.load(tmp_path / "evaluations.jsonl", quick.contains)
+    assert [e.index for e in again.results()] == [2] == [e.index for e in archive.front]
 
 
 def test_a_metric_that_is_not_finite_is_never_stored(proposed, tmp_path):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
-from fakes import Silent
 
-from nas.search.driver import Search, start_workers
-from nas.search.store import RunDirectory, Settings
+from nas.search.driver import Callback, Search
+from nas.search.run import start_workers
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -40,15 +41,13 @@ def evaluate_class():
     return Evaluate
 
 
-class Events(Silent):
+class Events(Callback):
     """Kills a node after 15 evaluations, adds one after 30, ends once that one has been of use."""
 
     def __init__(self, kill, add):
         self.kill, self.add, self.late = kill, add, None
 
-    def update(self, search, evaluation):
-        if evaluation is None:
-            return
+    def on_evaluation(self, search, evaluation):
         if len(search.archive) == 15:
             self.kill()
         if len(search.archive) == 30:
@@ -85,7 +84,7 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
         workers=2, gpus_per_worker=0.5, cpu_workers=5,  # two more than there is room for at first
     )  # fmt: skip
     data = np.zeros(8 << 20, np.uint8)
-    workers = start_workers(settings, evaluate_class(), (data,), print)
+    workers = start_workers(settings, evaluate_class(), (data,))
     locations = []
 
     def kill():
@@ -100,12 +99,12 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
             tmp_path / "run", settings, ROOT / "search_spaces/quick.yaml", [], ["test"]
         )
         events = Events(kill, lambda: cluster.add_node(num_cpus=3))
-        search = Search(run, settings, quick, [], events)
+        search = Search(run, settings, quick, [], [events])
         outcome = search.loop(workers)
     finally:
         workers.close()
     assert outcome.stopped == "finished"
-    found = outcome.evaluations
+    found = search.archive.evaluations
     assert sorted(e.index for e in found) == list(range(len(found)))
     assert len({e.id for e in found}) == len(found) < 1000
     assert all(e.ok for e in found)

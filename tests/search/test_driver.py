@@ -1,18 +1,22 @@
 """The search loop with a fake evaluator: order, resume, failures, budgets."""
 
+import errno
 import json
+import os
 import time
 
 import pytest
-from fakes import FakeEvaluator, OutOfOrder, Silent
+from fakes import FakeEvaluator, OutOfOrder
 
 from nas.common.errors import UserError
 from nas.evolution.pareto import pareto_front
-from nas.search.archive import Evaluation, Fidelity
-from nas.search.driver import Search
-from nas.search.store import RunDirectory, Settings
+from nas.search.archive import Evaluation
+from nas.search.driver import Callback, Search
+from nas.search.evaluate import run_task
+from nas.search.settings import Settings
+from nas.search.store import RunDirectory
 from nas.search.workers import Died, InProcess
-from nas.training.evaluator import run_task
+from nas.training.task import Fidelity
 
 
 def in_process(evaluator):
@@ -23,7 +27,7 @@ def search(path, quick_file, space, settings, initial=()):
     run = RunDirectory(path)
     if not path.exists():
         run = RunDirectory.create(path, settings, quick_file, list(initial), ["test"])
-    return Search(run, settings, space, list(initial), Silent())
+    return Search(run, settings, space, list(initial))
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_interrupted_and_resumed_is_uninterrupted(start, stop_after, damaged):
     cut = start("cut", evaluations=30, deterministic=True)
     outcome = cut.loop(in_process(FakeEvaluator(stop_after)))
     assert outcome.stopped == "interrupted"
-    assert len(outcome.evaluations) == stop_after
+    assert len(cut.archive) == stop_after
     cut.archive.close()
     if damaged:
         cut.run.file("pending.jsonl").write_text("{ not whole")
@@ -87,11 +91,11 @@ def test_failed_candidates_do_not_end_the_search(start):
     found = start("run", evaluations=20)
     outcome = found.loop(in_process(FakeEvaluator(fail=(2, 7))))
     assert outcome.stopped == "finished"
-    failed = [e for e in outcome.evaluations if not e.ok]
+    failed = [e for e in found.archive if not e.ok]
     assert [e.index for e in failed] == [1, 4, 6]
     assert failed[0].error == "MemoryError: no room for this one"
     assert "accuracy is nan" in failed[1].error
-    front = {e.index for e in found.front}
+    front = {e.index for e in found.archive.front}
     assert not front & {1, 4, 6}
     assert found.run.file("best.json").exists()
 
@@ -107,26 +111,71 @@ def test_waiting_that_ctrl_c_ends_is_no_overhead(start):
     assert outcome.waited >= 0.3
 
 
-def test_what_cannot_be_stored_is_printed_when_the_search_ends(start, monkeypatch):
-    found = start("run", evaluations=5)
-    notes = []
+def cannot_write(number):
+    """As files.py complains: the system's reason is the cause."""
 
-    def full(evaluation):
-        raise UserError("evaluations.jsonl: cannot write: No space left on device")
+    def write(evaluation):
+        raise UserError("evaluations.jsonl: cannot write") from OSError(number, os.strerror(number))
 
+    return write
+
+
+def test_a_full_disk_is_waited_for_and_what_cannot_be_stored_is_printed(start, monkeypatch, caplog):
     def ctrl_c(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(found.archive, "append", full)
-    monkeypatch.setattr(time, "sleep", ctrl_c)
-    monkeypatch.setattr(found.progress, "note", notes.append)
-    assert found.loop(in_process(FakeEvaluator())).stopped == "interrupted"
-    assert "No space left on device; free some space" in notes[0]
-    line = notes[1].removeprefix("not stored: ")
-    assert Evaluation.from_dict(json.loads(line), "line").index == 0
-    again = start("run", evaluations=5)
-    assert again.loop(in_process(FakeEvaluator())).stopped == "finished"
-    assert [e.index for e in again.archive] == [0, 1, 2, 3, 4]
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        caplog.clear()
+        found = start(f"run{number}", evaluations=5)
+        monkeypatch.setattr(found.archive, "append", cannot_write(number))
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", ctrl_c)
+            assert found.loop(in_process(FakeEvaluator())).stopped == "interrupted"
+        said = [record.getMessage() for record in caplog.records]
+        assert "free some space" in said[0]
+        line = said[1].removeprefix("not stored: ")
+        assert Evaluation.from_dict(json.loads(line), "line").index == 0
+        again = start(f"run{number}", evaluations=5)
+        assert again.loop(in_process(FakeEvaluator())).stopped == "finished"
+        assert [e.index for e in again.archive] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOENT, errno.EIO, errno.EROFS])
+def test_what_waiting_does_not_mend_ends_the_search(start, monkeypatch, caplog, number):
+    """The first error is the one that is reported, whatever goes wrong while the files close."""
+    found = start("run", evaluations=5)
+    monkeypatch.setattr(found.archive, "append", cannot_write(number))
+
+    close = found.pending.close
+
+    def gone():
+        close()
+        raise UserError("pending.jsonl: cannot write")
+
+    monkeypatch.setattr(found.pending, "close", gone)
+    with pytest.raises(UserError, match="cannot write"):
+        found.loop(in_process(FakeEvaluator()))
+    assert "not stored: {" in caplog.text
+    assert "pending.jsonl: cannot write" in caplog.text
+
+
+def test_a_callback_that_raises_ends_no_search(start, caplog):
+    class Broken(Callback):
+        def on_evaluation(self, search, evaluation):
+            raise OSError("the log is on the full disk")
+
+    class Counting(Callback):
+        told = 0
+
+        def on_evaluation(self, search, evaluation):
+            self.told += 1
+
+    counting = Counting()
+    found = start("run", evaluations=5)
+    found.callbacks = [Broken(), counting]
+    assert found.loop(in_process(FakeEvaluator())).stopped == "finished"
+    assert counting.told == 5
+    assert caplog.text.count("the log is on the full disk") == 1
 
 
 def test_workers_that_come_and_go(start):
@@ -163,9 +212,10 @@ def test_deterministic_mode_keeps_the_deadline(start):
             time.sleep(0.2)
             return super().__call__(task)
 
-    found = start("run", evaluations=0, deterministic=True)
+    found = start("run", evaluations=None, deterministic=True)
     outcome = found.loop(in_process(Slow()), time.monotonic() + 0.5)
-    assert 1 <= len(outcome.evaluations) <= 4
+    assert outcome.stopped == "time is up"
+    assert 1 <= len(found.archive) <= 4
     whole = start("whole", evaluations=20, deterministic=True)
     whole.loop(in_process(FakeEvaluator()))
     found.run.__exit__(None, None, None)
@@ -175,10 +225,10 @@ def test_deterministic_mode_keeps_the_deadline(start):
 
 
 def test_time_is_up(start):
-    found = start("run", evaluations=0)
+    found = start("run", evaluations=None)
     outcome = found.loop(in_process(FakeEvaluator()), time.monotonic() + 0.3)
     assert outcome.stopped == "time is up"
-    assert len(outcome.evaluations) > 0
+    assert len(found.archive) > 0
 
 
 def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick, proposed):
@@ -190,13 +240,11 @@ def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick,
     )  # fmt: skip
     found.loop(in_process(FakeEvaluator()))
     assert found.archive.evaluations[0].id == proposed.id
-    assert proposed.id not in {e.id for e in found.front}
+    assert proposed.id not in {e.id for e in found.archive.front}
 
 
 def test_one_run_one_owner(start):
     found = start("run", evaluations=1)
-    import os
-
     with found.run, pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
         RunDirectory(found.run.path).__enter__()
     with found.run:

@@ -14,11 +14,11 @@ from nas.data import search_data
 from nas.deploy.latency import FEATURES, Calibration, FpsModel
 from nas.plan import main
 from nas.search import planning
-from nas.search.archive import Fidelity
 from nas.search.planning import Speed, Timing, measure, plan, simulate_search, steps
-from nas.search.store import Settings
+from nas.search.settings import Settings
 from nas.search.workers import Died
-from nas.training.evaluator import Task, TrainingEvaluator
+from nas.training.evaluator import TrainingEvaluator
+from nas.training.task import Fidelity, Task
 
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 CALIBRATION = Calibration(FpsModel((1.0, *[1e-6] * (len(FEATURES) - 1))), 0.05, 0.98, 10, 2.0)
@@ -27,7 +27,7 @@ EVEN = Timing(Speed((0.5, 0, 0, 0.01, 0, 0, 0), 0.0), CALIBRATION, 10, 300, 200,
 
 
 def settings(**more):
-    usual = {"workers": 2, "evaluations": 30, "fidelity": Fidelity(4, 0.5), "surrogate": False}
+    usual = {"workers": 2, "evaluations": 30, "fidelity": Fidelity(4, 0.5), "algorithm": "nsga2"}
     return Settings(**{**usual, **more})
 
 
@@ -41,7 +41,7 @@ def one_mode(monkeypatch):
 def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
     """The planner and the evaluator must cut the training part alike."""
     data, chosen = search_data(faces), settings()
-    evaluator = TrainingEvaluator(data, chosen.recipe, CALIBRATION.model, (False, False))
+    evaluator = TrainingEvaluator(data, chosen.recipe, (False, False))
     seen = []
 
     def train(genome, fit, held_out, recipe, **_):
@@ -72,7 +72,7 @@ def test_a_plan_by_hand(quick, monkeypatch):
 
 def test_the_suggestion_is_the_most_training_that_leaves_enough_evaluations(quick):
     for hours in (0.25, 1.0, 8.0):
-        found = plan(quick, settings(evaluations=0), 25_838, EVEN, hours)
+        found = plan(quick, settings(evaluations=None), 25_838, EVEN, hours)
         (chosen,) = (o for o in found.options if o.suggested)
         later = found.options[found.options.index(chosen) + 1 :]
         assert chosen.evaluations >= planning.SENSIBLE
@@ -82,9 +82,9 @@ def test_the_suggestion_is_the_most_training_that_leaves_enough_evaluations(quic
     assert (chosen.epochs, chosen.fraction) == (1, 0.25)  # the least there is
 
 
-@pytest.mark.parametrize("surrogate", [True, False])
-def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, surrogate):
-    proposed, thinking = simulate_search(quick, settings(surrogate=surrogate), CALIBRATION, 80)
+@pytest.mark.parametrize("algorithm", ["nsga2+gp", "nsga2"])
+def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, algorithm):
+    proposed, thinking = simulate_search(quick, settings(algorithm=algorithm), CALIBRATION, 80)
     rng = np.random.default_rng(1)
     random = [quick.sample(rng).genome for _ in range(80)]
     assert len({g.id for g in proposed}) == 80
@@ -94,9 +94,8 @@ def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, surrogate
 
 
 def test_measured_for_real(quick, faces, one_mode):
-    notes = []
     chosen = settings(workers=1, calibration_genomes=10)
-    found = measure(quick, chosen, faces, 4, notes.append)
+    found = measure(quick, chosen, faces, 4)
     assert (found.networks, found.speed.error < 1) == (4, True)
     assert found.worker_memory > 50e6
     assert found.setup > 0
@@ -111,7 +110,7 @@ def test_trainings_that_all_fail_are_an_error(quick, faces, one_mode, monkeypatc
 
     monkeypatch.setattr(TrainingEvaluator, "__call__", broken)
     with pytest.raises(UserError, match="9 of 9 trainings failed: RuntimeError: no training here"):
-        measure(quick, settings(workers=1), faces, 4, lambda _: None)
+        measure(quick, settings(workers=1), faces, 4)
 
 
 def test_workers_that_die_are_an_error(quick, faces, one_mode, monkeypatch):
@@ -129,7 +128,7 @@ def test_workers_that_die_are_an_error(quick, faces, one_mode, monkeypatch):
 
     monkeypatch.setattr(planning, "start_workers", lambda *_: Dying())
     with pytest.raises(UserError, match="9 of 9 trainings failed: out of memory"):
-        measure(quick, settings(workers=1), faces, 4, lambda _: None)
+        measure(quick, settings(workers=1), faces, 4)
 
 
 def test_the_driver_proposes_one_at_a_time(quick, monkeypatch):
@@ -144,12 +143,12 @@ def test_the_driver_proposes_one_at_a_time(quick, monkeypatch):
 def test_command_line(faces_file, monkeypatch, capsys):
     monkeypatch.setattr(planning, "measure", lambda *_: EVEN)
     line = ["--space", QUICK, "--data", str(faces_file), "--workers", "2", "--hours", "0.5"]
-    line += ["--surrogate", "off"]
+    line += ["--algorithm", "nsga2"]
     assert main(line) == 0
     text = capsys.readouterr().out
     assert " s    an evaluation\n" in text
     assert "python -m nas.search --space" in text
-    budget = [*line[:-4], "--time-budget", "30m", "--surrogate", "off"]
+    budget = [*line[:-4], "--time-budget", "30m", "--algorithm", "nsga2"]
     assert main(budget) == 0
     # The number of evaluations follows from a measured time, the setting hardly.
     again = capsys.readouterr().out.splitlines()[-1]

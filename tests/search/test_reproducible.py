@@ -15,7 +15,7 @@ from conftest import ROOT
 from nas.data import save
 from nas.data.synthetic import synthetic_faces
 from nas.search.archive import Archive
-from nas.search.store import Settings
+from nas.search.settings import Settings
 
 EVALUATIONS = 12
 MACHINE = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
-from nas.search.archive import Fidelity
+from nas.search.evaluate import run_task
 from nas.search.workers import Died, InProcess, Limits, RayWorkers
-from nas.training.evaluator import Task, run_task
+from nas.training.task import Fidelity, Task
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 

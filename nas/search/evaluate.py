@@ -1,0 +1,147 @@
+"""One evaluation, in whichever process: what an evaluator gives, raises or breaks off.
+
+The evaluator trains (training/evaluator.py), or is a function of the user's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nas.common.errors import UserError, first_line
+from nas.search.archive import Evaluation, check_metrics
+from nas.training.task import Evaluator, Task
+
+MAX_ERROR_TEXT = 2000
+
+
+class OutOfTime(BaseException):
+    """The search's time is up. No Exception: an evaluator must not take it for its own failure."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The search's time was up before the evaluation ended; a resumed search makes it anew."""
+
+    task: Task
+
+
+class FunctionEvaluator:
+    """A function of the user's as an evaluator: genome -> {metric: number}.
+
+    It is given `budget` (a Fidelity: epochs, fraction) and `seed` where it has parameters of these
+    names.
+    """
+
+    def __init__(self, function: Callable[..., Mapping[str, float]]) -> None:
+        self.function = function
+        self.wants = {"budget", "seed"} & set(inspect.signature(function).parameters)
+
+    def __call__(self, task: Task) -> dict[str, float]:
+        offered = {"budget": task.fidelity, "seed": task.seed}
+        found = self.function(task.genome, **{name: offered[name] for name in self.wants})
+        if not isinstance(found, Mapping):
+            raise TypeError(
+                f"the evaluator returned {type(found).__name__}; expected a dict of numbers"
+            )
+        return {str(name): _number(name, value) for name, value in found.items()}
+
+
+def _number(name: object, value: object) -> float:
+    """A plain number, as JSON has it; NumPy's and one-element tensors' are taken."""
+    if isinstance(value, np.generic | np.ndarray) or hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"the evaluator's metric {name} is {type(value).__name__}, no number")
+    return value
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """`package.module:function`, as the user typed it. UserError where there is none."""
+    module, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:  # a console script does not look there
+        sys.path.append(os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # what a module's own code raises, too
+        raise UserError(
+            f"evaluator: {name}: {type(error).__name__}: {first_line(error)}; expected "
+            "package.module:function"
+        ) from None
+    if not isinstance(found, types.FunctionType) and not callable(found):
+        raise UserError(f"evaluator: {name}: not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
+    """Evaluate; whatever goes wrong becomes an evaluation with status failed.
+
+    Where the search's time ends first, the last reading of the evaluator counts (its `reading`:
+    epochs and metrics): status stopped.
+    """
+    started, clock = time.time(), time.perf_counter()
+    metrics, status, error = dict[str, float](), "ok", ""
+    try:
+        with _ending_after(task.seconds):
+            metrics = evaluator(task)
+        check_metrics(metrics)
+    except OutOfTime:
+        reading = getattr(evaluator, "reading", None)
+        if reading is None:
+            return Unfinished(task)
+        epochs, metrics = reading
+        task, status = replace(task, fidelity=replace(task.fidelity, epochs=epochs)), "stopped"
+    except Exception as problem:
+        metrics, status = {}, "failed"
+        error = f"{type(problem).__name__}: {problem}"[:MAX_ERROR_TEXT]
+        if not str(problem).strip():
+            error = traceback.format_exc(limit=-3)[-MAX_ERROR_TEXT:]
+    seconds = time.perf_counter() - clock
+    return evaluation(task, status, metrics, error, seconds, started)
+
+
+def failed(task: Task, error: str, seconds: float = 0.0) -> Evaluation:
+    """The evaluation of a task whose worker never answered."""
+    return evaluation(task, "failed", {}, error[:MAX_ERROR_TEXT], seconds, time.time() - seconds)
+
+
+def evaluation(
+    task: Task, status: str, metrics: dict[str, float], error: str, seconds: float, started: float
+) -> Evaluation:
+    return Evaluation(
+        task.index, task.genome, task.fidelity, task.seed, status, metrics, error, seconds, started,
+        task.parents, task.changes,
+    )  # fmt: skip
+
+
+@contextmanager
+def _ending_after(seconds: float | None) -> Iterator[None]:
+    """Raises OutOfTime in the block then; nothing does in a thread, or on Windows."""
+    main = threading.current_thread() is threading.main_thread()
+    if seconds is None or not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number: int, frame: types.FrameType | None) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,45 @@
+"""What was measured on a machine, read back, and what follows from it for a genome."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.common.files import read_json
+from nas.common.schema import Flag, Text, read
+from nas.deploy.latency import Calibration, FpsModel
+
+
+@dataclass(frozen=True)
+class HardwareProfile:
+    """What was measured on this machine before the search; stored, so that a resume agrees."""
+
+    calibration: Calibration
+    bf16: Annotated[bool, Flag()]
+    channels_last: Annotated[bool, Flag()]
+    device: Annotated[str, Text(64)]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @property
+    def mode(self) -> tuple[bool, bool]:
+        return self.bf16, self.channels_last
+
+
+def load_machine(path: Path) -> HardwareProfile:
+    """A machine.json. UserError when it is none."""
+    found = read(HardwareProfile, read_json(path), str(path))
+    assert isinstance(found, HardwareProfile)
+    return found
+
+
+def static_metrics(genome: Genome, fps_model: FpsModel | None) -> dict[str, float]:
+    """The metrics that need no measurement; without a model of a machine no fps."""
+    found: dict[str, float] = dataclasses.asdict(cost(genome))
+    return found if fps_model is None else {**found, "fps": fps_model.predict(genome)}

@@ -1,0 +1,326 @@
+"""A whole search on real parts, and a run that one can look at: what the command line calls too."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nas.arch.genome import Genome
+from nas.common.errors import UserError
+from nas.data import SearchData, open_dataset, search_data
+from nas.evolution.predictor import StaticMetrics
+from nas.search.archive import Evaluation
+from nas.search.cluster import check_address
+from nas.search.driver import Callback, Outcome, Search, choose
+from nas.search.evaluate import FunctionEvaluator, OutOfTime, load_function
+from nas.search.machine import measure_front, measure_machine
+from nas.search.profile import HardwareProfile, load_machine, static_metrics
+from nas.search.seeds import seed_genomes
+from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
+from nas.search.store import RunDirectory
+from nas.search.workers import InProcess, Limits, MakeEvaluator, RayWorkers, Workers
+from nas.space import space as spaces
+from nas.space.space import SearchSpace
+from nas.training.evaluator import TrainingEvaluator
+
+LAST_SHARE, LAST_SECONDS = 0.1, 30.0  # of a time budget, kept for the front's frame rates
+
+EvaluatorFunction = Callable[..., Mapping[str, float]]
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """A search that was made, or is being made, read from its folder.
+
+    outcome: how it ended, of the process that made it; else None.
+    """
+
+    def __init__(self, directory: RunDirectory, outcome: Outcome | None = None) -> None:
+        self.directory, self.outcome = directory, outcome
+        self.settings: Settings = directory.settings()
+        self.space: SearchSpace = spaces.load(directory.file("space.yaml"))
+        self.archive = directory.archive(self.space.contains)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """UserError when there is no run."""
+        return cls(RunDirectory.open(Path(folder)))
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path
+
+    @property
+    def best(self) -> Genome:
+        """The network that best.json holds. UserError before there is one."""
+        chosen = choose(self.archive.results(), self.settings)
+        if chosen is None:
+            raise UserError(f"{self.path}: no successful evaluation yet")
+        return chosen.genome
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The Pareto front, a row a network, as in front.json."""
+        return self.evaluations.query("front").reset_index(drop=True)
+
+    @property
+    def evaluations(self) -> pd.DataFrame:
+        """Every evaluation, a row each, in the order of their arrival."""
+        ids = {e.index for e in self.archive.results()}
+        return pd.DataFrame([
+            {
+                "index": e.index, "id": e.id, "status": e.status, "front": e.index in ids,
+                **e.metrics, "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction,
+                "seconds": e.seconds, "error": e.error, "parents": " ".join(e.parents),
+                "genome": e.genome,
+            }
+            for e in self.archive
+        ])  # fmt: skip
+
+    def __repr__(self) -> str:
+        done, front = len(self.archive), len(self.archive.results())
+        return f"Run({str(self.path)!r}: {done} evaluations, {front} on the front)"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a search is made of, checked before anything is written."""
+
+    settings: Settings
+    space: SearchSpace
+    data: SearchData | None
+    fingerprint: str | None
+    function: EvaluatorFunction | None
+
+
+def search(
+    space: SearchSpace | str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    evaluator: EvaluatorFunction | None = None,
+    seeds: Sequence[str | Path] | None = None,
+    machine: str | Path | None = None,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    command: Sequence[str] = (),
+    started: float | None = None,
+    **options: Any,
+) -> Run:
+    """Search `space` (a name, a file or an object), or go on with the run `resume`.
+
+    options: any of the settings (settings.py) by name, such as data="fer2013", evaluations=50,
+    workers=2, time_budget="10m", seed=1; over `settings`. evaluator: a function genome -> metrics,
+    instead of a training (`budget` and `seed` are handed to it where it has such parameters).
+    seeds: names or files of genomes to begin with, [] for none; None: the report's proposed model.
+    machine: a machine.json, instead of measuring anew. started: of time.monotonic, when the time
+    budget began.
+
+    Ctrl-C ends a search early, with a front; an exception leaves a run that can go on.
+    """
+    started = time.monotonic() if started is None else started
+    if (space is None) == (resume is None):
+        raise UserError("search: expected either a space, or a run to resume")
+    if resume is not None:
+        run = RunDirectory.open(Path(resume))
+        parts, initial = _resumed(run, settings, evaluator, options)
+    else:
+        assert space is not None
+        found = space if isinstance(space, SearchSpace) else spaces.load(space)
+        parts = _parts(checked(_with(settings or Settings(), options, evaluator)), found, evaluator)
+        profile = load_machine(Path(machine)) if machine else None
+        initial = seed_genomes(seeds, parts.space)
+        run = RunDirectory.create(
+            Path(run_dir) if run_dir else None, parts.settings, parts.space, initial, command,
+            parts.fingerprint,
+        )  # fmt: skip
+        if profile is not None:
+            run.write("machine.json", profile.to_json())
+    with run:
+        outcome = _search(run, parts, initial, callbacks, started, fresh=resume is None)
+    return Run(run, outcome)
+
+
+def _resumed(
+    run: RunDirectory, settings: Settings | None, evaluator: EvaluatorFunction | None,
+    options: dict[str, Any],
+) -> tuple[_Parts, list[Genome]]:  # fmt: skip
+    stored = run.settings()
+    wanted = checked(_with(settings or stored, options, evaluator))
+    for name, (before, after) in fixed_changes(stored, wanted).items():
+        raise UserError(
+            f"--resume: {name}: the run has {before}, and its networks do not compare with those "
+            f"of {after}; start a new run. What may change: {changeable()}"
+        )
+    parts = _parts(wanted, spaces.load(run.file("space.yaml")), evaluator)
+    run.check_unchanged(parts.fingerprint)
+    return parts, run.initial()
+
+
+def _with(
+    settings: Settings, options: dict[str, Any], evaluator: EvaluatorFunction | None
+) -> Settings:
+    """The settings with some given by name, read as YAML's would be."""
+    if evaluator is not None:
+        name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
+        options = {**options, "evaluator": f"{evaluator.__module__}:{name}"}
+    if not options:
+        return settings
+    plain = dataclasses.asdict(settings)
+    for name, value in options.items():
+        plain[name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+    return read_settings(json.loads(json.dumps(plain)), "search")
+
+
+def _parts(settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | None) -> _Parts:
+    """Everything that can be wrong is found here, before a folder is made."""
+    if settings.address is not None:
+        check_address(settings.address)
+    if settings.evaluator is not None:
+        function = evaluator or load_function(settings.evaluator)
+        return _Parts(settings, space, None, None, function)
+    dataset = open_dataset(settings.data)
+    if dataset.provenance.get("synthetic"):
+        log.info(
+            "data: SYNTHETIC faces drawn by code. The accuracies say nothing about real faces; "
+            "prepare a data set with: python -m nas.data prepare fer2013 --from FILE"
+        )
+    space = space.for_data(len(dataset.classes), *dataset.shape)
+    return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
+
+
+def _search(
+    run: RunDirectory, parts: _Parts, initial: list[Genome], callbacks: Sequence[Callback],
+    started: float, fresh: bool,
+) -> Outcome:  # fmt: skip
+    """On the locked folder: measure the machine, search, measure the front, write the results."""
+    settings, space, budget = parts.settings, parts.space, parts.settings.time_budget
+    log.info("run directory: %s", run.path)
+    profile = _profile(run, parts)
+    search = Search(run, settings, space, initial, callbacks, _static(profile))
+    if not fresh and search.complete and not search.pending.tasks:
+        log.info("%s: finished already; it goes on with more --evaluations", run.path)
+        return Outcome("finished")
+    if not fresh and settings != run.settings():
+        run.store(settings)
+    end = deadline = None
+    if budget is not None:
+        end = started + budget
+        deadline = end - min(LAST_SHARE * budget, LAST_SECONDS)
+    outcome = Outcome("time is up")
+    try:
+        with _working(search, parts, profile, deadline) as workers:
+            search.tell_callbacks("on_start")
+            outcome = search.loop(workers, deadline)
+    except OutOfTime:  # before the first worker was there
+        pass
+    search.write_results()
+    if outcome.stopped != "interrupted":
+        outcome.front_fps = _front_fps(search, end)
+    outcome.seconds = time.monotonic() - started
+    run.write("summary.json", json.dumps(_summary(search, outcome, parts.data), indent=1))
+    search.tell_callbacks("on_end", outcome)
+    return outcome
+
+
+def _profile(run: RunDirectory, parts: _Parts) -> HardwareProfile | None:
+    """None where nobody asks for frames per second, and nothing is trained."""
+    wanted = "fps" in parts.settings.wanted
+    if parts.function is not None and not wanted:
+        return None
+    return measure_machine(run, parts.settings, parts.space)
+
+
+def _static(profile: HardwareProfile | None) -> StaticMetrics:
+    return partial(static_metrics, fps_model=profile.calibration.model if profile else None)
+
+
+@contextmanager
+def _working(
+    search: Search, parts: _Parts, profile: HardwareProfile | None, deadline: float | None
+) -> Iterator[Workers]:
+    """The workers, and their end."""
+    settings = parts.settings
+    make: MakeEvaluator
+    arguments: tuple[Any, ...]
+    if parts.function is not None:
+        make, arguments = FunctionEvaluator, (parts.function,)
+    else:
+        assert profile is not None
+        make, arguments = TrainingEvaluator, (
+            parts.data, settings.recipe, profile.mode, settings.device,
+        )  # fmt: skip
+    # A process that died with a candidate in it may have died of it: now it gets one of its own.
+    suspect = search.pending.abandoned
+    workers = start_workers(settings, make, arguments, deadline, alone=suspect)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def start_workers(
+    settings: Settings, make: MakeEvaluator, arguments: tuple[Any, ...],
+    deadline: float | None = None, alone: bool = False,
+) -> Workers:  # fmt: skip
+    """The workers that the settings ask for, each with an evaluator of its own.
+
+    alone: one worker, too, gets a process of its own, as it does where a candidate may be stopped.
+    """
+    # The order of a sum, and so its rounding, depends on how many threads share it.
+    threads = 1 if settings.deterministic else None
+    limits = Limits(settings.candidate_time, settings.candidate_memory)
+    gpus = [settings.gpus_per_worker] * settings.main_workers + [0.0] * settings.cpu_workers
+    if len(gpus) == 1 and limits == Limits() and settings.address is None and not alone:
+        return InProcess(make, *arguments, threads=threads)
+    log.info("starting %d Ray workers", len(gpus))
+    return RayWorkers(
+        make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads,
+        deadline=deadline,
+    )  # fmt: skip
+
+
+def _front_fps(search: Search, end: float | None) -> dict[str, float]:
+    """Measured here, unless another machine is the target or fps is none of the objectives."""
+    run, settings = search.run, search.settings
+    if "fps" not in settings.wanted:
+        return {}
+    if settings.fps_model is not None:
+        log.info(
+            "fps was predicted for the machine of %s; to measure the front, run there: "
+            "python -m nas.fps --run %s", settings.fps_model, run.path,
+        )  # fmt: skip
+        return {}
+    return measure_front(run, search.archive.results(), end)
+
+
+def _summary(search: Search, outcome: Outcome, data: SearchData | None) -> dict[str, Any]:
+    done: list[Evaluation] = search.archive.evaluations
+    return {
+        "stopped": outcome.stopped,
+        "evaluations": len(done),
+        "failed": sum(e.status == "failed" for e in done),
+        "epochs_trained": sum(e.fidelity.epochs for e in done),
+        "seconds": outcome.seconds,
+        "loop_seconds": outcome.loop_seconds,
+        "driver_overhead": outcome.overhead,
+        "training_seconds": sum(e.seconds for e in done),
+        "majority_baseline": majority_baseline(data) if data else None,
+    }
+
+
+def majority_baseline(data: SearchData) -> float:
+    """Accuracy of always naming the most frequent class of the held-out part."""
+    labels = np.asarray(data.labels)[data.held_out]
+    return float(np.bincount(labels).max() / len(labels))

@@ -1,0 +1,51 @@
+"""What a worker is asked: one genome, at one fidelity. Plain data that crosses processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from nas.arch.genome import Genome
+from nas.common.cli import setting
+from nas.common.schema import Float, Int
+
+Change = dict[str, Any]  # of one gene: the operator, the gene, its value before and after
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much training an evaluation gets: epochs over a fraction of the training part."""
+
+    epochs: Annotated[int, Int(1, 10_000)] = setting(3, "of each candidate's training", fixed=True)
+    fraction: Annotated[float, Float(0.001, 1.0)] = setting(
+        1.0, "of the training part used", fixed=True
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One evaluation to make.
+
+    attempt: counts from 1, and up when the worker that holds the task dies. seconds: that are left
+    of the search's time when a worker is given it; None: no limit. parents: ids of the genomes that
+    it was bred from; changes: what the operators did.
+    """
+
+    index: int
+    genome: Genome
+    fidelity: Fidelity
+    seed: int
+    attempt: int = 1
+    seconds: float | None = None
+    parents: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+class Evaluator(Protocol):
+    """What a worker runs: a task -> its metrics.
+
+    An exception is the candidate's failure, never the search's. One with an attribute `reading`
+    (epochs, metrics) has something to show for a training that is broken off.
+    """
+
+    def __call__(self, task: Task) -> dict[str, float]: ...
