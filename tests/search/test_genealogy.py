@@ -1,8 +1,5 @@
 """Lines of descent and what each kind of change gained."""
 
-import dataclasses
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from fakes import evaluation
@@ -12,8 +9,7 @@ from nas.search import genealogy
 
 def child(genotype, index, accuracy, parents=()):
     """As a search that records parents makes it."""
-    plain = vars(evaluation(genotype.genome, index, accuracy))
-    return SimpleNamespace(**plain, id=genotype.id, ok=True, parents=parents)
+    return evaluation(genotype.genome, index, accuracy, parents=parents)
 
 
 @pytest.fixture
@@ -62,9 +58,8 @@ def test_a_run_without_parents_has_no_line(proposed, quick):
 
 
 def test_a_circle_of_parents_ends(family, quick):
-    circle = [dataclasses.replace(evaluation(e.genome, i)) for i, e in enumerate(family[:2])]
-    two = [SimpleNamespace(**vars(e), id=e.id, ok=True, parents=(circle[1 - i].id,))
-           for i, e in enumerate(circle)]  # fmt: skip
+    circle = family[:2]
+    two = [evaluation(e.genome, i, parents=(circle[1 - i].id,)) for i, e in enumerate(circle)]
     assert len(genealogy.trace(two, two[0], [], quick)["line"]) == 2
 
 
