@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from nas.deploy.retrain import retrain
     from nas.evolution.optimizer import Optimizer
     from nas.realtime.recognizer import Recognizer
-    from nas.search.driver import run_search as search
-    from nas.search.store import RunDirectory as Run
+    from nas.search.run import Run, search
     from nas.space.space import SearchSpace
     from nas.training.recipe import Recipe
 
@@ -46,7 +45,7 @@ _name = lazy_names(
         "Optimizer": "nas.evolution.optimizer",
         "Recipe": "nas.training.recipe",
         "Recognizer": "nas.realtime.recognizer",
-        "Run": "nas.search.store:RunDirectory",
+        "Run": "nas.search.run",
         "SearchSpace": "nas.space.space",
     },
 )

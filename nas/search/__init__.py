@@ -2,4 +2,4 @@
 
 from nas.common.lazy import callable_module
 
-callable_module(__name__, "nas.search.driver:run_search")
+callable_module(__name__, "nas.search.run:search")

@@ -191,11 +191,6 @@ def _parts(settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction 
         function = evaluator or load_function(settings.evaluator)
         return _Parts(settings, space, None, None, function)
     dataset = open_dataset(settings.data)
-    if dataset.provenance.get("synthetic"):
-        log.info(
-            "data: SYNTHETIC faces drawn by code. The accuracies say nothing about real faces; "
-            "prepare a data set with: python -m nas.data prepare fer2013 --from FILE"
-        )
     space = space.for_data(len(dataset.classes), *dataset.shape)
     return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
 

@@ -122,7 +122,7 @@ def test_a_file_system_without_links_is_a_note(tmp_path, monkeypatch, caplog):
 
 def test_a_space_that_was_made_in_python_comes_back(tmp_path, quick):
     run = RunDirectory.create(tmp_path / "run", Settings(), quick)
-    assert load(run.file("space.yaml")) == quick
+    assert load(run.file("space.yaml")).to_yaml() == quick.to_yaml()
 
 
 def edit(name, old, new):
