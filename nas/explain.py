@@ -42,7 +42,7 @@ def _parser() -> Parser:
     parser = Parser("nas.explain", "Show which pixels a network's answers rest on, class by class.")
     add = parser.add_argument
     add("--model", required=True, metavar="FOLDER|FILE", help="a retrained folder or its weights")
-    add("--data", metavar="NAME|NPZ", help="default: what it was trained on")
+    add("--data", metavar="NAME|FOLDER", help="default: what it was trained on")
     add("--split", choices=("train", "validation"), default="validation", help="of its images")
     add("--method", choices=METHODS, default="gradient", help="default gradient (SmoothGrad)")
     add(

@@ -72,7 +72,7 @@ def _parser() -> Parser:
         metavar="NAME|JSON",
         help="such as a run's best.json, or a reference genome",
     )
-    add("--data", metavar="NAME|NPZ", help="default: that of the genome's run, else synthetic")
+    add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
     add(
         "--recipe",
         metavar="NAME|YAML",
