@@ -36,14 +36,10 @@ LAZY = {"ray", "kagglehub"}  # seconds to load, or seldom installed
 WRONG_WAY = {
     "nas.deploy.evaluate -> nas.realtime.recognizer",
     "nas.deploy.latency -> nas.space.space",
-    "nas.evolution.optimizer -> nas.search.archive",
-    "nas.evolution.preselection -> nas.search.archive",
     "nas.training.predict -> nas.deploy.preprocessing",
     "nas.training.trainer -> nas.deploy.preprocessing",
 }
 INSIDE = {
-    "nas.bench.baselines -> deap",
-    "nas.bench.baselines -> optuna",
     "nas.bench.baselines -> pymoo.algorithms.moo.nsga2",
     "nas.bench.baselines -> pymoo.core.problem",
     "nas.bench.baselines -> pymoo.operators.crossover.sbx",

@@ -13,8 +13,9 @@ from nas.common.errors import UserError, one_of
 from nas.common.files import replace_file
 from nas.common.resources import SEARCH_SPACES
 
-NAMES = ("random", "ageing", "steady", "surrogate", "deap", "pymoo", "optuna-nsga2", "optuna-tpe")
-SINGLE_NAMES = ("random", "ageing", "steady", "surrogate")
+NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
+         "optuna-nsga2", "optuna-tpe")  # fmt: skip
+SINGLE_NAMES = ("random", "regularized-evolution", "ga", "ga+gp")
 
 
 def main(argv: list[str]) -> int:
@@ -33,12 +34,12 @@ def _search(args: argparse.Namespace) -> int:
         raise UserError(f"--seeds: must be in [1, 10000], got {args.seeds}")
     if not all(1 <= b <= 1_000_000 for b in args.budget):
         raise UserError(f"--budget: must be in [1, 1000000], got {args.budget}")
-    from nas.bench.baselines import OPTIMIZERS, SINGLE
+    from nas.bench.baselines import SINGLE, STRATEGIES
     from nas.bench.search import compare, summary
     from nas.bench.table import Table
 
     table = Table.load(Path(args.table), args.cost)
-    known = OPTIMIZERS
+    known = STRATEGIES
     if args.single:
         table, known = table.noise_free(), SINGLE
     chosen = {name: known[name] for name in optimizers}
@@ -129,9 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         "--budget",
         type=int,
         nargs="+",
-        default=[100, 300, 1000],
+        default=[60, 100, 300],
         metavar="N",
-        help="different networks evaluated (default 100 300 1000)",
+        help="different networks evaluated (default 60 100 300)",
     )
     add("--seeds", type=int, default=30, metavar="N", help="runs of each (default 30)")
     add(

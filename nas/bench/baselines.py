@@ -1,8 +1,7 @@
-"""The optimizers to compare with, each as published or as its library has it.
+"""The optimizers to compare, our own and others, each as published or as its library has it.
 
-A strategy is a function (table, budget, seed) -> rows in the order in which they were first
-evaluated, at most `budget` different ones. A repeated proposal costs nothing, as a cache would have
-it; one that the table does not hold is answered with the worst values.
+A repeated proposal costs nothing, as a cache would have it; one that the table does not hold is
+answered with the worst values.
 """
 
 from __future__ import annotations
@@ -11,21 +10,51 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import optuna
+from deap import base, tools
 
-from nas.bench.table import Table, TableGenome
+from nas.bench.table import Rows, Table, TableGenome, front_rows
 from nas.common.errors import UserError
+from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import Fitness, Objective
 from nas.evolution.optimizer import Optimizer, SpaceExhausted
 
-Strategy = Callable[[Table, int, int], list[int]]
 POPULATION = 20
-AGEING_SAMPLE = 5
+SAMPLE = 5  # of regularized evolution
+OBJECTIVES = (Objective("accuracy", True), Objective("cost"))
 # Proposals for each unit of budget, after which a search that repeats itself ends. Optuna keeps
 # every trial, and a proposal of TPE takes longer the more there are.
 STALL, STALL_OPTUNA = 200, 3
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A network that was looked up."""
+
+    index: int
+    genome: TableGenome
+    metrics: dict[str, float]
+    ok: bool = True
+
+
+def observed_front(table: Table, rows: Rows) -> Rows:
+    """Those of the rows that no other dominates, as measured."""
+    return rows[front_rows(table.accuracy[rows], table.cost[rows])]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """run: (table, budget, seed) -> rows in the order in which they were first evaluated, at most
+    `budget` different ones. front: (table, rows) -> which of them it returns.
+    """
+
+    run: Callable[[Table, int, int], list[int]]
+    front: Callable[[Table, Rows], Rows] = observed_front
 
 
 class _Budget(Exception):  # noqa: N818 - not an error: the budget is spent
@@ -61,7 +90,7 @@ def random_search(table: Table, budget: int, seed: int) -> list[int]:
     return [int(row) for row in rng.permutation(len(table))[:budget]]
 
 
-def ageing_evolution(table: Table, budget: int, seed: int) -> list[int]:
+def regularized_evolution(table: Table, budget: int, seed: int) -> list[int]:
     """Real et al. 2019 on accuracy alone: the best of a sample is mutated, the oldest dies."""
     rng, look = np.random.default_rng(seed), _Counter(table, budget)
     alive: deque[tuple[float, TableGenome]] = deque()
@@ -70,7 +99,7 @@ def ageing_evolution(table: Table, budget: int, seed: int) -> list[int]:
             if len(alive) < POPULATION:
                 genome = table.sample(rng)
             else:
-                picked = rng.choice(len(alive), AGEING_SAMPLE, replace=False)
+                picked = rng.choice(len(alive), SAMPLE, replace=False)
                 genome = table.mutate(max((alive[i] for i in picked), key=lambda p: p[0])[1], rng)
                 alive.popleft()
             alive.append((look(genome.genes)[0], genome))
@@ -78,33 +107,13 @@ def ageing_evolution(table: Table, budget: int, seed: int) -> list[int]:
         return list(look.rows)
 
 
-def steady_state(table: Table, budget: int, seed: int) -> list[int]:
-    """Ours without the surrogate: nas.evolution's NSGA-II over accuracy and the table's cost."""
-    return _ours(table, budget, seed, screened=False)
-
-
-def surrogate(table: Table, budget: int, seed: int) -> list[int]:
-    """Our default: steady state, children screened by the surrogate."""
-    return _ours(table, budget, seed, screened=True)
-
-
-def steady_single(table: Table, budget: int, seed: int) -> list[int]:
-    """The same for accuracy alone, until the best network is found."""
-    return _ours(table, budget, seed, screened=False, single=True)
-
-
-def surrogate_single(table: Table, budget: int, seed: int) -> list[int]:
-    """Our default for accuracy alone, until the best network is found."""
-    return _ours(table, budget, seed, screened=True, single=True)
-
-
-def _ours(table: Table, budget: int, seed: int, screened: bool, single: bool = False) -> list[int]:
+def ours(algorithm: str, table: Table, budget: int, seed: int) -> list[int]:
+    """nas.evolution over accuracy and the table's cost; `ga`: accuracy alone, until the best."""
     optimizer = Optimizer(
-        table, (Objective("accuracy", True), Objective("cost")),
-        algorithm=("ga" if single else "nsga2") + ("+gp" if screened else ""), seed=seed,
-        population=POPULATION, fitness=Fitness(penalties=()), static_metrics=table.static_metrics,
+        table, OBJECTIVES, algorithm=algorithm, seed=seed, population=POPULATION,
+        fitness=Fitness(penalties=()), static_metrics=table.static_metrics,
     )  # fmt: skip
-    goal = table.accuracy.max() if single else np.inf
+    goal = table.accuracy.max() if algorithm.startswith("ga") else np.inf
     rows: list[int] = []
     while len(rows) < min(budget, len(table)) and not (rows and table.accuracy[rows[-1]] >= goal):
         try:
@@ -114,14 +123,12 @@ def _ours(table: Table, budget: int, seed: int, screened: bool, single: bool = F
         row = table.row(genome)
         assert row is not None
         rows.append(row)
-        optimizer.tell(genome, {"accuracy": float(table.accuracy[row]) / 100})
+        optimizer.tell(genome, table.metrics(row))
     return rows
 
 
 def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
     """DEAP's textbook loop: tournament on crowding, uniform crossover, one gene in d changed."""
-    from deap import base, tools
-
     random.seed(seed)  # DEAP's operators draw from the global generator
     fitness = type("TextbookFitness", (base.Fitness,), {"weights": (1.0, -1.0)})
 
@@ -195,22 +202,16 @@ def pymoo_nsga2(table: Table, budget: int, seed: int) -> list[int]:
 
 def optuna_nsga2(table: Table, budget: int, seed: int) -> list[int]:
     """Optuna's NSGA-II sampler with a population of 20."""
-    import optuna
-
     sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
     return _with_optuna(table, budget, sampler)
 
 
 def optuna_tpe(table: Table, budget: int, seed: int) -> list[int]:
     """Optuna's (multi-objective) TPE sampler."""
-    import optuna
-
     return _with_optuna(table, budget, optuna.samplers.TPESampler(seed=seed))
 
 
 def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     look = _Counter(table, budget)
@@ -227,19 +228,28 @@ def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
     return list(look.rows)
 
 
+def believed_front(table: Table, rows: Rows) -> Rows:
+    """What our search returns: see nas.evolution.denoise."""
+    found = [
+        Looked(i, table.genome(row), table.metrics(row)) for i, row in enumerate(rows.tolist())
+    ]
+    members = denoised_front(table, found, table.static_metrics, OBJECTIVES)
+    return rows[[member.index for member in members]]
+
+
 SINGLE: dict[str, Strategy] = {  # for accuracy alone
-    "random": random_search,
-    "ageing": ageing_evolution,
-    "steady": steady_single,
-    "surrogate": surrogate_single,
+    "random": Strategy(random_search),
+    "regularized-evolution": Strategy(regularized_evolution),
+    "ga": Strategy(partial(ours, "ga")),
+    "ga+gp": Strategy(partial(ours, "ga+gp")),
 }
-OPTIMIZERS: dict[str, Strategy] = {
-    "random": random_search,
-    "ageing": ageing_evolution,
-    "steady": steady_state,
-    "surrogate": surrogate,
-    "deap": deap_nsga2,
-    "pymoo": pymoo_nsga2,
-    "optuna-nsga2": optuna_nsga2,
-    "optuna-tpe": optuna_tpe,
+STRATEGIES: dict[str, Strategy] = {
+    "random": Strategy(random_search),
+    "regularized-evolution": Strategy(regularized_evolution),
+    "nsga2": Strategy(partial(ours, "nsga2")),
+    "nsga2+gp": Strategy(partial(ours, "nsga2+gp"), believed_front),
+    "deap-nsga2": Strategy(deap_nsga2),
+    "pymoo-nsga2": Strategy(pymoo_nsga2),
+    "optuna-nsga2": Strategy(optuna_nsga2),
+    "optuna-tpe": Strategy(optuna_tpe),
 }

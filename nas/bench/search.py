@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from nas.bench.baselines import Strategy
-from nas.bench.table import Table, front_rows
-from nas.evolution.pareto import hypervolume
+from nas.bench.baselines import Strategy, observed_front
+from nas.bench.table import Rows, Table
 
 NEAR = (0.1, 0.5)  # points below the best accuracy
 CURVE = 60  # points of a curve, spread evenly on a logarithmic axis
@@ -20,22 +19,22 @@ Note = Callable[[str], None]
 
 
 def compare(
-    table: Table, optimizers: dict[str, Strategy], budgets: Sequence[int], seeds: int, note: Note
+    table: Table, strategies: dict[str, Strategy], budgets: Sequence[int], seeds: int, note: Note
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores: a row for each optimizer, budget and seed; curves: hypervolume at evaluations).
 
-    Every optimizer runs once a seed, to the largest budget: a smaller one is its beginning.
+    Every strategy runs once a seed, to the largest budget: a smaller one is its beginning.
     """
     top = min(max(budgets), len(table))
     marks = np.unique(np.geomspace(10, top, CURVE).round().astype(int))
     scores, curves = [], []
-    for name, optimizer in optimizers.items():
+    for name, strategy in strategies.items():
         started = time.perf_counter()
         for seed in range(seeds):
-            rows = np.array(optimizer(table, top, seed))
+            rows = np.array(strategy.run(table, top, seed))
             for budget in budgets:
                 scores.append({"optimizer": name, "seed": seed, "budget": budget,
-                               **score(table, rows[:budget])})  # fmt: skip
+                               **score(table, rows[:budget], strategy.front)})  # fmt: skip
             for n in marks:
                 volume = table.hypervolume(rows[:n])
                 curves.append({"optimizer": name, "seed": seed, "evaluations": int(n),
@@ -45,27 +44,26 @@ def compare(
     return pd.DataFrame(scores), pd.DataFrame(curves)
 
 
-def score(table: Table, rows: Any) -> dict[str, float]:
+def score(
+    table: Table, rows: npt.ArrayLike, front: Callable[[Table, Rows], Rows] = observed_front
+) -> dict[str, float]:
     """Figures of the networks evaluated so far, in order.
 
     regret: points between the best val_accuracy of the table and of these. evaluations_to_best,
     _0.1, _0.5: how many it took to come within so many points, inf where it did not.
-    front_found: share of the true front among them. test_hypervolume: the front that would be
-    returned, chosen by val_accuracy and re-scored on test_accuracy, against the true front's (nan
-    where that is no better than the median network).
+    front_found: share of the true front among them. test_hypervolume: of the front that would be
+    returned, `front` of them, see Table.test_hypervolume.
     """
     rows = np.asarray(rows)
     found = table.accuracy[rows]
     best = float(table.accuracy.max())
-    front = rows[front_rows(found, table.cost[rows])]
-    full = _test_volume(table, table.front)
     return {
         "hypervolume": table.hypervolume(rows),
         "regret": best - float(found.max()),
         "evaluations_to_best": _first(found >= best),
         **{f"evaluations_to_{near}": _first(found >= best - near) for near in NEAR},
         "front_found": float(np.isin(table.front, rows).mean()),
-        "test_hypervolume": _test_volume(table, front) / full if full else math.nan,
+        "test_hypervolume": table.test_hypervolume(front(table, rows)),
         "evaluated": len(rows),
     }
 
@@ -92,10 +90,3 @@ def _first(reached: Any) -> float:
 def _plain(value: Any) -> float | None:
     """JSON has no infinity: None means that half of the seeds or more never got there."""
     return float(value) if np.isfinite(value) else None
-
-
-def _test_volume(table: Table, rows: Any) -> float:
-    """Hypervolume of these rows by test_accuracy, from that column's own median."""
-    points = np.column_stack([-table.test_accuracy[rows], table.cost[rows]])
-    reference = [-float(np.median(table.test_accuracy)), table.reference[1]]
-    return hypervolume(points, reference)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import io
+import math
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nas.common.errors import UserError, one_of
@@ -21,6 +23,7 @@ from nas.space.encoding import Column, Encoder
 from nas.space.operators import Rng
 from nas.space.space import load
 
+Rows = npt.NDArray[np.int64]  # of a table
 MAX_BYTES = 256 << 20
 MAX_ROWS = 2_000_000
 GENE, COST = "gene:", "cost:"
@@ -191,8 +194,12 @@ class Table:
         row = self._rows[genome.genes]
         return {name: float(values[row]) for name, values in self._costs.items()}
 
+    def metrics(self, row: int) -> dict[str, float]:
+        """What a search is told of a network."""
+        return {"accuracy": float(self.accuracy[row]) / 100, "cost": float(self.cost[row])}
+
     @cached_property
-    def front(self) -> Any:
+    def front(self) -> Rows:
         """Rows of the true front of (val_accuracy, cost)."""
         return front_rows(self.accuracy, self.cost)
 
@@ -207,9 +214,21 @@ class Table:
     def full_volume(self) -> float:
         return self._volume(self.front)
 
-    def hypervolume(self, rows: Any) -> float:
+    def hypervolume(self, rows: npt.ArrayLike) -> float:
         """Of (val_accuracy, cost) of these rows, divided by that of the true front."""
         return self._volume(rows) / self.full_volume
+
+    def test_hypervolume(self, front: Rows) -> float:
+        """Of a front re-scored on test_accuracy, divided by the true front's; nan where that is 0.
+
+        From the median of that column, so that it is no better than the median network.
+        """
+        full = self._test_volume(self.front)
+        return self._test_volume(front) / full if full else math.nan
+
+    def _test_volume(self, rows: Rows) -> float:
+        points = np.column_stack([-self.test_accuracy[rows], self.cost[rows]])
+        return hypervolume(points, [-float(np.median(self.test_accuracy)), self.reference[1]])
 
     def _volume(self, rows: Any) -> float:
         accuracy, cost = self.reference
@@ -217,7 +236,7 @@ class Table:
         return hypervolume(points, [-accuracy, cost])
 
 
-def front_rows(accuracy: Any, cost: Any) -> Any:
+def front_rows(accuracy: npt.ArrayLike, cost: npt.ArrayLike) -> Rows:
     """Indices of the non-dominated points (high accuracy, low cost), one for equal points."""
     return np.flatnonzero(nondominated(np.column_stack([-np.asarray(accuracy), cost])))
 

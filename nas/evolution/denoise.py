@@ -1,0 +1,90 @@
+"""The front that a search returns: by what its measurements and their neighbours say together.
+
+One short training is a noisy reading, and of many candidates the luckiest is on the front. So every
+network's metric is replaced by the posterior mean of the search's own Gaussian process, which has
+seen its measurement and those of its neighbours, and the front is that of the posterior means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from nas.evolution.objectives import OBJECTIVES, Constraint, Metrics, Objective
+from nas.evolution.optimizer import Space
+from nas.evolution.pareto import front_ranks, minimised, pareto_front
+from nas.evolution.predictor import Predictor, StaticMetrics
+
+CONSIDERED = 600  # networks of a long archive: the better half front by front, the rest evenly
+
+
+class Measured(Protocol):
+    """A network with what was measured of it; see pareto.Measured."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def genome(self) -> Any: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def ok(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Measured)
+
+
+@dataclass(frozen=True)
+class Member(Generic[T]):
+    """A network on a front. metrics: believed; `measured.metrics` are those of its one reading."""
+
+    measured: T
+    metrics: dict[str, float]
+    ok: bool = True
+
+    @property
+    def index(self) -> int:
+        return self.measured.index
+
+
+def denoised_front(
+    space: Space, found: Sequence[T], static_metrics: StaticMetrics,
+    objectives: Sequence[Objective] = OBJECTIVES, constraints: Sequence[Constraint] = (),
+) -> list[Member[T]]:  # fmt: skip
+    """The front of what is believed of the networks that were measured and that the space holds.
+
+    Static metrics are exact and stay. Of few networks what was measured is believed.
+    """
+    inside = [e for e in _considered(found, objectives) if space.contains(e.genome)]
+    if not inside:
+        return []
+    static = static_metrics(inside[0].genome)
+    wanted = {o.name: o.maximise for o in objectives}
+    wanted |= {c.name: c.at_least is not None for c in constraints if c.name not in wanted}
+    names = {name: more for name, more in wanted.items() if name not in static}
+    predictor = Predictor(space, static_metrics, names, objectives)
+    genotypes = [space.genotype(e.genome) for e in inside]
+    for e, genotype in zip(inside, genotypes, strict=True):
+        predictor.tell(genotype, e.metrics)
+    believed = [dict(e.metrics) for e in inside]
+    if predictor.ready:
+        predictor.fit()
+        for name, process in predictor.processes.items():
+            means = process.scale.inverse(predictor.predict(name, genotypes)[0])
+            for metrics, mean in zip(believed, means, strict=True):
+                metrics[name] = float(mean)
+    members = [Member(e, metrics) for e, metrics in zip(inside, believed, strict=True)]
+    return pareto_front(members, objectives, constraints)
+
+
+def _considered(found: Sequence[T], objectives: Sequence[Objective]) -> list[T]:
+    ok = [e for e in found if e.ok]
+    if len(ok) <= CONSIDERED:
+        return ok
+    order = np.argsort(front_ranks(minimised((e.metrics for e in ok), objectives)), kind="stable")
+    best, rest = np.split(order, [CONSIDERED // 2])
+    even = np.linspace(0, len(rest) - 1, CONSIDERED - len(best)).round().astype(int)
+    return [ok[i] for i in sorted({*best.tolist(), *rest[even].tolist()})]
