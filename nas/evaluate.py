@@ -42,7 +42,7 @@ def _parser() -> Parser:
         metavar="FOLDER|FILE",
         help="a retrained folder, model.safetensors or model.onnx; several make an ensemble",
     )
-    add("--data", metavar="NAME|FOLDER", help="a prepared data set (default: that of their training)")
+    add("--data", metavar="NAME|FOLDER", help="images (default: those of their training)")
     add(
         "--split",
         choices=("train", "validation", "test"),

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", required=True, metavar="FOLDER|FILE", help="a retrained folder or "
         "model.safetensors")  # fmt: skip
-    add("--data", metavar="NAME|FOLDER", help="calibrates int8 and scores (default: what the network "
+    add("--data", metavar="NAME|FOLDER", help="calibrates, and scores (default: what the network "
         "was trained on)")  # fmt: skip
     add("--out", metavar="DIR", help="default: the network's own folder")
     add("--search", metavar="RUN", help="compare with the fps that this run's model predicts "
