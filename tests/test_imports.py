@@ -32,6 +32,9 @@ REALTIME_NEEDS = {"nas.deploy.runtime", "nas.deploy.preprocessing"}
 NOT_IN_EVOLUTION = {"torch", "ray", "onnxruntime", "cv2", "os", "pathlib", "shutil", "tempfile"}
 LAZY = {"ray", "kagglehub"}  # seconds to load, or seldom installed
 
+# Not on Windows; common/environment.py does without.
+POSIX_ALONE = {"fcntl", "resource", "pwd", "grp", "termios", "pty", "tty", "posix", "syslog"}
+
 # To be emptied.
 WRONG_WAY = {
     "nas.deploy.evaluate -> nas.realtime.recognizer",
@@ -158,6 +161,11 @@ def test_imports_run_in_one_direction() -> None:
 )
 def test_a_new_arrow_against_it_is_seen(by: str, of: str, wrong: bool) -> None:
     assert wrong_way(Import(by, of, "")) == wrong
+
+
+def test_what_windows_lacks_is_imported_in_one_place() -> None:
+    found = {str(found) for found in ALL if found.of.split(".")[0] in POSIX_ALONE}
+    assert found == {"nas.common.environment -> resource"}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

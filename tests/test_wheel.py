@@ -78,7 +78,7 @@ def test_names_list_what_there_is(run):
     assert run("--version") == (0, "fer-nas 0.1.0\n", "")
     code, _, complaints = run("search", "--space", "fre", "--dry-run")
     assert code == 2
-    assert "expected one, or a name of fer, fer_tiny, quick" in complaints
+    assert "expected one, or a name of fer, " in complaints
 
 
 def test_a_search_space_by_name(run):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
+from nas.common.environment import peak_memory
 from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
@@ -64,7 +64,7 @@ def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> No
         ):
             setattr(owner, name, partial(_timed, spent, part, getattr(owner, name)))
         outcome = search.loop(Instant())
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+        memory = peak_memory() / (1 << 30)
         answer.send({
             "archived": archived,
             **{f"{part}_ms": 1000 * seconds / steps for part, seconds in spent.items()},

@@ -6,10 +6,14 @@ import datetime
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+if sys.platform != "win32":
+    import resource
 
 VERSION = "0.1.0"  # of fer-nas; pyproject.toml takes it from here
 CONTROL_GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux
@@ -47,12 +51,35 @@ def cpu_quota(groups: Path = CONTROL_GROUPS, own: Path = OWN_GROUP) -> float | N
 
 
 def bound_threads() -> None:
-    """Let libraries that count cores for themselves (OpenMP, torch) keep to the quota.
+    """Let libraries that count cores for themselves (OpenMP, torch, OpenCV) keep to the quota.
 
     They read it when they are loaded; what the user has set stands.
     """
     if usable_cores() < scheduled_cores():
-        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+        for name in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+            os.environ.setdefault(name, str(usable_cores()))
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held at once; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    unit = {"darwin": 1}.get(sys.platform, 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def limit_memory(more: int) -> bool:
+    """Let allocations fail beyond what this process holds now and `more` bytes.
+
+    False where no limit can be set: Linux alone counts what a process allocates for itself.
+    """
+    status = Path("/proc/self/status")
+    if sys.platform == "win32" or not status.exists():
+        return False
+    lines = status.read_text().splitlines()
+    held = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (held + more, held + more))
+    return True
 
 
 def environment(command: list[str]) -> dict[str, Any]:

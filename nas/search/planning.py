@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import resource
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from scipy.optimize import nnls
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
+from nas.common.environment import peak_memory
 from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate
@@ -115,7 +115,7 @@ class MeasuredEvaluator(TrainingEvaluator):
 
     def __call__(self, task: Task) -> dict[str, float]:
         found = super().__call__(task)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - _shared()
+        peak = peak_memory() - _shared()
         return {**found, "memory": peak}
 
 
@@ -150,7 +150,7 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
         _fit(ok, [steps(settings, e.fidelity, len(data.fit)) for e in ok]),
         calibration,
         genomes,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory(),
         int(max(e.metrics["memory"] for e in ok)),
         setup,
     )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from nas.common.environment import usable_cores
+from nas.common.environment import limit_memory, usable_cores
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
 from nas.search.cluster import RaySession, worker_environment
@@ -239,7 +237,7 @@ class _Actor:
         _limit_threads(threads)
         self.evaluator = make(*arguments)
         if memory:
-            _limit_memory(memory)
+            limit_memory(int(memory * (1 << 30)))
 
     def ready(self) -> bool:
         return True
@@ -251,11 +249,3 @@ class _Actor:
 def _limit_threads(threads: int) -> None:
     # Threads x workers must not exceed the cores: OpenMP barriers spin (7x slower when they do).
     torch.set_num_threads(threads)
-
-
-def _limit_memory(gibibytes: float) -> None:
-    """Allocations beyond the idle worker's data plus this much fail (Linux counts RLIMIT_DATA)."""
-    status = Path("/proc/self/status").read_text()
-    idle = next(int(x.split()[1]) << 10 for x in status.splitlines() if x.startswith("VmData"))
-    limit = idle + int(gibibytes * (1 << 30))
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -1,6 +1,8 @@
 """Cores that a container's quota leaves, on control group trees made by hand."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -57,11 +59,32 @@ def test_usable_cores(scheduled, quota, cores, monkeypatch):
     assert environment.usable_cores() == cores
 
 
+def test_memory():
+    """What is held counts; what is allocated beyond the limit fails, and only that."""
+    before = environment.peak_memory()
+    held = bytearray(64 << 20)
+    assert environment.peak_memory() >= before
+    del held
+    code = (
+        "from nas.common.environment import limit_memory\n"
+        "assert limit_memory(64 << 20)\n"
+        "small = bytearray(32 << 20)\n"
+        "try:\n"
+        "    bytearray(512 << 20)\n"
+        "except MemoryError:\n"
+        "    print('refused')\n"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "refused\n"
+
+
 def test_threads_keep_to_the_quota_unless_the_user_says_otherwise(monkeypatch):
     monkeypatch.setattr(environment, "scheduled_cores", lambda: 8)
     monkeypatch.setattr(environment, "cpu_quota", lambda: 2.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", "")  # so that it is restored
+    monkeypatch.delenv("OPENCV_FOR_THREADS_NUM")
     environment.bound_threads()
+    assert os.environ["OPENCV_FOR_THREADS_NUM"] == "2"
     assert os.environ["OMP_NUM_THREADS"] == "5"
     monkeypatch.delenv("OMP_NUM_THREADS")
     environment.bound_threads()
