@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from nas.common.cli import INTERRUPTED, add_options, exit_code, say, show, with_
 from nas.common.errors import UserError
 from nas.common.resources import MODELS
 from nas.realtime.options import Options
+
+log = logging.getLogger("nas.realtime")
 
 BROKEN = 1  # exit code: a part of the source could not be read
 
@@ -19,6 +22,7 @@ def main(argv: list[str]) -> int:
     options = with_options(Options(), args)
     if args.web is not None:
         return _serve(options, args.web)
+    from nas.realtime.cautions import cautions
     from nas.realtime.detector import make_detector
     from nas.realtime.frames import transformed
     from nas.realtime.pipeline import run
@@ -34,6 +38,8 @@ def main(argv: list[str]) -> int:
         detector=make_detector(options.detector, options.detector_model),
         smallest=options.min_face, threshold=options.threshold, precision=options.precision,
     )  # fmt: skip
+    for line in cautions(recognizer.preprocessing, drawn=bool(window or options.out)):
+        log.warning("%s", line)
     source = open_source(options.source)
     outputs = [path for path in (options.out, options.csv, options.jsonl) if path]
     if source.fps and options.headless and not (outputs or options.json):

@@ -10,9 +10,12 @@ import pytest
 from clips import index_first, numbered, write_clip
 from conftest import draw_squares
 
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.arch.onnx import to_onnx
 from nas.common.cli import exit_code
 from nas.common.resources import SHIPPED_MODEL
 from nas.data import CLASSES
+from nas.deploy.preprocessing import Preprocessing
 from nas.realtime import __main__ as command
 from nas.realtime import live
 from nas.realtime.recognizer import Recognizer
@@ -201,6 +204,21 @@ def test_a_picture_says_what_it_shows(model, picture, squares, capsys):
     assert source == "in.png"
     assert [face["box"] for face in faces] == [[20, 30, 60, 60], [100, 10, 50, 50]]
     assert sum(faces[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_model_of_other_data_works_and_says_what_it_is_shown(tmp_path, picture, squares, capsys):
+    """Two classes, colour, not square."""
+    genome = Genome(Input(3, 32, 24), 2, (Stage((Conv(4, 3, 2),)),), Head())
+    metadata = Preprocessing(3, 32, 24, ("cat", "dog"), training_data="pets").to_metadata()
+    path = tmp_path / "pets.onnx"
+    path.write_bytes(to_onnx(genome, metadata=metadata).SerializeToString())
+    argv = ["--model", path, "--source", picture, "--headless", "--json"]
+    assert run(*argv) == 0
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert "tells apart cat, dog (data: pets); this demo finds faces" in line
+    (found,) = json.loads(printed.out)["pictures"]
+    assert set(found["faces"][0]["probabilities"]) == {"cat", "dog"}
 
 
 def test_uncertain_stands_in_every_output(model, picture, tmp_path, squares, capsys):

@@ -27,6 +27,7 @@ from nas.common.web import HOST, MAX_CONNECTIONS
 from nas.deploy.preprocessing import Preprocessing
 from nas.realtime import Recognizer, web
 from nas.realtime import __main__ as command
+from nas.realtime.boxes import shared_area
 from nas.realtime.crop import crop_face
 from nas.realtime.smoothing import Smoother
 
@@ -318,6 +319,22 @@ def test_crops_are_those_of_the_desktop(page):
             np.testing.assert_array_equal(
                 np.reshape(crop, (48, 48)), crop_face(grey, box, margin, 48, 48), err_msg=str(box)
             )
+
+
+def test_labels_on_the_page_cover_nothing(page):
+    """Four faces in a row under the picture's edge; each label is wider than its face."""
+    body = """
+        const { placeFor } = await import("./overlay.js");
+        const boxes = [0, 1, 2, 3].map((i) => ({ x: 100 + 70 * i, y: 5, width: 60, height: 60 }));
+        const taken = [...boxes];
+        for (const box of boxes) taken.push(placeFor({ width: 110, height: 20 }, box, taken, 640, 480));
+        return taken.map(({ x, y, width, height }) => [x, y, width, height]);"""
+    found = [tuple(map(round, box)) for box in in_page(page, body)]
+    assert len(found) == 8
+    for i, label in enumerate(found[4:], 4):
+        assert not any(shared_area(label, other) for k, other in enumerate(found) if k != i)
+        assert 0 <= label[0] <= 640 - 110
+        assert 0 <= label[1] <= 480 - 20
 
 
 def test_labels_are_smoothed_as_on_the_desktop(page):

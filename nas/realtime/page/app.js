@@ -11,6 +11,7 @@ import { recognise } from "./recognise.js";
 import { steady } from "./smoothing.js";
 
 const MAX_SIDE = 8192; // of a picture, in pixels
+const SHOWN = 10; // classes of the model that are listed
 
 const $ = (id) => document.getElementById(id);
 const canvas = $("canvas");
@@ -18,6 +19,7 @@ const context = canvas.getContext("2d", { willReadFrequently: true });
 let parts; // {about, cascade, classify} once all is loaded
 let current = 0; // number of the source; a running loop ends when it changes
 let release = () => {};
+let redraw = () => {}; // a still picture, where the window's size has changed
 
 start().catch((error) => say(`The demo cannot start: ${error.message}`, "failed"));
 
@@ -29,7 +31,9 @@ async function start() {
   await checkNetwork(classify, about);
   parts = { about, cascade, classify };
   for (const id of ["camera", "choose"]) $(id).disabled = false;
-  say(`Ready: network ${about.genome_id}, trained on ${about.training_data}`, "ready");
+  const classes = about.classes.slice(0, SHOWN).join(", ");
+  const more = about.classes.length > SHOWN ? ", ..." : "";
+  say(`Ready: network ${about.genome_id}, trained on ${about.training_data}: ${classes}${more}`, "ready");
 }
 
 async function get(name) {
@@ -48,13 +52,18 @@ function draw(source, width, height) {
   context.drawImage(source, 0, 0);
   canvas.hidden = false;
   $("hint").hidden = true;
-  return { width, height, rgba: context.getImageData(0, 0, width, height).data };
+  const pixels = context.getImageData(0, 0, width, height);
+  return { width, height, rgba: pixels.data, pixels };
 }
 
-function show(faces) {
+function show(frame, faces) {
   // Numbered from the left where there are several.
   const titles = faces.map(({ label }, i) => (faces.length > 1 ? `${i + 1} ${label}` : label));
   drawFaces(context, faces, titles);
+  redraw = () => {
+    context.putImageData(frame.pixels, 0, 0);
+    drawFaces(context, faces, titles);
+  };
   $("faces").replaceChildren(
     ...faces.map((face, i) => facePanel(face, titles[i], parts.about.classes)));
   const said = faces.map((face) => face.label).join(", ");
@@ -80,6 +89,7 @@ function stop() {
   current += 1;
   release();
   release = () => {};
+  redraw = () => {};
   $("stop").hidden = true;
   return current;
 }
@@ -95,7 +105,7 @@ async function showPicture(file) {
   await new Promise(requestAnimationFrame); // shows it before the search
   const { faces, times } = await recognise(frame, false, parts);
   if (mine !== current) return;
-  show(faces);
+  show(frame, faces);
   say(report(faces, times), "done");
 }
 
@@ -139,7 +149,7 @@ async function play(source, mine, complaint) {
     const { faces, times } = await recognise(frame, true, parts);
     if (mine !== current) return;
     last = steady(faces, last, (now - before) / 1000, parts.about.classes);
-    show(last);
+    show(frame, last);
     rate = 0.9 * rate + 0.1 * (1000 / Math.max(now - before, 1));
     before = now;
     say(`${report(last, times)}; ${rate.toFixed(0)} fps`, "live");
@@ -160,6 +170,7 @@ function attempt(action) {
   });
 }
 
+addEventListener("resize", () => redraw());
 $("camera").addEventListener("click", () => attempt(showCamera));
 $("choose").addEventListener("click", () => $("file").click());
 $("stop").addEventListener("click", () => {

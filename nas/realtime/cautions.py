@@ -1,0 +1,29 @@
+"""What a user should know of a model before it labels faces."""
+
+from __future__ import annotations
+
+from nas.deploy.preprocessing import Preprocessing
+from nas.realtime.text import unknown_letters
+
+EXPRESSIONS = {
+    "anger", "angry", "contempt", "disgust", "disgusted", "fear", "fearful", "happiness", "happy",
+    "joy", "neutral", "sad", "sadness", "surprise", "surprised",
+}  # fmt: skip
+SHOWN = 7  # classes of a list in a message
+
+
+def cautions(model: Preprocessing, drawn: bool) -> list[str]:
+    """A line for each. drawn: its labels go into pictures."""
+    found = []
+    if not EXPRESSIONS & {name.lower() for name in model.classes}:
+        more = ", ..." if len(model.classes) > SHOWN else ""
+        found.append(
+            f"the model tells apart {', '.join(model.classes[:SHOWN])}{more} (data: "
+            f"{model.training_data}); this demo finds faces, and shows it nothing else"
+        )
+    if drawn and (letters := unknown_letters(model.classes)):
+        found.append(
+            f"the font has no {letters!r}: class names with them have boxes in pictures; CSV and "
+            "JSON have them whole"
+        )
+    return found
