@@ -67,11 +67,11 @@ def place(picture: Pixels, box: Box, size: tuple[int, int], taken: list[Box]) ->
     x, y, w, h = box
     width, height = size
     right, bottom = picture.shape[1] - width, picture.shape[0] - height
-    corners = [
-        (x, y - height), (x + w - width, y - height), (x, y + h), (x + w - width, y + h),
-        (x + w, y), (x - width, y), (x + w, y + h), (x - width, y + h),
-        (x + w, y - height), (x - width, y - height),
-    ]  # fmt: skip
+    corners = []
+    for away in (0, height):  # next to the box, or a row further
+        above, below = y - height - away, y + h + away
+        corners += [(left, top) for top in (above, below) for left in (x, x + w - width)]
+        corners += [(left, top) for top in (y, below, above) for left in (x + w, x - width)]
     places = [(max(0, min(a, right)), max(0, min(b, bottom)), width, height) for a, b in corners]
     return min(places, key=lambda each: sum(shared_area(each, other) for other in taken))
 

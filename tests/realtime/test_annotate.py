@@ -40,9 +40,11 @@ def test_nothing_is_drawn_into_a_face():
     assert coloured(out, GREEN).sum() > 10 * 4 * 90
 
 
-def test_labels_do_not_cover_each_other():
+@pytest.mark.parametrize("top", [0, 200, 420])
+def test_labels_do_not_cover_each_other(top):
+    """Also at the picture's edges; each label is wider than its face."""
     picture = np.zeros((480, 640, 3), np.uint8)
-    boxes = [(100 + 70 * k, 200, 60, 60) for k in range(4)]  # each label is wider than its face
+    boxes = [(100 + 70 * k, top, 60, 60) for k in range(4)]
     taken = list(boxes)
     for box in boxes:
         label = place(picture, box, (110, 20), taken)

@@ -327,7 +327,8 @@ def test_labels_on_the_page_cover_nothing(page):
         const { placeFor } = await import("./overlay.js");
         const boxes = [0, 1, 2, 3].map((i) => ({ x: 100 + 70 * i, y: 5, width: 60, height: 60 }));
         const taken = [...boxes];
-        for (const box of boxes) taken.push(placeFor({ width: 110, height: 20 }, box, taken, 640, 480));
+        const label = { width: 110, height: 20 };
+        for (const box of boxes) taken.push(placeFor(label, box, taken, 640, 480));
         return taken.map(({ x, y, width, height }) => [x, y, width, height]);"""
     found = [tuple(map(round, box)) for box in in_page(page, body)]
     assert len(found) == 8

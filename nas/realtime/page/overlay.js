@@ -1,5 +1,6 @@
 // Boxes and labels on the canvas. Sizes follow what is seen: a large picture is shown small.
 
+import { sharedArea } from "./boxes.js";
 import { UNCERTAIN } from "./face.js";
 
 const FONT = 15; // of a label, in pixels of the screen
@@ -38,23 +39,25 @@ function shownScale(canvas) {
   return clientWidth ? Math.max(width / clientWidth, height / clientHeight) : 1;
 }
 
-/** Above the box, below or beside it: the first place in the picture that covers nothing. */
+/**
+ * Above the box, below or beside it, or a row further: of these the first place in the picture that
+ * covers least of what is taken.
+ */
 export function placeFor(label, box, taken, width, height) {
-  const right = box.x + box.width - label.width;
-  const places = [
-    [box.x, box.y - label.height], [right, box.y - label.height],
-    [box.x, box.y + box.height], [right, box.y + box.height],
-    [box.x + box.width, box.y], [box.x - label.width, box.y],
-    [box.x + box.width, box.y + box.height], [box.x - label.width, box.y + box.height],
-  ].map(([x, y]) => ({ ...label, x: clamp(x, width - label.width), y: clamp(y, height - label.height) }));
-  const free = places.find((place) => !taken.some((other) => covers(place, other)));
-  return free ?? places[0];
+  const columns = [box.x, box.x + box.width - label.width];
+  const beside = [box.x + box.width, box.x - label.width];
+  const [above, below] = [box.y - label.height, box.y + box.height];
+  const corners = [];
+  for (const away of [0, label.height]) {
+    for (const y of [above - away, below + away]) corners.push(...columns.map((x) => [x, y]));
+    for (const y of [box.y, below + away, above - away]) corners.push(...beside.map((x) => [x, y]));
+  }
+  const places = corners.map(([x, y]) =>
+    ({ ...label, x: clamp(x, width - label.width), y: clamp(y, height - label.height) }));
+  const covered = places.map((place) => taken.reduce((sum, other) => sum + sharedArea(place, other), 0));
+  return places[covered.indexOf(Math.min(...covered))];
 }
 
 function clamp(value, limit) {
   return Math.max(0, Math.min(value, limit));
-}
-
-function covers(a, b) {
-  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }

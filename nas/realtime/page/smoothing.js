@@ -1,5 +1,6 @@
 // Steady labels in moving pictures: the twin of nas/realtime/smoothing.py, by seconds, not frames.
 
+import { iou } from "./boxes.js";
 import { labelOf, THRESHOLD, UNCERTAIN } from "./face.js";
 
 const MEMORY = 0.3; // seconds in which an old frame's weight falls to 1/e
@@ -13,7 +14,7 @@ const SAME = 0.3; // overlap from which a box is the face of the last frame
 export function steady(found, last, passed, classes) {
   const left = [...last];
   return found.map((face) => {
-    const overlaps = left.map((other) => overlap(face.box, other.box));
+    const overlaps = left.map((other) => iou(face.box, other.box));
     const best = overlaps.indexOf(Math.max(...overlaps, SAME));
     return next(face, best < 0 ? null : left.splice(best, 1)[0], passed, classes);
   });
@@ -33,11 +34,4 @@ function nextLabel(label, probabilities, classes) {
     if (own >= THRESHOLD - LEAD && own >= Math.max(...probabilities) - LEAD) return label;
   }
   return labelOf(probabilities, classes);
-}
-
-function overlap(a, b) {
-  const w = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
-  const h = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
-  const shared = Math.max(0, w) * Math.max(0, h);
-  return shared / (a.width * a.height + b.width * b.height - shared);
 }
