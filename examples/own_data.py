@@ -7,6 +7,7 @@ and image size from it.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from contextlib import chdir
 from pathlib import Path
@@ -15,8 +16,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
-from nas.inspect import main as inspect
-from nas.search.__main__ import main as search
+import nas
 
 
 def write_digits(folder: Path) -> None:
@@ -28,12 +28,13 @@ def write_digits(folder: Path) -> None:
 
 
 def main() -> None:
+    """Eight networks, trained for three epochs each."""
+    logging.basicConfig(level="INFO", format="%(message)s")
     write_digits(Path("digits"))
-    search([
-        "--space", "quick", "--data", "digits", "--evaluations", "8", "--epochs", "2",
-        "--workers", "1", "--run-dir", "run",
-    ])  # fmt: skip
-    inspect(["run"])
+    run = nas.search(
+        "quick", data="digits", evaluations=8, fidelity={"epochs": 3}, workers=1, run_dir="run"
+    )
+    print(run.front[["id", "accuracy", "params", "macs", "fps"]].to_string(index=False))
 
 
 if __name__ == "__main__":

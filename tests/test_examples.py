@@ -1,0 +1,22 @@
+"""The examples run, as a user types them."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+
+@pytest.mark.slow
+def test_own_data(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/own_data.py"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "data: 10 classes, grey, 8x8" in done.stderr
+    assert "data: taken: 1797 pictures" in done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == ["id", "accuracy", "params", "macs", "fps"]
+    assert max(float(row.split()[1]) for row in rows) > 0.5  # chance is 0.1
+    assert not list(tmp_path.iterdir())
