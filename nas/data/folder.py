@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from nas.common.errors import UserError
+from nas.common.text import unknown_letters
 from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Bytes, Dataset, Indices, check
 from nas.data.files import Source, open_files
 from nas.data.intake import Intake, listed
@@ -193,4 +194,6 @@ def _doubts(dataset: Dataset) -> list[str]:
     flat = dataset.images.reshape(len(dataset), -1)
     if constant := int((flat.max(1) == flat.min(1)).sum()):
         found.append(f"{constant} pictures are of a single tone")
+    if letters := unknown_letters(dataset.classes):
+        found.append(f"letters of class names that are drawn as boxes: {letters[:20]}")
     return found

@@ -10,9 +10,11 @@ import numpy as np
 from nas.common.errors import UserError
 from nas.common.files import make_folder, replace_file
 from nas.common.images import MAX_FILE, decode
+from nas.common.text import shortened, text_mask
 from nas.data.dataset import Bytes, Dataset
 from nas.data.files import File
 
+CAPTION = 16  # pixels of height in the contact sheet
 GREY_WITHIN = 3.0  # mean difference of a picture's channels; chroma of a grey JPEG reaches 1
 
 
@@ -51,8 +53,9 @@ def contact_sheet(dataset: Dataset, columns: int = 16, seed: int = 0) -> Bytes:
     for label, name in enumerate(dataset.classes):
         mine = rows[dataset.labels[rows] == label]
         chosen = rng.permutation(mine)[:columns]
-        caption = np.full((16, columns * width, channels), 255, np.uint8)
-        cv2.putText(caption, name, (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
+        caption = np.full((CAPTION, columns * width, channels), 255, np.uint8)
+        ink = text_mask(shortened(name, CAPTION * 3 // 4, columns * width - 4), CAPTION * 3 // 4)
+        caption[: len(ink), 2 : 2 + ink.shape[1]] -= ink[:CAPTION, :, None]
         strip = np.full((height, columns, width, channels), 255, np.uint8)
         strip[:, : len(chosen)] = dataset.images[chosen].transpose(2, 0, 3, 1)
         strips += [caption, strip.reshape(height, columns * width, channels)]

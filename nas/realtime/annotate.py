@@ -8,11 +8,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from nas.common.text import column, label, put_text, text_size
 from nas.realtime.boxes import Box, shared_area
 from nas.realtime.frames import Pixels
 from nas.realtime.recognizer import Face
 from nas.realtime.smoothing import UNCERTAIN
-from nas.realtime.text import column, label, put_text, text_size
 
 GREEN, GREY, RED = (80, 220, 80), (180, 180, 180), (40, 40, 230)
 WHITE, DARK = (255, 255, 255), (30, 30, 30)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nas.common.text import unknown_letters
 from nas.deploy.preprocessing import Preprocessing
-from nas.realtime.text import unknown_letters
 
 EXPRESSIONS = {
     "anger", "angry", "contempt", "disgust", "disgusted", "fear", "fearful", "happiness", "happy",

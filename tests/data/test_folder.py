@@ -175,6 +175,14 @@ def test_a_class_of_few_pictures_and_pictures_of_one_tone_are_noted(tmp_path):
     ]
 
 
+def test_letters_that_the_font_lacks_are_noted(tmp_path):
+    for name in ("gr\u00fcn", "\u5b09\u3057\u3044"):
+        write_images(tmp_path / name, [f"{i}.png" for i in range(20)], seed=len(name))
+    assert prepare_folder(tmp_path, "x").provenance["intake"]["notes"] == [
+        "letters of class names that are drawn as boxes: \u5b09\u3057\u3044"
+    ]
+
+
 def test_validation_without_test_is_the_test_part(tmp_path):
     """Train and val alone, as ImageNet and AffectNet come: figures on val compare with others'."""
     two_classes(tmp_path / "train", n=40)

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from nas.realtime.frames import Pixels
-
+Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]  # BGR
 NO_GLYPH = "\uffff"  # what no font has
 Font = ImageFont.FreeTypeFont

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.realtime.text import put_text, shortened, text_size, unknown_letters
+from nas.common.text import put_text, shortened, text_size, unknown_letters
 
 
 @pytest.mark.parametrize(("x", "y"), [(-30, -5), (90, 50), (500, 5), (5, 500), (5, 5)])
