@@ -195,6 +195,8 @@ def calibrate(space: SearchSpace, seed: int = 0, genomes: int = 40) -> Calibrati
 
 
 def _cross_validate(table: Any, milliseconds: Any) -> Any:
+    if len(milliseconds) == 1:  # nothing to learn from but itself
+        return milliseconds.copy()
     fold = np.arange(len(milliseconds)) % FOLDS
     predicted = np.empty_like(milliseconds)
     for k in range(FOLDS):

@@ -256,3 +256,15 @@ def test_the_data_side_does_not_import_torch():
     code = f"import {modules}\nimport sys\nprint({{'torch', 'ray'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_space_of_a_single_genome(tmp_path, rng):
+    one = "version: 1\nname: one\nstem: {channels: 4}\nhead: {pool: avg}\n"
+    stages = "stages: [{downsample: max, depth: 1, channels: 4, blocks: conv}]\n"
+    space = spaces.load(written(tmp_path, one + stages))
+    only = space.sample(rng)
+    assert space.size() == 1
+    assert space.mutate(only, rng) == space.crossover(only, only, rng) == only
+    assert space.encode(only).shape == (0,)
+    assert space.groups == ()
+    assert space.contains(only.genome)
