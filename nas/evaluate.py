@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.files import make_folder, replace_file
 from nas.training.recipe import VIEWS
@@ -52,6 +53,7 @@ def _parser() -> Parser:
     add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
     add("--out", metavar="DIR", help="write evaluation.json and confusion matrices there")
     add("--json", action="store_true", help="print JSON")
+    add_plugin_option(parser)
     return parser
 
 

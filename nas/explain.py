@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show, value
 from nas.common.errors import UserError
 from nas.common.files import make_folder
@@ -54,6 +55,7 @@ def _parser() -> Parser:
     )
     add("--out", required=True, metavar="DIR", help="pictures and explain.json")
     add("--json", action="store_true", help="print JSON")
+    add_plugin_option(parser)
     return parser
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.files import read_json
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--search", metavar="RUN", help="compare with the fps that this run's model predicts "
         "(default: the run that holds the folder, if any)")  # fmt: skip
     add("--json", action="store_true", help="print the result as JSON")
+    add_plugin_option(parser)
     return parser
 
 

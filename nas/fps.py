@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", metavar="FILE", help="where the model goes (JSON), for --fps-model")
     add("--genomes", type=int, default=40, metavar="N", help="networks to time (default 40)")
     add("--run", metavar="RUN", help="measure this run's front; nas.inspect shows it")
+    add_plugin_option(parser)
     return parser
 
 

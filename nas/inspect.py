@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show, value
 from nas.common.errors import UserError
 from nas.common.resources import REFERENCES
@@ -65,6 +66,7 @@ def _parser() -> Parser:
     add("--out", default="compare.html", metavar="HTML",
         help="the page of a comparison (default compare.html)")  # fmt: skip
     add("--json", action="store_true", help="print JSON")
+    add_plugin_option(parser)
     return parser
 
 

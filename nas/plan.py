@@ -8,6 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--genomes", type=int, default=10, metavar="N", help="random networks to time (default 10)")
     add("--json", action="store_true", help="print JSON")
     add_settings(parser)
+    add_plugin_option(parser)
     return parser
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, SEED, Parser, exit_code, note, show, value
 from nas.common.lazy import callable_module
 from nas.common.resources import RECIPES, REFERENCES
@@ -100,6 +101,7 @@ def _parser() -> Parser:
         help="default: retrain/<id> in the genome's run, else experiments/retrain-<id>",
     )
     add("--json", action="store_true", help="print the report as JSON")
+    add_plugin_option(parser)
     return parser
 
 

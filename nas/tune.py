@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, SEED, TIME, Parser, exit_code, note, show, value
 from nas.common.resources import RECIPES, REFERENCES
 from nas.common.schema import Int
@@ -100,6 +101,7 @@ def _parser() -> Parser:
     add("--device", default="auto", help="auto, cpu, cuda, ...")
     add("--out", metavar="DIR", help="default: experiments/tune-<genome id>")
     add("--json", action="store_true", help="print the trials as JSON")
+    add_plugin_option(parser)
     return parser
 
 

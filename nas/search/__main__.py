@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--resume", metavar="RUN", help="go on with a run")
     add("--dry-run", action="store_true", help="print the size of the space and a sample")
     add("--json", action="store_true", help="print the result as JSON")
+    add_plugin_option(parser)
     return parser
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
+from nas.arch.plugins import load_plugins, loaded_plugins
 from nas.common.environment import limit_memory, usable_cores
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
@@ -103,7 +104,7 @@ class RayWorkers:
         if threads is None:
             threads = 1 if address else max(1, usable_cores() // len(gpus))
         stored = [self._ray.put(argument) for argument in arguments]
-        self._arguments = (make, threads, limits.memory, *stored)
+        self._arguments = (loaded_plugins(), make, threads, limits.memory, *stored)
         self._starting: dict[Any, _Worker] = {}
         self._idle: list[_Worker] = []
         self._running: dict[Any, tuple[_Worker, Task, float]] = {}  # and when it is overdue
@@ -227,14 +228,16 @@ class _Actor:
     """The process that evaluates; its prints go nowhere, for gigabytes would fill the disk."""
 
     def __init__(
-        self, blind: bool, make: MakeEvaluator, threads: int, memory: float | None, *arguments: Any
-    ) -> None:
+        self, blind: bool, plugins: tuple[str, ...], make: MakeEvaluator, threads: int,
+        memory: float | None, *arguments: Any,
+    ) -> None:  # fmt: skip
         if blind:  # Ray itself hides GPUs only where every node was started with a variable
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         _limit_threads(threads)
+        load_plugins(plugins)
         self.evaluator = make(*arguments)
         if memory:
             limit_memory(int(memory * (1 << 30)))
