@@ -61,6 +61,7 @@ def current_names(kind: str, data: dict[Any, Any]) -> dict[Any, Any]:
     if kind == "Fitness":
         data = _long_fitness(data)
     names, gone = ALIASES.get(kind, {}), GONE.get(kind, ())
+    old = kind == "Settings" and "objectives" not in data
     for key in gone:
         if data.get(key):
             logger.warning("%s: an option of version 0.1 that is gone; ignored", key)
@@ -69,14 +70,14 @@ def current_names(kind: str, data: dict[Any, Any]) -> dict[Any, Any]:
         for key, value in data.items()
         if key not in gone
     }
-    return _settings(data) if kind == "Settings" else data
+    return _settings(data) if old else data
 
 
 def _settings(data: dict[Any, Any]) -> dict[Any, Any]:
-    """`surrogate` was a key beside `algorithm`; 0 stood for no limit."""
-    found = {k: None if k in NO_LIMIT and v == 0 and v is not False else v for k, v in data.items()}
-    if found.get("surrogate") in (True, False):
-        algorithm = found.get("algorithm", "nsga2")
-        screens = found.pop("surrogate") and algorithm in SCREENED
-        found["algorithm"] = f"{algorithm}+gp" if screens else algorithm
-    return found
+    """Version 0.1 has a key `surrogate` beside `algorithm`, and 0 for no limit."""
+    found = {k: None if k in NO_LIMIT and v == 0 else v for k, v in data.items()}
+    if found.get("surrogate") not in (True, False):
+        return found
+    algorithm = found.get("algorithm", "nsga2")
+    screens = found.pop("surrogate") and algorithm in SCREENED
+    return {**found, "algorithm": f"{algorithm}+gp" if screens else algorithm}

@@ -153,6 +153,9 @@ def _text(run: Run) -> str:
     baseline = read_json(summary).get("majority_baseline") if summary.exists() else None
     if baseline is not None:
         lines.append(f"always naming the most frequent class: {baseline:.1%} of the same images")
+    if run.settings.evaluator is not None:  # the command knows no data to retrain on
+        lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
+        return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
     best = run.directory.file("best.json")
     model = run.directory.file(f"retrain/{chosen.id}/model.onnx")
     lines += [

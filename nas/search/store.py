@@ -162,8 +162,11 @@ class RunDirectory:
 
 
 def run_of(file: Path) -> RunDirectory | None:
-    """The run that a file of it, such as best.json, lies in; None where it lies elsewhere."""
-    return RunDirectory(file.parent) if (file.parent / "config.yaml").is_file() else None
+    """The run that a file of it, such as best.json, lies in; None where it lies elsewhere.
+
+    UserError where a link in it, such as `retrain`, leads out of it.
+    """
+    return RunDirectory.open(file.parent) if (file.parent / "config.yaml").is_file() else None
 
 
 def _new_folder(path: Path | None, name: str) -> Path:

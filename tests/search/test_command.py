@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from nas.arch.genome import load
 from nas.common.cli import exit_code
-from nas.search.__main__ import _parser, main
+from nas.search.__main__ import STARTED, _parser, main
 from nas.search.archive import Archive
 from nas.search.settings import settings_of
 from nas.space.projection import project
@@ -118,6 +118,43 @@ def test_what_would_mix_runs_cannot_be_resumed_with(finished, option, capsys):
     assert (path / "config.yaml").read_text() == before
 
 
+def test_a_finished_run_stays_as_it_is(finished, capsys):
+    path, _ = finished
+    before = {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()}
+    assert main(["--resume", str(path)]) == 0
+    assert {p.name: p.read_bytes() for p in path.iterdir() if p.is_file()} == before
+    assert "finished: 5 evaluations" in capsys.readouterr().out
+
+
+def test_what_fails_its_checks_leaves_no_folder(arguments, tmp_path):
+    run = tmp_path / "run"
+    for option in (["--data", "nothing"], ["--evaluator", "nothing:at_all"]):
+        assert exit_code(main, [*arguments, *option, "--run-dir", str(run)]) == 2
+        assert not run.exists()
+
+
+def test_a_time_budget_binds_from_the_first_second(arguments, tmp_path, capsys):
+    """The training that runs is stopped; its last reading is the result, and says so."""
+    run, started = tmp_path / "run", time.monotonic()
+    budget = time.monotonic() - STARTED + 12  # this process is older than a command's
+    options = ["--seed-genomes", "none", "--epochs", "10000", "--run-dir", str(run)]
+    assert main([*arguments, *options, "--time-budget", f"{budget}s"]) == 0
+    assert time.monotonic() - started < 40
+    (row,) = json.loads((run / "front.json").read_text())
+    assert row["status"] == "stopped"
+    assert 1 <= row["fidelity"]["epochs"] < 10_000
+    assert load(run / "best.json")[0].id == row["id"]
+    assert "time is up: 1 evaluations" in capsys.readouterr().out
+
+
+def test_a_budget_too_short_for_any_training_says_so(arguments, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main([*arguments, "--time-budget", "1s", "--run-dir", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "no front and no best.json: the time was up before the first one ended" in said
+    assert f"python -m nas.search --resume {run}" in said
+
+
 def test_time_in_a_file_decides_alone(tmp_path):
     def settings(text, *argv):
         (tmp_path / "c.yaml").write_text(text)
@@ -151,8 +188,10 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     assert "for comparison" not in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [(signal.SIGINT, "2"), (signal.SIGTERM, "1"), (signal.SIGTERM, "2"), (signal.SIGHUP, "1")],
+)
 def test_interrupted_with_a_front_and_a_best(arguments, tmp_path, number, workers):
     run = tmp_path / "run"
     log = open(tmp_path / "log", "w")  # noqa: SIM115 - closed below

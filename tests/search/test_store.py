@@ -11,7 +11,7 @@ from conftest import ROOT
 from nas.common.errors import UserError
 from nas.search import store as module
 from nas.search.settings import Settings
-from nas.search.store import Pending, RunDirectory
+from nas.search.store import Pending, RunDirectory, run_of
 from nas.space.space import load
 from nas.training.task import Fidelity, Task
 
@@ -171,3 +171,16 @@ def test_a_pipe_in_the_run_is_refused(tmp_path):
         run.initial()
     with pytest.raises(UserError, match="not a run directory"):
         RunDirectory.open(run.path)
+
+
+def test_a_link_out_of_the_run_is_refused(tmp_path):
+    """nas.retrain and nas.tune would write there."""
+    run = RunDirectory.create(tmp_path / "run", Settings(), QUICK)
+    (tmp_path / "elsewhere").mkdir()
+    run.file("best.json").write_text("{}")
+    assert run_of(run.file("best.json")).path == run.path
+    assert run_of(tmp_path / "best.json") is None
+    run.file("retrain").symlink_to(tmp_path / "elsewhere")
+    for opening in (lambda: RunDirectory.open(run.path), lambda: run_of(run.file("best.json"))):
+        with pytest.raises(UserError, match="retrain: a link that leaves the run directory"):
+            opening()
