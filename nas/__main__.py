@@ -17,6 +17,7 @@ COMMANDS = {
     "search": "search a space for networks that are accurate, small and fast",
     "inspect": "a run's Pareto front as table and picture; genomes; the reference networks",
     "retrain": "train a network fully, report on the test split once, export ONNX",
+    "teach": "store what trained networks say of training images, as soft labels",
     "tune": "tune the training recipe of one network",
     "evaluate": "score trained networks, alone and as an ensemble",
     "explain": "which pixels a network's answers rest on, class by class",

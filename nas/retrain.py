@@ -148,7 +148,7 @@ def _text(report: dict[str, Any], out: Path) -> str:
         }
         for name, v in report["test"]["per_class"].items()
     ]
-    if report["recipe"]["train_on"] != "train":
+    if report["recipe"]["train_on"] == "train+validation":
         lines.append("the validation images were trained on: their figures say nothing of new ones")
     lines += [
         "\ntest, per class:",

@@ -19,13 +19,15 @@ from nas.data.dataset import SPLITS, Bytes, Dataset, Indices
 class SearchData:
     """The train split alone, parted for a search: what its workers train and score on.
 
-    images uint8 (N, C, H, W), labels uint8 (N,); fit, held_out: rows of these.
+    images uint8 (N, C, H, W), labels uint8 (N,); fit, held_out: rows of these. origin: the data
+    set's own rows of the N images.
     """
 
     images: Bytes
     labels: Bytes
     fit: Indices
     held_out: Indices
+    origin: Indices
 
 
 def search_data(dataset: Dataset) -> SearchData:
@@ -34,7 +36,11 @@ def search_data(dataset: Dataset) -> SearchData:
     rows = np.concatenate([fit, held_out])
     places = np.arange(len(rows), dtype=np.int64)
     return SearchData(
-        dataset.images[rows], dataset.labels[rows], places[: len(fit)], places[len(fit) :]
+        dataset.images[rows],
+        dataset.labels[rows],
+        places[: len(fit)],
+        places[len(fit) :],
+        rows.astype(np.int64),
     )
 
 

@@ -18,7 +18,7 @@ from nas.arch.lowering import cost
 from nas.common.environment import environment
 from nas.common.errors import UserError, first_line
 from nas.common.files import read_json, replace_file
-from nas.data import Dataset, check_input, duplicate_report
+from nas.data import Dataset, check_input, duplicate_report, search_split
 from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
@@ -27,6 +27,7 @@ from nas.report.metrics import classification_report, summarise_seeds
 from nas.training.precision import fastest_mode
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
+from nas.training.teacher import SoftLabels, stored_teacher
 from nas.training.trainer import TrainingResult, train
 
 Note = Callable[[str], None]
@@ -67,7 +68,9 @@ def retrain(
             f"{report_file}: exists, and the test split is read once; expected a new --out"
         )
     check_fit(genome, dataset)
-    if recipe.train_on != "train" and (recipe.early_stopping or recipe.schedule == "plateau"):
+    if recipe.train_on == "train+validation" and (
+        recipe.early_stopping or recipe.schedule == "plateau"
+    ):
         raise UserError(
             f"recipe: early_stopping and schedule plateau watch validation images, which train_on "
             f"{recipe.train_on} trains on; expected early_stopping 0 and another schedule"
@@ -83,7 +86,7 @@ def retrain(
         for seed in seeds
     ]
     chosen = trained[0]  # where validation images were trained on, they cannot choose
-    if recipe.train_on == "train":
+    if recipe.train_on != "train+validation":
         chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
     tests = [_evaluate(genome, dataset, t.result, parts["test"]) for t in trained]
     test = tests[trained.index(chosen)]
@@ -111,7 +114,7 @@ def retrain(
 def _train_seed(
     genome: Genome, dataset: Dataset, parts: dict[str, Subset], recipe: Recipe,
     folder: Path, seed: int, mode: Precision, note: Note,
-    initial: dict[str, Tensor] | None, teacher: nn.Module | None,
+    initial: dict[str, Tensor] | None, teacher: nn.Module | SoftLabels | None,
 ) -> _Trained:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     took: list[float] = []
@@ -128,7 +131,7 @@ def _train_seed(
     try:
         result = train(
             genome, parts["fit"], parts["validation"], recipe, seed=seed, mode=mode,
-            keep_best=recipe.train_on == "train", initial=initial, teacher=teacher,
+            keep_best=recipe.train_on != "train+validation", initial=initial, teacher=teacher,
             checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
         )  # fmt: skip
     except DivergedError as error:
@@ -235,9 +238,9 @@ class _Teachers(nn.Module):
 
 def _teacher(
     files: Sequence[Path], student: Genome, dataset: Dataset, device: torch.device, recipe: Recipe
-) -> nn.Module | None:
+) -> nn.Module | SoftLabels | None:
     if not files:
-        return None
+        return stored_teacher(recipe)
     if not recipe.distill:
         raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
     found = [open_trained(path) for path in files]
@@ -266,6 +269,8 @@ def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, 
     rows = parts["train"].rows
     if recipe.train_on == "train+validation":
         rows = torch.cat([rows, parts["validation"].rows])
+    elif recipe.train_on == "fit":
+        rows = torch.tensor(search_split(dataset)[0], device=device)
     targets = None
     if recipe.soft_labels:
         targets = torch.tensor(dataset.soft_labels(), device=device)

@@ -122,7 +122,7 @@ def _results(report: dict[str, Any]) -> str:
 
 
 def _validation_trained_on(report: dict[str, Any]) -> bool:
-    return bool(current_names("Recipe", report["recipe"])["train_on"] != "train")
+    return bool(current_names("Recipe", report["recipe"])["train_on"] == "train+validation")
 
 
 def _limits(report: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from nas.data import SearchData
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
 from nas.training.task import Task
+from nas.training.teacher import stored_teacher
 from nas.training.trainer import train
 
 NEAR = 2.0  # times its longest training: the end of the search's time is so near
@@ -41,6 +42,8 @@ class TrainingEvaluator:
             Subset(images, labels, torch.tensor(np.asarray(rows, dtype=np.int64), device=device))
             for rows in (data.fit, data.held_out)
         )
+        teacher = stored_teacher(recipe)
+        self.teacher = teacher and teacher.among(torch.tensor(data.origin))
 
     def __call__(self, task: Task) -> dict[str, float]:
         """{accuracy: 0..1}, after the task's epochs."""
@@ -48,7 +51,8 @@ class TrainingEvaluator:
         result = train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,
             dataclasses.replace(self.recipe, epochs=task.fidelity.epochs),
-            seed=task.seed, mode=self.mode, on_epoch=self._read, read_at=self._readings(task),
+            seed=task.seed, mode=self.mode, teacher=self.teacher, on_epoch=self._read,
+            read_at=self._readings(task),
         )  # fmt: skip
         self._longest = max(self._longest, time.perf_counter() - started)
         return {"accuracy": result.history[-1]["validation_accuracy"]}

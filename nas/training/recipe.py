@@ -17,7 +17,7 @@ OPTIMIZERS = (
 SCHEDULES = ("constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step")
 
 VIEWS = ("single", "flip", "ten_crop")
-FIT_ON = ("train", "train+validation")
+FIT_ON = ("train", "train+validation", "fit")
 
 Share = Annotated[float, Float(0.0, 1.0)]
 
@@ -59,7 +59,8 @@ class Recipe:
     of the Beta distribution, 0 is off. teacher: a file of nas.teach, soft labels for the training
     images. distill: the teachers' share of the loss, at `temperature`; without a teacher it is
     nothing. soft_labels: train on the votes of the data set (FERPlus).
-    train_on: with train+validation the last epoch is taken, since nothing is left to choose one on.
+    train_on: with train+validation the last epoch is taken, since nothing is left to choose one on;
+    fit is the part of train that a search trains on, for a search's own teacher.
     views, train_views: see nas/training/predict.py; an image's logits are their mean.
     """
 

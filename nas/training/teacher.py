@@ -7,6 +7,7 @@ teaching, Beyer et al. 2022), for the price of a training without a teacher.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +25,13 @@ from nas.common.files import parse_json, replace_file
 from nas.common.schema import read
 from nas.training.augment import draw, move
 from nas.training.predict import Precision, Subset, autocast, normalised
-from nas.training.recipe import Augment
+from nas.training.recipe import Augment, Recipe
 
 FORMAT = "fer-nas soft labels 1"
 MAX_VARIANTS = 256
 MAX_FILE = 1 << 30
 BATCH = 512
+ABSENT = -1  # of a row: not among the images
 LEVELS = 255  # probabilities are stored as bytes
 
 
@@ -82,9 +84,9 @@ class SoftLabels:
     def lessons(self, fit: Subset) -> Lessons:
         """For the rows of `fit`. UserError where the teacher has not seen one of them."""
         device = fit.images.device
-        position = torch.full((len(fit.images),), -1, dtype=torch.int64)
-        if int(self.rows.max()) < len(position):
-            position[self.rows] = torch.arange(len(self.rows))
+        position = torch.full((len(fit.images),), ABSENT)
+        known = (self.rows >= 0) & (self.rows < len(position))
+        position[self.rows[known]] = torch.arange(len(self.rows))[known]
         missing = int((position[fit.rows.cpu()] < 0).sum())
         if missing:
             raise UserError(
@@ -94,6 +96,12 @@ class SoftLabels:
         return Lessons(
             self.augment, self.draws.to(device), self.probabilities.to(device), position.to(device)
         )
+
+    def among(self, origin: Tensor) -> SoftLabels:
+        """For a set of images of its own, which are the rows `origin` of the data set."""
+        position = torch.full((int(max(origin.max(), self.rows.max())) + 1,), ABSENT)
+        position[origin] = torch.arange(len(origin))
+        return dataclasses.replace(self, rows=position[self.rows])
 
     def save(self, path: Path) -> None:
         """A safetensors file: two tensors, the rest as JSON in its metadata."""
@@ -137,6 +145,7 @@ def _check(path: Path, probabilities: Tensor, rows: Tensor, about: dict[str, Any
         and rows.shape == probabilities.shape[1:2]
         and rows.numel() > 0
         and int(rows.min()) >= 0
+        and len(torch.unique(rows)) == len(rows)
         and bool((probabilities.sum(2, dtype=torch.int64) > 0).all())
     )
     if not fits:
@@ -146,6 +155,15 @@ def _check(path: Path, probabilities: Tensor, rows: Tensor, about: dict[str, Any
         )
     if not isinstance(about["seed"], int) or not isinstance(about["origin"], dict):
         raise UserError(f"{path}: about: seed must be a number and origin a mapping")
+
+
+def stored_teacher(recipe: Recipe) -> SoftLabels | None:
+    """What the recipe's `teacher` names; UserError where the recipe would not listen to it."""
+    if recipe.teacher is None:
+        return None
+    if not recipe.distill:
+        raise UserError("recipe: teacher is set and distill is 0; expected a share above it")
+    return SoftLabels.load(Path(recipe.teacher))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), H
 @pytest.fixture(scope="module")
 def evaluator(faces):
     fit, held_out = search_split(faces)
-    data = SearchData(faces.images, faces.labels, fit, held_out)
+    data = SearchData(faces.images, faces.labels, fit, held_out, np.arange(len(faces)))
     return TrainingEvaluator(data, Recipe(batch_size=16), (False, True))
 
 

@@ -1,0 +1,89 @@
+"""Soft labels from trained networks' files: who may teach what, and where it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.common.errors import UserError
+from nas.common.files import read_json
+from nas.data import Dataset, search_split
+from nas.deploy.checkpoint import open_trained
+from nas.training.predict import Subset
+from nas.training.recipe import Augment
+from nas.training.teacher import teach
+
+
+def teach_from(
+    files: Sequence[Path],
+    dataset: Dataset,
+    out: Path,
+    *,
+    variants: int,
+    augment: Augment,
+    seed: int = 0,
+    part: str = "train",
+    device: str = "auto",
+    on_variant: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Write the averaged answers of the networks in `files` (model.safetensors) to `out`.
+
+    Only training images are labelled, by networks that saw no others: their report.json says on
+    what they were trained. part: train, or fit, what a search trains on; then the networks must
+    have been trained on that alone. Returns what is written about it, and the agreement with the
+    labels.
+    """
+    found = [open_trained(path) for path in files]
+    allowed = ("fit",) if part == "fit" else ("train", "fit")
+    for path, trained in zip(files, found, strict=True):
+        if trained.classes != dataset.classes:
+            raise UserError(f"{path}: other classes than data set {dataset.name}")
+        if trained.genome.input.height != dataset.images.shape[2]:
+            raise UserError(
+                f"{path}: takes {trained.genome.input.height} pixels; expected the data set's own "
+                f"{dataset.images.shape[2]}"
+            )
+        trained_on = _trained_on(path)
+        if trained_on not in allowed:
+            raise UserError(
+                f"{path}: trained on {trained_on}; to label {part} expected train_on "
+                f"{' or '.join(allowed)}"
+            )
+    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else
+                         "cpu" if device == "auto" else device)  # fmt: skip
+    rows = search_split(dataset)[0] if part == "fit" else dataset.indices("train")
+    subset = Subset(
+        torch.tensor(dataset.images, device=place),
+        torch.tensor(np.asarray(dataset.labels, dtype=np.int64), device=place),
+        torch.tensor(np.sort(rows), device=place),
+    )
+    origin = {
+        "data": dataset.name, "fingerprint": dataset.fingerprint, "part": part,
+        "networks": [
+            {"genome": trained.genome.id, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path, trained in zip(files, found, strict=True)
+        ],
+    }  # fmt: skip
+    geometric = dataclasses.replace(augment, erase=0.0, noise=0.0)
+    labels = teach(
+        [trained.model.to(place) for trained in found], subset, variants=variants,
+        augment=geometric, seed=seed, origin=origin, on_variant=on_variant,
+    )  # fmt: skip
+    labels.save(out)
+    right = labels.probabilities.float().mean(0).argmax(1) == subset.labels[subset.rows].cpu()
+    return {**origin, "images": len(subset), "variants": variants, "seed": seed,
+            "agreement": float(right.float().mean()), "file": str(out)}  # fmt: skip
+
+
+def _trained_on(path: Path) -> str:
+    report = path.parent / "report.json"
+    if not report.is_file():
+        raise UserError(f"{report}: not found; it says what the network was trained on")
+    recipe = read_json(report).get("recipe", {})
+    return str(recipe.get("train_on", recipe.get("fit_on", "unknown")))

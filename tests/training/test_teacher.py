@@ -1,0 +1,119 @@
+"""Stored soft labels: the student sees what the teacher saw, and files are checked."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from training_samples import BASE, TINY, stripes
+
+from nas.arch.module import build
+from nas.common.errors import UserError
+from nas.training.augment import move
+from nas.training.predict import Precision, normalised
+from nas.training.recipe import Augment, Recipe
+from nas.training.teacher import FORMAT, SoftLabels, stored_teacher, teach
+from nas.training.trainer import Training, train
+
+AUGMENT = Augment(flip=0.5, probability=0.9, shift=0.1, scale=0.1, rotate=15)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build(TINY).eval()
+
+
+@pytest.fixture(scope="module")
+def labels(network):
+    return teach([network], stripes(96), variants=3, augment=AUGMENT, seed=5)
+
+
+def test_a_lesson_is_the_teachers_answer_to_the_very_image(network, labels):
+    fit = stripes(96)
+    lessons = labels.lessons(fit)
+    rows = torch.tensor([3, 90, 41, 3])
+    lesson = lessons.draw(rows, torch.Generator().manual_seed(0))
+    seen = normalised(move(fit.images[rows].float(), labels.augment, lesson.draws))
+    with torch.no_grad():
+        answers = torch.softmax(network(seen), 1)
+    torch.testing.assert_close(lesson.probabilities, answers, atol=0.006, rtol=0)
+
+
+def test_several_teachers_are_averaged(network):
+    torch.manual_seed(1)
+    other, fit = build(TINY).eval(), stripes(30)
+    both = teach([network, other], fit, variants=1, augment=AUGMENT).probabilities.float()
+    each = [teach([m], fit, variants=1, augment=AUGMENT).probabilities.float()
+            for m in (network, other)]  # fmt: skip
+    assert float((both - (each[0] + each[1]) / 2).abs().max()) <= 1
+
+
+def test_saved_and_loaded(labels, tmp_path):
+    labels.save(tmp_path / "t.safetensors")
+    found = SoftLabels.load(tmp_path / "t.safetensors")
+    assert torch.equal(found.probabilities, labels.probabilities)
+    assert torch.equal(found.draws, labels.draws)
+    assert (found.augment, found.seed) == (AUGMENT, 5)
+
+
+def test_rows_of_a_part_are_found_by_their_origin(labels):
+    """Image 0 of the part is row 50 of the data set."""
+    origin = torch.arange(50, 90)
+    part = labels.among(origin).lessons(stripes(40))
+    whole = labels.lessons(stripes(96))
+    assert torch.equal(part.probabilities[:, part.position[0]], whole.probabilities[:, 50])
+    with pytest.raises(UserError, match="no labels for 4 of 40"):
+        labels.among(torch.arange(60, 100)).lessons(stripes(40))
+
+
+def test_a_student_learns_from_the_teacher_alone(network, labels):
+    """With the whole loss distilled, the labels do not matter, and the teacher's do."""
+    fit = stripes(96)
+    wrong = dataclasses.replace(fit, labels=torch.zeros_like(fit.labels))
+    recipe = dataclasses.replace(BASE, epochs=2, distill=1.0)
+
+    def loss(part, teacher):
+        return Training(TINY, part, recipe, 0, Precision(), teacher=teacher).train_epoch()
+
+    other = dataclasses.replace(labels, probabilities=labels.probabilities.flip(2))
+    assert loss(fit, labels) == loss(wrong, labels) != loss(fit, other)
+
+
+def test_taught_well_the_answers_come_nearer(labels):
+    fit = stripes(96)
+    recipe = dataclasses.replace(BASE, epochs=8, distill=1.0, temperature=1.0, mixup_alpha=0.2)
+    history = train(TINY, fit, stripes(30, 1), recipe, seed=0, teacher=labels).history
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "about", "message"),
+    [
+        ({"rows": torch.arange(4)}, {}, "expected 'fer-nas soft labels 1'"),
+        ({"probabilities": torch.ones(2, 4, 3), "rows": torch.arange(4)}, {}, "uint8"),
+        ({"probabilities": torch.zeros(2, 4, 3, dtype=torch.uint8), "rows": torch.arange(4)}, {},
+         "all zero"),
+        ({"probabilities": torch.ones(2, 4, 3, dtype=torch.uint8), "rows": -torch.arange(4)}, {},
+         "rows int64"),
+        ({"probabilities": torch.ones(2, 4, 3, dtype=torch.uint8), "rows": torch.arange(4)},
+         {"augment": {"shift": 7}}, "augment.shift"),
+        ({"probabilities": torch.ones(2, 4, 3, dtype=torch.uint8), "rows": torch.arange(4)},
+         {"seed": "x"}, "seed"),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit_is_refused(tensors, about, message, tmp_path):
+    path = tmp_path / "t.safetensors"
+    about = {"augment": dataclasses.asdict(AUGMENT), "seed": 0, "origin": {}, **about}
+    save_file(tensors, path, {"format": FORMAT, "about": json.dumps(about)})
+    with pytest.raises(UserError, match=message):
+        SoftLabels.load(path)
+
+
+def test_a_recipe_that_does_not_listen_is_refused(tmp_path):
+    with pytest.raises(UserError, match="distill is 0"):
+        stored_teacher(Recipe(teacher="t.safetensors"))
+    with pytest.raises(UserError, match="not found"):
+        stored_teacher(Recipe(teacher=str(tmp_path / "t.safetensors"), distill=0.5))
+    assert stored_teacher(Recipe()) is None
