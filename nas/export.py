@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import exit_code
+from nas.common.cli import Parser, exit_code, say, show
+from nas.common.environment import environment
 from nas.common.errors import UserError
-from nas.common.files import read_json
+from nas.common.files import make_folder, read_json, replace_file
 from nas.common.lazy import callable_module
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def main(argv: list[str]) -> int:
     path = Path(args.model)
     path = path / "model.safetensors" if path.is_dir() else path
     out = Path(args.out) if args.out else path.parent
-    from nas.common.environment import environment
     from nas.data import open_dataset
     from nas.deploy.checkpoint import open_trained
     from nas.deploy.export import export
@@ -41,24 +40,21 @@ def main(argv: list[str]) -> int:
     _check(trained, dataset)
     machine = _machine_file(path, args.search)
     fps_model = read_calibration(machine).model if machine else None
-    found = export(trained, dataset, _folder(out), fps_model)
+    found = export(trained, dataset, make_folder(out), fps_model)
     found["environment"] = environment(["python", "-m", "nas.export", *argv])
-    (out / "export.json").write_text(json.dumps(found, indent=1) + "\n")
+    replace_file(out / "export.json", json.dumps(found, indent=1) + "\n")
     report = path.parent / "report.json"
     if report.is_file():
-        (out / "MODEL_CARD.md").write_text(model_card(read_json(report), found))
-    if args.json:
-        print(json.dumps(found))
-    else:
-        _print(found)
-        print(f"written: {out} (and export.json)")
+        replace_file(out / "MODEL_CARD.md", model_card(read_json(report), found))
+    show(found, args.json, lambda: _text(found))
+    if not args.json:
+        say(f"written: {out} (and export.json)")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.export",
-        description="Write a trained network as ONNX, float32 and int8; score and time the files.",
+def _parser() -> Parser:
+    parser = Parser(
+        "nas.export", "Write a trained network as ONNX, float32 and int8; score and time the files."
     )
     add = parser.add_argument
     add("--model", required=True, metavar="FOLDER|FILE", help="a retrained folder or "
@@ -95,22 +91,14 @@ def _machine_file(weights: Path, search: str | None) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror}") from None
-    return path
-
-
-def _print(found: dict[str, Any]) -> None:
+def _text(found: dict[str, Any]) -> str:
     from nas.report import table
 
-    print(
+    lines = [
         f"{found['genome']}, {found['params']:,} parameters; int8 calibrated on "
         f"{found['calibration_images']} Training images of {found['data']}, scored on "
         f"{found['validation_images']:,} validation images"
-    )
+    ]
     rows = [
         {
             **file,
@@ -120,25 +108,28 @@ def _print(found: dict[str, Any]) -> None:
         }
         for file in found["files"]
     ]
-    print(table(rows, [
+    lines.append(table(rows, [
         ("file", "file", ""), ("bytes", "bytes", ",.0f"), ("fps", "fps", ",.0f"),
         ("percent", "accuracy %", ".2f"), ("same", "labels as torch %", ".2f"),
         ("off", "probes off by %", ".1f"),
     ]))  # fmt: skip
-    for file in found["files"]:
-        if not file["probe_difference"] <= file["probe_limit"]:
-            print(
-                f"WARNING: {file['file']} computes something else on this machine than torch "
-                f"(probes: at most {file['probe_limit']:.0%}); programs that check will not use it"
-            )
+    lines += [
+        f"WARNING: {file['file']} computes something else on this machine than torch "
+        f"(probes: at most {file['probe_limit']:.0%}); programs that check will not use it"
+        for file in found["files"]
+        if not file["probe_difference"] <= file["probe_limit"]
+    ]
     full, int8 = found["files"][:2]
     gain = int8["accuracy"] - full["accuracy"]
-    print(f"int8: {100 * gain:+.2f} points of accuracy, {int8['fps'] / full['fps']:.2f} times the "
-          "frame rate of float32")  # fmt: skip
+    lines.append(
+        f"int8: {100 * gain:+.2f} points of accuracy, {int8['fps'] / full['fps']:.2f} times the "
+        "frame rate of float32"
+    )
     if -gain > ALLOWED_LOSS:
-        print(f"WARNING: int8 loses more than {100 * ALLOWED_LOSS} points: use float32")
+        lines.append(f"WARNING: int8 loses more than {100 * ALLOWED_LOSS} points: use float32")
     if found["predicted_fps"]:
-        print(_compared(found["predicted_fps"], full["fps"]))
+        lines.append(_compared(found["predicted_fps"], full["fps"]))
+    return "\n".join(lines)
 
 
 def _compared(predicted: float, measured: float) -> str:

@@ -1,4 +1,4 @@
-"""Command line: `python -m nas.fps --space YAML --out FILE`, on the machine that is the target.
+"""Command line: `python -m nas.fps --space fer --out FILE`, on the machine that is the target.
 
 A search elsewhere takes the file as `--fps-model`; `--run RUN` measures a finished front here.
 """
@@ -8,43 +8,47 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import platform
 import sys
 from pathlib import Path
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import exit_code
+from nas.common.cli import Parser, exit_code, say, value
 from nas.common.errors import UserError
+from nas.common.files import replace_file
 from nas.common.resources import SEARCH_SPACES
+from nas.common.schema import Int
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if bool(args.run) == bool(args.space and args.out):
-        raise UserError("expected either --space YAML --out FILE, or --run RUN")
-    if not 10 <= args.genomes <= 1000:
-        raise UserError(f"--genomes: must be in [10, 1000], got {args.genomes}")
+        raise UserError("expected either --space NAME --out FILE, or --run RUN")
     return _measure(Path(args.run)) if args.run else _calibrate(args)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.fps",
-        description="Frames per second of this machine: fit the model that a search elsewhere "
-        "predicts them by, or measure the front of a run.",
+def _parser() -> Parser:
+    parser = Parser(
+        "nas.fps",
+        "Frames per second of this machine: fit the model that a search elsewhere predicts them "
+        "by, or measure the front of a run.",
     )
     add = parser.add_argument
     add("--space", metavar="NAME|YAML", help="the space that will be searched")
     add("--out", metavar="FILE", help="where the model goes (JSON), for --fps-model")
-    add("--genomes", type=int, default=40, metavar="N", help="networks to time (default 40)")
+    add(
+        "--genomes",
+        type=value(Int(10, 1000)),
+        default=40,
+        metavar="N",
+        help="networks to time (default 40)",
+    )
     add("--run", metavar="RUN", help="measure this run's front; nas.inspect shows it")
     add_plugin_option(parser)
     return parser
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    import platform
-
-    from nas.common.files import replace_file
     from nas.search.machine import calibrate_here
     from nas.space.space import load
 
@@ -56,7 +60,7 @@ def _calibrate(args: argparse.Namespace) -> int:
         "calibration": dataclasses.asdict(calibration),
     }
     replace_file(Path(args.out), json.dumps(plain, indent=1) + "\n")
-    print(f"written: {args.out}; use it with: python -m nas.search --fps-model {args.out}")
+    say(f"written: {args.out}; use it with: python -m nas.search --fps-model {args.out}")
     return 0
 
 
@@ -71,7 +75,7 @@ def _measure(path: Path) -> int:
         measured = measure_front(run, run.archive(space.contains).results())
     if not measured:
         raise UserError(f"{path}: no successful evaluation yet")
-    print(f"{len(measured)} networks measured; show them with: python -m nas.inspect {path}")
+    say(f"{len(measured)} networks measured; show them with: python -m nas.inspect {path}")
     return 0
 
 

@@ -1,17 +1,16 @@
-"""Command line: `python -m nas.plan --space search_spaces/fer.yaml --hours 1`."""
+"""Command line: `python -m nas.plan --space fer --hours 1`."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import exit_code
-from nas.common.errors import UserError
+from nas.common.cli import Parser, exit_code, show, value
 from nas.common.resources import SEARCH_SPACES
+from nas.common.schema import Float, Int
 from nas.search.settings import add_settings, settings_of
 
 if TYPE_CHECKING:
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    if not 4 <= args.genomes <= 1000:
-        raise UserError(f"--genomes: expected 4 to 1000, got {args.genomes}")
-    if not 0 <= args.hours <= 10_000:
-        raise UserError(f"--hours: expected 0 to 10000, got {args.hours:g}")
     settings = settings_of(args)
     if settings.time_budget and not args.hours:
         args.hours = settings.time_budget / 3600
@@ -39,22 +34,28 @@ def main(argv: list[str]) -> int:
     space = space.for_data(len(dataset.classes), *dataset.shape)
     timing = planning.measure(space, settings, dataset, args.genomes)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing, args.hours)
-    if args.json:
-        print(json.dumps(dataclasses.asdict(found), indent=1))
-    else:
-        print(_text(found, settings, args.space))
+    show(dataclasses.asdict(found), args.json, lambda: _text(found, settings, args.space))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.plan",
-        description="Say what a search costs on this machine, before anything is spent.",
-    )
+def _parser() -> Parser:
+    parser = Parser("nas.plan", "Say what a search costs here, before anything is spent.")
     add = parser.add_argument
     add("--space", metavar="NAME|YAML", required=True, help="the search space")
-    add("--hours", type=float, default=0.0, metavar="H", help="suggest a setting for so long")
-    add("--genomes", type=int, default=10, metavar="N", help="random networks to time (default 10)")
+    add(
+        "--hours",
+        type=value(Float(0, 10_000)),
+        default=0.0,
+        metavar="H",
+        help="suggest a setting for so long",
+    )
+    add(
+        "--genomes",
+        type=value(Int(4, 1000)),
+        default=10,
+        metavar="N",
+        help="random networks to time (default 10)",
+    )
     add("--json", action="store_true", help="print JSON")
     add_settings(parser)
     add_plugin_option(parser)
@@ -80,7 +81,8 @@ def _text(found: Plan, settings: Settings, space: str) -> str:
         ]
         o = next(o for o in found.options if o.suggested)
         lines.append(
-            f"* python -m nas.search --space {space} --data {settings.data} --workers {workers} "
+            f"* python -m nas.search --space {shlex.quote(space)} "
+            f"--data {shlex.quote(settings.data)} --workers {workers} "
             f"--epochs {o.epochs} --fraction {o.fraction:g} --evaluations {o.evaluations}"
         )
     return "\n".join(lines)

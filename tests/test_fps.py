@@ -54,7 +54,7 @@ def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkey
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "expected either --space YAML --out FILE, or --run RUN"),
+        ([], "expected either --space NAME --out FILE, or --run RUN"),
         (["--space", str(QUICK)], "expected either"),
         (["--run", "x", "--space", str(QUICK), "--out", "y"], "expected either"),
         (["--run", "nowhere"], "nowhere: not a run directory"),

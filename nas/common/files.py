@@ -83,12 +83,16 @@ def read_json(path: Path, limit: int = MAX_TEXT) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """The value in a YAML file of at most 64 KiB. UserError names file and line."""
-    text = read_text(path, MAX_YAML)
+    return parse_yaml(read_text(path, MAX_YAML), str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value in a YAML text that is not too long."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {error.problem}") from None
+        raise UserError(f"{where}{line}: not valid YAML: {error.problem}") from None
     except (
         yaml.YAMLError,
         RecursionError,
@@ -97,7 +101,7 @@ def read_yaml(path: Path) -> Any:
         LookupError,
         AttributeError,
     ) as error:  # PyYAML's own slips: `!!int ""`, `!!bool maybe`, `? []`
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+        raise UserError(f"{where}: not valid YAML: {error}") from None
 
 
 class LineFile:

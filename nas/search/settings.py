@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-
 from nas.common.cli import add_options, changed, given_options, setting, with_options
 from nas.common.environment import usable_cores
-from nas.common.errors import UserError, first_line
-from nas.common.files import read_yaml
+from nas.common.errors import UserError
+from nas.common.files import parse_yaml, read_yaml
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
 from nas.evolution.objectives import (
     ALGORITHMS,
@@ -185,8 +183,5 @@ def _with_key(settings: Settings, text: str) -> Settings:
         place = place.get(part) if isinstance(place, dict) else None
     if not isinstance(place, dict):
         raise UserError(f"--set: {key}: no such setting; expected names as in config.yaml")
-    try:
-        place[name] = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"--set: {key}: not a YAML value: {first_line(error)}") from None
+    place[name] = parse_yaml(value, f"--set: {key}")
     return read_settings(plain, "--set")

@@ -168,7 +168,7 @@ def test_what_is_refused(network, faces, faces_file, tmp_path, capsys):
         ([*ours, "--data", "nothing"], "data set 'nothing'"),
         ([*ours, "--search", tmp_path], "machine.json: cannot read"),
         ([*ours, "--search", ROOT / "experiments/nowhere"], "machine.json: cannot read"),
-        ([*ours, "--out", tmp_path / "file"], "cannot write"),
+        ([*ours, "--out", tmp_path / "file"], "cannot create"),
     ]
     for argv, message in cases:
         assert run(*argv) == 2, argv

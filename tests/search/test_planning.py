@@ -162,8 +162,8 @@ def test_command_line(faces_file, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--genomes", "1"], "--genomes: expected 4 to 1000, got 1"),
-        (["--hours", "-1"], "--hours: expected 0 to 10000, got -1"),
+        (["--genomes", "1"], "--genomes: must be in [4, 1000], got 1"),
+        (["--hours", "-1"], "--hours: must be in [0, 10000], got -1"),
     ],
 )
 def test_mistakes_are_one_line(more, message, capsys):
