@@ -38,7 +38,7 @@ def quantise(source: Path, target: Path, batches: Batches) -> None:
         # Our graphs need shapes only: optimising would fuse nodes that QDQ wants apart.
         quant_pre_process(source, shaped, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
-            shaped, made, _reader(batches), quant_format=QuantFormat.QDQ, per_channel=True,
+            shaped, made, calibration_reader(batches), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
         )  # fmt: skip
         model = onnx.load(made)
@@ -51,7 +51,7 @@ def quantise(source: Path, target: Path, batches: Batches) -> None:
     replace_file(target, model.SerializeToString())
 
 
-def _reader(batches: Batches) -> Any:
+def calibration_reader(batches: Batches) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
