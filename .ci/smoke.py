@@ -21,7 +21,7 @@ import nas
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "deap", "ray", "onnx", "onnxruntime",
-    "opencv-python", "moocore", "optuna", "pandas", "matplotlib", "captum", "safetensors",
+    "opencv-python", "moocore", "optuna", "pandas", "matplotlib", "safetensors",
 )  # fmt: skip
 
 

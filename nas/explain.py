@@ -29,9 +29,9 @@ def main(argv: list[str]) -> int:
     from nas.deploy.retrain import check_fit
 
     found = open_trained(path / "model.safetensors" if path.is_dir() else path)
-    dataset = open_dataset(args.data or check_name(found.training_data))
+    dataset = open_dataset(args.data or check_name(found.info.training_data))
     check_fit(found.genome, dataset)
-    if dataset.classes != found.classes:
+    if dataset.classes != found.info.classes:
         raise UserError(f"{path}: has other classes than data set {dataset.name}")
     out = make_folder(Path(args.out))
     summary = explain(found, dataset, args.split, args.method, args.per_class, out)

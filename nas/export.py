@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     from nas.report import model_card
 
     trained = open_trained(path)
-    dataset = open_dataset(args.data or trained.training_data)
+    dataset = open_dataset(args.data or trained.info.training_data)
     _check(trained, dataset)
     machine = _machine_file(path, args.search)
     fps_model = read_calibration(machine).model if machine else None
@@ -73,10 +73,10 @@ def _check(trained: TrainedModel, dataset: Dataset) -> None:
     from nas.deploy.retrain import check_fit
 
     check_fit(trained.genome, dataset)
-    if dataset.classes != trained.classes:
+    if dataset.classes != trained.info.classes:
         raise UserError(
             f"data set {dataset.name}: classes {', '.join(dataset.classes)}; the network has "
-            f"{', '.join(trained.classes)}"
+            f"{', '.join(trained.info.classes)}"
         )
     for split in ("train", "validation"):
         if not len(dataset.indices(split)):

@@ -31,7 +31,7 @@ from nas.data.ferplus import COLUMNS, OTHERS
 from nas.data.files import open_files
 from nas.data.layouts import label_pictures
 from nas.deploy.checkpoint import open_trained, save_weights
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.retrain import _read_mode
 from nas.deploy.runtime import open_model
 from nas.realtime.sources import open_source
@@ -169,7 +169,7 @@ def _watch(path: Path) -> None:
 
 
 def _onnx() -> bytes:
-    metadata = Preprocessing(1, 8, 8, CLASSES).to_metadata()
+    metadata = ModelInfo(1, 8, 8, CLASSES).to_metadata()
     return bytes(to_onnx(TINY, metadata=metadata).SerializeToString())
 
 

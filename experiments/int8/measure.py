@@ -1,25 +1,27 @@
 """Accuracy of four ways to quantise the shipped network, on this CPU or on one that qemu emulates.
 
-    python experiments/int8/measure.py quantise --data fer2013 --files /tmp/int8
-    python experiments/int8/measure.py score --data fer2013 --files /tmp/int8 --out vnni.json
-    qemu-x86_64 -cpu Haswell python experiments/int8/measure.py score ... --out avx2.json
+python experiments/int8/measure.py quantise --data fer2013 --files /tmp/int8
+python experiments/int8/measure.py score --data fer2013 --files /tmp/int8 --out vnni.json
+qemu-x86_64 -cpu Haswell python experiments/int8/measure.py score ... --out avx2.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.data import open_dataset
-from nas.deploy.preprocessing import Preprocessing
 from nas.deploy.probes import INT8_LIMIT, Probes
 from nas.deploy.runtime import open_model, session
 
 MODEL = Path(__file__).parents[1] / "models/model.onnx"
+BATCH = 64
 KINDS = {  # (activations, weights, 7 bits)
     "u8s8": ("QUInt8", "QInt8", False),
     "u8s8-7bit": ("QUInt8", "QInt8", True),  # what nas.export writes
@@ -36,57 +38,49 @@ def quantise(data: str, files: Path) -> None:
     from nas.deploy.export import CALIBRATION_IMAGES
     from nas.deploy.quantise import calibration_reader
 
-    dataset, p = open_dataset(data), open_model(MODEL).preprocessing
+    dataset, p = open_dataset(data), open_model(MODEL).info
     rows = np.random.default_rng(0).permutation(dataset.indices("train"))[:CALIBRATION_IMAGES]
     files.mkdir(parents=True, exist_ok=True)
-    quant_pre_process(
-        MODEL, files / "float32.onnx", skip_optimization=True, skip_symbolic_shape=True
-    )
+    full = files / "float32.onnx"
+    quant_pre_process(MODEL, full, skip_optimization=True, skip_symbolic_shape=True)
     for name, (activations, weights, reduced) in KINDS.items():
         quantize_static(
-            files / "float32.onnx", files / f"{name}.onnx",
-            calibration_reader([p.normalise(dataset.images[rows])]),
+            full, files / f"{name}.onnx", calibration_reader([p.normalise(dataset.images[rows])]),
             quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=reduced,
             activation_type=QuantType[activations], weight_type=QuantType[weights],
         )  # fmt: skip
 
 
-def score(data: str, files: Path, out: Path) -> None:
+def score(data: str, files: Path, images: int | None, timed: bool) -> dict[str, Any]:
+    """Of the first so many PublicTest images. fps: batch 1, one thread, in turns."""
     dataset, full = open_dataset(data), open_model(MODEL)
-    p, rows = full.preprocessing, dataset.indices("validation")
+    p, rows = full.info, dataset.indices("validation")[:images]
     probes = Probes.of(full, p.channels, p.height, p.width, INT8_LIMIT)
-    cpu = Path("/proc/cpuinfo").read_text()
-    found = {
-        "cpu": next(line for line in cpu.splitlines() if line.startswith("model name")),
-        "images": len(rows), "files": {},
-    }  # fmt: skip
-    for name in ("float32", *KINDS):
-        model = session(str(files / f"{name}.onnx"))
+    names = ("float32", *KINDS)
+    sessions = [session(str(files / f"{name}.onnx")) for name in names]
 
-        def forward(images: np.ndarray, model=model) -> np.ndarray:
-            return model.run(None, {"image": p.normalise(images)})[0]
+    def logits(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = model.run(None, {"image": p.normalise(pixels)})[0]
+        return found
 
-        answers = [
-            forward(dataset.images[part]).argmax(1) for part in np.array_split(rows, len(rows) // 64)
-        ]
-        right = float((np.concatenate(answers) == dataset.labels[rows]).mean())
-        found["files"][name] = {
-            "accuracy": right, "fps": frame_rate(forward, p),
-            "probe_difference": probes.difference(forward, p.height, p.width),
-        }  # fmt: skip
-        print(name, found["files"][name], flush=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
+    results = {}
+    for name, model in zip(names, sessions, strict=True):
+        parts = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+        answers = np.concatenate([logits(model, dataset.images[part]) for part in parts])
+        results[name] = {
+            "accuracy": float((answers.argmax(1) == dataset.labels[rows]).mean()),
+            "probe_difference": probes.difference(partial(logits, model), p.height, p.width),
+            "first_logits": [round(float(z), 6) for z in answers[0]],
+        }
+        print(name, results[name], flush=True)
+    if timed:
+        from nas.deploy.latency import time_in_turns
 
-
-def frame_rate(forward, p: Preprocessing) -> float:
-    """Of batch 1, one thread; of emulated CPUs it says nothing."""
-    face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
-    times = []
-    for _ in range(200):
-        started = time.perf_counter()
-        forward(face)
-        times.append(time.perf_counter() - started)
-    return 1 / float(np.median(times))
+        face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
+        calls = [partial(logits, model, face) for model in sessions]
+        for name, ms in zip(names, time_in_turns(calls, rounds=15, runs=30), strict=True):
+            results[name]["fps"] = 1000 / ms
+    return {"images": len(rows), "files": results}
 
 
 def main() -> None:
@@ -95,11 +89,14 @@ def main() -> None:
     parser.add_argument("--data", default="fer2013")
     parser.add_argument("--files", type=Path, required=True)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--images", type=int, help="the first so many of PublicTest (default all)")
+    parser.add_argument("--time", action="store_true", help="frame rates too; not when emulated")
     args = parser.parse_args()
     if args.step == "quantise":
         quantise(args.data, args.files)
     else:
-        score(args.data, args.files, args.out)
+        found = score(args.data, args.files, args.images, args.time)
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def _plain(clip: Path, network: Path) -> dict[str, Any]:
     from nas.realtime.recognizer import Face
 
     trained, detector = open_trained(network / "model.safetensors"), HaarDetector("haar")
-    p, model = trained.preprocessing, trained.model.eval()
+    p, model = trained.info, trained.model.eval()
 
     def step(frame: Any, steps: Any) -> int:
         with steps("detect"):

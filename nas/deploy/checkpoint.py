@@ -1,11 +1,11 @@
-"""A trained network as safetensors: its weights, with genome and preprocessing in the metadata."""
+"""A trained network as safetensors: its weights, with what is to be known of it in the metadata."""
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -14,53 +14,47 @@ from torch import nn
 from nas.arch.genome import Genome
 from nas.arch.module import build
 from nas.common.errors import UserError, first_line
-from nas.common.files import parse_json
-from nas.common.schema import is_name
+from nas.common.files import parse_json, replacing
+from nas.common.pixels import MEAN, STD
 from nas.data import Dataset
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import METADATA_KEY, ModelInfo
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with its weights, the names of its classes and of what it was trained on.
+    """A network with its weights: normalised (N, C, H, W) -> logits (N, classes)."""
 
-    margin: round a detected face, as its training images had it.
-    """
-
-    genome: Genome
+    info: ModelInfo
     model: nn.Module
-    classes: tuple[str, ...]
-    training_data: str
-    margin: float = 0.0
 
     @classmethod
     def on(cls, dataset: Dataset, genome: Genome, model: nn.Module) -> TrainedModel:
         """A model that was trained on this data set."""
-        margin = float(dataset.provenance.get("margin", 0.0))
-        return cls(genome, model, tuple(dataset.classes), dataset.name, margin)
+        margin = dataset.provenance.get("margin", 0.0)
+        return cls(info_of(genome, dataset.classes, dataset.name, float(margin)), model)
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        size = self.genome.input
-        return Preprocessing(
-            size.channels, size.height, size.width, self.classes, margin=self.margin,
-            training_data=self.training_data, genome_id=self.genome.id,
-        )  # fmt: skip
+    @cached_property
+    def genome(self) -> Genome:
+        return Genome.from_dict(self.info.genome)
+
+
+def info_of(genome: Genome, classes: Any, training_data: Any, margin: float = 0.0) -> ModelInfo:
+    """What a file says of a network. UserError when something does not fit."""
+    size = genome.input
+    found = {
+        "channels": size.channels, "height": size.height, "width": size.width,
+        "classes": classes, "mean": MEAN, "std": STD, "margin": margin,
+        "training_data": training_data, "genome_id": genome.id, "genome": genome.to_dict(),
+    }  # fmt: skip
+    return ModelInfo.from_dict(found, f"genome {genome.id}")
 
 
 def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path) -> None:
-    """The state dict as safetensors; genome, classes, data and margin travel in its metadata."""
+    """The state dict as safetensors, with the network's ModelInfo in its metadata."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    trained = TrainedModel.on(dataset, genome, model)
-    metadata = {
-        "genome": genome.to_json(),
-        "classes": json.dumps(trained.classes),
-        "training_data": trained.training_data,
-        "margin": str(trained.margin),
-    }
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=metadata)
-    os.replace(partial, path)
+    metadata = TrainedModel.on(dataset, genome, model).info.to_metadata()
+    with replacing(path) as partial:
+        save_file(state, partial, metadata=metadata)
 
 
 def open_trained(path: Path) -> TrainedModel:
@@ -70,24 +64,37 @@ def open_trained(path: Path) -> TrainedModel:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: not a readable safetensors file: {first_line(error)}") from None
+    info = _read_info(metadata, str(path))
+    genome = Genome.from_dict(info.genome, f"{path}: genome")
+    size = genome.input
+    if (len(info.classes), info.channels, info.height, info.width) != (
+        genome.num_classes, size.channels, size.height, size.width,
+    ):  # fmt: skip
+        raise UserError(f"{path}: its classes or input are not those of its genome {genome.id}")
+    return TrainedModel(info, load_weights(genome, path).eval())
+
+
+def _read_info(metadata: dict[str, str], where: str) -> ModelInfo:
+    if METADATA_KEY in metadata:
+        info = ModelInfo.from_metadata(metadata, where)
+        if info.genome is None:
+            raise UserError(f"{where}: no genome in its metadata")
+        return info
+    # Version 0.1 wrote each part under a key of its own.
     if not {"genome", "classes", "training_data"} <= set(metadata):
-        raise UserError(f"{path}: no genome in its metadata; expected one written by nas.retrain")
-    genome = Genome.from_json(metadata["genome"], f"{path}: genome")
-    classes = parse_json(metadata["classes"], f"{path}: classes")
-    if (
-        not isinstance(classes, list)
-        or len(classes) != genome.num_classes
-        or not all(is_name(name) for name in classes)
-    ):
-        raise UserError(f"{path}: classes: expected {genome.num_classes} names")
-    if not is_name(metadata["training_data"]):
-        raise UserError(f"{path}: training_data: expected a name of 1 to 100 characters")
+        raise UserError(f"{where}: no genome in its metadata; expected one written by nas.retrain")
+    genome = Genome.from_json(metadata["genome"], f"{where}: genome")
+    classes = parse_json(metadata["classes"], f"{where}: classes")
+    if not isinstance(classes, list) or len(classes) != genome.num_classes:
+        raise UserError(f"{where}: classes: expected {genome.num_classes} names")
     try:
         margin = float(metadata.get("margin", "0"))
     except ValueError:
-        raise UserError(f"{path}: margin: expected a number, got {metadata['margin']!r}") from None
-    model = load_weights(genome, path).eval()
-    return TrainedModel(genome, model, tuple(classes), metadata["training_data"], margin)
+        raise UserError(f"{where}: margin: expected a number, got {metadata['margin']!r}") from None
+    try:
+        return info_of(genome, classes, metadata["training_data"], margin)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def load_weights(genome: Genome, path: Path) -> nn.Module:

@@ -16,14 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.arch.genome import load
+from nas.arch.genome import Genome, load
+from nas.arch.layers import Cost
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
+from nas.common.pixels import normalise
 from nas.data import Dataset, check_name, copies_of_train
 from nas.data.emotions import SYNONYMS
 from nas.deploy.checkpoint import open_trained
+from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model as open_onnx
-from nas.realtime.recognizer import softmax
+from nas.deploy.runtime import softmax
 from nas.report.metrics import classification_report
 from nas.training.predict import EVALUATION_BATCH, views_of
 
@@ -34,27 +37,20 @@ LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 an
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network to score: normalised pixels (N, C, height, width) -> logits (N, classes).
+    """A network to score. forward: normalised pixels (N, C, height, width) -> logits (N, classes).
 
-    params and macs are None where the file does not tell.
+    cost: None where the file does not tell.
     """
 
     name: str
-    channels: int
-    height: int
-    width: int
-    classes: tuple[str, ...]
-    mean: float
-    std: float
+    info: ModelInfo
     forward: Callable[[Tensor], Tensor]
-    params: int | None = None
-    macs: int | None = None
-    training_data: str = "unknown"
+    cost: Cost | None = None
 
 
 def training_data(models: Sequence[Classifier]) -> str:
     """The name of the data set that all of them were trained on. UserError where they differ."""
-    names = sorted({model.training_data for model in models})
+    names = sorted({model.info.training_data for model in models})
     if len(names) > 1:
         raise UserError(f"--data: the models were trained on {', '.join(names)}; name one data set")
     return check_name(names[0])
@@ -95,20 +91,19 @@ def evaluate(
         for model, p in named:
             report = classification_report(labels[chosen], p[chosen], classes)
             results.append(
-                {"model": model.name, "subset": subset, "params": model.params,
-                 "macs": model.macs, **report}
+                {"model": model.name, "subset": subset, **_cost(model.cost), **report}
             )  # fmt: skip
         if len(models) > 1:
             together = np.mean(probabilities, axis=0)[chosen]
             report = classification_report(labels[chosen], together, classes)
-            results.append({"model": ENSEMBLE, "subset": subset, **_total(models), **report})
+            results.append({"model": ENSEMBLE, "subset": subset, **_cost(_total(models)), **report})
     return {
         "data": dataset.name,
         "split": split,
         "views": views,
         "classes": list(classes),
         "images_dropped": dropped,
-        "classes_dropped": sorted({*ours, *(canonical(c) for m in models for c in m.classes)}
+        "classes_dropped": sorted({*ours, *(canonical(c) for m in models for c in m.info.classes)}
                                   - set(classes)),
         "results": results,
     }  # fmt: skip
@@ -131,7 +126,7 @@ def shared_classes(models: Sequence[Classifier], dataset: Dataset) -> tuple[str,
     """Canonical names of the classes that the data set and every model have."""
     found = _canonical(dataset.classes, f"data set {dataset.name}")
     for model in models:
-        theirs = _canonical(model.classes, model.name)
+        theirs = _canonical(model.info.classes, model.name)
         found = [name for name in found if name in theirs]
     if len(found) < 2:
         raise UserError(
@@ -145,68 +140,66 @@ def _probabilities(
     model: Classifier, images: Any, rows: Any, views: str, classes: tuple[str, ...]
 ) -> Any:
     """(rows, classes), float64, over the shared classes only."""
-    if images.shape[1] != model.channels:
+    p = model.info
+    if images.shape[1] != p.channels:
         raise UserError(
-            f"{model.name}: takes {model.channels} channels; the images have {images.shape[1]}"
+            f"{model.name}: takes {p.channels} channels; the images have {images.shape[1]}"
         )
-    side = max(images.shape[2] / model.height, images.shape[3] / model.width)
+    side = max(images.shape[2] / p.height, images.shape[3] / p.width)
     if side > LARGEST_CROP:
         raise UserError(
-            f"{model.name}: takes {model.height}x{model.width} pixels; of images of "
+            f"{model.name}: takes {p.height}x{p.width} pixels; of images of "
             f"{images.shape[2]}x{images.shape[3]} that is less than a face; prepare the data set "
-            f"with --size {max(model.height, model.width)}"
+            f"with --size {max(p.height, p.width)}"
         )
-    theirs = [canonical(name) for name in model.classes]
+    theirs = [canonical(name) for name in model.info.classes]
     columns = [theirs.index(name) for name in classes]
     out = []
     for start in range(0, len(rows), EVALUATION_BATCH):
         pixels = torch.tensor(images[rows[start : start + EVALUATION_BATCH]]).float()
-        x = (pixels - model.mean) / model.std
-        logits = [model.forward(v) for v in views_of(x, model.height, model.width, views)]
+        x = normalise(pixels, p.mean, p.std)
+        logits = [model.forward(v) for v in views_of(x, p.height, p.width, views)]
         out.append(torch.stack(logits).mean(0)[:, columns].numpy())
     return softmax(np.concatenate(out))
 
 
-def _total(models: Sequence[Classifier]) -> dict[str, int | None]:
+def _cost(cost: Cost | None) -> dict[str, int | None]:
+    return {"params": cost.params if cost else None, "macs": cost.macs if cost else None}
+
+
+def _total(models: Sequence[Classifier]) -> Cost | None:
     """What an ensemble costs: the sum, unless one of them is unknown."""
-    known = all(m.params is not None for m in models)
-    return {
-        "params": sum(m.params or 0 for m in models) if known else None,
-        "macs": sum(m.macs or 0 for m in models) if known else None,
-    }
+    costs = [m.cost for m in models if m.cost is not None]
+    return sum(costs, Cost()) if len(costs) == len(models) else None
 
 
 def _open_weights(path: Path) -> Classifier:
-    from nas.deploy.preprocessing import MEAN, STD
-
     found = open_trained(path)
-    size, total = found.genome.input, cost(found.genome)
 
     def forward(x: Tensor) -> Tensor:
         with torch.no_grad():
             y: Tensor = found.model(x)
         return y
 
-    return Classifier(
-        str(path), size.channels, size.height, size.width, found.classes, MEAN, STD, forward,
-        total.params, total.macs, found.training_data,
-    )  # fmt: skip
+    return Classifier(str(path), found.info, forward, cost(found.genome))
 
 
 def _open_onnx(path: Path) -> Classifier:
     opened = open_onnx(path, threads=torch.get_num_threads())
-    p, check = opened.preprocessing, opened.check()
+    check = opened.check()
     if check is not None and not check.ok:
         log.warning("%s: its figures are those of this machine alone", check)
 
     def forward(x: Tensor) -> Tensor:
         return torch.from_numpy(opened.run(x.numpy()))
 
-    beside = path.parent / "genome.json"
-    total = None
-    if beside.is_file() and (genome := load(beside)[0]).id == p.genome_id:
-        total = cost(genome)
-    return Classifier(
-        str(path), p.channels, p.height, p.width, p.classes, p.mean, p.std, forward,
-        total.params if total else None, total.macs if total else None, p.training_data,
-    )  # fmt: skip
+    return Classifier(str(path), opened.info, forward, _cost_of_onnx(path, opened.info))
+
+
+def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
+    beside = path.parent / "genome.json"  # files of version 0.1 do not hold it
+    if info.genome is not None:
+        return cost(Genome.from_dict(info.genome, f"{path}: genome"))
+    if beside.is_file() and (genome := load(beside)[0]).id == info.genome_id:
+        return cost(genome)
+    return None

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.common.pixels import normalise
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel
-from nas.deploy.preprocessing import MEAN, STD
 from nas.deploy.saliency import deletion, saliency
 from nas.report import saliency_png
 from nas.training.predict import Subset, logits, views_of
@@ -30,12 +30,10 @@ def explain(
     images; a map explains the answer that was given.
     """
     genome, model = trained.genome, trained.model
-    images = torch.tensor(dataset.images)
-    rows = dataset.indices(split)
-    part = Subset(images, torch.tensor(dataset.labels.astype(np.int64)), torch.tensor(rows))
+    part, rows = Subset.of(dataset, split), dataset.indices(split)
     probabilities = torch.softmax(logits(model, genome, part), 1).numpy()
     size = genome.input
-    x = views_of((images[part.rows].float() - MEAN) / STD, size.height, size.width, "single")[0]
+    x = views_of(normalise(part.images[part.rows].float()), size.height, size.width, "single")[0]
     answers, labels = probabilities.argmax(1), dataset.labels[rows].astype(np.int64)
 
     def maps_of(chosen: Any) -> Tensor:

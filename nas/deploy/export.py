@@ -21,7 +21,7 @@ from nas.common.files import replace_file
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel
 from nas.deploy.latency import FpsModel, time_in_turns
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import FLOAT_LIMIT, Probes
 from nas.deploy.quantise import quantise
 from nas.deploy.runtime import OnnxModel, open_model
@@ -65,7 +65,7 @@ def write_onnx(trained: TrainedModel, path: Path) -> None:
     state = trained.model.state_dict()
     weights = {name: value.detach().cpu().numpy() for name, value in state.items()}
     # A copy: `cpu()` moves the module itself, and the caller goes on with it on its device.
-    model, p = copy.deepcopy(trained.model).cpu().eval(), trained.preprocessing
+    model, p = copy.deepcopy(trained.model).cpu().eval(), trained.info
 
     @torch.no_grad()
     def forward(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -95,13 +95,13 @@ def export(
     dataset: its Training images calibrate the int8 ranges, its validation images score. Accuracy
     is of single views, fps of batch 1 on one thread; the files take turns in the timing.
     """
-    p = trained.preprocessing
+    p = trained.info
     write_onnx(trained, out / FLOAT)
+    part = Subset.of(dataset, "validation")
     rows = dataset.indices("train")
     chosen = np.random.default_rng(0).permutation(rows)[:CALIBRATION_IMAGES]
-    quantise(out / FLOAT, out / INT8, _batches(_part(dataset, chosen), p))
+    quantise(out / FLOAT, out / INT8, _batches(part.at(chosen), p))
     models = [open_model(out / FLOAT), open_model(out / INT8)]
-    part = _part(dataset, dataset.indices("validation"))
     labels = part.labels[part.rows].numpy()
     ours = logits(trained.model.cpu(), trained.genome, part).numpy().argmax(1)
     files = []
@@ -128,23 +128,18 @@ def export(
     }
 
 
-def _part(dataset: Dataset, rows: Any) -> Subset:
-    labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64))
-    return Subset(torch.tensor(dataset.images), labels, torch.tensor(rows))
-
-
 def _logits(model: OnnxModel, part: Subset) -> npt.NDArray[np.float32]:
     """Logits (rows, classes) of a part's images, single views."""
-    return np.concatenate([model.run(pixels) for pixels in _batches(part, model.preprocessing)])
+    return np.concatenate([model.run(pixels) for pixels in _batches(part, model.info)])
 
 
-def _batches(part: Subset, p: Preprocessing) -> Iterator[npt.NDArray[np.float32]]:
+def _batches(part: Subset, p: ModelInfo) -> Iterator[npt.NDArray[np.float32]]:
     """A part's images as a file takes them: cropped to the input, normalised, float32."""
     for rows in torch.split(part.rows, EVALUATION_BATCH):
         yield p.normalise(views_of(part.images[rows], p.height, p.width, "single")[0].numpy())
 
 
-def _frame_rates(models: Sequence[OnnxModel], p: Preprocessing) -> list[float]:
+def _frame_rates(models: Sequence[OnnxModel], p: ModelInfo) -> list[float]:
     """Frames per second, batch 1, one thread, in turns."""
     image = np.zeros((1, p.channels, p.height, p.width), np.float32)
     milliseconds = time_in_turns([partial(m.run, image) for m in models], rounds=9, runs=20)

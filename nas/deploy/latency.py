@@ -37,7 +37,6 @@ from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.common.schema import Float, Int, read
 from nas.deploy.runtime import session
-from nas.space.space import SearchSpace
 
 FEATURES = (
     "constant",
@@ -52,7 +51,6 @@ FEATURES = (
     "other_layers",
 )
 FOLDS = 5
-CANDIDATES = 4  # sampled genomes for each one timed
 
 
 class _Coefficients:
@@ -170,14 +168,11 @@ def measure_fps(genomes: Sequence[Genome], rounds: int = 7, runs: int = 20) -> l
     return [1000.0 / ms for ms in measure(genomes, rounds, runs)]
 
 
-def calibrate(space: SearchSpace, seed: int = 0, genomes: int = 40) -> Calibration:
-    """Time sampled genomes of the space, spread over their MACs, and fit the model."""
+def calibrate(pool: Sequence[Genome], count: int = 40) -> Calibration:
+    """Time `count` genomes of the pool, spread over their MACs, and fit the model."""
     started = time.perf_counter()
-    rng = np.random.default_rng([seed, 0xF95])
-    drawn = (space.sample(rng).genome for _ in range(CANDIDATES * genomes))
-    pool = {g.id: g for g in drawn}
-    ordered = sorted(pool.values(), key=lambda g: (cost(g).macs, g.id))
-    spread = np.geomspace(1, len(ordered), min(genomes, len(ordered))).round().astype(int) - 1
+    ordered = sorted({g.id: g for g in pool}.values(), key=lambda g: (cost(g).macs, g.id))
+    spread = np.geomspace(1, len(ordered), min(count, len(ordered))).round().astype(int) - 1
     even = np.linspace(0, len(ordered) - 1, len(spread)).round().astype(int)
     chosen = [ordered[i] for i in sorted({*spread[::2].tolist(), *even[1::2].tolist()})]
     milliseconds = np.array(measure(chosen))

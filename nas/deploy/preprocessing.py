@@ -1,31 +1,35 @@
-"""From a face in a picture to what a model sees: the one place that training and demo share."""
+"""What a model file says of its network and of the faces it takes: one account for every format."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError, shown
+from nas.common.pixels import MEAN, STD, normalise
 from nas.common.schema import LARGEST, is_name
 
-FORMAT = "fer-nas.preprocessing/1"
+FORMAT = "fer-nas.model/2"
+FORMAT_1 = "fer-nas.preprocessing/1"  # of version 0.1: without the genome
 METADATA_KEY = "fer-nas"
-MEAN, STD = 127.5, 63.75  # of pixels 0..255; the same for every model
 MAX_SIDE = 1024
 MAX_CLASSES = 1000
-MAX_METADATA = 1 << 17  # characters
+MAX_METADATA = 1 << 18  # characters
 
 
 @dataclass(frozen=True)
-class Preprocessing:
-    """What a model expects of its input. Stored as JSON in the ONNX metadata.
+class ModelInfo:
+    """A trained network without its weights; JSON in the metadata of ONNX and safetensors.
 
-    A model takes float32 (N, channels, height, width) of `(pixel - mean) / std`, pixels 0..255.
-    `margin` is the share of the detected box that is added on every side before cropping.
+    The network takes float32 (N, channels, height, width) of `(pixel - mean) / std`, pixels
+    0..255, and gives logits of `classes`. margin: share of a face's box that is added on every
+    side before cropping, as in the training images. training_data: the data set's name. genome:
+    plain data (arch.genome.Genome.to_dict), None in files of version 0.1.
     """
 
     channels: int
@@ -37,19 +41,19 @@ class Preprocessing:
     margin: float = 0.0
     training_data: str = "unknown"
     genome_id: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+    genome: dict[str, Any] | None = None
 
     def normalise(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 images of any shape -> float32 of the same shape."""
-        return (images.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
+        return normalise(images.astype(np.float32), self.mean, self.std)
 
     def to_metadata(self) -> dict[str, str]:
-        """Entry for the ONNX `metadata_props`."""
+        """Entry for the metadata of a file."""
         return {METADATA_KEY: json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)}
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, str], where: str) -> Preprocessing:
-        """Read the ONNX metadata. UserError when they are missing, malformed or out of bounds."""
+    def from_metadata(cls, metadata: Mapping[str, str], where: str) -> ModelInfo:
+        """Read the metadata of a file. UserError when missing, malformed or out of bounds."""
         text = metadata.get(METADATA_KEY)
         if text is None:
             raise UserError(
@@ -64,20 +68,28 @@ class Preprocessing:
             data = json.loads(text)
         except (ValueError, RecursionError):
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not valid JSON") from None
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        found = data.pop("format", None) if isinstance(data, dict) else None
+        if found not in (FORMAT, FORMAT_1):
             raise UserError(f"{where}: metadata '{METADATA_KEY}' is not of format {FORMAT!r}")
-        # A default for a missing margin or mean would be another pair of eyes: refuse instead.
+        if found == FORMAT_1:
+            data.pop("extra", None)
+            data["genome"] = None
+        return cls.from_dict(data, f"{where}: metadata '{METADATA_KEY}'")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], where: str) -> ModelInfo:
+        """Plain data. A missing field is refused: another margin would be another pair of eyes."""
         known = set(cls.__dataclass_fields__)
         if unknown := sorted(set(data) - known):
-            raise UserError(f"{where}: metadata has unknown field {unknown[0]!r}")
+            raise UserError(f"{where}: has unknown field {shown(unknown[0])}")
         if missing := sorted(known - set(data)):
-            raise UserError(f"{where}: metadata lacks field {missing[0]!r}")
+            raise UserError(f"{where}: lacks field {missing[0]!r}")
         try:
-            found = cls(**{**data, "classes": tuple(data["classes"])})
-            found._check()
+            info = cls(**{**data, "classes": tuple(data["classes"])})
+            info._check()
         except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: metadata '{METADATA_KEY}': {error}") from None
-        return found
+            raise UserError(f"{where}: {error}") from None
+        return info
 
     def _check(self) -> None:
         for name in ("channels", "height", "width"):
@@ -86,6 +98,8 @@ class Preprocessing:
                 raise ValueError(f"{name}: expected an integer in [1, {MAX_SIDE}], got {value!r}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels: expected 1 or 3, got {self.channels}")
+        if not isinstance(self.genome_id, str) or not isinstance(self.genome, dict | None):
+            raise ValueError("genome_id, genome: expected text and a mapping")
         names = [*self.classes, self.training_data]
         if not all(is_name(name) for name in names):
             raise ValueError("classes, training_data: expected names of 1 to 100 characters")

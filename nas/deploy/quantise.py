@@ -16,9 +16,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from nas.common.files import replace_file
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
 
 Batches = Iterable[npt.NDArray[np.float32]]
@@ -29,21 +37,18 @@ def quantise(source: Path, target: Path, batches: Batches) -> None:
 
     batches: float32 (N, C, H, W), normalised, whose activations set the ranges (minimum, maximum).
     """
-    import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".int8.") as folder:
         shaped, made = Path(folder) / "shaped.onnx", Path(folder) / "made.onnx"
         # Our graphs need shapes only: optimising would fuse nodes that QDQ wants apart.
         quant_pre_process(source, shaped, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
-            shaped, made, calibration_reader(batches), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
+            shaped, made, calibration_reader(batches), quant_format=QuantFormat.QDQ,
+            per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            reduce_range=True,
         )  # fmt: skip
         model = onnx.load(made)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    p = Preprocessing.from_metadata(metadata, str(source))
+    p = ModelInfo.from_metadata(metadata, str(source))
     probes = Probes.from_metadata(metadata, p.channels, len(p.classes), str(source))
     if probes is not None:
         metadata |= dataclasses.replace(probes, limit=INT8_LIMIT).to_metadata()
@@ -52,8 +57,6 @@ def quantise(source: Path, target: Path, batches: Batches) -> None:
 
 
 def calibration_reader(batches: Batches) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
-
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self.left: Iterator[Any] = iter(batches)

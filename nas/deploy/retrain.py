@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -247,9 +248,9 @@ def _teacher(
     for path, trained in zip(files, found, strict=True):
         if trained.genome.input != student.input:
             raise UserError(f"{path}: another input than genome {student.id}")
-        if trained.classes != dataset.classes:
+        if trained.info.classes != dataset.classes:
             raise UserError(
-                f"{path}: found classes {', '.join(trained.classes)}; the data set has "
+                f"{path}: found classes {', '.join(trained.info.classes)}; the data set has "
                 f"{', '.join(dataset.classes)}"
             )
     return _Teachers([trained.model for trained in found]).eval().to(device)
@@ -257,12 +258,8 @@ def _teacher(
 
 def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
     """The splits, and `fit`: what is trained on."""
-    images: Tensor = torch.tensor(dataset.images, device=device)
-    labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64), device=device)
-    parts = {
-        name: Subset(images, labels, torch.tensor(dataset.indices(name), device=device))
-        for name in ("train", "validation", "test")
-    }
+    train = Subset.of(dataset, "train", device)
+    parts = {name: train.at(dataset.indices(name)) for name in ("train", "validation", "test")}
     for name, part in parts.items():
         if not len(part):
             raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
@@ -274,7 +271,7 @@ def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, 
     targets = None
     if recipe.soft_labels:
         targets = torch.tensor(dataset.soft_labels(), device=device)
-    parts["fit"] = Subset(images, labels, rows, targets)
+    parts["fit"] = dataclasses.replace(train, rows=rows, targets=targets)
     return parts
 
 

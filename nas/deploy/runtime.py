@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+import onnxruntime
 
 from nas.common.errors import UserError, first_line, shown
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,6 @@ MAX_VALUES = 400_000_000  # between its layers, for so many images
 
 def session(model: bytes | str, threads: int = 1) -> Any:
     """An ONNX Runtime session on the CPU."""
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -43,12 +43,12 @@ class OnnxModel:
 
     path: Path
     session: Any
-    preprocessing: Preprocessing
+    info: ModelInfo
     probes: Probes | None
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (N, channels, height, width), 0..255 -> logits float32 (N, classes)."""
-        return self.run(self.preprocessing.normalise(pixels))
+        return self.run(self.info.normalise(pixels))
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Normalised float32 (N, channels, height, width) -> logits float32 (N, classes)."""
@@ -62,7 +62,7 @@ class OnnxModel:
         probes = probes or self.probes
         if probes is None:
             return None
-        p = self.preprocessing
+        p = self.info
         return Check(self.path, probes.difference(self, p.height, p.width), probes.limit)
 
 
@@ -97,7 +97,7 @@ def open_model(path: Path, threads: int = 1) -> OnnxModel:
     except Exception as error:  # ONNX Runtime's own kinds share no public base
         raise UserError(f"{path}: not a readable ONNX model: {first_line(error)[:200]}") from None
     metadata = runtime.get_modelmeta().custom_metadata_map
-    p = Preprocessing.from_metadata(metadata, str(path))
+    p = ModelInfo.from_metadata(metadata, str(path))
     inputs, outputs = runtime.get_inputs(), runtime.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
         raise UserError(f"{path}: expected one float32 input and one output")
@@ -127,8 +127,8 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
     full = _checked(open_model(path))
     if precision == "fp32" or not int8.is_file():
         return full
-    small, p = open_model(int8), full.preprocessing
-    q = small.preprocessing
+    small, p = open_model(int8), full.info
+    q = small.info
     if (q.classes, q.genome_id) != (p.classes, p.genome_id):
         raise UserError(f"{int8}: is of another network than {path.name}; expected its int8 form")
     probes = small.probes or Probes.of(full, p.channels, p.height, p.width, INT8_LIMIT)
@@ -137,6 +137,13 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
         log.warning("%s; using %s", found, path.name)
         return full
     return small if milliseconds(small) < milliseconds(full) else full
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(N, classes) -> probabilities."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = shifted / shifted.sum(1, keepdims=True)
+    return probabilities
 
 
 def _checked(model: OnnxModel) -> OnnxModel:
@@ -148,7 +155,7 @@ def _checked(model: OnnxModel) -> OnnxModel:
 
 def milliseconds(model: OnnxModel, repeats: int = 30) -> float:
     """Of one face, the median, after a warm-up."""
-    p = model.preprocessing
+    p = model.info
     face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
     times = []
     for _ in range(repeats):
@@ -177,8 +184,6 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(raw: bytes, path: Path) -> Any:
-    import onnx
-
     try:
         return onnx.ModelProto.FromString(raw)
     except Exception:  # protobuf's own kind, which has no stable home
@@ -187,8 +192,6 @@ def _parse(raw: bytes, path: Path) -> Any:
 
 def _check_size(model: Any, path: Path) -> None:
     """Refuse a graph that is not known, before it runs, to stay within MAX_VALUES. Alters model."""
-    import onnx
-
     graph = model.graph
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     branches = any(a.HasField("g") or a.graphs for a in attributes)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ def saliency(genome: Genome, model: nn.Module, x: Tensor, target: Tensor, method
     """x: normalised (N, C, H, W), target: classes (N,) -> maps (N, H, W) in 0..1.
 
     gradient: SmoothGrad (Smilkov et al. 2017), the mean absolute gradient over noisy copies.
-    gradcam: Selvaraju et al. 2017, at the last feature map of at least 3x3, by captum.
+    gradcam: Selvaraju et al. 2017, at the last feature map of at least 3x3.
     """
     model.eval()
     maps = (
@@ -45,12 +43,17 @@ def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 def _grad_cam(genome: Genome, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    from captum.attr import LayerGradCam
-
+    kept: list[Tensor] = []
     layer = model.get_submodule(feature_layer(genome))
-    found: Any = LayerGradCam(model, layer).attribute(x, target=target, relu_attributions=True)
-    maps: Tensor = F.interpolate(found.detach(), x.shape[2:], mode="bilinear")[:, 0]
-    return maps
+    hook = layer.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+    try:
+        chosen = model(x).gather(1, target[:, None]).sum()
+    finally:
+        hook.remove()
+    (features,) = kept  # (N, channels, h, w)
+    (gradient,) = torch.autograd.grad(chosen, features)
+    found = F.relu((gradient.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True))
+    return F.interpolate(found.detach(), x.shape[2:], mode="bilinear")[:, 0]
 
 
 def feature_layer(genome: Genome) -> str:

@@ -42,7 +42,7 @@ def teach_from(
     found = [open_trained(path) for path in files]
     allowed = ("fit",) if part == "fit" else ("train", "fit")
     for path, trained in zip(files, found, strict=True):
-        if trained.classes != dataset.classes:
+        if trained.info.classes != dataset.classes:
             raise UserError(f"{path}: other classes than data set {dataset.name}")
         if trained.genome.input.height != dataset.images.shape[2]:
             raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.common.text import unknown_letters
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 
 EXPRESSIONS = {
     "anger", "angry", "contempt", "disgust", "disgusted", "fear", "fearful", "happiness", "happy",
@@ -12,7 +12,7 @@ EXPRESSIONS = {
 SHOWN = 7  # classes of a list in a message
 
 
-def cautions(model: Preprocessing, drawn: bool) -> list[str]:
+def cautions(model: ModelInfo, drawn: bool) -> list[str]:
     """A line for each. drawn: its labels go into pictures."""
     found = []
     if not EXPRESSIONS & {name.lower() for name in model.classes}:

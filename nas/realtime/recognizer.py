@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.common.errors import UserError, shown
 from nas.common.resources import MODELS
-from nas.deploy.runtime import BATCH, Precision, choose_model
+from nas.deploy.runtime import BATCH, Precision, choose_model, softmax
 from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import Detector, HaarDetector
@@ -55,7 +55,7 @@ class Recognizer:
         threshold: float = THRESHOLD, precision: Precision = "auto",
     ) -> None:  # fmt: skip
         self.network = choose_model(MODELS.find(str(model)), precision)
-        self.preprocessing, self.model = self.network.preprocessing, self.network.path
+        self.preprocessing, self.model = self.network.info, self.network.path
         self.margin = self.preprocessing.margin if margin is None else margin
         self.detector = detector or HaarDetector()
         self.smallest, self.threshold = smallest, threshold
@@ -138,9 +138,3 @@ def as_grey(frame: Pixels) -> Pixels:
     if frame.ndim == 2:
         return frame
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
-
-
-def softmax(logits: Any) -> Any:
-    """(N, classes) -> probabilities, float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)

@@ -36,7 +36,7 @@ Files = dict[str, bytes]  # URL path -> content
 def files(model: Path) -> Files:
     """All that is ever served. UserError when the model does not fit or something is missing."""
     opened = open_model(model)  # the browser checks its own arithmetic, by the probes
-    p, probes = opened.preprocessing, opened.probes
+    p, probes = opened.info, opened.probes
     cascade = Path(haarcascades, CASCADES["haar-alt2"][0])
     about = {
         **dataclasses.asdict(p),

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nas.arch.genome import Genome
 from nas.deploy.latency import Calibration, calibrate, measure_fps, read_calibration
 from nas.search.archive import Evaluation
 from nas.search.profile import HardwareProfile, load_machine
@@ -23,6 +24,7 @@ from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
 from nas.training.precision import fastest_mode
 
+CANDIDATES = 4  # sampled genomes for each one timed
 MODE_GENOMES = 6  # sampled genomes that decide the training mode
 # Of a search's time: at most this much for the fps model, at about so many seconds a network, and
 # for a choice of the training mode only where it is longer than that.
@@ -78,12 +80,18 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
 def calibrate_here(space: SearchSpace, seed: int, genomes: int) -> Calibration:
     """The fps model of this machine."""
     log.info("calibrating frames per second: timing sampled networks in ONNX Runtime, one thread")
-    found = calibrate(space, seed, genomes)
+    found = calibrate(sampled(space, seed, CANDIDATES * genomes), genomes)
     log.info(
         "fps model: held-out error %.1f %% (median), rank correlation %.2f, %d networks in %.0f s",
         100 * found.held_out_error, found.rank_correlation, found.genomes, found.seconds,
     )  # fmt: skip
     return found
+
+
+def sampled(space: SearchSpace, seed: int, count: int) -> list[Genome]:
+    """Genomes of the space for `calibrate` to choose from."""
+    rng = np.random.default_rng([seed, 0xF95])
+    return [space.sample(rng).genome for _ in range(count)]
 
 
 def measure_front(

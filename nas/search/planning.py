@@ -31,7 +31,7 @@ from nas.evolution.optimizer import SpaceExhausted
 from nas.search.archive import Evaluation
 from nas.search.driver import make_optimizer
 from nas.search.evaluate import Unfinished
-from nas.search.machine import training_mode
+from nas.search.machine import CANDIDATES, sampled, training_mode
 from nas.search.profile import static_metrics
 from nas.search.run import start_workers
 from nas.search.settings import Settings
@@ -131,7 +131,7 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     check_input(dataset, f"space {space.name}", space.classes, *space.shape)
     data = search_data(dataset)
     started = time.perf_counter()
-    calibration = calibrate(space, settings.seed, CALIBRATED)
+    calibration = calibrate(sampled(space, settings.seed, CANDIDATES * CALIBRATED), CALIBRATED)
     device, bf16, channels_last = training_mode(settings, space)
     arguments = (data, settings.recipe, (bf16, channels_last), device)
     workers = start_workers(settings, MeasuredEvaluator, arguments)

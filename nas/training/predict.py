@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.deploy.preprocessing import MEAN, STD
+from nas.common.pixels import normalise
+from nas.data import Dataset
 from nas.training.augment import centre_crop
 
 EVALUATION_BATCH = 256
@@ -42,6 +46,17 @@ class Subset:
     rows: Tensor
     targets: Tensor | None = None
 
+    @classmethod
+    def of(cls, dataset: Dataset, split: str, device: torch.device | str = "cpu") -> Subset:
+        """A split of a data set, on a device."""
+        labels = torch.tensor(dataset.labels.astype(np.int64), device=device)
+        rows = torch.tensor(dataset.indices(split), device=device)
+        return cls(torch.tensor(dataset.images, device=device), labels, rows)
+
+    def at(self, rows: npt.ArrayLike | Tensor) -> Subset:
+        """Other rows of the same images."""
+        return dataclasses.replace(self, rows=torch.as_tensor(rows, device=self.images.device))
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -69,11 +84,6 @@ def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor
     return crops + [crop.flip(3) for crop in crops]
 
 
-def normalised(images: Tensor) -> Tensor:
-    """Pixels 0..255 as every model takes them."""
-    return (images - MEAN) / STD
-
-
 def autocast(device: torch.device, mode: Precision) -> Any:
     # Weights are used once a step, and a recorded step must not meet a cached cast.
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16, cache_enabled=False)
@@ -93,7 +103,7 @@ def logits(
     size = genome.input
     out = []
     for rows in torch.split(part.rows, EVALUATION_BATCH):
-        images = normalised(part.images[rows].float())
+        images = normalise(part.images[rows].float())
         found = [_forward(model, x, mode) for x in views_of(images, size.height, size.width, views)]
         out.append(torch.stack(found).mean(0))
     return torch.cat(out)

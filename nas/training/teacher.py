@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from nas.common.errors import UserError, first_line, shown
 from nas.common.files import parse_json, replace_file
+from nas.common.pixels import normalise
 from nas.common.schema import read
 from nas.training.augment import draw, move
-from nas.training.predict import Precision, Subset, autocast, normalised
+from nas.training.predict import Precision, Subset, autocast
 from nas.training.recipe import Augment, Recipe
 
 FORMAT = "fer-nas soft labels 1"
@@ -193,7 +194,7 @@ def teach(
         for rows, drawn in zip(
             torch.split(fit.rows, BATCH), torch.split(draws, BATCH), strict=True
         ):
-            x = normalised(move(fit.images[rows].float(), augment, drawn))
+            x = normalise(move(fit.images[rows].float(), augment, drawn))
             if precision.channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
             with autocast(device, precision):

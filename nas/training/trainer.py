@@ -25,6 +25,7 @@ from nas.arch.genome import Genome
 from nas.arch.module import build
 from nas.common.errors import UserError, first_line
 from nas.common.files import replace_file
+from nas.common.pixels import normalise
 from nas.training.augment import augment, blemish, mix, move, random_crop
 from nas.training.graph import RecordedStep
 from nas.training.optim import Optimizer, flatten, graphable, learning_rate
@@ -33,7 +34,6 @@ from nas.training.predict import (
     Precision,
     Subset,
     autocast,
-    normalised,
     score,
     views_of,
 )
@@ -208,7 +208,7 @@ class Training:
             y = y.repeat(len(x) // len(y), 1)  # ten crops of each image
         else:
             x = augment(self._crop(rows), settings, self.generator)
-        x = normalised(x)
+        x = normalise(x)
         if recipe.mixup_alpha or recipe.cutmix_alpha:
             both = y if taught is None else torch.cat([y, taught], 1)
             x, both = mix(x, both, recipe, self.generator)

@@ -1,5 +1,7 @@
 """Weights as safetensors: written, read back, refused when foreign."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ def test_weights_round_trip(quick, faces, tmp_path):
     save_weights(genome, model, faces, path)
     found = open_trained(path)
     assert found.genome == genome
-    assert (found.classes, found.training_data) == (faces.classes, "synthetic")
+    assert (found.info.classes, found.info.training_data) == (faces.classes, "synthetic")
     loaded = found.model.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
 
@@ -41,3 +43,30 @@ def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):
     save_file({"weight": torch.zeros(2)}, path, metadata=lying)
     with pytest.raises(UserError, match="classes: expected 7 names"):
         open_trained(path)
+
+
+def test_weights_of_version_0_1_are_read(quick, faces, tmp_path):
+    """They had a key for each part."""
+    genome = quick.sample(np.random.default_rng(0)).genome
+    model, path = shaken(genome), tmp_path / "model.safetensors"
+    metadata = {
+        "genome": genome.to_json(), "classes": json.dumps(faces.classes),
+        "training_data": "faces", "margin": "0.1",
+    }  # fmt: skip
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, path, metadata=metadata)
+    found = open_trained(path)
+    assert found.genome == genome
+    assert found.info.classes == faces.classes
+    assert (found.info.training_data, found.info.margin) == ("faces", 0.1)
+    for broken, message in (
+        ({"margin": "wide"}, "margin: expected a number"),
+        ({"margin": "nan"}, "margin"),
+        ({"classes": "[1, 2, 3, 4, 5, 6, 7]"}, "expected names"),
+        ({"classes": "{}"}, "classes: expected 7 names"),
+        ({"training_data": ""}, "expected names"),
+        ({"genome": "[]"}, "genome"),
+    ):
+        save_file(state, path, metadata={**metadata, **broken})
+        with pytest.raises(UserError, match=message):
+            open_trained(path)

@@ -53,6 +53,19 @@ def test_maps_point_at_what_decides(corner, method, factor):
     assert float((inside > factor * outside).float().mean()) > 0.9
 
 
+def test_grad_cam_of_a_linear_head_is_the_class_activation_map(corner):
+    """Zhou et al. 2016: the classifier's weights over the last feature map."""
+    model, x, target = corner
+    with torch.no_grad():
+        features = model[:-2](x)
+        weights = dict(model.named_parameters())["classifier.linear.weight"][1]
+        expected = torch.relu((weights[:, None, None] * features).sum(1, keepdim=True))
+        expected = torch.nn.functional.interpolate(expected, (24, 24), mode="bilinear")[:, 0]
+    low, high = expected.amin((1, 2), keepdim=True), expected.amax((1, 2), keepdim=True)
+    found = saliency(CORNER, model, x, target, "gradcam")
+    torch.testing.assert_close(found, (expected - low) / (high - low), atol=1e-5, rtol=1e-4)
+
+
 def test_deleting_what_is_salient_costs_more(corner):
     model, x, target = corner
     maps = saliency(CORNER, model, x, target, "gradient")

@@ -17,7 +17,7 @@ from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.export import check_parity, export_onnx
 from nas.deploy.latency import FEATURES
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model
 from nas.realtime.recognizer import Recognizer
 from nas.training.predict import Subset, logits
@@ -70,9 +70,15 @@ def run(*argv):
 
 
 def test_one_face_one_label_for_torch_float32_and_int8(network, exported, faces, part):
-    """By the code that trains and by the code of the demo."""
-    known = Subset(part.images, part.labels, torch.tensor(faces.indices("train")))
-    ours = logits(open_trained(network).model, SMALL, known).argmax(1).numpy()
+    """By the code that trains and by the code of the demo.
+
+    int8 rounds: where torch's two best classes lie within a tenth of the range, it may differ.
+    """
+    known = part.at(faces.indices("train"))
+    answers = logits(open_trained(network).model, SMALL, known)
+    best = torch.softmax(answers, 1).topk(2).values
+    sure, ours = (best[:, 0] - best[:, 1] > 0.1).numpy(), answers.argmax(1).numpy()
+    assert sure.mean() > 0.9
     assert (ours == faces.labels[known.rows]).mean() > 0.9  # it knows what it says
     pixels = faces.images[known.rows][:, 0]
     for precision, name in (("fp32", "model.onnx"), ("int8", "model.int8.onnx")):
@@ -82,7 +88,8 @@ def test_one_face_one_label_for_torch_float32_and_int8(network, exported, faces,
         )  # fmt: skip
         assert recognizer.model == exported / name
         theirs = [recognizer(face)[0].label for face in pixels]
-        assert theirs == [faces.classes[i] for i in ours], name
+        same = np.array(theirs) == np.array(faces.classes)[ours]
+        assert same[sure].all() if name == "model.int8.onnx" else same.all(), name
 
 
 def test_int8_is_int8_per_channel_with_the_same_metadata(exported):
@@ -96,7 +103,7 @@ def test_int8_is_int8_per_channel_with_the_same_metadata(exported):
     assert len(weights) == len(convs)
     assert all(len(scales[i[1]]) == 1 for i in weights)  # one scale for each output channel
     int8, float32 = (open_model(exported / name) for name in ("model.int8.onnx", "model.onnx"))
-    assert int8.preprocessing == float32.preprocessing
+    assert int8.info == float32.info
 
 
 def test_any_batch(exported, faces):
@@ -124,7 +131,12 @@ def test_what_the_command_leaves(exported):
 def test_measured_and_predicted_fps_are_compared(network, faces_file, tmp_path, capsys):
     """The fps model is that of the run which holds the network; `off` is said in both ways."""
     machine = network.parents[2] / "machine.json"
-    slow = {"calibration": {"model": {"coefficients": [1e4, *[0.0] * (len(FEATURES) - 1)]}}}
+    slow = {
+        "calibration": {
+            "model": {"coefficients": [1e4, *[0.0] * (len(FEATURES) - 1)]}, "genomes": 40,
+            "held_out_error": 0.1, "rank_correlation": 1.0, "seconds": 1.0,
+        }
+    }  # fmt: skip
     machine.write_text(json.dumps(slow))
     try:
         assert run("--model", network, "--data", faces_file, "--out", tmp_path) == 0
@@ -185,7 +197,7 @@ def test_onnx_agrees_with_torch(quick, faces, part, tmp_path, seed):
     assert parity.max_difference < 1e-4
     assert parity.same_labels == 1.0
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    found = Preprocessing.from_metadata(session.get_modelmeta().custom_metadata_map, "model")
+    found = ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map, "model")
     assert found.classes == faces.classes
     assert (found.genome_id, found.training_data) == (genome.id, "synthetic")
 

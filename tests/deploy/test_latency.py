@@ -1,9 +1,25 @@
+import json
+
 import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
+from nas.common.errors import UserError
 from nas.deploy import latency
-from nas.deploy.latency import FEATURES, FpsModel, calibrate, features, measure_fps
+from nas.deploy.latency import (
+    FEATURES,
+    FpsModel,
+    calibrate,
+    features,
+    measure_fps,
+    read_calibration,
+)
+
+
+@pytest.fixture
+def pool(quick):
+    rng = np.random.default_rng(0)
+    return [quick.sample(rng).genome for _ in range(120)]
 
 
 def test_features_add_up(proposed):
@@ -19,7 +35,7 @@ def test_prediction_is_the_inverse_of_milliseconds(proposed):
     assert only_constant.predict(proposed) == 250.0
 
 
-def test_the_fit_finds_a_known_machine(quick, monkeypatch):
+def test_the_fit_finds_a_known_machine(quick, pool, monkeypatch):
     """Times made by a known model: the calibration must recover it and say that it fits."""
     truth = np.array([0.05, 0.02, 0.03, 0.2, 0.01, 0.1, 0.3, 0.2, 0.004, 0.002])
 
@@ -27,7 +43,7 @@ def test_the_fit_finds_a_known_machine(quick, monkeypatch):
         return [float(truth @ features(g)) for g in genomes]
 
     monkeypatch.setattr(latency, "measure", timed)
-    found = calibrate(quick, genomes=30)
+    found = calibrate(pool, 30)
     assert found.held_out_error < 0.02
     assert found.rank_correlation > 0.99
     rng = np.random.default_rng(5)
@@ -35,18 +51,53 @@ def test_the_fit_finds_a_known_machine(quick, monkeypatch):
         assert found.model.predict(genome) == pytest.approx(1000 / (truth @ features(genome)), 0.05)
 
 
-def test_noise_shows_in_the_held_out_error(quick, monkeypatch):
+def test_noise_shows_in_the_held_out_error(pool, monkeypatch):
     rng = np.random.default_rng(0)
     monkeypatch.setattr(latency, "measure", lambda gs: rng.lognormal(0, 0.5, len(gs)).tolist())
-    found = calibrate(quick, genomes=30)
+    found = calibrate(pool, 30)
     assert found.held_out_error > 0.1
     assert found.rank_correlation < 0.8
 
 
-def test_measured_on_this_machine(proposed, quick):
+def test_measured_on_this_machine(proposed, quick, pool):
     small = quick.sample(np.random.default_rng(0)).genome
     fps = measure_fps([proposed, small], rounds=3, runs=5)
     assert len(fps) == 2
     assert all(np.isfinite(fps))
     assert min(fps) > 0
-    assert calibrate(quick, genomes=12).genomes <= 12
+    assert calibrate(pool, 12).genomes <= 12
+
+
+CALIBRATION = {
+    "model": {"coefficients": [0.5] * len(FEATURES)}, "held_out_error": 0.05,
+    "rank_correlation": 0.9, "genomes": 40, "seconds": 3.0,
+}  # fmt: skip
+
+
+def test_a_machine_file_is_read_in_one_way(tmp_path):
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps({"calibration": CALIBRATION, "host": "x"}))
+    found = read_calibration(path)
+    assert found.model == FpsModel((0.5,) * len(FEATURES))
+    assert (found.genomes, found.seconds) == (40, 3.0)
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        None,
+        [],
+        {},
+        {**CALIBRATION, "model": {"coefficients": [1.0]}},
+        {**CALIBRATION, "model": {"coefficients": [-1.0] * len(FEATURES)}},
+        {**CALIBRATION, "model": {"coefficients": [float("nan")] * len(FEATURES)}},
+        {**CALIBRATION, "model": {"coefficients": ["x"] * len(FEATURES)}},
+        {**CALIBRATION, "seconds": "long"},
+        {k: v for k, v in CALIBRATION.items() if k != "genomes"},
+    ],
+)
+def test_what_is_no_machine_file(calibration, tmp_path):
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps({"calibration": calibration}))
+    with pytest.raises(UserError, match=f"{path}: "):
+        read_calibration(path)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from nas.common.errors import UserError
-from nas.deploy.preprocessing import METADATA_KEY, Preprocessing
+from nas.deploy.preprocessing import METADATA_KEY, ModelInfo
 
-GOOD = Preprocessing(1, 48, 40, ("angry", "happy"), margin=0.1, training_data="x", genome_id="ab")
+GOOD = ModelInfo(1, 48, 40, ("angry", "happy"), margin=0.1, training_data="x", genome_id="ab")
 
 
 def changed(**fields):
@@ -23,7 +23,14 @@ def without(name):
 
 
 def test_round_trip():
-    assert Preprocessing.from_metadata(GOOD.to_metadata(), "m.onnx") == GOOD
+    assert ModelInfo.from_metadata(GOOD.to_metadata(), "m.onnx") == GOOD
+
+
+def test_files_of_version_0_1_name_their_genome_and_do_not_hold_it():
+    (old,) = GOOD.to_metadata().values()
+    data = {**json.loads(old), "format": "fer-nas.preprocessing/1", "extra": {}}
+    del data["genome"]
+    assert ModelInfo.from_metadata({METADATA_KEY: json.dumps(data)}, "m.onnx") == GOOD
 
 
 def test_normalised_pixels():
@@ -50,7 +57,7 @@ def test_normalised_pixels():
         (changed(classes=["one", 2]), "classes"),
         (changed(classes=["one", "one"]), "a name twice"),
         (changed(classes=["one", "x" * 101]), "1 to 100"),
-        (changed(training_data="x" * (1 << 17)), "allowed at most"),
+        (changed(training_data="x" * (1 << 18)), "allowed at most"),
         (changed(std=0), "std"),
         (changed(std=float("nan")), "std: expected a finite number, got nan"),
         (changed(mean=float("inf")), "mean"),
@@ -59,10 +66,12 @@ def test_normalised_pixels():
         (changed(margin=float("nan")), "margin"),
         (without("margin"), "lacks field 'margin'"),
         (without("mean"), "lacks field 'mean'"),
+        (changed(genome="x"), "genome: expected text and a mapping"),
+        (changed(genome_id=7), "genome_id"),
         (changed(surprise=1), "unknown field 'surprise'"),
     ],
 )
 def test_bad_metadata_is_refused(metadata, message):
     with pytest.raises(UserError, match=message) as error:
-        Preprocessing.from_metadata(metadata, "m.onnx")
+        ModelInfo.from_metadata(metadata, "m.onnx")
     assert str(error.value).startswith("m.onnx")

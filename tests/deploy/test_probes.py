@@ -149,7 +149,7 @@ def test_the_shipped_files_check_this_machine():
         found = open_model(SHIPPED / name).check()
         assert found.ok
         assert found.limit == limit
-    assert open_model(SHIPPED / "model.onnx").preprocessing.classes == CLASSES
+    assert open_model(SHIPPED / "model.onnx").info.classes == CLASSES
 
 
 def test_no_sum_of_two_products_in_the_shipped_int8_model_leaves_16_bits():

@@ -15,7 +15,7 @@ from nas.common.cli import exit_code
 from nas.data import load as load_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, save_weights
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.retrain import default_out, main
 from nas.search.store import run_of
 from nas.training.predict import DivergedError
@@ -87,7 +87,7 @@ def test_seeds_give_mean_and_spread(report):
 def test_the_exported_model_gives_the_reported_accuracy(out, report, faces_file):
     dataset = load_data(faces_file)
     session = onnxruntime.InferenceSession(out / "model.onnx")
-    p = Preprocessing.from_metadata(session.get_modelmeta().custom_metadata_map, "model.onnx")
+    p = ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map, "model.onnx")
     for split in ("validation", "test"):
         rows = dataset.indices(split)
         logits = session.run(None, {"image": p.normalise(dataset.images[rows])})[0]

@@ -10,10 +10,10 @@ from onnx import TensorProto, helper
 from nas.common.errors import UserError
 from nas.data import CLASSES
 from nas.deploy import runtime as onnx_session
-from nas.deploy.preprocessing import METADATA_KEY, Preprocessing
+from nas.deploy.preprocessing import METADATA_KEY, ModelInfo
 from nas.deploy.runtime import open_model
 
-OURS = Preprocessing(1, 8, 8, tuple("abcd"), training_data="x", genome_id="ab")
+OURS = ModelInfo(1, 8, 8, tuple("abcd"), training_data="x", genome_id="ab")
 
 
 def proto(metadata=None, outputs=4, kind=TensorProto.FLOAT):
@@ -52,7 +52,7 @@ def refusal(tmp_path):
 def test_a_fitting_model_is_taken(tmp_path):
     onnx.save(proto(), tmp_path / "m.onnx")
     model = open_model(tmp_path / "m.onnx")
-    assert model.preprocessing == OURS
+    assert model.info == OURS
     logits = model.run(np.ones((3, 1, 8, 8), np.float32))
     np.testing.assert_allclose(logits, np.full((3, 4), 64.0))
 

@@ -1,11 +1,11 @@
 """Models of other data: what is said before they label faces."""
 
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.realtime.cautions import cautions
 
 
 def of(*classes):
-    return cautions(Preprocessing(1, 48, 48, classes, training_data="mine"), drawn=True)
+    return cautions(ModelInfo(1, 48, 48, classes, training_data="mine"), drawn=True)
 
 
 def test_a_model_of_faces_needs_none():
@@ -22,4 +22,4 @@ def test_another_model_is_shown_faces_all_the_same():
 def test_letters_that_cannot_be_drawn_are_named():
     (line,) = of("happy", "嬉しい")
     assert "the font has no '嬉しい'" in line
-    assert cautions(Preprocessing(1, 48, 48, ("happy", "嬉しい")), drawn=False) == []
+    assert cautions(ModelInfo(1, 48, 48, ("happy", "嬉しい")), drawn=False) == []

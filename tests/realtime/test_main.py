@@ -15,7 +15,7 @@ from nas.arch.onnx import to_onnx
 from nas.common.cli import exit_code
 from nas.common.resources import SHIPPED_MODEL
 from nas.data import CLASSES
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.realtime import __main__ as command
 from nas.realtime import live
 from nas.realtime.recognizer import Recognizer
@@ -209,7 +209,7 @@ def test_a_picture_says_what_it_shows(model, picture, squares, capsys):
 def test_a_model_of_other_data_works_and_says_what_it_is_shown(tmp_path, picture, squares, capsys):
     """Two classes, colour, not square."""
     genome = Genome(Input(3, 32, 24), 2, (Stage((Conv(4, 3, 2),)),), Head())
-    metadata = Preprocessing(3, 32, 24, ("cat", "dog"), training_data="pets").to_metadata()
+    metadata = ModelInfo(3, 32, 24, ("cat", "dog"), training_data="pets").to_metadata()
     path = tmp_path / "pets.onnx"
     path.write_bytes(to_onnx(genome, metadata=metadata).SerializeToString())
     argv = ["--model", path, "--source", picture, "--headless", "--json"]

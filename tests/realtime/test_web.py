@@ -24,7 +24,7 @@ from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.resources import SHIPPED_MODEL
 from nas.common.web import HOST, MAX_CONNECTIONS
-from nas.deploy.preprocessing import Preprocessing
+from nas.deploy.preprocessing import ModelInfo
 from nas.realtime import Recognizer, web
 from nas.realtime import __main__ as command
 from nas.realtime.boxes import shared_area
@@ -264,7 +264,7 @@ def colour_model(path):
     genome = Genome(Input(3, 32, 24), 3, (Stage((Conv(8, 3, 2), Conv(8, 3, 2))),), Head())
     torch.manual_seed(3)
     weights = {k: v.numpy() for k, v in build(genome).state_dict().items()}
-    p = Preprocessing(3, 32, 24, ("up", "down", "sideways"), margin=0.1, training_data="arrows")
+    p = ModelInfo(3, 32, 24, ("up", "down", "sideways"), margin=0.1, training_data="arrows")
     path.write_bytes(to_onnx(genome, weights, p.to_metadata()).SerializeToString())
     return path
 

@@ -10,8 +10,9 @@ from training_samples import BASE, TINY, stripes
 
 from nas.arch.module import build
 from nas.common.errors import UserError
+from nas.common.pixels import normalise
 from nas.training.augment import move
-from nas.training.predict import Precision, normalised
+from nas.training.predict import Precision
 from nas.training.recipe import Augment, Recipe
 from nas.training.teacher import FORMAT, SoftLabels, stored_teacher, teach
 from nas.training.trainer import Training, train
@@ -35,7 +36,7 @@ def test_a_lesson_is_the_teachers_answer_to_the_very_image(network, labels):
     lessons = labels.lessons(fit)
     rows = torch.tensor([3, 90, 41, 3])
     lesson = lessons.draw(rows, torch.Generator().manual_seed(0))
-    seen = normalised(move(fit.images[rows].float(), labels.augment, lesson.draws))
+    seen = normalise(move(fit.images[rows].float(), labels.augment, lesson.draws))
     with torch.no_grad():
         answers = torch.softmax(network(seen), 1)
     torch.testing.assert_close(lesson.probabilities, answers, atol=0.006, rtol=0)
