@@ -24,7 +24,7 @@ from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.files import read_yaml
-from nas.data import dataset
+from nas.data import dataset, prepare_folder
 from nas.deploy.checkpoint import open_trained
 from nas.inspect import main as inspect_main
 from nas.search.settings import Settings
@@ -144,6 +144,18 @@ def _bomb(kind, folder):
     if kind == "picture":
         (folder / "x.png").write_bytes(_png(30_000))
         return "from nas.common.images import read_picture; read_picture(p('x.png'))"
+    if kind == "chunk":
+        body = bytearray(_png(64))
+        body[33:37] = b"\xff" * 4  # the first chunk of pixels claims four gigabytes
+        (folder / "x.png").write_bytes(body)
+        return "from nas.common.images import read_picture; read_picture(p('x.png'))"
+    if kind == "pictures":
+        with zipfile.ZipFile(folder / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in ("a/1.bmp", "b/1.bmp"):
+                with archive.open(name, "w") as member:
+                    for _ in range(600):
+                        member.write(bytes(1 << 20))
+        return "from nas.data import prepare_folder; prepare_folder(p('x.zip'), 'x')"
     if kind == "frame":
         (folder / "x.png").write_bytes(_png(30_000))
         return "from nas.realtime.sources import open_source as o; next(o(str(p('x.png'))).frames)"
@@ -172,7 +184,7 @@ def _bomb(kind, folder):
     )
 
 
-@pytest.mark.parametrize("kind", ["picture", "frame", "data set", "lines"])
+@pytest.mark.parametrize("kind", ["picture", "chunk", "pictures", "frame", "data set", "lines"])
 def test_small_files_stay_small(tmp_path, kind):
     code = _bomb(kind, tmp_path)
     assert all(f.stat().st_size < 3 << 20 for f in tmp_path.iterdir())
@@ -206,6 +218,11 @@ def test_paths_stay_inside(tmp_path, name):
     with pytest.raises(UserError, match="a link that leaves the run directory"):
         RunDirectory.open(run.path)
     assert victim.read_text() == "mine"
+    label = tmp_path / "set" / "a"
+    label.mkdir(parents=True)
+    (label / "link.png").symlink_to(victim)
+    with pytest.raises(UserError, match="a link out of a"):
+        prepare_folder(label.parent, "x")
 
 
 def test_text_cannot_steer_the_terminal(tmp_path, capsys):

@@ -40,6 +40,8 @@ VOTES = {"votes": 2}  # an array that a file may have
 class Dataset:
     """Images uint8 (N, C, H, W), labels and split uint8 (N,); split indexes `SPLITS`.
 
+    Three channels are blue, green and red, as OpenCV and the demo have them.
+
     `provenance` is JSON: where the images come from, counts, duplicates, `synthetic`. votes uint8
     (N, classes): how many annotators chose each class, where that is known (FERPlus).
     """

@@ -137,7 +137,7 @@ def _lines(stream: Stream, path: Path, digest: Any) -> Iterator[str]:
         try:
             yield raw.decode("ascii" if number > 1 else "utf-8-sig")
         except UnicodeDecodeError:
-            raise UserError(f"{path}:{number}: found non-ASCII bytes; expected a CSV") from None
+            raise UserError(f"{path}:{number}: found non-ASCII bytes; expected {FORMS}") from None
 
 
 def _parse(lines: Iterator[str], path: Path) -> tuple[Bytes, Bytes, Bytes]:
@@ -207,7 +207,7 @@ def _from_pictures(source: Path) -> Dataset:
     split[test] = _halves(images[test], labels[test])
     provenance = {
         "source": source.name,
-        "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+        "sha256": hashlib.sha256(images.data).hexdigest(),
         "official_splits": False,
         **Intake.of(len(images), files.left_out, labelled.notes).to_provenance(),
         "note": "the source mixes PublicTest and PrivateTest; validation and test are halves of "

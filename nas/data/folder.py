@@ -67,7 +67,7 @@ def prepare_files(
         "layout": labelled.layout,
         "splits": splits,
         **_subjects(pictures, groups),
-        "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+        "sha256": hashlib.sha256(images.data).hexdigest(),
         "synthetic": False,
     }
     dataset = Dataset(name, images, labels, parts.astype(np.uint8), classes, provenance)

@@ -39,6 +39,7 @@ AFFECTNET = re.compile(r"(?P<number>\d+)_exp\.npy")
 AFFECTNET_CODES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
 AFFECTNET_LIST = b"subDirectory_filePath"  # a column of training.csv
 MAX_LIST = 4 << 20  # bytes
+PACKED = (".zip", ".rar", ".7z", ".tar", ".tgz", ".tar.gz")
 
 
 @dataclass(frozen=True)
@@ -234,9 +235,15 @@ def _class_folders(source: Source, pictures: Sequence[File]) -> Labelled:
             break  # the only folder holds pictures itself
         inside = [(file, folders[1:]) for file, folders in inside]  # a wrapper, `archive/...`
     if not inside:
+        packed = [file.name for file in source.files if file.name.lower().endswith(PACKED)]
+        advice = (
+            f"unpack {packed[0]} first"
+            if packed
+            else "a FER2013 with its CSV: python -m nas.data prepare fer2013 --from FILE"
+        )
         raise UserError(
             f"{source.path}: found {len(pictures)} pictures and no class folders ({LAYOUT}); "
-            "a FER2013 with its CSV: python -m nas.data prepare fer2013 --from FILE"
+            f"{advice}"
         )
     tops = {folders[0].lower() for _, folders in inside}
     if tops & set(SPLIT_FOLDERS):

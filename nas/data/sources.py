@@ -60,7 +60,7 @@ def _open(name_or_path: str | None) -> Dataset:
 
 
 def _prepared_once(source: Source) -> Dataset:
-    stem = re.sub(r"[^A-Za-z0-9_+]+", "_", source.path.resolve().stem).strip("_") or "pictures"
+    stem = re.sub(r"[^A-Za-z0-9_+]+", "_", source.path.resolve().stem).strip("_+") or "pictures"
     name = f"{stem[:40]}-{content_key(source)}"
     path = DATA / f"{name}.npz"
     if path.is_file():

@@ -226,6 +226,14 @@ def test_affectnet_lists_are_told_how_to_be_sorted(tmp_path):
         labelled(tmp_path)
 
 
+def test_an_archive_inside_is_to_be_unpacked(tmp_path):
+    (tmp_path / "Image").mkdir()
+    (tmp_path / "Image" / "aligned.zip").write_bytes(b"PK")
+    (tmp_path / "list_patition_label.md").write_text("")
+    with pytest.raises(UserError, match=r"no class folders.*unpack Image/aligned\.zip first"):
+        labelled(tmp_path)
+
+
 def test_numbers_that_are_pickled_are_refused(tmp_path):
     write_images(tmp_path / "train_set" / "images", ["0.jpg"])
     path = tmp_path / "train_set" / "annotations" / "0_exp.npy"
