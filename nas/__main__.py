@@ -16,6 +16,7 @@ COMMANDS = {
     "plan": "what a search costs on this machine, before anything is spent",
     "search": "search a space for networks that are accurate, small and fast",
     "inspect": "a run's Pareto front as table and picture; genomes; the reference networks",
+    "ablate": "which genes made a network good: each set back to another's value, trained",
     "retrain": "train a network fully, report on the test split once, export ONNX",
     "teach": "store what trained networks say of training images, as soft labels",
     "tune": "tune the training recipe of one network",

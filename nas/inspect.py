@@ -13,11 +13,10 @@ from nas.common.cli import Parser, exit_code, note, say, show, value
 from nas.common.errors import UserError
 from nas.common.resources import REFERENCES
 from nas.common.schema import Int
+from nas.common.web import PORT
 
 if TYPE_CHECKING:
     from nas.search.store import RunDirectory
-
-PORT = 8090
 
 
 def main(argv: list[str]) -> int:
@@ -99,12 +98,11 @@ def _no_formula(value: Any) -> Any:
 
 
 def _optuna(run: RunDirectory) -> int:
-    from nas.evolution.objectives import OBJECTIVES
     from nas.search.study import FILE, Study
     from nas.space.space import load
 
     path, evaluations = run.file(FILE), run.archive().evaluations
-    Study(path, load(run.file("space.yaml")), OBJECTIVES, evaluations)
+    Study(path, load(run.file("space.yaml")), run.settings().objectives, evaluations)
     say(f"{len(evaluations)} trials; look at them with: optuna-dashboard {path}")
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from nas.common.errors import UserError
 
 HOST = "127.0.0.1"
+PORT = 8090  # where none is given
 MAX_CONNECTIONS = 32
 TIMEOUT = 15  # seconds that a connection may be silent
 TYPES = {

@@ -72,7 +72,7 @@ def staircase(points: Iterable[tuple[float, float]], smaller: bool) -> list[tupl
 def _shown(row: Row, best_id: str | None) -> Row:
     return {
         **row,
-        "accuracy": 100 * row["accuracy"],
+        "accuracy": 100 * row["accuracy"] if row.get("accuracy") is not None else None,
         "macs": row["macs"] / 1e6 if row.get("macs") is not None else None,
         "mark": "*" if row["id"] == best_id else "",
     }

@@ -7,17 +7,21 @@ import dataclasses
 import json
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
+from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show, value
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
+from nas.common.schema import Int
+from nas.common.web import PORT
 from nas.search.settings import Settings, add_settings, settings_of
 
 if TYPE_CHECKING:
     from nas.search.archive import Evaluation
+    from nas.search.driver import Callback
     from nas.search.run import Run
 
 STARTED = time.monotonic()
@@ -28,13 +32,12 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         return _dry_run(args)
     settings = _settings(args)
-    from nas.search.progress import ProgressBar
     from nas.search.run import search
 
     seeds = [] if args.seed_genomes == ["none"] else args.seed_genomes
     run = search(
         args.space, settings=settings, seeds=seeds, machine=args.machine, run_dir=args.run_dir,
-        resume=args.resume, callbacks=[] if args.json else [ProgressBar(STARTED)],
+        resume=args.resume, callbacks=_callbacks(args),
         command=["python", "-m", "nas.search", *argv], started=STARTED,
     )  # fmt: skip
     assert run.outcome is not None
@@ -52,10 +55,37 @@ def _parser() -> argparse.ArgumentParser:
         "(default: the report's proposed model)")  # fmt: skip
     add("--run-dir", metavar="DIR", help="default: experiments/<date>-<space>-s<seed>")
     add("--resume", metavar="RUN", help="go on with a run")
+    add("--serve", nargs="?", const=PORT, type=value(Int(0, 65535)), metavar="PORT",
+        help=f"show the run's page on loopback, live (default port {PORT})")  # fmt: skip
+    add("--mlflow", metavar="URI", help="record it in MLflow, such as sqlite:///mlflow.db")
     add("--dry-run", action="store_true", help="print the size of the space and a sample")
     add("--json", action="store_true", help="print the result as JSON")
     add_plugin_option(parser)
     return parser
+
+
+def _callbacks(args: argparse.Namespace) -> list[Callback]:
+    """Who watches: the page and the study always, the rest where it is asked for or installed."""
+    from nas.search.callbacks import LivePages, OptunaStudy, ReportPage
+
+    found: list[Callback] = [ReportPage(), OptunaStudy()]
+    if find_spec("tensorboard"):
+        from nas.search.tensorboard import TensorBoard
+
+        found.append(TensorBoard())
+    if args.mlflow:
+        if not find_spec("mlflow"):
+            raise UserError("--mlflow: MLflow is not installed; pip install mlflow-skinny")
+        from nas.search.mlflow import MLflow
+
+        found.append(MLflow(args.mlflow))
+    if args.serve is not None:
+        found.append(LivePages(args.serve))
+    if not args.json:
+        from nas.search.progress import ProgressView
+
+        found.append(ProgressView(STARTED))
+    return found
 
 
 def _settings(args: argparse.Namespace) -> Settings:

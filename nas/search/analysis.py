@@ -46,7 +46,7 @@ def population(
             continue
         found = [metrics[individual.genotype.id] for individual in optimizer.population]
         row: Row = {"evaluations": number}
-        for name in ("accuracy", "params", "fps"):
+        for name in {"accuracy", "params", "fps"} & found[0].keys():
             row[name] = np.quantile([m[name] for m in found], [0.25, 0.5, 0.75]).tolist()
         rows.append(row)
     return rows
@@ -88,7 +88,9 @@ def surrogate_check(evaluations: Sequence[Evaluation], space: SearchSpace) -> Ro
 
     The kernel's weights are fitted once, to all. None for too few networks.
     """
-    inside = [e for e in evaluations if e.ok and space.contains(e.genome)][-FITTED:]
+    inside = [
+        e for e in evaluations if e.ok and "accuracy" in e.metrics and space.contains(e.genome)
+    ][-FITTED:]
     measured = np.array([e.metrics["accuracy"] for e in inside])
     if len(inside) < FEWEST or np.ptp(measured) == 0:
         return None
@@ -128,7 +130,7 @@ def fidelity_ranks(evaluations: Sequence[Evaluation]) -> list[Row]:
     """
     found: dict[tuple[str, float], dict[int, float]] = defaultdict(dict)
     for e in evaluations:
-        if e.ok:
+        if e.ok and "accuracy" in e.metrics:
             reached = found[e.id, e.fidelity.fraction]
             reached |= {int(epoch): accuracy for epoch, accuracy in curve_of(e)}
             reached[e.fidelity.epochs] = e.metrics["accuracy"]

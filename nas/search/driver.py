@@ -103,6 +103,11 @@ class Search:
         limit = self.settings.evaluations
         return limit is not None and len(self.archive) + self._lost >= limit
 
+    @property
+    def busy(self) -> int:
+        """Tasks that workers hold."""
+        return self._running
+
     def loop(self, workers: Workers, deadline: float | None = None) -> Outcome:
         """Until the evaluations are made, the time is up, nothing new is left, or Ctrl-C.
 

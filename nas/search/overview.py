@@ -15,9 +15,10 @@ from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.common.resources import REFERENCES
 from nas.evolution.objectives import Fitness
-from nas.evolution.pareto import best, pareto_front
+from nas.evolution.pareto import pareto_front
 from nas.search import analysis, genealogy
 from nas.search.archive import Evaluation
+from nas.search.driver import choose
 from nas.search.profile import load_machine, static_metrics
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
@@ -37,7 +38,8 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     space = spaces.load(run.file("space.yaml"))
     measured = measured_fps(run.file("measured_fps.json"))
     inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
-    front, chosen = pareto_front(inside), best(inside, settings.fitness)
+    front = pareto_front(inside, settings.objectives)
+    chosen = choose(front, settings)
     other = baseline.archive().evaluations if baseline else []
     box = Box.around([evaluations, other], space.classes)
     seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
@@ -94,7 +96,8 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
     """Every evaluation as a flat row, in the order of the archive."""
     evaluations, settings = run.archive().evaluations, run.settings()
     space = spaces.load(run.file("space.yaml"))
-    ids = {e.id for e in pareto_front(e for e in evaluations if space.contains(e.genome))}
+    inside = [e for e in evaluations if space.contains(e.genome)]
+    ids = {e.id for e in pareto_front(inside, settings.objectives)}
     measured = measured_fps(run.file("measured_fps.json"))
     start = min((e.started for e in evaluations), default=0.0)
     return [
@@ -188,6 +191,7 @@ def _networks(
 def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) -> Row:
     """The random search that ours is measured against, and how its budget compares."""
     evaluations, settings = run.archive().evaluations, run.settings()
+    front = pareto_front(evaluations, settings.objectives)
     return {
         "run": str(run.path),
         "algorithm": settings.algorithm,
@@ -197,7 +201,7 @@ def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) ->
         "fidelity": asdict(settings.fidelity),
         "equal_fidelity": {e.fidelity for e in evaluations} == {e.fidelity for e in ours},
         "hypervolume": box.curve(evaluations) if box else [],
-        "front": [{"id": e.id, **e.metrics} for e in pareto_front(evaluations)],
+        "front": [{"id": e.id, **e.metrics} for e in front],
     }
 
 
@@ -210,7 +214,7 @@ def _wall_time(evaluations: Sequence[Evaluation]) -> float:
 
 def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
     """Search and final accuracy of the networks retrained in RUN/retrain or RUN/../retrain."""
-    searched = {e.id: e.metrics["accuracy"] for e in evaluations if e.ok}
+    searched = {e.id: e.metrics["accuracy"] for e in evaluations if "accuracy" in e.metrics}
     rows = []
     for folder in (run.file("retrain"), run.path.resolve().parent / "retrain"):
         for path in sorted(folder.glob("*/report.json")):

@@ -1,50 +1,149 @@
-"""The progress line of a search in a terminal."""
+"""What a search shows while it runs: a compact view in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
-import sys
+import threading
 import time
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
 
-from tqdm import tqdm
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
+from nas.common.cli import note
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Outcome, Search
+from nas.search.volume import Box
+
+BARS = " ▁▂▃▄▅▆▇█"
+SPARKS = 40  # characters
+LINE_SECONDS = 15.0  # between two plain lines
+LAST, FRONT_ROWS = 3, 6  # evaluations and members of the front that are shown
+CURVE_GROWTH = 1.02  # the hypervolume's curve is made anew when there are so many times more
 
 
-class ProgressBar(Callback):
-    """Evaluations, time left, best so far, size of the front.
+class ProgressView(Callback):
+    """Progress, time left, hypervolume, busy workers, the last evaluations, the front.
 
     started: of time.monotonic, when the time budget began.
     """
 
-    def __init__(self, started: float) -> None:
-        self._started = started
-        self._bar: tqdm[Any] | None = None
+    def __init__(self, started: float, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._started, self._before = started, 0
+        self._last: deque[Evaluation] = deque(maxlen=LAST)
+        self._curve: list[float] = []
+        self._curve_of = 0
+        self._line_due = 0.0
+        self._live: Live | None = None
+        self._lock = threading.Lock()  # the view is drawn by a thread of its own
 
     def on_start(self, search: Search) -> None:
-        self._bar = tqdm(
-            total=search.settings.evaluations,
-            initial=len(search.archive),
-            unit="net",
-            desc="search",
-            dynamic_ncols=True,
-            mininterval=0.2 if sys.stderr.isatty() else 15,
-            smoothing=0.1,
-        )
+        self._started_here, self._before = time.monotonic(), len(search.archive)
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=2,
+                              get_renderable=lambda: self._draw(search))  # fmt: skip
+            self._live.start()
 
     def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
-        assert self._bar is not None
-        chosen, shown = search.best(), f"front {len(search.archive.front)}"
-        if chosen is not None and "accuracy" in chosen.metrics:
-            m = chosen.metrics
-            shown = f"best {m['accuracy']:.1%} {m['params'] / 1e3:.0f}k params, {shown}"
-        if search.settings.time_budget is not None:
-            left = max(0.0, search.settings.time_budget - (time.monotonic() - self._started))
-            shown += f", {left / 60:.0f} min left"
-        self._bar.set_postfix_str(shown, refresh=False)
-        self._bar.update(1)
+        with self._lock:
+            self._last.append(evaluation)
+            if len(search.archive) >= CURVE_GROWTH * self._curve_of:
+                self._curve_of = len(search.archive)
+                self._curve = hypervolumes(search)
+        if self._live is None and time.monotonic() >= self._line_due:
+            self._line_due = time.monotonic() + LINE_SECONDS
+            note(self.line(search))
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._live is not None:
+            self._live.stop()
+        elif len(search.archive):
+            note(self.line(search))
+
+    def line(self, search: Search) -> str:
+        """The state of the search in one line."""
+        limit = search.settings.evaluations
+        parts = [f"{len(search.archive)}" + (f"/{limit}" if limit else "") + " networks"]
+        left = self.seconds_left(search)
+        if left is not None:
+            parts.append(f"{_time(left)} left")
+        chosen = search.best()
+        if chosen is not None:
+            parts.append(f"best {_about(chosen)}")
+        parts.append(f"front {len(search.archive.front)}")
+        if self._curve:
+            parts.append(f"hypervolume {self._curve[-1]:.1%}")
+        return ", ".join(parts)
+
+    def seconds_left(self, search: Search) -> float | None:
+        """Of the time budget, or by the pace so far; None before anything is known."""
+        budget, limit = search.settings.time_budget, search.settings.evaluations
+        now = time.monotonic()
+        guesses = [] if budget is None else [max(0.0, budget - (now - self._started))]
+        made = len(search.archive) - self._before
+        if limit is not None and made:
+            pace = (now - self._started_here) / made
+            guesses.append(max(0.0, (limit - len(search.archive)) * pace))
+        return min(guesses, default=None)
+
+    def _draw(self, search: Search) -> Group:
+        with self._lock:
+            last, curve = list(self._last), list(self._curve)
+        limit, budget = search.settings.evaluations, search.settings.time_budget
+        share = len(search.archive) / limit if limit else 0.0
+        if not limit and budget:
+            share = (time.monotonic() - self._started) / budget
+        head = Table.grid(padding=(0, 1))
+        head.add_row(ProgressBar(100, 100 * min(1.0, share), width=24), Text(self.line(search)))
+        lines: list[Table | Text] = [
+            head,
+            Text(f"workers busy: {search.busy}   hypervolume {sparkline(curve)}"),
+        ]
+        lines += [Text(f"  {_evaluated(e)}") for e in reversed(last)]
+        members = list(search.archive.front)[:FRONT_ROWS]
+        if members:
+            more = len(search.archive.front) - len(members)
+            text = "; ".join(map(_about, members)) + (f"; and {more} more" if more else "")
+            lines.append(Text(f"front: {text}"))
+        return Group(*lines)
+
+
+def hypervolumes(search: Search) -> list[float]:
+    """Share of the box after each enlargement of the front; [] without its three objectives."""
+    found = search.archive.evaluations
+    box = Box.around([found], search.space.classes)
+    return [share for _, _, share in box.curve(found)] if box else []
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """The values from 0 to their largest as a row of bars, at most SPARKS long."""
+    if not values:
+        return ""
+    step = max(1.0, len(values) / SPARKS)
+    picked = [values[int(i * step)] for i in range(int(len(values) / step))]
+    picked[-1] = values[-1]
+    top = max(values) or 1.0
+    return "".join(BARS[round(v / top * (len(BARS) - 1))] for v in picked)
+
+
+def _evaluated(e: Evaluation) -> str:
+    if e.status == "failed":
+        return f"{e.id} failed: {(e.error.splitlines() or [''])[0][:60]}"
+    return f"{_about(e)}, {e.seconds:.0f} s"
+
+
+def _about(e: Evaluation) -> str:
+    m = e.metrics
+    parts = [f"{m['accuracy']:.1%}"] if "accuracy" in m else []
+    parts += [f"{m['params'] / 1e3:.0f}k params"] if "params" in m else []
+    return " ".join([e.id, *parts])
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nas.evolution.pareto import Front, hypervolume
 from nas.search.archive import Evaluation
 
+METRICS = {"accuracy", "params", "fps"}
 Curve = list[tuple[int, float, float]]  # evaluations, seconds since the first began, share
 
 
@@ -30,8 +31,8 @@ class Box:
 
     @classmethod
     def around(cls, runs: Iterable[Sequence[Evaluation]], classes: int) -> Box | None:
-        """A box that suits all runs alike; None where nothing was evaluated."""
-        ok = [e.metrics for run in runs for e in run if e.ok]
+        """A box that suits all runs alike; None where nothing has all three metrics."""
+        ok = [e.metrics for run in runs for e in run if _counts(e)]
         if not ok:
             return None
         params = [m["params"] for m in ok]
@@ -52,7 +53,7 @@ class Box:
 
     def share(self, evaluations: Sequence[Evaluation]) -> float:
         """Hypervolume of the ok evaluations as a share of the box."""
-        return hypervolume(self.costs([e for e in evaluations if e.ok]), np.ones(3))
+        return hypervolume(self.costs([e for e in evaluations if _counts(e)]), np.ones(3))
 
     def curve(self, evaluations: Sequence[Evaluation]) -> Curve:
         """A point for each evaluation that enlarged the front, and the last."""
@@ -64,12 +65,17 @@ class Box:
         points: Curve = []
         for number, evaluation in enumerate(ended, 1):
             seconds = evaluation.started + evaluation.seconds - start
-            if front.add(evaluation):
+            if _counts(evaluation) and front.add(evaluation):
                 points.append((number, seconds, self.share(list(front))))
         if points and points[-1][0] < len(ended):
             last = max(e.started + e.seconds for e in ended) - start
             points.append((len(ended), last, points[-1][2]))
         return points
+
+
+def _counts(e: Evaluation) -> bool:
+    """Whether it has the box's three metrics: an evaluator of the user's may measure others."""
+    return e.ok and e.metrics.keys() >= METRICS
 
 
 def _log_share(

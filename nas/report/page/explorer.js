@@ -124,9 +124,10 @@ function course() {
   };
   charts.evaluations.draw(lines(([x, , y]) => ({ x, y })));
   charts.time.draw(lines(([, x, y]) => ({ x: x / 60, y })));
-  const at = (i) => data.population.map((row) => ({ x: row.evaluations, y: row.accuracy[i] }));
+  const parents = data.population.filter((row) => row.accuracy);
+  const at = (i) => parents.map((row) => ({ x: row.evaluations, y: row.accuracy[i] }));
   charts.population.draw([
-    { name: "quartiles", kind: "band", colour: "--front", points: data.population.map((row) => ({ x: row.evaluations, y: row.accuracy[1], low: row.accuracy[0], high: row.accuracy[2] })) },
+    { name: "quartiles", kind: "band", colour: "--front", points: parents.map((row) => ({ x: row.evaluations, y: row.accuracy[1], low: row.accuracy[0], high: row.accuracy[2] })) },
     { name: "median", kind: "line", colour: "--front", points: at(1) },
   ]);
   const b = data.baseline;

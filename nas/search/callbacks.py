@@ -1,0 +1,68 @@
+"""What a search makes for those who watch it: its page, as a file and live, and a study."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from nas.common.files import replace_file
+from nas.report.explorer import explorer_page
+from nas.search.archive import Evaluation
+from nas.search.driver import Callback, Outcome, Search
+from nas.search.overview import overview
+from nas.search.serve import page_server
+from nas.search.study import FILE, Study
+
+LEAST = 10.0  # s between two pages
+PATIENCE = 50  # pages take a fiftieth of the time at most
+
+log = logging.getLogger(__name__)
+
+
+class ReportPage(Callback):
+    """report.html in the run's folder, made anew now and then, and whole at the end."""
+
+    def on_start(self, search: Search) -> None:
+        self._due = time.monotonic() + LEAST
+
+    def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
+        if time.monotonic() >= self._due:
+            started = time.monotonic()
+            self._write(search, deep=False)
+            took = time.monotonic() - started
+            self._due = time.monotonic() + max(LEAST, PATIENCE * took)
+
+    def on_end(self, search: Search, outcome: Outcome) -> None:
+        self._write(search, deep=True)
+
+    def _write(self, search: Search, deep: bool) -> None:
+        page = explorer_page(overview(search.run, deep=deep))
+        replace_file(search.run.file("report.html"), page)
+
+
+class OptunaStudy(Callback):
+    """optuna.log in the run's folder, which optuna-dashboard follows."""
+
+    def on_start(self, search: Search) -> None:
+        path, objectives = search.run.file(FILE), search.settings.objectives
+        self._study = Study(path, search.space, objectives, search.archive)
+
+    def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
+        self._study.add(evaluation)
+
+
+class LivePages(Callback):
+    """The page on loopback while the search goes on. port: 0 for any free one."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def on_start(self, search: Search) -> None:
+        self._server = page_server(search.run, self.port)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        log.info("%s (this machine only)", self._server.url)
+
+    def on_end(self, search: Search, outcome: Outcome) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,47 @@
+"""A search in MLflow; imported only where it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import mlflow
+
+from nas.common.errors import UserError, first_line
+from nas.search.archive import Evaluation
+from nas.search.driver import Callback, Outcome, Search
+
+
+class MLflow(Callback):
+    """An MLflow run: settings as parameters, each evaluation's metrics, the results as artifacts.
+
+    uri: of the tracking server, or of a database such as sqlite:///mlflow.db. Nothing is sent
+    anywhere else. UserError where MLflow refuses it.
+    """
+
+    def __init__(self, uri: str) -> None:
+        try:
+            self._client = mlflow.MlflowClient(tracking_uri=uri)
+        except mlflow.MlflowException as error:
+            raise UserError(f"--mlflow: {first_line(error)}") from None
+        self._run = ""
+
+    def on_start(self, search: Search) -> None:
+        name = "fer-nas"
+        found = self._client.get_experiment_by_name(name)
+        experiment = found.experiment_id if found else self._client.create_experiment(name)
+        run = self._client.create_run(experiment, run_name=search.run.path.name)
+        self._run = run.info.run_id
+        for key, value in dataclasses.asdict(search.settings).items():
+            self._client.log_param(self._run, key, str(value)[:500])
+
+    def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
+        step = len(search.archive)
+        for name, value in evaluation.metrics.items():
+            self._client.log_metric(self._run, name, float(value), step=step)
+
+    def on_end(self, search: Search, outcome: Outcome) -> None:
+        for name in ("front.json", "best.json", "config.yaml", "space.yaml"):
+            if search.run.file(name).exists():
+                self._client.log_artifact(self._run, str(search.run.file(name)))
+        done = "KILLED" if outcome.stopped == "interrupted" else "FINISHED"
+        self._client.set_terminated(self._run, done)
