@@ -1,0 +1,104 @@
+"""Read PrivateTest once for each final network that gpu.py trained, in float32 on the CPU.
+
+    python experiments/discovery/score.py RESULTS --data fer2013 --out experiments/discovery/h200
+
+Writes scores.csv: a row for each network and seed, accuracies in percent with one view and with
+the mean over an image and its mirror image, on PublicTest, on PrivateTest, and on PrivateTest
+without the images that Training holds too. A network already in the file is not read again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.arch.module import build
+from nas.data import Dataset, copies_of_train, open_dataset
+from nas.report.metrics import classification_report
+from nas.training.predict import Subset, logits
+
+FIELDS = ["name", "genome", "seed", "params", "macs", "public", "public_flip", "private",
+          "private_flip", "private_new", "private_new_flip", "macro_f1_flip"]  # fmt: skip
+
+
+def networks(folder: Path) -> dict[str, tuple[str, Genome]]:
+    """What was trained to the end: id -> name and genome, from the log."""
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    return {
+        row["id"]: (row["job"].removeprefix("final ").rpartition(" ")[0],
+                    Genome.from_dict(row["genome"], row["job"]))
+        for row in rows
+        if row.get("job", "").startswith("final ")
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--data", default="fer2013")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    dataset = open_dataset(args.data)
+    weights: dict[str, torch.Tensor] = {}
+    for path in sorted(args.results.glob("finals*.safetensors")):
+        weights |= load_file(path)
+    args.out.mkdir(parents=True, exist_ok=True)
+    file = args.out / "scores.csv"
+    done = set()
+    if file.exists():
+        with open(file, newline="") as stream:
+            done = {(row["genome"], row["seed"]) for row in csv.DictReader(stream)}
+    known = networks(args.results)
+    found = sorted({tuple(key.split("/")[:2]) for key in weights})
+    for genome_id, seed in found:
+        if (genome_id, seed) in done:
+            continue
+        name, genome = known[genome_id]
+        prefix = f"{genome_id}/{seed}/"
+        state = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        row = {"name": name, "genome": genome_id, "seed": seed, "params": cost(genome).params,
+               "macs": cost(genome).macs, **_scores(genome, state, dataset)}  # fmt: skip
+        new = not file.exists()
+        with open(file, "a", newline="") as stream:
+            writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(row, flush=True)
+
+
+def _scores(genome: Genome, state: dict[str, torch.Tensor], dataset: Dataset) -> dict[str, Any]:
+    model = build(genome)
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images, copies = torch.tensor(dataset.images), copies_of_train(dataset)
+    labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64))
+    found: dict[str, Any] = {}
+    for split, name in (("validation", "public"), ("test", "private")):
+        rows = dataset.indices(split)
+        part = Subset(images, labels, torch.tensor(rows))
+        fresh = ~copies[rows]
+        for views, suffix in (("single", ""), ("flip", "_flip")):
+            y = torch.softmax(logits(model, genome, part, views=views), 1).numpy()
+            truth = np.asarray(dataset.labels)[rows]
+            right = y.argmax(1) == truth
+            found[f"{name}{suffix}"] = round(100 * float(right.mean()), 2)
+            if split == "test":
+                found[f"private_new{suffix}"] = round(100 * float(right[fresh].mean()), 2)
+                if views == "flip":
+                    report = classification_report(truth, y.astype(np.float64), dataset.classes)
+                    found["macro_f1_flip"] = round(100 * report["macro_f1"], 2)
+    return found
+
+
+if __name__ == "__main__":
+    main()
