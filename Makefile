@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help search test lint fuzz bench web ship clean
+.PHONY: help search test lint fuzz torture bench web ship clean
 
 help:
 	@echo "make search  set up, then search search_spaces/fer.yaml on embedded synthetic faces"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then run ruff and mypy"
 	@echo "make fuzz    set up, then fuzz the readers of text files, guided by coverage (20 minutes)"
+	@echo "make torture  set up, then kill, stop and starve searches, and look at what is left"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
 	@echo "make web     fetch ONNX Runtime Web with npm, for nas.realtime --web"
 	@echo "make ship MODEL=FOLDER  let the demo take this exported network by default"
@@ -41,6 +42,10 @@ fuzz: $(VENV)/installed
 	for reader in space recipe settings genome evaluations pending machine FER2013 FERPlus table; do \
 	  PYTHONPATH=. $(RUN) tests/fuzz.py $$reader -max_total_time=120 || exit 1; \
 	done
+
+# Kills, stopped workers, full and read-only disks: half an hour; what cannot be mounted is skipped.
+torture: $(VENV)/installed
+	PYTHONPATH=. $(RUN) experiments/torture/run.py
 
 bench: $(VENV)/installed
 	$(RUN) experiments/training/run.py

@@ -95,7 +95,7 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
     started, clock = time.time(), time.perf_counter()
     metrics, status, error = dict[str, float](), "ok", ""
     try:
-        with _ending_after(task.seconds):
+        with ending_after(task.seconds):
             metrics = evaluator(task)
         check_metrics(metrics)
     except OutOfTime:
@@ -128,7 +128,7 @@ def evaluation(
 
 
 @contextmanager
-def _ending_after(seconds: float | None) -> Iterator[None]:
+def ending_after(seconds: float | None) -> Iterator[None]:
     """Raises OutOfTime in the block then; nothing does in a thread, or on Windows."""
     main = threading.current_thread() is threading.main_thread()
     if seconds is None or not main or not hasattr(signal, "setitimer"):

@@ -6,8 +6,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
 from nas.search.driver import Callback, Outcome, Search, choose
-from nas.search.evaluate import FunctionEvaluator, OutOfTime, load_function
+from nas.search.evaluate import FunctionEvaluator, OutOfTime, ending_after, load_function
 from nas.search.machine import measure_front, measure_machine
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.seeds import seed_genomes
@@ -200,26 +199,33 @@ def _search(
     started: float, fresh: bool,
 ) -> Outcome:  # fmt: skip
     """On the locked folder: measure the machine, search, measure the front, write the results."""
-    settings, space, budget = parts.settings, parts.space, parts.settings.time_budget
     log.info("run directory: %s", run.path)
-    profile = _profile(run, parts)
-    search = Search(run, settings, space, initial, callbacks, _static(profile))
-    if not fresh and search.complete and not search.pending.tasks:
-        log.info("%s: finished already; it goes on with more --evaluations", run.path)
-        return Outcome("finished")
-    if not fresh and settings != run.settings():
-        run.store(settings)
-    end = deadline = None
+    budget, end, deadline = parts.settings.time_budget, None, None
     if budget is not None:
         end = started + budget
         deadline = end - min(LAST_SHARE * budget, LAST_SECONDS)
-    outcome = Outcome("time is up")
+    settings, outcome = parts.settings, Outcome("time is up")
+    search: Search | None = None
+    workers: Workers | None = None
     try:
-        with _working(search, parts, profile, deadline) as workers:
-            search.tell_callbacks("on_start")
-            outcome = search.loop(workers, deadline)
-    except OutOfTime:  # before the first worker was there
+        with ending_after(None if deadline is None else deadline - time.monotonic()):
+            profile = _profile(run, parts)
+            search = Search(run, settings, parts.space, initial, callbacks, _static(profile))
+            if not fresh and search.complete and not search.pending.tasks:
+                log.info("%s: finished already; it goes on with more --evaluations", run.path)
+                return Outcome("finished")
+            if not fresh and settings != run.settings():
+                run.store(settings)
+            workers = _workers(search, parts, profile, deadline)
+        search.tell_callbacks("on_start")
+        outcome = search.loop(workers, deadline)
+    except OutOfTime:  # before there was a worker
         pass
+    finally:
+        if workers is not None:
+            workers.close()
+    if search is None:
+        search = Search(run, settings, parts.space, initial, callbacks)
     search.write_results()
     if outcome.stopped != "interrupted":
         outcome.front_fps = _front_fps(search, end)
@@ -241,28 +247,19 @@ def _static(profile: HardwareProfile | None) -> StaticMetrics:
     return partial(static_metrics, fps_model=profile.calibration.model if profile else None)
 
 
-@contextmanager
-def _working(
+def _workers(
     search: Search, parts: _Parts, profile: HardwareProfile | None, deadline: float | None
-) -> Iterator[Workers]:
-    """The workers, and their end."""
+) -> Workers:
+    """Each with the evaluator that the settings ask for."""
     settings = parts.settings
-    make: MakeEvaluator
-    arguments: tuple[Any, ...]
-    if parts.function is not None:
-        make, arguments = FunctionEvaluator, (parts.function,)
-    else:
-        assert profile is not None
-        make, arguments = TrainingEvaluator, (
-            parts.data, settings.recipe, profile.mode, settings.device,
-        )  # fmt: skip
     # A process that died with a candidate in it may have died of it: now it gets one of its own.
     suspect = search.pending.abandoned
-    workers = start_workers(settings, make, arguments, deadline, alone=suspect)
-    try:
-        yield workers
-    finally:
-        workers.close()
+    if parts.function is not None:
+        arguments: tuple[Any, ...] = (parts.function,)
+        return start_workers(settings, FunctionEvaluator, arguments, deadline, alone=suspect)
+    assert profile is not None
+    arguments = (parts.data, settings.recipe, profile.mode, settings.device)
+    return start_workers(settings, TrainingEvaluator, arguments, deadline, alone=suspect)
 
 
 def start_workers(

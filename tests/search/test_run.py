@@ -1,0 +1,145 @@
+"""A search from Python: an evaluator, objectives and constraints of one's own, and what is left."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import nas
+from nas.common.errors import UserError
+from nas.search.driver import Callback
+
+OBJECTIVES = [{"name": "score", "maximise": True}, {"name": "joules"}]
+
+
+def measure(genome, budget, seed):
+    """A user's function: of budget and seed it takes what it names."""
+    return {"score": np.float32(int(genome.id, 16) / 16**12), "joules": budget.epochs + seed}
+
+
+def begin(path, evaluator=measure, **options):
+    wanted = {"objectives": OBJECTIVES, "evaluations": 8, "seeds": [], "algorithm": "random"}
+    return nas.search("quick", evaluator=evaluator, run_dir=path, **{**wanted, **options})
+
+
+def test_a_function_of_the_users_is_searched(tmp_path):
+    run = begin(tmp_path / "run", seed=3, fidelity={"epochs": 7})
+    assert run.outcome.stopped == "finished"
+    assert len(run.evaluations) == 8
+    assert set(run.evaluations["joules"]) == {10}  # 7 epochs and seed 3
+    scores = {e.id: e.metrics["score"] for e in run.archive}
+    assert run.best.id == max(scores, key=scores.get)
+    assert list(run.front["id"]) == [run.best.id]  # all take the same joules
+    assert not (run.path / "machine.json").exists()  # nobody asked for fps
+    again = nas.Run.open(run.path)
+    assert again.best == run.best
+    assert again.settings.evaluator == f"{__name__}:measure"
+
+
+def test_genes_and_costs_are_metrics_too(tmp_path):
+    """params and macs need no measurement; a constraint keeps what breaks it off the front."""
+    run = begin(
+        tmp_path / "run", evaluations=20, objectives=[OBJECTIVES[0], {"name": "params"}],
+        constraints=[{"name": "macs", "at_most": 1_000_000}], algorithm="nsga2+gp",
+    )  # fmt: skip
+    assert (run.evaluations["macs"] <= 1_000_000).all()  # known before, so never asked for
+    front = run.front.sort_values("params")
+    assert front["score"].is_monotonic_increasing
+    bred = [e for e in run.archive if e.parents]
+    assert bred
+    ids = {e.id for e in run.archive}
+    assert all(set(e.parents) <= ids and e.changes for e in bred)
+    assert all(change.keys() == {"operator", "gene", "old", "new"} for change in bred[0].changes)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("much", "TypeError: the evaluator returned str; expected a dict of numbers"),
+        (None, "TypeError: the evaluator returned NoneType; expected a dict of numbers"),
+        ({"score": "high", "joules": 1}, "TypeError: the evaluator's metric score is str"),
+        ({"score": True, "joules": 1}, "TypeError: the evaluator's metric score is bool"),
+        ({"score": float("nan"), "joules": 1}, "ValueError: metric score is nan"),
+        ({"score": 1.0}, "the evaluator gave no joules"),
+        (ZeroDivisionError("no current"), "ZeroDivisionError: no current"),
+    ],
+)
+def test_what_it_should_not_return_is_a_failed_evaluation(tmp_path, answer, reason):
+    def evaluator(genome):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    run = begin(tmp_path / "run", evaluator, evaluations=2)
+    assert [e.status for e in run.archive] == ["failed"] * 2
+    assert all(e.error.startswith(reason) for e in run.archive)
+    with pytest.raises(UserError, match="no successful evaluation yet"):
+        _ = run.best
+
+
+def test_numbers_of_numpy_and_torch_are_taken(tmp_path):
+    def evaluator(genome):
+        return {"score": torch.tensor(0.5), "joules": np.int64(3)}
+
+    run = begin(tmp_path / "run", evaluator, evaluations=1)
+    assert run.archive.evaluations[0].metrics["score"] == 0.5
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
+    calls = []
+
+    def evaluator(genome):
+        calls.append(genome.id)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return {"score": 1.0 * len(calls), "joules": 1}
+
+    run = begin(tmp_path / "run", evaluator)
+    assert run.outcome.stopped == "interrupted"
+    assert len(run.archive) == 3
+    assert json.loads((run.path / "summary.json").read_text())["stopped"] == "interrupted"
+    again = nas.search(resume=run.path, evaluator=evaluator)
+    assert again.outcome.stopped == "finished"
+    assert sorted(again.archive.by_index) == list(range(8))
+    assert calls[3] == calls[4]  # what was broken off comes first
+    with pytest.raises(UserError, match="--resume: seed: the run has 0, and its networks do not"):
+        nas.search(resume=run.path, evaluator=evaluator, seed=1)
+
+
+def test_callbacks_hear_of_everything(tmp_path):
+    class Listener(Callback):
+        heard = ()
+
+        def on_start(self, search):
+            self.heard += ("start", len(search.archive))
+
+        def on_evaluation(self, search, evaluation):
+            self.heard += (evaluation.index,)
+
+        def on_end(self, search, outcome):
+            self.heard += (outcome.stopped,)
+
+    listener = Listener()
+    begin(tmp_path / "run", evaluations=3, callbacks=[listener])
+    assert listener.heard == ("start", 0, 0, 1, 2, "finished")
+
+
+def test_mistakes_leave_no_folder(tmp_path):
+    for options in ({"objectives": OBJECTIVES[:1]}, {"population": 1}, {"nonsense": 1}):
+        with pytest.raises(UserError):
+            begin(tmp_path / "run", **options)
+        assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match="either a space, or a run to resume"):
+        nas.search()
+
+
+def test_a_space_made_in_python(tmp_path, quick):
+    space = dataclasses.replace(quick, name="mine")
+    run = nas.search(
+        space, evaluator=measure, objectives=OBJECTIVES, evaluations=2, seeds=[],
+        run_dir=tmp_path / "run",
+    )  # fmt: skip
+    assert run.space.name == "mine"
+    assert all(space.contains(genome) for genome in run.evaluations["genome"])
