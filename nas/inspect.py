@@ -136,10 +136,10 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
 def _paper(folder: Path, found: dict[str, Any]) -> None:
     import matplotlib
 
-    from nas.common.files import replace_file
+    from nas.common.files import make_folder, replace_file
     from nas.report import course_picture, front_latex, front_of, pareto_picture
 
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):  # text stays text
         for kind in ("pdf", "svg"):
             pareto_picture(folder / f"front.{kind}", found)

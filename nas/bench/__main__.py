@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import exit_code
+from nas.common.cli import exit_code, note, say
 from nas.common.errors import UserError, one_of
-from nas.common.files import replace_file
+from nas.common.files import make_folder, replace_file
 from nas.common.resources import SEARCH_SPACES
 
 NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
@@ -45,13 +45,13 @@ def _search(args: argparse.Namespace) -> int:
     chosen = {name: known[name] for name in optimizers}
     scores, curves = compare(
         table, chosen, sorted(args.budget), args.seeds,
-        lambda text: print(text, file=sys.stderr, flush=True),
+        note,
     )  # fmt: skip
     rows = summary(scores)
     if args.out:
         _write(Path(args.out), table.name, scores, curves)
     if args.json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
         return 0
     _print(rows, table)
     return 0
@@ -64,9 +64,6 @@ def _scale(args: argparse.Namespace) -> int:
     from nas.bench.scale import driver_cost, measured_seconds, throughput
     from nas.space.space import load
 
-    def note(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
     load(space)  # refused here, not in the process that measures
     found = {
@@ -76,17 +73,17 @@ def _scale(args: argparse.Namespace) -> int:
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
     if args.json:
-        print(json.dumps(found))
+        say(json.dumps(found))
         return 0
     from nas.report import table as text
 
-    print(text(found["driver"], [
+    say(text(found["driver"], [
         ("archived", "archived", ",.0f"), ("ask_ms", "ask ms", ".1f"),
         ("tell_ms", "tell ms", ".2f"), ("append_ms", "append ms", ".1f"),
         ("front_ms", "front ms", ".2f"), ("driver_ms", "all ms", ".1f"),
         ("resume_s", "resume s", ".1f"), ("peak_gib", "GiB", ".2f"),
     ]))  # fmt: skip
-    print(text(found["workers"], [
+    say(text(found["workers"], [
         ("workers", "workers", ",.0f"), ("evaluations", "evaluations", ",.0f"),
         ("utilisation", "utilisation", ".4f"),
         ("evaluations_per_hour", "an hour", ",.0f"), ("driver_ms", "driver ms", ".1f"),
@@ -105,12 +102,12 @@ def _realtime(args: argparse.Namespace) -> int:
 
     found = measure(
         [Path(clip) for clip in args.clip], network, args.repeats,
-        lambda text: print(text, file=sys.stderr, flush=True),
+        note,
     )  # fmt: skip
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
     if args.json:
-        print(json.dumps(found))
+        say(json.dumps(found))
     else:
         _print_realtime(found)
     return 0
@@ -187,12 +184,12 @@ def _parser() -> argparse.ArgumentParser:
 def _print(rows: list[dict[str, Any]], table: Any) -> None:
     from nas.report import table as text
 
-    print(f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)")
+    say(f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)")
     for row in rows:
         row["spread"] = f"{row['hypervolume_q1']:.3f}..{row['hypervolume_q3']:.3f}"
         first, third = (row[f"evaluations_to_best_{q}"] for q in ("q1", "q3"))
         row["to_best"] = " .. ".join("never" if n is None else f"{n:.0f}" for n in (first, third))
-    print(text(rows, [
+    say(text(rows, [
         ("optimizer", "optimizer", ""), ("budget", "evaluations", "d"),
         ("hypervolume", "hypervolume", ".3f"), ("spread", "quartiles", ""),
         ("test_hypervolume", "on test", ".3f"), ("regret", "regret", ".2f"),
@@ -205,12 +202,12 @@ def _print(rows: list[dict[str, Any]], table: Any) -> None:
 def _print_realtime(found: dict[str, Any]) -> None:
     from nas.report import table as text
 
-    print(f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart")
+    say(f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart")
     rows = [
         {**row, "split": ", ".join(f"{k} {v:.1f}" for k, v in row["ms_per_frame"].items())}
         for row in found["rows"]
     ]
-    print(text(rows, [
+    say(text(rows, [
         ("system", "system", ""), ("cores", "cores", "d"), ("median_fps", "median fps", ".1f"),
         ("mean_fps", "mean fps", ".1f"), ("times_plain", "x plain", ".1f"),
         ("p99_ms", "p99 ms", ".1f"), ("split", "ms a frame", ""),
@@ -218,7 +215,7 @@ def _print_realtime(found: dict[str, Any]) -> None:
     for clip in found["quality"]:
         clip["lived"] = ", ".join(map(str, clip["frames_lived"])) or "none"
         clip["percent"], clip["again"] = 100 * clip["missed"], 100 * clip["missed_again"]
-    print(text(found["quality"], [
+    say(text(found["quality"], [
         ("clip", "clip", ""), ("frames", "frames", "d"), ("plain_frames", "plain finds", "d"),
         ("our_frames", "ours", "d"), ("percent", "missed %", ".1f"),
         ("again", "missed, seen twice %", ".1f"),
@@ -230,8 +227,8 @@ def _print_realtime(found: dict[str, Any]) -> None:
 def _write(out: Path, name: str, scores: Any, curves: Any) -> None:
     from nas.report import hypervolume_png
 
+    make_folder(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         scores.to_csv(out / f"{name}_scores.csv", index=False, float_format="%.6g")
         medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]
         quartiles = medians.quantile([0.25, 0.5, 0.75]).unstack().reset_index()

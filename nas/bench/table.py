@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import gzip
 import io
 import math
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nas.common.errors import UserError, one_of
+from nas.common.files import read_bytes
 from nas.evolution.pareto import hypervolume, nondominated
 from nas.search.archive import Archive
 from nas.space.encoding import Column, Encoder
@@ -100,15 +99,8 @@ class Table:
         if path.suffix == ".jsonl":
             return cls(path.parent.name or "archive", archive_frame(path), cost, sparse=True)
         try:
-            with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-                raw = file.read(MAX_BYTES + 1)
-            if len(raw) > MAX_BYTES:
-                raise UserError(f"{path}: larger than {MAX_BYTES} bytes")
-            frame = pd.read_csv(io.BytesIO(raw))
-        except OSError as error:
-            raise UserError(f"{path}: cannot read: {error.strerror or error}") from None
-        except (EOFError, zlib.error, UnicodeDecodeError, pd.errors.ParserError,
-                pd.errors.EmptyDataError) as error:  # fmt: skip
+            frame = pd.read_csv(io.BytesIO(read_bytes(path, MAX_BYTES, "a smaller table")))
+        except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise UserError(f"{path}: not a CSV table: {error}") from None
         if not 2 <= len(frame) <= MAX_ROWS:
             raise UserError(f"{path}: {len(frame)} rows; allowed 2 to {MAX_ROWS}")

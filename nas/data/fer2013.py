@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from nas.common.errors import UserError, one_of
+from nas.common.files import open_regular
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
 from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.files import open_files
@@ -103,14 +104,14 @@ def _from_csv(path: Path) -> Dataset:
 
 def _open(path: Path, stack: ExitStack) -> Stream:
     """The CSV as a binary stream, unpacked on the fly: nothing is written or held whole."""
-    name = path.name.lower()
+    name, file = path.name.lower(), stack.enter_context(open_regular(path))
     if name.endswith(".zip"):
-        archive = stack.enter_context(zipfile.ZipFile(path))
+        archive = stack.enter_context(zipfile.ZipFile(file))
         members = [m for m in archive.namelist() if m.lower().endswith(".csv")]
         return stack.enter_context(archive.open(_pick(members, path)))
     if name.endswith(".gz"):
-        return stack.enter_context(gzip.open(path))
-    return stack.enter_context(open(path, "rb"))
+        return stack.enter_context(gzip.open(file))
+    return file
 
 
 def _pick(members: list[str], path: Path) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.common.files import replace_file
 from nas.common.pixels import normalise
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel
@@ -77,5 +78,5 @@ def explain(
         "deletion": {"share": DELETED, "images": len(check), "salient": salient,
                      "random": by_chance},
     }  # fmt: skip
-    (out / "explain.json").write_text(json.dumps(summary, indent=1))
+    replace_file(out / "explain.json", json.dumps(summary, indent=1))
     return summary

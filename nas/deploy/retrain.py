@@ -18,7 +18,7 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.environment import environment
 from nas.common.errors import UserError, first_line
-from nas.common.files import read_json, replace_file
+from nas.common.files import make_folder, read_json, replace_file
 from nas.data import Dataset, check_input, duplicate_report, search_split
 from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.export import Parity, export_onnx
@@ -117,7 +117,7 @@ def _train_seed(
     folder: Path, seed: int, mode: Precision, note: Note,
     initial: dict[str, Tensor] | None, teacher: nn.Module | SoftLabels | None,
 ) -> _Trained:  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     took: list[float] = []
 
     def on_epoch(row: dict[str, float]) -> None:
@@ -289,6 +289,6 @@ def _mode(genome: Genome, part: Subset, batch: int, out: Path) -> Precision:
     if path.exists():
         return _read_mode(path)
     mode = fastest_mode(part.images.device, [genome], batch)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path.write_text(json.dumps(asdict(mode)))
     return mode

@@ -17,6 +17,7 @@ import onnx
 import onnxruntime
 
 from nas.common.errors import UserError, first_line, shown
+from nas.common.files import read_bytes
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
 
@@ -166,15 +167,9 @@ def milliseconds(model: OnnxModel, repeats: int = 30) -> float:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_MODEL_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such model file; nas.retrain writes model.onnx") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read: {error.strerror}") from None
-    if len(raw) > MAX_MODEL_BYTES:
-        raise UserError(f"{path}: larger than {MAX_MODEL_BYTES} bytes; expected an ONNX model")
+    if not path.exists():
+        raise UserError(f"{path}: no such model file; nas.retrain writes model.onnx")
+    raw = read_bytes(path, MAX_MODEL_BYTES, "an ONNX model")
     model = _parse(raw, path)
     if any(getattr(part, "external_data", None) for part in _parts(model)):
         # It might name any file of this machine; older releases of ONNX Runtime would read it.

@@ -9,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 from nas.arch.block import searchable_kinds
+from nas.common.cli import say
 from nas.common.schema import Choice, Choices, Flag, Float, Int, Text, hints
 from nas.space.spec import Constraints, HeadSpec, InputSpec, SpaceSpec, StageSpec, StemSpec
 
@@ -118,4 +119,4 @@ def _shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    say(page().rstrip())

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
+from nas.common.files import make_folder
 from nas.data import Dataset, search_split
 from nas.training.precision import fastest_mode
 from nas.training.predict import Precision, Subset
@@ -113,7 +114,7 @@ def tune(
 def open_study(goal: StudyConfig, folder: Path) -> optuna.Study:
     """The study in folder/study.db. UserError when it belongs to another goal."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / "study.db"
     try:
         study = optuna.create_study(

@@ -1,14 +1,19 @@
 """Files on a disk that is full, and files that are replaced."""
 
 import contextlib
+import errno
+import gzip
 import os
 import resource
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nas.common.errors import UserError
-from nas.common.files import LineFile, replace_file
+from nas.common.files import LineFile, locked, read_bytes, read_yaml, replace_file, replacing
 
 
 @contextlib.contextmanager
@@ -103,3 +108,91 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path):
 def test_a_missing_folder_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
         LineFile(tmp_path / "nowhere/lines", sync=False)
+
+
+def test_only_regular_files_are_read(tmp_path):
+    """A pipe that nobody writes to would be waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    for path, why in (
+        (tmp_path / "pipe", "not a regular file"),
+        (Path("/dev/zero"), "not a regular file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "none", "No such file"),
+        (Path("a\0b"), "null"),
+    ):
+        with pytest.raises(UserError, match=f"cannot read: .*{why}"):
+            read_bytes(path, 10)
+
+
+def test_no_more_is_read_than_allowed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 10)
+    assert read_bytes(path, 10) == b"x" * 10
+    with pytest.raises(UserError, match="larger than 9 bytes; expected a smaller file"):
+        read_bytes(path, 9)
+    packed = tmp_path / "file.gz"
+    packed.write_bytes(gzip.compress(b"x" * 1000))
+    assert read_bytes(packed, 1000) == b"x" * 1000
+    with pytest.raises(UserError, match="larger than 999 bytes"):
+        read_bytes(packed, 999)
+    packed.write_bytes(gzip.compress(b"x" * 1000)[:-9])
+    with pytest.raises(UserError, match=r"file\.gz: cannot read"):
+        read_bytes(packed, 1000)
+
+
+@pytest.mark.parametrize("number", ["1" + ":59" * 20_000, "1:30", "1:30.5", "!!int 1:30"])
+def test_no_number_to_the_base_of_60(number, tmp_path):
+    """PyYAML reads 1:30 as 90, and one of 20,000 groups for minutes or with a traceback."""
+    path = tmp_path / "x.yaml"
+    path.write_text(f"epochs: {number}\n")
+    with pytest.raises(UserError, match=r"x.yaml:1: not valid YAML: .*base of 60; quote it"):
+        read_yaml(path)
+    path.write_text(f"epochs: '{number}'\n")
+    assert read_yaml(path) == {"epochs": number}
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.txt"
+    replace_file(path, "old")
+    with full_disk(), pytest.raises(UserError, match=r"file\.txt: cannot write") as error:
+        replace_file(path, "x" * 1000)
+    assert error.value.__cause__.errno == errno.EFBIG  # whoever waits for space looks at it
+    assert path.read_text() == "old"
+    with contextlib.suppress(RuntimeError), replacing(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_file_system_that_syncs_no_folders(tmp_path, monkeypatch, caplog):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with caplog.at_level("INFO", "nas"):
+        replace_file(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "new"
+    assert "this file system syncs no folders" in caplog.text
+
+
+def test_one_owner_of_a_folder(tmp_path):
+    """Another is refused by name, in this process or in another; a killed one holds nothing."""
+    with locked(tmp_path), pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
+        locked(tmp_path).__enter__()
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom nas.common.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"in use by process {process.pid} on"):
+            locked(tmp_path).__enter__()
+        process.kill()
+    with locked(tmp_path):
+        pass
