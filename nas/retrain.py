@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,10 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         note(f"interrupted; the same command goes on from {out}")
         return INTERRUPTED
+    if find_spec("tensorboard"):
+        from nas.deploy.tensorboard import log_retraining
+
+        note(f"for TensorBoard: {log_retraining(out, report)}")
     show(report, args.json, lambda: _text(report, out))
     return 0
 

@@ -28,6 +28,7 @@ def course_picture(path: Path, overview: Row) -> None:
             _volume(axes, curve, key, scale, BASELINE, "--", name)
         axes.set_xlabel(label)
         axes.set_ylabel("hypervolume (share of the box, %)")
+        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3, linewidth=0.5)
     if overview["baseline"]:
         handles, names = evaluations.get_legend_handles_labels()

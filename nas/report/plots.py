@@ -16,6 +16,11 @@ def confusion_png(
     path: Path, confusion: list[list[int]], classes: tuple[str, ...], title: str
 ) -> None:
     """Percent of each true class, with counts."""
+    confusion_figure(confusion, classes, title).savefig(path)
+
+
+def confusion_figure(confusion: list[list[int]], classes: tuple[str, ...], title: str) -> Figure:
+    """The same, for whoever shows figures."""
     counts = np.asarray(confusion)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 1.6 + 0.75 * len(classes)
@@ -31,7 +36,7 @@ def confusion_png(
         colour = "white" if share[i, j] > 0.55 else INK
         text = f"{100 * share[i, j]:.0f}%\n{counts[i, j]}"
         axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path)
+    return figure
 
 
 def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:

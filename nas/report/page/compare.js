@@ -21,7 +21,7 @@ function draw() {
     })));
   }
   const lines = (of) => data.runs.map((run) => ({ name: name(run), kind: "step", colour: hue(run.group), dash: DASHES[seedOf(run) % 4], points: run.curve.map(of) }));
-  const y = { ...percent, label: "hypervolume (share of the box, %)" };
+  const y = { ...percent, from: 0, label: "hypervolume (share of the box, %)" };
   new Chart(byId("volume-evaluations"), { title: "Against evaluations", x: { label: "networks evaluated" }, y }).draw(lines(([x, , v]) => ({ x, y: v })));
   new Chart(byId("volume-time"), { title: "Against wall time", x: { label: "minutes since the first training began" }, y }).draw(lines(([, x, v]) => ({ x: x / 60, y: v })));
   const attained = Object.entries(data.attainment).flatMap(([group, rows]) => {

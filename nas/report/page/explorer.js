@@ -48,7 +48,7 @@ function build() {
   charts.params = front("params", "Accuracy against parameters");
   charts.macs = front("macs", "Accuracy against multiply-accumulates");
   charts.fps = front("fps", "Accuracy against speed");
-  const volume = { label: "hypervolume (share of the box, %)", tick: percentTick };
+  const volume = { label: "hypervolume (share of the box, %)", tick: percentTick, from: 0 };
   charts.evaluations = new Chart(byId("volume-evaluations"), { title: "Hypervolume against evaluations", x: { label: "networks evaluated" }, y: volume });
   charts.time = new Chart(byId("volume-time"), { title: "Hypervolume against wall time", x: { label: "minutes since the first training began" }, y: volume });
   charts.population = new Chart(byId("population"), { title: "The parents' accuracy", x: { label: "networks evaluated" }, y: accuracyAxis });

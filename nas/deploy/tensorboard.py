@@ -1,0 +1,55 @@
+"""A finished retraining in TensorBoard; imported only where it is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from nas.common.files import read_text
+from nas.report.plots import confusion_figure
+
+
+def log_retraining(folder: Path, report: dict[str, Any]) -> Path:
+    """Event files in folder/tensorboard; returns that folder.
+
+    Each seed's curves, the confusion matrices, the recipe as hyperparameters beside the results.
+    """
+    out = folder / "tensorboard"
+    for seed in report["seeds"]["list"]:
+        writer = SummaryWriter(str(out / f"seed{seed}"))
+        for line in read_text(folder / f"seed{seed}" / "metrics.jsonl").splitlines():
+            row = json.loads(line)
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, int(row["epoch"]))
+        writer.close()
+    writer = SummaryWriter(str(out))
+    for split in ("validation", "test"):
+        found = report[split]
+        title = f"{report['genome']}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
+        figure = confusion_figure(found["confusion"], tuple(found["per_class"]), title)
+        writer.add_figure(f"confusion/{split}", figure)
+    writer.add_hparams(_flat(report["recipe"]), _results(report), run_name="recipe")
+    writer.close()
+    return out
+
+
+def _flat(recipe: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """What the HParams page takes: numbers, words and switches by dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            known = isinstance(value, bool | int | float | str)
+            found[above + key] = value if known else str(value)
+    return found
+
+
+def _results(report: dict[str, Any]) -> dict[str, float]:
+    names = ("accuracy", "macro_f1", "weighted_f1")
+    return {f"{split}/{name}": report[split][name] for split in ("validation", "test")
+            for name in names}  # fmt: skip
