@@ -7,6 +7,7 @@ import threading
 import time
 
 from nas.common.files import replace_file
+from nas.common.web import Server
 from nas.report.explorer import explorer_page
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Outcome, Search
@@ -57,6 +58,7 @@ class LivePages(Callback):
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self._server: Server | None = None  # a search may end before it begins
 
     def on_start(self, search: Search) -> None:
         self._server = page_server(search.run, self.port)
@@ -64,5 +66,6 @@ class LivePages(Callback):
         log.info("%s (this machine only)", self._server.url)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()

@@ -40,6 +40,8 @@ class MLflow(Callback):
             self._client.log_metric(self._run, name, float(value), step=step)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
+        if not self._run:  # it ended before it began
+            return
         for name in ("front.json", "best.json", "config.yaml", "space.yaml"):
             if search.run.file(name).exists():
                 self._client.log_artifact(self._run, str(search.run.file(name)))

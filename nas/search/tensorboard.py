@@ -16,12 +16,16 @@ class TensorBoard(Callback):
     the end the hypervolume and the front's genes as hyperparameters.
     """
 
+    def __init__(self) -> None:
+        self._writer: SummaryWriter | None = None  # a search may end before it begins
+
     def on_start(self, search: Search) -> None:
         self._writer = SummaryWriter(str(search.run.file("tensorboard")))
         self._best = max((e.metrics.get("accuracy", 0.0) for e in search.archive if e.ok),
                          default=0.0)  # fmt: skip
 
     def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
+        assert self._writer is not None
         step = len(search.archive)
         for name, value in evaluation.metrics.items():
             self._writer.add_scalar(f"evaluation/{name}", value, step)
@@ -33,6 +37,8 @@ class TensorBoard(Callback):
         self._writer.add_scalar("search/failed", failed, step)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
+        if self._writer is None:
+            return
         for step, share in enumerate(hypervolumes(search)):
             self._writer.add_scalar("search/hypervolume_of_enlarged_fronts", share, step)
         encoder = Encoder(search.space)
