@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help search test lint fuzz torture bench web ship clean
+.PHONY: help search test quick lint fuzz torture bench web ship clean
 
 help:
 	@echo "make search  set up, then search search_spaces/fer.yaml on embedded synthetic faces"
-	@echo "make test    set up, then run the tests"
+	@echo "make test    set up, then run all the tests"
+	@echo "make quick   set up, then run those that take under a minute together"
 	@echo "make lint    set up, then run ruff and mypy"
 	@echo "make fuzz    set up, then fuzz the readers of text files, guided by coverage (20 minutes)"
 	@echo "make torture  set up, then kill, stop and starve searches, and look at what is left"
@@ -30,6 +31,9 @@ search: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(RUN) -m pytest
+
+quick: $(VENV)/installed
+	$(RUN) -m pytest -m "not slow and not ray and not browser"
 
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .

@@ -21,6 +21,13 @@ SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
 REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever takes a browser is marked so."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def proposed() -> genome.Genome:
     return genome.load(ROOT / "search_spaces/references/proposed.json")[0]

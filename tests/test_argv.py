@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from nas.__main__ import COMMANDS, module_of
 from nas.common.cli import exit_code
 
+pytestmark = pytest.mark.slow
+
 # What a command needs; the rest is drawn from its own options. No path exists.
 NEEDED = {
     "search": ["--space", "no.yaml"], "inspect": ["no/run"], "retrain": ["--genome", "no.json"],

@@ -11,6 +11,8 @@ from readers import READERS
 
 from nas.common.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 TEXT = [reader for reader in READERS if reader.text]
 QUIET = {
     "deadline": None,

@@ -30,6 +30,8 @@ from nas.inspect import main as inspect_main
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 SOURCES = sorted((ROOT / "nas").rglob("*.py"))
 NEVER_IMPORTED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 NEVER_CALLED = {"eval", "exec", "__import__"}

@@ -18,6 +18,8 @@ from nas.arch.plugins import load_plugins
 from nas.common.errors import UserError
 from nas.space.space import SearchSpace
 
+pytestmark = pytest.mark.slow
+
 SEARCHABLE = list(searchable_kinds().values())
 
 

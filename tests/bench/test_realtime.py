@@ -11,6 +11,8 @@ from nas.bench import __main__ as command
 from nas.bench import realtime
 from nas.common.cli import exit_code
 
+pytestmark = pytest.mark.slow
+
 NETWORK = ROOT / "experiments/fer2013/retrain/found"
 
 

@@ -21,6 +21,8 @@ from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation
 from nas.training.task import Fidelity, Task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def frame():

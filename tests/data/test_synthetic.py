@@ -8,6 +8,8 @@ from nas.data import CLASSES, duplicate_report, open_dataset
 from nas.data.dataset import check
 from nas.data.synthetic import EXPRESSIONS, UNITS, draw_face, synthetic_faces
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def faces():

@@ -20,6 +20,8 @@ from nas.evaluate import main
 from nas.report.metrics import classification_report
 from nas.training.predict import Subset
 
+pytestmark = pytest.mark.slow
+
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 

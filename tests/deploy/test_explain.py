@@ -20,6 +20,8 @@ from nas.training.predict import Subset
 from nas.training.recipe import Augment, Recipe
 from nas.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 CORNER = Genome(
     Input(1, 24, 24), 2, (Stage((Conv(8), Pool())), Stage((Conv(16), Pool()))), Head("avg")
 )

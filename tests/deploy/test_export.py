@@ -24,6 +24,8 @@ from nas.training.predict import Subset, logits
 from nas.training.recipe import Augment, Recipe
 from nas.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 # Strided and depthwise convolutions, squeeze and excite, a skip: what int8 may stumble over.
 SMALL = Genome(
     Input(), 7,

@@ -21,6 +21,8 @@ from nas.deploy.export import write_onnx
 from nas.deploy.probes import METADATA_KEY, Probes, enlarge
 from nas.deploy.runtime import choose_model, open_model
 
+pytestmark = pytest.mark.slow
+
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 SHIPPED = ROOT / "experiments/models"
 

@@ -20,6 +20,8 @@ from nas.retrain import default_out, main
 from nas.search.store import run_of
 from nas.training.predict import DivergedError
 
+pytestmark = pytest.mark.slow
+
 RECIPE = str(ROOT / "experiments/recipes/short.yaml")
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 FILES = {

@@ -21,6 +21,8 @@ from nas.realtime import live
 from nas.realtime.recognizer import Recognizer
 from nas.realtime.sinks import JsonLines
 
+pytestmark = pytest.mark.slow
+
 
 def run(*argv):
     return exit_code(command.main, [str(a) for a in argv])

@@ -14,7 +14,7 @@ from nas.search.run import start_workers
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 
-pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own
 
 
 def evaluate_class():

@@ -18,6 +18,8 @@ from nas.search.archive import Archive
 from nas.search.settings import settings_of
 from nas.space.projection import project
 
+pytestmark = pytest.mark.slow
+
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 
 

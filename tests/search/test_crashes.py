@@ -21,6 +21,8 @@ from nas.search.archive import Archive
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 
 

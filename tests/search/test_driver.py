@@ -18,6 +18,8 @@ from nas.search.store import RunDirectory
 from nas.search.workers import Died, InProcess
 from nas.training.task import Fidelity
 
+pytestmark = pytest.mark.slow
+
 
 def in_process(evaluator):
     return InProcess(lambda: evaluator, threads=2)

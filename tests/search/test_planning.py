@@ -20,6 +20,8 @@ from nas.search.workers import Died
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Fidelity, Task
 
+pytestmark = pytest.mark.slow
+
 QUICK = str(ROOT / "search_spaces/quick.yaml")
 CALIBRATION = Calibration(FpsModel((1.0, *[1e-6] * (len(FEATURES) - 1))), 0.05, 0.98, 10, 2.0)
 # 0.5 s for an evaluation and 0.01 s for a step, whatever the network

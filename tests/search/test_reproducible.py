@@ -17,6 +17,8 @@ from nas.data.synthetic import synthetic_faces
 from nas.search.archive import Archive
 from nas.search.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 EVALUATIONS = 12
 MACHINE = {
     "calibration": {

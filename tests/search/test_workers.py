@@ -17,7 +17,7 @@ from nas.search.evaluate import Unfinished, run_task
 from nas.search.workers import Died, InProcess, Limits, RayWorkers
 from nas.training.task import Fidelity, Task
 
-pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own
 
 
 def evaluate_class():

@@ -10,6 +10,8 @@ from nas.training.evaluator import SearchData, TrainingEvaluator
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity, Task
 
+pytestmark = pytest.mark.slow
+
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 

@@ -18,6 +18,8 @@ from nas.training.predict import DivergedError, Precision, logits, score, views_
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
 from nas.training.trainer import Training, train
 
+pytestmark = pytest.mark.slow
+
 
 def weights(result):
     return torch.cat([v.flatten().double() for v in result.model.state_dict().values()])

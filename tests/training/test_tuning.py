@@ -21,6 +21,8 @@ from nas.training.trainer import TrainingResult
 from nas.training.tuning import GRIDS, StudyConfig, finished, open_study, recipe_of, shortened, tune
 from nas.tune import main
 
+pytestmark = pytest.mark.slow
+
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 
