@@ -14,18 +14,18 @@ from nas.common.schema import Float, Int
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.arch.genome import load
+    from nas.arch.genome import Genome, read_genome
     from nas.data import open_dataset
     from nas.report import ablation_picture, ablation_table
     from nas.search.ablation import ablate, plan
     from nas.search.settings import Settings, checked
     from nas.search.store import run_of
-    from nas.space.space import load as load_space
+    from nas.space.space import SearchSpace
     from nas.training.task import Fidelity
 
     path = REFERENCES.find(args.genome, "--genome")
-    network, _ = load(path)
-    other, beside = load(REFERENCES.find(args.against, "--against"))
+    network = Genome.load(path)
+    other, beside = read_genome(REFERENCES.find(args.against, "--against"))
     run = run_of(path)
     if args.space:
         space = SEARCH_SPACES.find(args.space, "--space")
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         time_budget=None, workers=args.workers, evaluator=None,
     ))  # fmt: skip
     dataset = open_dataset(settings.data)
-    found_space = load_space(space).for_data(len(dataset.classes), *dataset.shape)
+    found_space = SearchSpace.load(space).for_data(len(dataset.classes), *dataset.shape)
     chosen = plan(network, other, found_space, range(args.seed, args.seed + args.seeds))
     out = Path(args.out) if args.out else path.parent / f"ablation-{network.id}"
     note(

@@ -50,9 +50,9 @@ def _parser() -> Parser:
 
 def _calibrate(args: argparse.Namespace) -> int:
     from nas.search.machine import calibrate_here
-    from nas.space.space import load
+    from nas.space.space import SearchSpace
 
-    space = load(SEARCH_SPACES.find(args.space, "--space"))
+    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     calibration = calibrate_here(space, 0, args.genomes)
     plain = {
         "host": platform.node(),
@@ -67,10 +67,10 @@ def _calibrate(args: argparse.Namespace) -> int:
 def _measure(path: Path) -> int:
     from nas.search.machine import measure_front
     from nas.search.store import RunDirectory
-    from nas.space.space import load
+    from nas.space.space import SearchSpace
 
     run = RunDirectory.open(path)
-    space = load(run.file("space.yaml"))
+    space = SearchSpace.load(run.file("space.yaml"))
     with run:
         measured = measure_front(run, run.archive(space.contains).results())
     if not measured:

@@ -99,10 +99,10 @@ def _no_formula(value: Any) -> Any:
 
 def _optuna(run: RunDirectory) -> int:
     from nas.search.study import FILE, Study
-    from nas.space.space import load
+    from nas.space.space import SearchSpace
 
     path, evaluations = run.file(FILE), run.archive().evaluations
-    Study(path, load(run.file("space.yaml")), run.settings().objectives, evaluations)
+    Study(path, SearchSpace.load(run.file("space.yaml")), run.settings().objectives, evaluations)
     say(f"{len(evaluations)} trials; look at them with: optuna-dashboard {path}")
     return 0
 
@@ -191,10 +191,10 @@ def _comparison_text(found: dict[str, Any], page: Path) -> str:
 
 
 def _describe_file(path: Path, as_json: bool) -> int:
-    from nas.arch.genome import load
+    from nas.arch.genome import read_genome
     from nas.arch.lowering import cost, describe
 
-    genome, beside = load(path)
+    genome, beside = read_genome(path)
     found = {**beside, "id": genome.id, "cost": dataclasses.asdict(cost(genome))}
     notes = [f"{key}: {beside[key]}" for key in ("name", "notes", "published") if key in beside]
     show(found, as_json, lambda: "\n".join([describe(genome), *notes]))
@@ -202,12 +202,12 @@ def _describe_file(path: Path, as_json: bool) -> int:
 
 
 def _references(as_json: bool) -> int:
-    from nas.arch.genome import load
+    from nas.arch.genome import read_genome
     from nas.arch.lowering import cost
 
     rows: list[dict[str, Any]] = []
     for name in REFERENCES.names():
-        genome, beside = load(REFERENCES.path(name))
+        genome, beside = read_genome(REFERENCES.path(name))
         total, published = cost(genome), beside.get("published", {})
         rows.append({
             "name": name, "id": genome.id, "params": total.params, "macs": total.macs / 1e6,

@@ -27,9 +27,9 @@ def main(argv: list[str]) -> int:
         settings = dataclasses.replace(settings, evaluations=None)  # as many as the hours hold
     from nas.data import open_dataset, search_split
     from nas.search import planning
-    from nas.space.space import load
+    from nas.space.space import SearchSpace
 
-    space = load(SEARCH_SPACES.find(args.space, "--space"))
+    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     dataset = open_dataset(settings.data)
     space = space.for_data(len(dataset.classes), *dataset.shape)
     timing = planning.measure(space, settings, dataset, args.genomes)

@@ -23,14 +23,14 @@ callable_module(__name__, "nas.deploy.retrain:retrain")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.arch.genome import load
+    from nas.arch.genome import Genome
     from nas.data import open_dataset
     from nas.deploy.retrain import retrain
     from nas.search.store import run_of
     from nas.training.recipe import load as load_recipe
 
     path = REFERENCES.find(args.genome, "--genome")
-    genome, _ = load(path)
+    genome = Genome.load(path)
     recipe = load_recipe(RECIPES.find(args.recipe, "--recipe"))
     if args.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=args.epochs)

@@ -17,7 +17,7 @@ GRIDS = ("optimizers", "schedules")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.arch.genome import load
+    from nas.arch.genome import Genome
     from nas.data import open_dataset
     from nas.deploy.retrain import check_fit, torch_device
     from nas.search.store import run_of
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     from nas.training.tuning import StudyConfig, rows, tune
 
     path = REFERENCES.find(args.genome, "--genome")
-    genome, _ = load(path)
+    genome = Genome.load(path)
     default = "khaireddin" if args.grid else "modern"
     base = load_recipe(RECIPES.find(args.recipe or default, "--recipe"))
     run = run_of(path)

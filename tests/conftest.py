@@ -30,12 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def proposed() -> genome.Genome:
-    return genome.load(ROOT / "search_spaces/references/proposed.json")[0]
+    return genome.Genome.load("proposed")
 
 
 @pytest.fixture(scope="session")
 def quick() -> space.SearchSpace:
-    return space.load(ROOT / "search_spaces/quick.yaml")
+    return space.SearchSpace.load(ROOT / "search_spaces/quick.yaml")
 
 
 @pytest.fixture(scope="session")

@@ -87,12 +87,12 @@ def _written(write: Callable[[Path], object], name: str) -> bytes:
 
 
 def _use_genome(path: Path) -> None:
-    found, _ = genome.load(path)
+    found, _ = genome.read_genome(path)
     describe(found), cost(found), check_size(found)
 
 
 def _use_space(path: Path) -> None:
-    found = space.load(path)
+    found = space.SearchSpace.load(path)
     found.size()
     _ = draw(found, np.random.default_rng(0)).genome
 

@@ -124,7 +124,7 @@ def test_huge_genomes_are_refused_from_their_cost(monkeypatch, tmp_path):
     path = tmp_path / "deep.json"
     path.write_text(json.dumps({"format": genome.FORMAT, "genome": plain}))
     with pytest.raises(UserError, match="40000 blocks; allowed at most 512"):
-        genome.load(path)
+        genome.read_genome(path)
 
 
 def _png(side):

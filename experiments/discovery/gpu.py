@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage, load
+from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage
 from nas.arch.lowering import cost
 from nas.data import open_dataset, search_split
 from nas.training import trainer
@@ -222,8 +222,8 @@ def probe(data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds:
     end = time.perf_counter() + seconds
     references = Path("search_spaces/references")
     networks = {
-        "proposed": load(references / "proposed.json")[0],
-        "found": load("experiments/fer2013/retrain/short-60/genome.json")[0],
+        "proposed": Genome.load(references / "proposed.json"),
+        "found": Genome.load("experiments/fer2013/retrain/short-60/genome.json"),
         "teacher": TEACHERS["wide"],
     }
     together = Together(out, log)
@@ -337,11 +337,11 @@ def search(
     """
     from nas.evolution.objectives import Objective
     from nas.evolution.optimizer import Optimizer
-    from nas.space.space import load as load_space
+    from nas.space.space import SearchSpace
 
-    space = load_space(Path("search_spaces/fer.yaml"))
+    space = SearchSpace.load(Path("search_spaces/fer.yaml"))
     objectives = (Objective("accuracy", True), Objective("params", False), Objective("macs", False))
-    proposed = load(Path("search_spaces/references/proposed.json"))[0]
+    proposed = Genome.load(Path("search_spaces/references/proposed.json"))
     optimizer = Optimizer(
         space, objectives, algorithm=algorithm, seed=seed, initial=[proposed],
         static_metrics=lambda genome: dataclasses.asdict(cost(genome)),
@@ -378,7 +378,7 @@ def finals(
 ) -> None:  # fmt: skip
     """The best of each search under each limit, and the report's own: long, seed by seed."""
     references = Path("search_spaces/references")
-    networks = {"proposed": load(references / "proposed.json")[0], "5M": TEACHERS["wide"]}
+    networks = {"proposed": Genome.load(references / "proposed.json"), "5M": TEACHERS["wide"]}
     for algorithm, pairs in found.items():
         for limit in LIMITS:
             genome = best_under(pairs, limit)

@@ -27,7 +27,7 @@ import numpy as np
 from deap import base, tools
 from matplotlib.figure import Figure
 
-from nas.arch.genome import Genome, load
+from nas.arch.genome import Genome
 from nas.bench.table import front_rows
 from nas.common.resources import PROPOSED, SEARCH_SPACES
 from nas.data import open_dataset, search_data
@@ -42,7 +42,6 @@ from nas.search.profile import load_machine, static_metrics
 from nas.search.run import start_workers
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.space import space as spaces
 from nas.space.genotype import Genotype
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
@@ -79,7 +78,7 @@ def search_all(args: argparse.Namespace) -> None:
     """Every way with every seed; the order rotates, since a shared machine drifts."""
     OUT.mkdir(parents=True, exist_ok=True)
     space_file = SEARCH_SPACES.find(args.space, "--space")
-    space = spaces.load(space_file)
+    space = SearchSpace.load(space_file)
     data = search_data(open_dataset(args.data))
     for seed in range(args.seeds):
         for way in [*WAYS[seed % 3 :], *WAYS[: seed % 3]]:
@@ -101,7 +100,7 @@ def search_all(args: argparse.Namespace) -> None:
 def search(
     way: str, path: Path, settings: Settings, space_file: Path, space: SearchSpace, data: Any
 ) -> None:
-    initial = [load(PROPOSED)[0]]
+    initial = [Genome.load(PROPOSED)]
     with RunDirectory.create(path, settings, space_file, initial, ["benchmarks", way]) as run:
         if (OUT / "machine.json").exists():  # one fps model for all
             shutil.copyfile(OUT / "machine.json", run.file("machine.json"))
@@ -295,7 +294,7 @@ def report() -> None:
         print("nothing to report yet")
         return
     chance = np.concatenate([points(r) for name, r in runs.items() if name.startswith("random")])
-    limits = spaces.load(OUT / next(iter(runs)) / "space.yaml").constraints.params
+    limits = SearchSpace.load(OUT / next(iter(runs)) / "space.yaml").constraints.params
     largest = float(limits[1]) if limits else max(float(points(r).max()) for r in runs.values())
     measure = Yardstick(chance, np.concatenate([points(r) for r in runs.values()]), largest)
     anew = {e.id: e for e in Archive.load(OUT / "anew.jsonl") if e.ok}

@@ -26,7 +26,7 @@ from nas.search import planning
 from nas.search.archive import Archive
 from nas.search.settings import Settings, add_settings, settings_of
 from nas.search.store import RunDirectory
-from nas.space.space import load
+from nas.space.space import SearchSpace
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     add_settings(parser)
     args = parser.parse_args()
     settings = settings_of(args) if args.run is None else settings_made(Path(args.run))
-    space, dataset = load(SEARCH_SPACES.find(args.space)), open_dataset(settings.data)
+    space, dataset = SearchSpace.load(SEARCH_SPACES.find(args.space)), open_dataset(settings.data)
     started = time.perf_counter()
     timing = planning.measure(space, settings, dataset, args.genomes)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing)

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nas.arch.genome import load
+from nas.arch.genome import Genome, read_genome
 from nas.common.resources import RECIPES, REFERENCES
 from nas.data import open_dataset
 from nas.deploy.latency import measure_fps
@@ -57,7 +57,7 @@ def main() -> None:
 
 def time_all() -> None:
     """One run for all: what was timed after each training had other load beside it."""
-    found = measure_fps([load(REFERENCES.path(name))[0] for name in NETWORKS])
+    found = measure_fps([Genome.load(REFERENCES.path(name)) for name in NETWORKS])
     FPS.write_text(json.dumps(dict(zip(NETWORKS, found, strict=True)), indent=1) + "\n")
 
 
@@ -72,7 +72,7 @@ def train_all(args: argparse.Namespace) -> None:
             print(f"{name}: done before")
             continue
         print(f"{name}: training, into {out}", flush=True)
-        genome, _ = load(REFERENCES.path(name))
+        genome = Genome.load(REFERENCES.path(name))
         command = f"python experiments/references/run.py --data {args.data} --epochs {args.epochs}"
         retrain(
             genome, dataset, recipe, out, seeds=[0], device=args.device, command=command.split(),
@@ -124,7 +124,7 @@ def _section(epochs: str, reports: dict[str, dict[str, Any]]) -> str:
     ]
     for name in (n for n in NETWORKS if n in reports):
         r = reports[name]
-        published = load(REFERENCES.path(name))[1]["published"]["fer2013_private"]
+        published = read_genome(REFERENCES.path(name))[1]["published"]["fer2013_private"]
         private = 100 * r["test"]["accuracy"]
         mirrored = 100 * r["test_with_views"]["accuracy"]
         processor = r.get("training_cpu_seconds")  # not in the first reports

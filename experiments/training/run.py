@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from nas.arch.genome import Genome, load
+from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.arch.module import build
 from nas.common.resources import PROPOSED
@@ -121,7 +121,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    genome, _ = load(PROPOSED)
+    genome = Genome.load(PROPOSED)
     rng = np.random.default_rng(0)
     n = args.batches * BATCH
     images = rng.integers(0, 256, (n, 1, 48, 48), dtype=np.uint8)

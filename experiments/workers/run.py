@@ -21,7 +21,7 @@ from nas.data import open_dataset, search_data
 from nas.deploy.latency import FEATURES, FpsModel
 from nas.search.archive import Evaluation
 from nas.search.workers import RayWorkers, Workers
-from nas.space.space import load
+from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity, Task
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    space = load(SEARCH_SPACES.path("fer"))
+    space = SearchSpace.load(SEARCH_SPACES.path("fer"))
     data = search_data(open_dataset("synthetic"))
     rng = np.random.default_rng(0)
     genomes = [space.sample(rng).genome for _ in range(args.genomes)]

@@ -18,11 +18,12 @@ from nas.arch.block import Activation, Block, BlockRule, Rate
 from nas.arch.blocks import Conv, Inverted, Pool, Residual, Separable
 from nas.common.errors import UserError
 from nas.common.files import parse_json, read_json
+from nas.common.resources import REFERENCES
 from nas.common.schema import Choice, Flag, Int, read
 
 __all__ = [  # the first blocks, beside what is made here
     "Block", "Conv", "Dense", "Genome", "Head", "Input", "Inverted", "Pool", "Residual",
-    "Separable", "Stage", "load",
+    "Separable", "Stage", "read_genome",
 ]  # fmt: skip
 
 FORMAT = "fer-nas.genome/1"
@@ -122,6 +123,11 @@ class Genome:
         )
 
     @classmethod
+    def load(cls, name: str | Path) -> Genome:
+        """A reference genome by name (`proposed`), or a genome file, such as a run's best.json."""
+        return read_genome(REFERENCES.find(str(name)))[0]
+
+    @classmethod
     def from_dict(cls, data: Any, where: str = "genome") -> Genome:
         """Read and check plain data. UserError names the field that does not fit."""
         genome = read(cls, data, where)
@@ -144,7 +150,7 @@ class Genome:
         return _from_file(parse_json(text, where), where)
 
 
-def load(path: str | Path) -> tuple[Genome, dict[str, Any]]:
+def read_genome(path: str | Path) -> tuple[Genome, dict[str, Any]]:
     """A genome file: the genome, and what stands beside it (name, notes, published figures)."""
     path = Path(path)
     data = read_json(path)

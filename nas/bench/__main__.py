@@ -62,10 +62,10 @@ def _scale(args: argparse.Namespace) -> int:
         if not all(1 <= n <= 10_000_000 for n in numbers):
             raise UserError(f"{flag}: must be in [1, 10000000], got {numbers}")
     from nas.bench.scale import driver_cost, measured_seconds, throughput
-    from nas.space.space import load
+    from nas.space.space import SearchSpace
 
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
-    load(space)  # refused here, not in the process that measures
+    SearchSpace.load(space)  # refused here, not in the process that measures
     found = {
         "driver": [driver_cost(space, n, note) for n in args.sizes],
         "workers": [throughput(space, n, seconds, note) for n in args.workers],

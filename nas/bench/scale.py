@@ -27,7 +27,7 @@ from nas.search.driver import Search
 from nas.search.evaluate import Unfinished, run_task
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.space.space import load
+from nas.space.space import SearchSpace
 from nas.training.task import Task
 
 POOL = 400  # different genomes of a made-up archive: sampling a million would take hours
@@ -53,7 +53,7 @@ def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> No
     with tempfile.TemporaryDirectory() as folder:
         run = _made_up_run(Path(folder) / "run", space_file, archived, steps)
         started, cpu = time.perf_counter(), time.process_time()
-        search = Search(run, run.settings(), load(space_file), [], (), _known)
+        search = Search(run, run.settings(), SearchSpace.load(space_file), [], (), _known)
         resumed, cpu = time.perf_counter() - started, time.process_time() - cpu
         spent = dict.fromkeys(PARTS, 0.0)
         for part, owner, name in (
@@ -88,7 +88,7 @@ def throughput(
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(evaluations=evaluations, population=20)
         run = RunDirectory.create(Path(folder) / "run", settings, space_file, [], ["bench"])
-        search = Search(run, settings, load(space_file), [], (), _known)
+        search = Search(run, settings, SearchSpace.load(space_file), [], (), _known)
         simulated = Simulated(workers, seconds)
         outcome = search.loop(simulated)
     return {
@@ -180,7 +180,7 @@ def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> Run
     """A run directory whose archive holds so many evaluations, and wants `steps` more."""
     settings = Settings(evaluations=archived + steps, population=20)
     run = RunDirectory.create(path, settings, space_file, [], ["bench"])
-    space, rng = load(space_file), np.random.default_rng(0)
+    space, rng = SearchSpace.load(space_file), np.random.default_rng(0)
     pool = [space.sample(rng)]
     while len(pool) < POOL:
         pool.append(space.mutate(pool[int(rng.integers(len(pool)))], rng))

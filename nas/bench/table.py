@@ -20,7 +20,7 @@ from nas.evolution.pareto import hypervolume, nondominated
 from nas.search.archive import Archive
 from nas.space.encoding import Column, Encoder
 from nas.space.operators import Rng
-from nas.space.space import load
+from nas.space.space import SearchSpace
 
 Rows = npt.NDArray[np.int64]  # of a table
 MAX_BYTES = 256 << 20
@@ -238,7 +238,7 @@ def archive_frame(path: Path) -> pd.DataFrame:
 
     There is no second measurement: test_accuracy is the same as val_accuracy.
     """
-    space = load(path.with_name("space.yaml"))
+    space = SearchSpace.load(path.with_name("space.yaml"))
     encoder = Encoder(space)
     rows: dict[str, dict[str, Any]] = {}
     for evaluation in Archive.load(path):

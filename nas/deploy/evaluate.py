@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.arch.genome import Genome, load
+from nas.arch.genome import Genome
 from nas.arch.layers import Cost
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
@@ -200,6 +200,6 @@ def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
     beside = path.parent / "genome.json"  # files of version 0.1 do not hold it
     if info.genome is not None:
         return cost(Genome.from_dict(info.genome, f"{path}: genome"))
-    if beside.is_file() and (genome := load(beside)[0]).id == info.genome_id:
+    if beside.is_file() and (genome := Genome.load(beside)).id == info.genome_id:
         return cost(genome)
     return None

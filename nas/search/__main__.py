@@ -110,11 +110,11 @@ def _dry_run(args: argparse.Namespace) -> int:
 
     from nas.arch.lowering import cost, describe
     from nas.space.operators import draw
-    from nas.space.space import load
+    from nas.space.space import SearchSpace
 
     if not args.space:
         raise UserError("--space: missing; expected a search space such as fer")
-    space = load(SEARCH_SPACES.find(args.space, "--space"))
+    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     rng = np.random.default_rng(settings_of(args).seed)
     feasible = sum(space.violation(draw(space, rng).genome) == 0 for _ in range(1000))
     genome = space.sample(rng).genome

@@ -17,7 +17,7 @@ from nas.search.archive import Evaluation
 from nas.search.compare import flatten, read_part
 from nas.search.store import RunDirectory
 from nas.search.volume import Box, Curve
-from nas.space import space as spaces
+from nas.space.space import SearchSpace
 
 # They differ between repetitions of one search, and make no other search of it.
 REPETITION = ("config.yaml: seed", "config.yaml: workers", "config.yaml: evaluations",
@@ -81,7 +81,7 @@ def _open(directory: RunDirectory) -> _Run:
         for part in parts
         for key, value in flatten(read_part(directory.file(part))).items()
     }
-    space = spaces.load(directory.file("space.yaml"))
+    space = SearchSpace.load(directory.file("space.yaml"))
     return _Run(directory, directory.archive().evaluations, settings, space.classes)
 
 

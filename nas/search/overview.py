@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.arch.genome import Genome, load
+from nas.arch.genome import Genome, read_genome
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
 from nas.common.files import read_json
@@ -22,7 +22,6 @@ from nas.search.driver import choose
 from nas.search.profile import load_machine, static_metrics
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
-from nas.space import space as spaces
 from nas.space.space import SearchSpace
 
 MAX_REPORT = 16 << 20  # bytes of a retraining's report.json
@@ -35,7 +34,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     deep: also what takes seconds: the surrogate's check and the population.
     """
     evaluations, settings = run.archive().evaluations, run.settings()
-    space = spaces.load(run.file("space.yaml"))
+    space = SearchSpace.load(run.file("space.yaml"))
     measured = measured_fps(run.file("measured_fps.json"))
     inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
     front = pareto_front(inside, settings.objectives)
@@ -95,7 +94,7 @@ def front_rows(
 def evaluation_rows(run: RunDirectory) -> list[Row]:
     """Every evaluation as a flat row, in the order of the archive."""
     evaluations, settings = run.archive().evaluations, run.settings()
-    space = spaces.load(run.file("space.yaml"))
+    space = SearchSpace.load(run.file("space.yaml"))
     inside = [e for e in evaluations if space.contains(e.genome)]
     ids = {e.id for e in pareto_front(inside, settings.objectives)}
     measured = measured_fps(run.file("measured_fps.json"))
@@ -118,7 +117,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
 
 def reference_genomes() -> dict[str, tuple[Genome, Row]]:
     """The reference genomes that come with us, by name."""
-    return {name: load(REFERENCES.path(name)) for name in REFERENCES.names()}
+    return {name: read_genome(REFERENCES.path(name)) for name in REFERENCES.names()}
 
 
 def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list[Row]:

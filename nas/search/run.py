@@ -29,7 +29,6 @@ from nas.search.seeds import seed_genomes
 from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
 from nas.search.store import RunDirectory
 from nas.search.workers import InProcess, Limits, MakeEvaluator, RayWorkers, Workers
-from nas.space import space as spaces
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 
@@ -48,7 +47,7 @@ class Run:
     def __init__(self, directory: RunDirectory, outcome: Outcome | None = None) -> None:
         self.directory, self.outcome = directory, outcome
         self.settings: Settings = directory.settings()
-        self.space: SearchSpace = spaces.load(directory.file("space.yaml"))
+        self.space: SearchSpace = SearchSpace.load(directory.file("space.yaml"))
         self.archive = directory.archive(self.space.contains)
 
     @classmethod
@@ -136,7 +135,7 @@ def search(
         parts, initial = _resumed(run, settings, evaluator, options)
     else:
         assert space is not None
-        found = space if isinstance(space, SearchSpace) else spaces.load(space)
+        found = space if isinstance(space, SearchSpace) else SearchSpace.load(space)
         parts = _parts(checked(_with(settings or Settings(), options, evaluator)), found, evaluator)
         profile = load_machine(Path(machine)) if machine else None
         initial = seed_genomes(seeds, parts.space)
@@ -162,7 +161,7 @@ def _resumed(
             f"--resume: {name}: the run has {before}, and its networks do not compare with those "
             f"of {after}; start a new run. What may change: {changeable()}"
         )
-    parts = _parts(wanted, spaces.load(run.file("space.yaml")), evaluator)
+    parts = _parts(wanted, SearchSpace.load(run.file("space.yaml")), evaluator)
     run.check_unchanged(parts.fingerprint)
     return parts, run.initial()
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.arch.genome import Genome, load
+from nas.arch.genome import Genome, read_genome
 from nas.common.resources import PROPOSED, REFERENCES
 from nas.space.projection import project
 from nas.space.space import SearchSpace
@@ -25,7 +25,7 @@ def seed_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> list
         REFERENCES.find(str(g), "--seed-genomes") for g in given]  # fmt: skip
     genomes: list[Genome] = []
     for path in paths:
-        genome, beside = load(path)
+        genome, beside = read_genome(path)
         nearest = project(genome, space)
         relative = nearest.genome if nearest else None
         if relative == genome:

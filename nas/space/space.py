@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -80,8 +79,3 @@ def _stage_size(spec: StageSpec, block_choices: int) -> int:
     pools = sum(d in ("max", "avg") for d in spec.downsample)
     filled: int = sum(block_choices**depth for depth in spec.depth if depth)
     return pools * (0 in spec.depth) + len(spec.downsample) * len(spec.channels) * filled
-
-
-def load(name: str | Path) -> SearchSpace:
-    """See `SpaceSpec.load`."""
-    return SearchSpace.load(name)

@@ -3,7 +3,7 @@ import json
 import pytest
 from conftest import REFERENCES
 
-from nas.arch.genome import Conv, Genome, Head, Input, Stage, load
+from nas.arch.genome import Conv, Genome, Head, Input, Stage, read_genome
 from nas.common.errors import UserError
 
 
@@ -23,7 +23,7 @@ def test_proposed_has_its_golden_id(proposed):
 
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
 def test_references_round_trip(path):
-    genome, beside = load(path)
+    genome, beside = read_genome(path)
     again = Genome.from_json(genome.to_json(name="x"))
     assert again == genome
     assert again.id == genome.id
@@ -79,7 +79,7 @@ def test_files_of_other_formats_are_refused(proposed):
 
 def test_a_missing_file_is_one_clear_line(tmp_path):
     with pytest.raises(UserError, match=r"no\.json: cannot read: No such file"):
-        load(tmp_path / "no.json")
+        read_genome(tmp_path / "no.json")
 
 
 def test_a_convolutional_head_has_no_hidden_layers():

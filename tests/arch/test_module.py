@@ -25,15 +25,14 @@ from nas.arch.genome import (
     Residual,
     Separable,
     Stage,
-    load,
 )
 from nas.arch.lowering import cost, describe
 from nas.arch.module import StridedPointwiseConv2d, build
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
-from nas.space import space as spaces
+from nas.space.space import SearchSpace
 
-LOADED = [spaces.load(path).for_data(3, 2, 24, 26) for path in SPACES]
+LOADED = [SearchSpace.load(path).for_data(3, 2, 24, 26) for path in SPACES]
 seeds = st.integers(0, 10**6)
 
 
@@ -82,20 +81,20 @@ GOLDEN = {  # trained parameters and MACs of every reference network
 
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
 def test_golden_costs_of_the_references(path):
-    found = cost(load(path)[0])
+    found = cost(Genome.load(path))
     assert (found.params, found.macs) == GOLDEN[path.stem]
 
 
 def test_vggnet_has_the_published_share_of_convolutions():
     (path,) = (p for p in REFERENCES if p.stem == "vggnet")
-    model = build(load(path)[0])
+    model = build(Genome.load(path))
     convolutions = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d))
     assert sum(p.numel() for m in convolutions for p in m.parameters()) == 4_688_064
 
 
 def test_mini_xception_has_its_count_with_statistics():
     (path,) = (p for p in REFERENCES if p.stem == "mini_xception")
-    genome = load(path)[0]
+    genome = Genome.load(path)
     check(genome)
     state = build(genome).state_dict()
     assert sum(v.numel() for k, v in state.items() if "num_batches" not in k) == 58_423

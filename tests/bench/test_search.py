@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from nas.arch.genome import load as load_genome
+from nas.arch.genome import Genome
 from nas.bench import scale
 from nas.bench.__main__ import NAMES, main
 from nas.bench.baselines import STRATEGIES
@@ -185,7 +185,7 @@ def test_scale_measures_the_driver(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scale, "STEPS", 20)
     monkeypatch.setattr(scale, "LEAST", 40)
     times = tmp_path / "evaluations.jsonl"
-    genome = load_genome(ROOT / "search_spaces/references/proposed.json")[0]
+    genome = Genome.load(ROOT / "search_spaces/references/proposed.json")
     archive = Archive.load(times)
     for index, seconds in enumerate((5.0, 7.0)):
         metrics = {"accuracy": 0.5, "params": 1.0, "fps": 1.0}

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from conftest import ROOT
 
-from nas.arch.genome import Conv, Genome, Head, Input, Stage, load
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.common.cli import exit_code
 from nas.data import load as load_data
 from nas.deploy import retrain as retraining
@@ -60,7 +60,7 @@ def test_files(out):
         picture = cv2.imread(str(out / f"{name}.png"))
         assert min(picture.shape[:2]) > 200
         assert picture.std() > 5
-    assert load(out / "genome.json")[0] == TINY
+    assert Genome.load(out / "genome.json") == TINY
 
 
 def test_the_report_is_consistent(report):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from nas.arch.genome import load
+from nas.arch.genome import Genome
 from nas.common.cli import exit_code
 from nas.search.__main__ import STARTED, _parser, main
 from nas.search.archive import Archive
@@ -75,7 +75,7 @@ def test_a_run_leaves_everything(finished, proposed, quick):
     assert archive.evaluations[0].id == relative.id
     assert proposed.id not in {e.id for e in archive}
     assert all(e.ok for e in archive)
-    best, _ = load(path / "best.json")
+    best = Genome.load(path / "best.json")
     assert best.id == printed["best"] in {row["id"] for row in printed["front"]}
     assert all(row["fps_measured"] > 0 for row in printed["front"])
     assert (path / "space.yaml").read_text() == quick.for_data(7, 1, 48, 48).to_yaml()
@@ -145,7 +145,7 @@ def test_a_time_budget_binds_from_the_first_second(arguments, tmp_path, capsys):
     (row,) = json.loads((run / "front.json").read_text())
     assert row["status"] == "stopped"
     assert 1 <= row["fidelity"]["epochs"] < 10_000
-    assert load(run / "best.json")[0].id == row["id"]
+    assert Genome.load(run / "best.json").id == row["id"]
     assert "time is up: 1 evaluations" in capsys.readouterr().out
 
 
@@ -183,7 +183,7 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     vggnet = ROOT / "search_spaces/references/vggnet.json"  # 40x40 pixels; the space has 48x48
     options = ["--seed-genomes", str(vggnet), "--evaluations", "1", "--run-dir", str(run)]
     assert main([*arguments, *options]) == 0
-    relative = project(load(vggnet)[0], quick).genome
+    relative = project(Genome.load(vggnet), quick).genome
     assert [e.id for e in Archive.load(run / "evaluations.jsonl")] == [relative.id]
     said = capsys.readouterr().err
     assert f"its nearest relative {relative.id} is bred from" in said
@@ -218,7 +218,7 @@ def test_interrupted_with_a_front_and_a_best(arguments, tmp_path, number, worker
     assert "Traceback" not in text
     assert "interrupted" in text
     assert f"nas.search --resume {run}" in text
-    assert load(run / "best.json")[0].id in {
+    assert Genome.load(run / "best.json").id in {
         row["id"] for row in json.loads((run / "front.json").read_text())
     }
     assert json.loads((run / "summary.json").read_text())["stopped"] == "interrupted"

@@ -12,7 +12,7 @@ from nas.common.errors import UserError
 from nas.search import store as module
 from nas.search.settings import Settings
 from nas.search.store import Pending, RunDirectory, run_of
-from nas.space.space import load
+from nas.space.space import SearchSpace
 from nas.training.task import Fidelity, Task
 
 
@@ -122,7 +122,7 @@ def test_a_file_system_without_links_is_a_note(tmp_path, monkeypatch, caplog):
 
 def test_a_space_that_was_made_in_python_comes_back(tmp_path, quick):
     run = RunDirectory.create(tmp_path / "run", Settings(), quick)
-    assert load(run.file("space.yaml")).to_yaml() == quick.to_yaml()
+    assert SearchSpace.load(run.file("space.yaml")).to_yaml() == quick.to_yaml()
 
 
 def edit(name, old, new):

@@ -11,7 +11,7 @@ from nas.evolution.objectives import OBJECTIVES
 from nas.evolution.pareto import pareto_front
 from nas.search.store import RunDirectory
 from nas.search.study import Study
-from nas.space import space as spaces
+from nas.space.space import SearchSpace
 
 
 def opened(path):
@@ -26,7 +26,7 @@ def run():
 
 def test_a_run_is_a_study_of_several_objectives(run, tmp_path):
     evaluations = run.archive().evaluations
-    space = spaces.load(run.file("space.yaml"))
+    space = SearchSpace.load(run.file("space.yaml"))
     Study(tmp_path / "optuna.log", space, OBJECTIVES, evaluations)
     study = opened(tmp_path / "optuna.log")
     assert study.metric_names == ["accuracy", "params", "fps"]

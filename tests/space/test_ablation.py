@@ -37,11 +37,11 @@ def test_a_network_against_itself_has_none(quick, pair):
 def test_the_found_network_against_the_proposed_one(proposed):
     from conftest import ROOT
 
-    from nas.arch.genome import load
-    from nas.space.space import load as load_space
+    from nas.arch.genome import Genome
+    from nas.space.space import SearchSpace
 
-    space = load_space(ROOT / "experiments/fer2013/search/space.yaml")
-    best, _ = load(ROOT / "experiments/fer2013/search/best.json")
+    space = SearchSpace.load(ROOT / "experiments/fer2013/search/space.yaml")
+    best = Genome.load(ROOT / "experiments/fer2013/search/best.json")
     found = variants(space.genotype(best), space.genotype(proposed), space)
     by_gene = {v.gene: (v.ours, v.theirs) for v in found}
     assert by_gene["bias"] == ("False", "True")

@@ -10,7 +10,7 @@ from nas.space.encoding import Column
 
 @pytest.fixture(scope="module")
 def fer():
-    return space.load(ROOT / "search_spaces/fer.yaml")
+    return space.SearchSpace.load(ROOT / "search_spaces/fer.yaml")
 
 
 def test_one_vector_for_one_genome(fer, rng):

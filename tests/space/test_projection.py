@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from nas.arch.genome import load
+from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.space.projection import project
-from nas.space.space import load as load_space
+from nas.space.space import SearchSpace
 
 SPACES = tuple(path.stem for path in sorted((ROOT / "search_spaces").glob("*.yaml")))
 REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))
 
 
 def space_of(name):
-    return load_space(ROOT / f"search_spaces/{name}.yaml")
+    return SearchSpace.load(ROOT / f"search_spaces/{name}.yaml")
 
 
 def shape(genome):
@@ -40,7 +40,7 @@ def test_a_member_is_its_own_relative(name):
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
 def test_every_reference_has_a_relative_in_every_space(name, path):
     space = space_of(name)
-    found = project(load(path)[0], space)
+    found = project(Genome.load(path), space)
     assert space.contains(found.genome)
 
 
@@ -62,7 +62,7 @@ def test_members_are_found_again_from_outside(name):
 
 def test_resnet_in_fer():
     """Residual blocks stay, widths and depths are the nearest that the space has."""
-    found = project(load(ROOT / "search_spaces/references/resnet.json")[0], space_of("fer")).genome
+    found = project(Genome.load("resnet"), space_of("fer")).genome
     assert {b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"} == {
         "residual"
     }
@@ -72,7 +72,7 @@ def test_resnet_in_fer():
 
 
 def test_fernet_in_fer():
-    found = project(load(ROOT / "search_spaces/references/fernet.json")[0], space_of("fer")).genome
+    found = project(Genome.load("fernet"), space_of("fer")).genome
     assert [stage.blocks[0].type for stage in found.stages[1:]] == ["max"] * 3
     assert shape(found) == [("pool", 64, 1), ("pool", 128, 1), ("pool", 256, 1)]
     assert (found.head.pool, found.head.hidden[0].units) == ("flatten", 256)
@@ -80,9 +80,7 @@ def test_fernet_in_fer():
 
 def test_a_depthwise_block_stays_depthwise():
     """mini-Xception's separable blocks are not in fer.yaml."""
-    found = project(
-        load(ROOT / "search_spaces/references/mini_xception.json")[0], space_of("fer")
-    ).genome
+    found = project(Genome.load("mini_xception"), space_of("fer")).genome
     kinds = [b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"]
     assert kinds == ["conv", "inverted", "inverted", "inverted", "inverted"]
     assert cost(found).params < 400_000
@@ -91,5 +89,5 @@ def test_a_depthwise_block_stays_depthwise():
 def test_no_relative_within_impossible_constraints():
     space = space_of("quick")
     tight = dataclasses.replace(space.constraints, params=(0, 10))
-    genome = load(ROOT / "search_spaces/references/fernet.json")[0]
+    genome = Genome.load("fernet")
     assert project(genome, dataclasses.replace(space, constraints=tight)) is None

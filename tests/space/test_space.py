@@ -9,15 +9,15 @@ from conftest import REFERENCES, SPACES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.arch.genome import Input, load
+from nas.arch.genome import Genome, Input
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
-from nas.space import space as spaces
 from nas.space.operators import change_blocks, draw, repair
 from nas.space.projection import project
+from nas.space.space import SearchSpace
 from nas.space.spec import Constraints
 
-LOADED = {path.stem: spaces.load(path) for path in SPACES}
+LOADED = {path.stem: SearchSpace.load(path) for path in SPACES}
 seeds = st.integers(0, 10**6)
 
 TINY = """
@@ -74,7 +74,7 @@ def test_crossover_takes_from_both_parents(quick, rng):
 
 
 def test_mutation_reaches_every_gene(tmp_path):
-    space = spaces.load(written(tmp_path, TINY))
+    space = SearchSpace.load(written(tmp_path, TINY))
     rng = np.random.default_rng(0)
     seen = {space.sample(rng).id}
     genome = space.sample(rng)
@@ -117,7 +117,7 @@ def test_depths_with_gaps_can_be_reached(rng):
 
 
 def test_size_is_the_number_of_different_genomes(tmp_path):
-    space = spaces.load(written(tmp_path, TINY))
+    space = SearchSpace.load(written(tmp_path, TINY))
     stage = 1 + 2 * 2 * 4  # pooled and empty, or downsample x width x block
     assert space.size() == 2 * 2 * stage * 8
     rng = np.random.default_rng(1)
@@ -148,7 +148,7 @@ def test_repair_shrinks_what_costs_most(rng):
 
 def test_an_impossible_constraint_says_so(tmp_path, rng):
     text = TINY + "constraints: {params: [0, 10]}\n"
-    space = spaces.load(written(tmp_path, text))
+    space = SearchSpace.load(written(tmp_path, text))
     with pytest.raises(
         UserError,
         match=r"0 of 1000 samples satisfy constraints.params \[0, 10\]; smallest seen \d+",
@@ -178,20 +178,20 @@ def test_an_impossible_constraint_says_so(tmp_path, rng):
 def test_mistakes_in_the_yaml(tmp_path, old, new, message):
     path = written(tmp_path, TINY.replace(old, new))
     if message is None:
-        assert spaces.load(path).name == "tiny"
+        assert SearchSpace.load(path).name == "tiny"
         return
     with pytest.raises(UserError, match=message):
-        spaces.load(path)
+        SearchSpace.load(path)
 
 
 def test_yaml_that_could_blow_up_is_refused(tmp_path):
     bomb = "a: &a [1, 2]\nb: *a\n"
     with pytest.raises(UserError, match="aliases"):
-        spaces.load(written(tmp_path, bomb))
+        SearchSpace.load(written(tmp_path, bomb))
     with pytest.raises(UserError, match="larger than"):
-        spaces.load(written(tmp_path, "#" * (2 << 20)))
+        SearchSpace.load(written(tmp_path, "#" * (2 << 20)))
     with pytest.raises(UserError, match="not valid YAML"):
-        spaces.load(written(tmp_path, "!!python/object/apply:os.system [ls]"))
+        SearchSpace.load(written(tmp_path, "!!python/object/apply:os.system [ls]"))
 
 
 def test_what_a_space_does_not_state_comes_from_the_data(proposed):
@@ -216,7 +216,7 @@ def test_what_a_space_does_not_state_comes_from_the_data(proposed):
     ],
 )
 def test_what_a_space_states_must_fit_the_data(tmp_path, data, message):
-    space = spaces.load(written(tmp_path, TINY))
+    space = SearchSpace.load(written(tmp_path, TINY))
     assert space.for_data(3, 2, 20, 20).shape == (2, 16, 16)  # parts of larger images
     with pytest.raises(UserError, match=message):
         space.for_data(*data)
@@ -225,7 +225,7 @@ def test_what_a_space_states_must_fit_the_data(tmp_path, data, message):
 @pytest.mark.parametrize("name", LOADED)
 def test_a_completed_space_is_written_whole(tmp_path, name):
     space = LOADED[name].for_data(3, 3, 64, 60)
-    again = spaces.load(written(tmp_path, space.to_yaml()))
+    again = SearchSpace.load(written(tmp_path, space.to_yaml()))
     assert (again.shape, again.classes, again.size()) == ((3, 64, 60), 3, space.size())
     ours, theirs = (s.sample(np.random.default_rng(1)).genome for s in (space, again))
     assert ours == theirs
@@ -235,9 +235,9 @@ def test_a_completed_space_is_written_whole(tmp_path, name):
 
 def test_spaces_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert spaces.load("fer_tiny").name == "fer_tiny"
+    assert SearchSpace.load("fer_tiny").name == "fer_tiny"
     with pytest.raises(UserError, match=r"no search space 'fer_tinny'.*did you mean 'fer_tiny'"):
-        spaces.load("fer_tinny")
+        SearchSpace.load("fer_tinny")
 
 
 def test_contains_says_why_not(proposed):
@@ -248,7 +248,7 @@ def test_contains_says_why_not(proposed):
         LOADED["fer"].genotype(widened)
     for path in REFERENCES:
         if path.stem != "proposed":
-            assert not LOADED["fer"].contains(load(path)[0])
+            assert not LOADED["fer"].contains(Genome.load(path))
 
 
 def test_the_data_side_does_not_import_torch():
@@ -261,7 +261,7 @@ def test_the_data_side_does_not_import_torch():
 def test_a_space_of_a_single_genome(tmp_path, rng):
     one = "version: 1\nname: one\nstem: {channels: 4}\nhead: {pool: avg}\n"
     stages = "stages: [{downsample: max, depth: 1, channels: 4, blocks: conv}]\n"
-    space = spaces.load(written(tmp_path, one + stages))
+    space = SearchSpace.load(written(tmp_path, one + stages))
     only = space.sample(rng)
     assert space.size() == 1
     assert space.mutate(only, rng) == space.crossover(only, only, rng) == only
