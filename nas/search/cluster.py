@@ -74,10 +74,15 @@ class RaySession:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice
         self._folder = private_folder()
         # Without "local" Ray would join any cluster that happens to run on this machine.
-        self.ray.init(
-            address="local", num_cpus=cpus, include_dashboard=False,
-            _temp_dir=str(self._folder / "r"), **QUIET,
-        )  # fmt: skip
+        try:
+            self.ray.init(
+                address="local", num_cpus=cpus, include_dashboard=False,
+                _temp_dir=str(self._folder / "r"), **QUIET,
+            )  # fmt: skip
+        except Exception as error:  # Ray raises that very class where its processes are too slow
+            raise UserError(
+                f"Ray does not start here: {first_line(error)}; --workers 1 does without it"
+            ) from None
 
     def _join(self, address: str) -> None:
         check_address(address)

@@ -53,7 +53,7 @@ class Events(Callback):
         if len(search.archive) == 30:
             self.late = number(self.add())
         if evaluation.metrics["node"] == self.late:
-            enough = search.evolution.asked
+            enough = search.optimizer.asked
             search.settings = dataclasses.replace(search.settings, evaluations=enough)
 
 
@@ -88,7 +88,7 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     locations = []
 
     def kill():
-        (stored,) = workers._arguments[3:]
+        (stored,) = workers._arguments[4:]
         locations.append(ray.experimental.get_object_locations([stored])[stored]["node_ids"])
         cluster.remove_node(doomed, allow_graceful=False)
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
-from nas.search.cluster import private_folder
+from nas.common.errors import UserError
+from nas.search.cluster import RaySession, private_folder
 from nas.search.evaluate import Unfinished, run_task
 from nas.search.workers import Died, InProcess, Limits, RayWorkers
 from nas.training.task import Fidelity, Task
@@ -146,3 +147,19 @@ def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
 
     with pytest.raises(KeyboardInterrupt):
         run_task(interrupted, Task(0, quick.sample(rng).genome, Fidelity(), 0))
+
+
+def test_a_ray_that_does_not_start_is_one_line(short_folder, monkeypatch):
+    """Its own words on a machine too busy for it; the folder is gone, and so are its handlers."""
+    import ray
+
+    def too_slow(**options):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", too_slow)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(UserError, match="Ray does not start here: The current node timed out"):
+        RaySession(None, 1)
+    assert not any(short_folder.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
