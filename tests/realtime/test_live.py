@@ -1,11 +1,14 @@
 """Live sources that vanish, network streams, devices."""
 
 import http.server
+import os
 import threading
 
 import cv2
 import numpy as np
 import pytest
+from clips import numbered, write_clip
+from rtsp import Camera
 
 from nas.common.errors import UserError
 from nas.realtime import capture, live
@@ -110,3 +113,30 @@ def test_a_real_stream_over_http(monkeypatch, caplog):
     assert frames[0].pixels.shape == (48, 64, 3)
     assert abs(int(frames[5].pixels.mean()) - 50) < 5
     assert "ended" in caplog.text
+
+
+def test_a_real_camera_over_rtsp(monkeypatch, caplog):
+    """What FFmpeg may open is listed: this must be among it."""
+    monkeypatch.setattr(live, "RETRIES", 0)
+    pictures = [np.full((48, 64, 3), 20 + 8 * k, np.uint8) for k in range(20)]
+    with Camera(pictures) as camera:
+        threading.Thread(target=camera.serve_forever, daemon=True).start()
+        source = open_source(camera.url)
+        assert source.live
+        frames = list(source.frames)
+        camera.shutdown()
+    assert len(frames) >= 18
+    assert abs(int(frames[10].pixels.mean()) - 100) < 12
+    assert "ended" in caplog.text
+
+
+def test_options_of_the_users_are_kept_and_do_not_widen_ours(monkeypatch, tmp_path):
+    theirs = "rtsp_transport;udp|protocol_whitelist;file,http|format_whitelist;hls"
+    monkeypatch.setenv(capture.OPTIONS, theirs)
+    clip = write_clip(tmp_path / "clip.mp4", numbered(5))
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(f"#EXTM3U\n#EXTINF:9,\n{clip}\n#EXT-X-ENDLIST\n")
+    assert len(list(open_source(str(clip)).frames)) == 5
+    with pytest.raises(UserError, match="not a readable video"):
+        open_source(str(playlist))
+    assert os.environ[capture.OPTIONS] == theirs
