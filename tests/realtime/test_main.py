@@ -272,8 +272,8 @@ def test_a_cut_video_ends_with_1(model, video, tmp_path, squares, capsys):
 
 
 def test_an_odd_frame_rate_is_annotated(model, tmp_path, squares):
-    """119.952 is 119952 / 1000, more than MPEG-4 counts."""
-    clip = write_clip(tmp_path / "fast.avi", numbered(24), 119.952, "MJPG")
+    """119.953 is 119953 / 1000, more than MPEG-4 counts."""
+    clip = write_clip(tmp_path / "fast.avi", numbered(24), 119.953, "MJPG")
     for suffix in (".mp4", ".mkv", ".avi"):
         out = tmp_path / f"out{suffix}"
         assert run("--model", model, "--source", clip, "--headless", "--out", out) == 0
