@@ -66,14 +66,21 @@ def unknown_letters(texts: tuple[str, ...]) -> str:
     return "".join(c for c in letters if not c.isspace() and _looks(c) == _looks(NO_GLYPH))
 
 
-@lru_cache(4096)
 def text_mask(text: str, size: int) -> npt.NDArray[np.uint8]:
     """How much ink each pixel of the line gets, 0..255. size: of the font, in pixels."""
+    words = [_word(word, size) for word in text.split(" ")]
+    space = np.zeros((words[0].shape[0], max(1, size // 3)), np.uint8)
+    return np.hstack([part for word in words for part in (word, space)][:-1])
+
+
+@lru_cache(4096)
+def _word(word: str, size: int) -> npt.NDArray[np.uint8]:
+    """Kept, since a frame's words are nearly all of the frame before."""
     font = _font(size)
     ascent, descent = font.getmetrics()
-    width = max(1, round(font.getlength(text)) + 1)
+    width = max(1, round(font.getlength(word)) + 1)
     image = Image.new("L", (width, ascent + descent))
-    ImageDraw.Draw(image).text((0, 0), text, fill=255, font=font)
+    ImageDraw.Draw(image).text((0, 0), word, fill=255, font=font)
     return np.array(image)
 
 

@@ -5,6 +5,8 @@ Sizes follow the picture's. Labels and bars go where they cover no face and no o
 
 from __future__ import annotations
 
+import heapq
+
 import cv2
 import numpy as np
 
@@ -73,6 +75,9 @@ def place(picture: Pixels, box: Box, size: tuple[int, int], taken: list[Box]) ->
         corners += [(left, top) for top in (above, below) for left in (x, x + w - width)]
         corners += [(left, top) for top in (y, below, above) for left in (x + w, x - width)]
     places = [(max(0, min(a, right)), max(0, min(b, bottom)), width, height) for a, b in corners]
+    for each in places:
+        if not any(shared_area(each, other) for other in taken):
+            return each
     return min(places, key=lambda each: sum(shared_area(each, other) for other in taken))
 
 
@@ -102,8 +107,8 @@ def _bars(
     out: Pixels, face: Face, classes: tuple[str, ...], size: int, taken: list[Box]
 ) -> None:  # fmt: skip
     """A panel with one bar for each class, where one fits that covers nothing."""
-    strongest = np.argsort(face.probabilities)[::-1][:ROWS]
-    rows = sorted(int(index) for index in strongest)
+    strongest = heapq.nlargest(ROWS, range(len(classes)), key=face.probabilities.__getitem__)
+    rows = sorted(strongest)
     names = column(tuple(classes[index] for index in rows), size, NAME * size - size // 2)
     height = names.shape[0]
     panel = _free_place(out, face.box, ((NAME + BAR) * size, height), taken)
