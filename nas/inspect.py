@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, note, say, show, value
+from nas.common.cli import Parser, exit_code, no_formula, note, say, show, value
 from nas.common.errors import UserError
 from nas.common.resources import REFERENCES
 from nas.common.schema import Int
@@ -88,13 +88,8 @@ def _csv(run: RunDirectory) -> int:
     rows = evaluation_rows(run)
     writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["index"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
     return 0
-
-
-def _no_formula(value: Any) -> Any:
-    """A spreadsheet would run text of a stranger's run that begins like a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@")) else value
 
 
 def _optuna(run: RunDirectory) -> int:

@@ -157,6 +157,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
+def no_formula(value: Any) -> Any:
+    """A cell for CSV: a spreadsheet would run a stranger's text that begins like a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@")) else value
+
+
 def say(text: str = "", file: TextIO | None = None) -> None:
     """Print, safely; nothing else in nas/ prints. file: stdout where none is given."""
     print(printable(text), file=file or sys.stdout, flush=True)

@@ -9,8 +9,10 @@ from typing import IO, Any, Protocol
 
 import cv2
 
+from nas.common.cli import no_formula
 from nas.common.errors import UserError
 from nas.common.files import cannot_write, make_folder, replace_file
+from nas.common.quiet import Quiet
 from nas.realtime.frames import Frame, Pixels, Source
 from nas.realtime.recognizer import Face
 from nas.realtime.recording import Video
@@ -76,13 +78,13 @@ class Csv:
         self._lines = _Lines(path)
         self._rows = csv.writer(self._lines)
         header = ["source", "frame", "timestamp_s", "track", "x", "y", "w", "h", "label"]
-        self._rows.writerow([*header, *classes])
+        self._rows.writerow([*header, *map(no_formula, classes)])
 
     def write(self, frame: Frame, faces: list[Face], picture: Pixels) -> None:
         for face in faces:
             probabilities = [f"{p:.5f}" for p in face.probabilities]
             where = [frame.source, frame.index, f"{frame.seconds:.4f}", face.track, *face.box]
-            self._rows.writerow([*where, face.label, *probabilities])
+            self._rows.writerow([no_formula(v) for v in (*where, face.label)] + probabilities)
 
     def close(self) -> None:
         self._lines.close()
@@ -150,8 +152,8 @@ def open_sinks(
 
 def write_picture(path: Path, picture: Any) -> None:
     """UserError where it cannot be written. We write: OpenCV takes no name that is not UTF-8."""
-    try:
-        _, raw = cv2.imencode(path.suffix.lower(), picture)
-    except cv2.error:
-        raise UserError(f"{path}: cannot write a picture of this size or kind") from None
+    with Quiet():
+        done, raw = cv2.imencode(path.suffix.lower(), picture)
+    if not done:
+        raise UserError(f"{path}: cannot write a picture of this size")
     replace_file(path, raw.tobytes())
