@@ -72,7 +72,8 @@ def _measure(path: Path) -> int:
     run = RunDirectory.open(path)
     space = SearchSpace.load(run.file("space.yaml"))
     with run:
-        measured = measure_front(run, run.archive(space.contains).results())
+        members = run.front(run.archive(space.contains))
+        measured = measure_front(run, [member.measured for member in members])
     if not measured:
         raise UserError(f"{path}: no successful evaluation yet")
     say(f"{len(measured)} networks measured; show them with: python -m nas.inspect {path}")

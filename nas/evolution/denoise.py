@@ -7,7 +7,7 @@ seen its measurement and those of its neighbours, and the front is that of the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ import numpy as np
 from nas.evolution.objectives import OBJECTIVES, Constraint, Metrics, Objective
 from nas.evolution.optimizer import Space
 from nas.evolution.pareto import front_ranks, minimised, pareto_front
-from nas.evolution.predictor import Predictor, StaticMetrics
+from nas.evolution.predictor import Predictor
 
 CONSIDERED = 600  # networks of a long archive: the better half front by front, the rest evenly
 
@@ -51,21 +51,23 @@ class Member(Generic[T]):
 
 
 def denoised_front(
-    space: Space, found: Sequence[T], static_metrics: StaticMetrics,
+    space: Space, found: Sequence[T], static: Collection[str],
     objectives: Sequence[Objective] = OBJECTIVES, constraints: Sequence[Constraint] = (),
 ) -> list[Member[T]]:  # fmt: skip
     """The front of what is believed of the networks that were measured and that the space holds.
 
-    Static metrics are exact and stay. Of few networks what was measured is believed.
+    static: names of the metrics that are exact and above 0; they stay. Of few networks what was
+    measured is believed.
     """
     inside = [e for e in _considered(found, objectives) if space.contains(e.genome)]
     if not inside:
         return []
-    static = static_metrics(inside[0].genome)
+    inside.sort(key=lambda e: e.index)
+    known = {e.genome.id: {k: e.metrics[k] for k in static if k in e.metrics} for e in inside}
     wanted = {o.name: o.maximise for o in objectives}
     wanted |= {c.name: c.at_least is not None for c in constraints if c.name not in wanted}
     names = {name: more for name, more in wanted.items() if name not in static}
-    predictor = Predictor(space, static_metrics, names, objectives)
+    predictor = Predictor(space, lambda genome: known[genome.id], names, objectives)
     genotypes = [space.genotype(e.genome) for e in inside]
     for e, genotype in zip(inside, genotypes, strict=True):
         predictor.tell(genotype, e.metrics)

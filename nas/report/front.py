@@ -13,6 +13,7 @@ COLUMNS: tuple[Column, ...] = (
     ("mark", "", ""),
     ("id", "id", ""),
     ("accuracy", "accuracy %", ".2f"),
+    ("believed", "believed %", ".2f"),
     ("params", "params", ",.0f"),
     ("macs", "MMACs", ".1f"),
     ("fps", "fps predicted", ".0f"),
@@ -73,6 +74,7 @@ def _shown(row: Row, best_id: str | None) -> Row:
     return {
         **row,
         "accuracy": 100 * row["accuracy"] if row.get("accuracy") is not None else None,
+        "believed": 100 * row["believed"] if row.get("believed") is not None else None,
         "macs": row["macs"] / 1e6 if row.get("macs") is not None else None,
         "mark": "*" if row["id"] == best_id else "",
     }

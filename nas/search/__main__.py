@@ -20,7 +20,6 @@ from nas.common.web import PORT
 from nas.search.settings import Settings, add_settings, settings_of
 
 if TYPE_CHECKING:
-    from nas.search.archive import Evaluation
     from nas.search.driver import Callback
     from nas.search.run import Run
 
@@ -135,30 +134,30 @@ def _plain(run: Run) -> dict[str, Any]:
     from nas.search.driver import choose
 
     assert run.outcome is not None
-    results = run.archive.results()
-    chosen = choose(results, run.settings)
+    chosen = choose(run.results, run.settings)
     return {
         "run": str(run.path), "stopped": run.outcome.stopped, "evaluations": len(run.archive),
-        "best": chosen.id if chosen else None, "front": _rows(run, results),
+        "best": chosen.measured.id if chosen else None, "front": _rows(run),
     }  # fmt: skip
 
 
-def _front(run: Run, results: list[Evaluation], best: str) -> str:
+def _front(run: Run, best: str) -> str:
     """The front as a table; of the user's own metrics where there is no accuracy."""
     from nas.report import front_table, table
 
+    results = [member.measured for member in run.results]
     if all({"accuracy", "fps"} <= e.metrics.keys() for e in results):
-        return front_table(_rows(run, results), best)
+        return front_table(_rows(run), best)
     rows = [{"mark": "*" if e.id == best else "", "id": e.id, **e.metrics} for e in results]
     columns = [("mark", "", ""), ("id", "id", "")]
     return table(rows, [*columns, *((name, name, ".6g") for name in run.settings.wanted)])
 
 
-def _rows(run: Run, results: list[Evaluation]) -> list[dict[str, Any]]:
+def _rows(run: Run) -> list[dict[str, Any]]:
     from nas.search.overview import front_rows, measured_fps
 
     measured = measured_fps(run.directory.file("measured_fps.json"))
-    return front_rows(results, run.settings.fitness, measured)
+    return front_rows(run.results, run.settings.fitness, measured)
 
 
 def _text(run: Run) -> str:
@@ -167,8 +166,8 @@ def _text(run: Run) -> str:
 
     outcome = run.outcome
     assert outcome is not None
-    results, failures = run.archive.results(), [e for e in run.archive if e.status == "failed"]
-    chosen = choose(results, run.settings)
+    failures = [e for e in run.archive if e.status == "failed"]
+    chosen = choose(run.results, run.settings)
     lines = [
         f"{outcome.stopped}: {len(run.archive)} evaluations ({len(failures)} failed) in "
         f"{outcome.seconds:.0f} s, set-up included; driver overhead {outcome.overhead:.1%}"
@@ -178,7 +177,7 @@ def _text(run: Run) -> str:
     if chosen is None:
         why = "every one failed" if failures else "the time was up before the first one ended"
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])
-    lines.append(_front(run, results, chosen.id))
+    lines.append(_front(run, chosen.measured.id))
     summary = run.directory.file("summary.json")
     baseline = read_json(summary).get("majority_baseline") if summary.exists() else None
     if baseline is not None:
@@ -187,7 +186,7 @@ def _text(run: Run) -> str:
         lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
         return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
     best = run.directory.file("best.json")
-    model = run.directory.file(f"retrain/{chosen.id}/model.onnx")
+    model = run.directory.file(f"retrain/{chosen.measured.id}/model.onnx")
     lines += [
         f"\nNext:\n  python -m nas.inspect {run.path}",
         f"  python -m nas.retrain --genome {best} --data {run.settings.data}",

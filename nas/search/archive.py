@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from nas.arch.genome import Genome
+from nas.arch.layers import Cost
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
+from nas.evolution.denoise import Member, denoised_front
 from nas.evolution.pareto import Front, pareto_front
+from nas.space.space import SearchSpace
 from nas.training.task import Change, Fidelity
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
+STATIC = (*(f.name for f in fields(Cost)), "fps")  # metrics that are exact
 ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
 MAX_INDEX = 10**9
 MAX_CHANGES = 256  # of one child
@@ -127,6 +131,11 @@ def read_changes(value: Any, where: str) -> tuple[Change, ...]:
     return tuple(value)
 
 
+def as_measured(found: Sequence[Evaluation]) -> list[Member[Evaluation]]:
+    """Members of a front of which nothing but their measurement is believed."""
+    return [Member(e, dict(e.metrics)) for e in found]
+
+
 class Archive:
     """Append-only evaluations, each on disk (and synced) before anyone hears of it.
 
@@ -180,6 +189,12 @@ class Archive:
             self.by_index[e.index]
             for e in pareto_front(stopped, self.front.objectives, self.front.constraints)
         ]
+
+    def returned(self, space: SearchSpace) -> list[Member[Evaluation]]:
+        """The front that the search returns: by what is believed of each, see evolution.denoise."""
+        front = self.front
+        found = denoised_front(space, self.evaluations, STATIC, front.objectives, front.constraints)
+        return found or as_measured(self.results())
 
     def close(self) -> None:
         if self._file is not None:

@@ -18,9 +18,10 @@ from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
+from nas.evolution.denoise import Member
 from nas.evolution.optimizer import Optimizer, Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
-from nas.search.archive import Archive, Evaluation
+from nas.search.archive import STATIC, Archive, Evaluation, as_measured
 from nas.search.evaluate import Unfinished, failed
 from nas.search.settings import Settings
 from nas.search.store import Pending, RunDirectory
@@ -137,7 +138,9 @@ class Search:
         return outcome
 
     def best(self) -> Evaluation | None:
-        return choose(self.archive.results(), self.settings)
+        """Of what was measured so far."""
+        chosen = choose(as_measured(self.archive.results()), self.settings)
+        return chosen.measured if chosen else None
 
     def tell_callbacks(self, event: str, *arguments: Any) -> None:
         """Reporting never ends a search."""
@@ -275,22 +278,30 @@ class Search:
             self._persist(self.write_results)
         self.tell_callbacks("on_evaluation", evaluation)
 
-    def write_results(self) -> None:
-        """front.json and best.json, derived from the evaluations."""
-        rows = [self._row(e) for e in self.archive.results()]
+    def write_results(self, final: bool = False) -> None:
+        """front.json and best.json, derived from the evaluations.
+
+        final: the front that the search returns; while it runs, the one that was measured.
+        """
+        archive = self.archive
+        members = archive.returned(self.space) if final else as_measured(archive.results())
+        rows = [self._row(member) for member in members]
         self.run.write("front.json", json.dumps(rows, indent=1))
-        chosen = self.best()
+        chosen = choose(members, self.settings)
         if chosen is not None:
             plain = self._row(chosen)
             del plain["genome"]
-            text = chosen.genome.to_json(name=chosen.id, evaluation=plain)
+            text = chosen.measured.genome.to_json(name=chosen.measured.id, evaluation=plain)
             self.run.write("best.json", text + "\n")
 
-    def _row(self, evaluation: Evaluation) -> dict[str, Any]:
+    def _row(self, member: Member[Evaluation]) -> dict[str, Any]:
+        """As measured; believed: the metrics of which one measurement was taken with caution."""
+        evaluation = member.measured
         return {
             "id": evaluation.id,
             **evaluation.metrics,
-            "fitness": self.settings.fitness.known(evaluation.metrics),
+            "believed": {k: v for k, v in member.metrics.items() if k not in STATIC},
+            "fitness": self.settings.fitness.known(member.metrics),
             "status": evaluation.status,
             "fidelity": dataclasses.asdict(evaluation.fidelity),
             "parents": list(evaluation.parents),
@@ -334,12 +345,12 @@ def make_optimizer(
     )  # fmt: skip
 
 
-def choose(results: Sequence[Evaluation], settings: Settings) -> Evaluation | None:
+def choose(results: Sequence[Member[Evaluation]], settings: Settings) -> Member[Evaluation] | None:
     """Of a front, by the fitness; by the first objective where the fitness knows too little."""
     first, fitness = settings.objectives[0], settings.fitness
 
-    def worth(evaluation: Evaluation) -> float:
-        known, value = fitness.known(evaluation.metrics), evaluation.metrics[first.name]
+    def worth(member: Member[Evaluation]) -> float:
+        known, value = fitness.known(member.metrics), member.metrics[first.name]
         if known is not None:
             return known
         return value if first.maximise else -value

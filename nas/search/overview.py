@@ -14,6 +14,7 @@ from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.common.resources import REFERENCES
+from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import pareto_front
 from nas.search import analysis, genealogy
@@ -33,16 +34,18 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
 
     deep: also what takes seconds: the surrogate's check and the population.
     """
-    evaluations, settings = run.archive().evaluations, run.settings()
-    space = SearchSpace.load(run.file("space.yaml"))
+    settings, space = run.settings(), SearchSpace.load(run.file("space.yaml"))
+    archive = run.archive(space.contains)
+    evaluations = archive.evaluations
     measured = measured_fps(run.file("measured_fps.json"))
     inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
-    front = pareto_front(inside, settings.objectives)
-    chosen = choose(front, settings)
+    members = run.front(archive)
+    front, winner = [m.measured for m in members], choose(members, settings)
+    chosen = winner.measured if winner else None
     other = baseline.archive().evaluations if baseline else []
     box = Box.around([evaluations, other], space.classes)
     seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
-    networks = _networks(evaluations, front, settings.fitness, measured, seen, space)
+    networks = _networks(evaluations, members, settings.fitness, measured, seen, space)
     return {
         "run": str(run.path),
         "space": space.name,
@@ -76,27 +79,31 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
 
 
 def front_rows(
-    front: Sequence[Evaluation], fitness: Fitness, measured: Mapping[str, float]
+    front: Sequence[Member[Evaluation]], fitness: Fitness, measured: Mapping[str, float]
 ) -> list[Row]:
-    """The front as plain rows; `fps_measured` is None where it was not measured."""
+    """The front as plain rows; `fps_measured` is None where it was not measured.
+
+    believed: the accuracy by its measurement and its neighbours; the fitness is of that one.
+    """
     return [
         {
-            "id": e.id,
-            **e.metrics,
-            "fps_measured": measured.get(e.id),
-            "fitness": fitness.known(e.metrics),
-            "epochs": e.fidelity.epochs,
+            "id": m.measured.id,
+            **m.measured.metrics,
+            "believed": m.metrics.get("accuracy"),
+            "fps_measured": measured.get(m.measured.id),
+            "fitness": fitness.known(m.metrics),
+            "epochs": m.measured.fidelity.epochs,
         }
-        for e in front
+        for m in front
     ]
 
 
 def evaluation_rows(run: RunDirectory) -> list[Row]:
     """Every evaluation as a flat row, in the order of the archive."""
-    evaluations, settings = run.archive().evaluations, run.settings()
-    space = SearchSpace.load(run.file("space.yaml"))
-    inside = [e for e in evaluations if space.contains(e.genome)]
-    ids = {e.id for e in pareto_front(inside, settings.objectives)}
+    settings, space = run.settings(), SearchSpace.load(run.file("space.yaml"))
+    archive = run.archive(space.contains)
+    evaluations = archive.evaluations
+    ids = {member.measured.id for member in run.front(archive)}
     measured = measured_fps(run.file("measured_fps.json"))
     start = min((e.started for e in evaluations), default=0.0)
     return [
@@ -163,17 +170,17 @@ def blocks(genome: Genome) -> list[list[Any]]:
 
 
 def _networks(
-    evaluations: Sequence[Evaluation], front: Sequence[Evaluation], fitness: Fitness,
+    evaluations: Sequence[Evaluation], front: Sequence[Member[Evaluation]], fitness: Fitness,
     measured: Mapping[str, float], seen: dict[str, int], space: SearchSpace,
 ) -> list[Row]:  # fmt: skip
     """A row for each; its blocks are places in `seen`, which grows."""
     start = min((e.started for e in evaluations), default=0.0)
-    ids = {(e.id, e.index) for e in front}
+    on_front = {m.index: m for m in front}
     by_id = genealogy.first_of_each(evaluations)
     rows = []
     for e in evaluations:
         row: Row = {
-            "index": e.index, "id": e.id, "status": e.status, "front": (e.id, e.index) in ids,
+            "index": e.index, "id": e.id, "status": e.status, "front": e.index in on_front,
             **{k: e.metrics.get(k) for k in ("accuracy", "params", "macs", "fps")},
             "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
@@ -182,7 +189,9 @@ def _networks(
             "curve": analysis.curve_of(e), "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
         }  # fmt: skip
-        row["fitness"] = fitness.known(e.metrics)
+        metrics = on_front[e.index].metrics if e.index in on_front else e.metrics
+        row["believed"] = metrics.get("accuracy") if e.index in on_front else None
+        row["fitness"] = fitness.known(metrics)
         rows.append(row)
     return rows
 

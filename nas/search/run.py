@@ -18,6 +18,7 @@ import pandas as pd
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.data import SearchData, open_dataset, search_data
+from nas.evolution.denoise import Member
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
@@ -62,10 +63,15 @@ class Run:
     @property
     def best(self) -> Genome:
         """The network that best.json holds. UserError before there is one."""
-        chosen = choose(self.archive.results(), self.settings)
+        chosen = choose(self.results, self.settings)
         if chosen is None:
             raise UserError(f"{self.path}: no successful evaluation yet")
-        return chosen.genome
+        return chosen.measured.genome
+
+    @property
+    def results(self) -> list[Member[Evaluation]]:
+        """The front, with what was measured and what is believed of each."""
+        return self.directory.front(self.archive)
 
     @property
     def front(self) -> pd.DataFrame:
@@ -75,7 +81,7 @@ class Run:
     @property
     def evaluations(self) -> pd.DataFrame:
         """Every evaluation, a row each, in the order of their arrival."""
-        ids = {e.index for e in self.archive.results()}
+        ids = {member.index for member in self.results}
         return pd.DataFrame([
             {
                 "index": e.index, "id": e.id, "status": e.status, "front": e.index in ids,
@@ -87,7 +93,7 @@ class Run:
         ])  # fmt: skip
 
     def __repr__(self) -> str:
-        done, front = len(self.archive), len(self.archive.results())
+        done, front = len(self.archive), len(self.results)
         return f"Run({str(self.path)!r}: {done} evaluations, {front} on the front)"
 
 
@@ -225,7 +231,7 @@ def _search(
             workers.close()
     if search is None:
         search = Search(run, settings, parts.space, initial, callbacks)
-    search.write_results()
+    search.write_results(final=True)
     if outcome.stopped != "interrupted":
         outcome.front_fps = _front_fps(search, end)
     outcome.seconds = time.monotonic() - started
@@ -293,7 +299,8 @@ def _front_fps(search: Search, end: float | None) -> dict[str, float]:
             "python -m nas.fps --run %s", settings.fps_model, run.path,
         )  # fmt: skip
         return {}
-    return measure_front(run, search.archive.results(), end)
+    members = run.front(search.archive)
+    return measure_front(run, [member.measured for member in members], end)
 
 
 def _summary(search: Search, outcome: Outcome, data: SearchData | None) -> dict[str, Any]:

@@ -28,8 +28,17 @@ from nas.common.files import (
     replace_file,
 )
 from nas.common.schema import Int, read
+from nas.evolution.denoise import Member
 from nas.evolution.pareto import Front
-from nas.search.archive import MAX_INDEX, Archive, Evaluation, read_changes, read_parents
+from nas.search.archive import (
+    MAX_INDEX,
+    Archive,
+    Evaluation,
+    as_measured,
+    check_metrics,
+    read_changes,
+    read_parents,
+)
 from nas.search.settings import Settings, fixed_changes, load_settings, read_settings
 from nas.space.space import SearchSpace
 from nas.training.task import Fidelity, Task
@@ -37,6 +46,7 @@ from nas.training.task import Fidelity, Task
 EXPERIMENTS = Path("experiments")
 LINES_BEFORE_REWRITE = 10_000
 MAX_ATTEMPTS = 1000  # in a file
+MAX_FRONT = 64 << 20  # bytes of front.json
 # What the numbers of a run follow from; checked when it goes on.
 FINGERPRINTED = ("space.yaml", "initial.json")
 
@@ -101,6 +111,25 @@ class RunDirectory:
         settings = self.settings()
         front: Front[Evaluation] = Front(settings.objectives, settings.constraints)
         return Archive.load(self.file("evaluations.jsonl"), belongs, front)
+
+    def front(self, archive: Archive) -> list[Member[Evaluation]]:
+        """The front as front.json has it: what a search returned, or what it measured so far.
+
+        As measured where nothing is said of what is believed, as by version 0.1.
+        """
+        path = self.file("front.json")
+        rows = read_json(path, MAX_FRONT) if path.exists() else []
+        evaluations = {e.id: e for e in archive if e.status != "failed"}
+        members = []
+        try:
+            for row in (row for row in rows if "believed" in row):
+                evaluation = evaluations[row["id"]]
+                check_metrics(row["believed"])
+                metrics = {**evaluation.metrics, **row["believed"]}
+                members.append(Member(evaluation, metrics))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not a front of this run: {error}") from None
+        return members or as_measured(archive.results())
 
     def pending(self, done: Container[int]) -> Pending:
         return Pending.load(self.file("pending.jsonl"), done)

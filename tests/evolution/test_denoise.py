@@ -77,7 +77,7 @@ def test_the_front_is_truly_better():
     gains = []
     for seed in range(8):
         found = noisy(np.random.default_rng(seed), 60)
-        members = denoised_front(Space(), found, static, OBJECTIVES)
+        members = denoised_front(Space(), found, ["params"], OBJECTIVES)
         raw = pareto_front(found, OBJECTIVES)
         gains.append(true_volume([m.measured for m in members]) / true_volume(raw))
     assert min(gains) > 0.99
@@ -89,7 +89,7 @@ def test_both_figures_of_each_member():
     off = {"believed": [], "measured": []}
     for seed in range(5):
         found = noisy(np.random.default_rng(seed), 60)
-        members = denoised_front(Space(), found, static, OBJECTIVES)
+        members = denoised_front(Space(), found, ["params"], OBJECTIVES)
         for m in members:
             off["believed"].append(abs(m.metrics["accuracy"] - truth(m.measured.genome)))
             assert m.metrics["params"] == m.measured.metrics["params"]
@@ -102,10 +102,10 @@ def test_both_figures_of_each_member():
 
 def test_of_few_networks_what_was_measured_is_believed(rng):
     found = noisy(rng, 5)
-    members = denoised_front(Space(), found, static, OBJECTIVES)
+    members = denoised_front(Space(), found, ["params"], OBJECTIVES)
     assert [m.measured for m in members] == pareto_front(found, OBJECTIVES)
     assert all(m.metrics == m.measured.metrics for m in members)
-    assert denoised_front(Space(), [], static, OBJECTIVES) == []
+    assert denoised_front(Space(), [], ["params"], OBJECTIVES) == []
 
 
 def test_failed_and_foreign_networks_and_broken_constraints_are_no_members(rng):
@@ -115,7 +115,7 @@ def test_failed_and_foreign_networks_and_broken_constraints_are_no_members(rng):
               Network(99, Space().sample(rng), {}, ok=False)]  # fmt: skip
     limit = float(np.median([n.metrics["params"] for n in found[:-1]]))
     constraints = [Constraint("params", at_most=limit)]
-    members = denoised_front(Space(), found, static, OBJECTIVES, constraints)
+    members = denoised_front(Space(), found, ["params"], OBJECTIVES, constraints)
     assert {m.index for m in members}.isdisjoint({98, 99})
     assert max(m.metrics["params"] for m in members) <= limit
 
@@ -125,7 +125,7 @@ def test_a_long_archive_is_cut_to_its_better_half_and_an_even_rest(rng, monkeypa
     found = noisy(rng, 120)
     asked = []
     monkeypatch.setattr(Space, "contains", lambda self, g: asked.append(g.id) or True)
-    members = denoised_front(Space(), found, static, OBJECTIVES)
+    members = denoised_front(Space(), found, ["params"], OBJECTIVES)
     assert len(asked) == 40
     assert {n.genome.id for n in pareto_front(found, OBJECTIVES)} <= set(asked)
     assert members

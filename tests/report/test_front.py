@@ -12,7 +12,7 @@ def test_the_front_without_the_rest_by_params():
 
 def test_the_table_marks_the_best():
     line = front_table([ROW], "ab").splitlines()[-1].split()
-    assert line == ["*", "ab", "50.00", "1,234,567", "2.0", "900", "-", "0.5000", "2"]
+    assert line == ["*", "ab", "50.00", "-", "1,234,567", "2.0", "900", "-", "0.5000", "2"]
 
 
 def test_latex_escapes_names():

@@ -3,12 +3,15 @@ import dataclasses
 import json
 import os
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
+from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.evolution.pareto import pareto_front
 from nas.search.archive import Archive, Evaluation
+from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.training.task import Fidelity
 
@@ -138,3 +141,30 @@ def test_a_run_of_version_0_1_with_a_ladder_is_read(caplog):
     assert counts == {"ok": 31, "stopped": 29}
     assert len(pareto_front(run.archive())) > 3
     assert all(e.ok for e in pareto_front(run.archive()))
+
+
+def test_a_returned_front_says_what_is_believed(quick, tmp_path):
+    """front.json has both figures of each member; a run of version 0.1 has the measured ones."""
+    directory = RunDirectory.create(
+        tmp_path / "run", Settings(), ROOT / "search_spaces/quick.yaml", [], ["test"]
+    )
+    archive, rng = directory.archive(quick.contains), np.random.default_rng(0)
+    for i in range(40):
+        genome = quick.sample(rng).genome
+        params = float(cost(genome).params)
+        metrics = {"accuracy": 0.1 * np.log10(params) + rng.normal(0, 0.05), "params": params,
+                   "fps": 1e9 / cost(genome).macs}  # fmt: skip
+        archive.append(Evaluation(i, genome, Fidelity(), 0, "ok", metrics))
+    archive.close()
+    assert [m.measured for m in directory.front(archive)] == list(archive.front)
+    found = archive.returned(quick)
+    believed = [
+        {"id": m.measured.id, "believed": {"accuracy": m.metrics["accuracy"]}} for m in found
+    ]
+    directory.write("front.json", json.dumps(believed))
+    assert directory.front(archive) == found
+    assert any(m.metrics["accuracy"] != m.measured.metrics["accuracy"] for m in found)
+    for broken in ([{"id": "x", "believed": {}}], [{"believed": 3}], 5):
+        directory.write("front.json", json.dumps(broken))
+        with pytest.raises(UserError, match="not a front of this run"):
+            directory.front(archive)
