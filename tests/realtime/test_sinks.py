@@ -58,6 +58,7 @@ def test_a_full_disk_is_an_error(tmp_path):
             lines.write(Frame("x", 0, 0.0, PIXELS), [FACE], PIXELS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    lines.close()
 
 
 def test_pictures_go_where_they_should(tmp_path):
