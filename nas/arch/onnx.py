@@ -37,6 +37,12 @@ from nas.arch.lowering import check_size, lower
 OPSET = 20
 IR_VERSION = 10
 BN_EPS = 1e-5
+# All that a graph is made of; a reader of model files refuses others (deploy/limits.py).
+OPERATORS = frozenset((
+    "Add", "AveragePool", "Concat", "Conv", "Elu", "Flatten", "Gelu", "Gemm", "GlobalAveragePool",
+    "GlobalMaxPool", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "ReduceMean", "Relu", "Resize",
+    "Sigmoid", "Slice", "Transpose",
+))  # fmt: skip
 Weights = Mapping[str, Any]
 
 
@@ -260,6 +266,7 @@ class _Graph:
         return name
 
     def node(self, op: str, inputs: list[str], **attributes: Any) -> str:
+        assert op in OPERATORS, f"{op} is not among OPERATORS"
         out = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [out], **attributes))
         return out

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,17 +14,27 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from nas.common.errors import UserError, first_line, shown
+from nas.common.errors import UserError, first_line
 from nas.common.files import read_bytes
+from nas.deploy.limits import BATCH, check_graph
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
+
+__all__ = [
+    "BATCH",
+    "Check",
+    "OnnxModel",
+    "Precision",
+    "choose_model",
+    "open_model",
+    "session",
+    "softmax",
+]
 
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "fp32", "int8"]
 
 MAX_MODEL_BYTES = 1 << 30
-BATCH = 8  # images that are given to a foreign model at once, at most
-MAX_VALUES = 400_000_000  # between its layers, for so many images
 
 
 def session(model: bytes | str, threads: int = 1) -> Any:
@@ -170,11 +178,7 @@ def _read(path: Path) -> bytes:
     if not path.exists():
         raise UserError(f"{path}: no such model file; nas.retrain writes model.onnx")
     raw = read_bytes(path, MAX_MODEL_BYTES, "an ONNX model")
-    model = _parse(raw, path)
-    if any(getattr(part, "external_data", None) for part in _parts(model)):
-        # It might name any file of this machine; older releases of ONNX Runtime would read it.
-        raise UserError(f"{path}: keeps weights in another file; expected a model in one file")
-    _check_size(model, path)
+    check_graph(_parse(raw, path), str(path))
     return raw
 
 
@@ -183,62 +187,3 @@ def _parse(raw: bytes, path: Path) -> Any:
         return onnx.ModelProto.FromString(raw)
     except Exception:  # protobuf's own kind, which has no stable home
         raise UserError(f"{path}: not a readable ONNX model") from None
-
-
-def _check_size(model: Any, path: Path) -> None:
-    """Refuse a graph that is not known, before it runs, to stay within MAX_VALUES. Alters model."""
-    graph = model.graph
-    attributes = [attribute for node in graph.node for attribute in node.attribute]
-    branches = any(a.HasField("g") or a.graphs for a in attributes)
-    sparse = graph.sparse_initializer or any(
-        a.HasField("sparse_tensor") or a.sparse_tensors for a in attributes
-    )
-    foreign = any(node.domain not in ("", "ai.onnx") for node in graph.node)
-    if model.functions or branches or sparse or foreign:
-        raise UserError(
-            f"{path}: holds branches, functions, sparse weights or foreign operators; expected "
-            "plain ONNX operators"
-        )
-    for value in graph.input:
-        if value.type.tensor_type.shape.dim:
-            value.type.tensor_type.shape.dim[0].dim_value = BATCH
-    del graph.value_info[:]  # what the file claims is not what counts
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
-    except Exception as error:  # onnx.shape_inference's own kind
-        raise UserError(f"{path}: not a readable ONNX model: {first_line(error)[:200]}") from None
-    known = {v.name: v.type for v in (*graph.value_info, *graph.output)}
-    values = 0
-    for name in (name for node in graph.node for name in node.output if name):
-        size = _size(known.get(name))
-        if size is None:
-            raise UserError(
-                f"{path}: the size of value {shown(name)} is not known before the graph runs"
-            )
-        values += size
-    if values > MAX_VALUES:
-        raise UserError(
-            f"{path}: would hold {values:,} values for {BATCH} images; allowed at most "
-            f"{MAX_VALUES:,}"
-        )
-
-
-def _size(kind: Any) -> int | None:
-    """How many values a tensor of this type holds; None where that is not known."""
-    if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
-        return None
-    dims = kind.tensor_type.shape.dim
-    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims):
-        return None
-    return int(math.prod(dim.dim_value for dim in dims))
-
-
-def _parts(message: Any) -> Iterator[Any]:
-    """A protobuf message and all that it holds, however deep."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in [value] if hasattr(value, "ListFields") else value:
-                yield from _parts(inner)
