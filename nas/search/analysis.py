@@ -126,13 +126,12 @@ def surrogate_check(evaluations: Sequence[Evaluation], space: SearchSpace) -> Ro
 def fidelity_ranks(evaluations: Sequence[Evaluation]) -> list[Row]:
     """Rank correlation of the accuracies after so many epochs with those at the next fidelity.
 
-    From learning curves, and from networks that were evaluated at several fidelities.
+    Of networks that were evaluated at several fidelities.
     """
     found: dict[tuple[str, float], dict[int, float]] = defaultdict(dict)
     for e in evaluations:
         if e.ok and "accuracy" in e.metrics:
             reached = found[e.id, e.fidelity.fraction]
-            reached |= {int(epoch): accuracy for epoch, accuracy in curve_of(e)}
             reached[e.fidelity.epochs] = e.metrics["accuracy"]
     epochs = sorted({epoch for reached in found.values() for epoch in reached})
     rows = []
@@ -143,12 +142,6 @@ def fidelity_ranks(evaluations: Sequence[Evaluation]) -> list[Row]:
             rows.append({"from": low, "to": high, "networks": len(both),
                          "rank_correlation": rank_correlation(one, other)})  # fmt: skip
     return rows
-
-
-def curve_of(evaluation: Evaluation) -> list[tuple[int, float]]:
-    """(epoch, accuracy) before the last epoch; empty where the run kept none."""
-    curve = getattr(evaluation, "learning_curve", {})
-    return sorted((int(epoch), float(accuracy)) for epoch, accuracy in curve.items())
 
 
 def rank_correlation(one: Any, other: Any) -> float | None:

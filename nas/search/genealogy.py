@@ -21,7 +21,7 @@ CROSSOVER = "crossover"
 
 def parents_of(evaluation: Evaluation) -> list[str]:
     """Ids of the genomes that it was bred from; empty for random ones and in older runs."""
-    return [str(parent) for parent in getattr(evaluation, "parents", ())]
+    return [str(parent) for parent in evaluation.parents]
 
 
 def changes_of(
@@ -31,7 +31,7 @@ def changes_of(
 
     Empty where the parent is not among the evaluations `by_id`, or lies outside the space.
     """
-    recorded = [dict(change) for change in getattr(evaluation, "changes", ())]
+    recorded = [dict(change) for change in evaluation.changes]
     parents = [by_id[name] for name in parents_of(evaluation) if name in by_id]
     if recorded or not parents:
         return recorded

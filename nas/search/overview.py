@@ -12,7 +12,7 @@ from typing import Any
 from nas.arch.genome import Genome, read_genome
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
-from nas.common.files import read_json
+from nas.common.files import read_json, read_text
 from nas.common.resources import REFERENCES
 from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
@@ -186,7 +186,7 @@ def _networks(
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
             "started": round(e.started - start, 1), "error": e.error,
             "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
-            "curve": analysis.curve_of(e), "genome": e.genome.to_dict(),
+            "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
         }  # fmt: skip
         metrics = on_front[e.index].metrics if e.index in on_front else e.metrics
@@ -234,6 +234,17 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
                 raise UserError(f"{path}: not a report of nas.retrain") from None
             if name in searched:
                 rows.append({"id": name, "search": searched[name], "final": accuracy,
-                             "epochs": epochs, "report": str(path)})  # fmt: skip
+                             "epochs": epochs, "curve": _curve(path.parent)})  # fmt: skip
     one, other = [r["search"] for r in rows], [r["final"] for r in rows]
     return {"networks": rows, "rank_correlation": analysis.rank_correlation(one, other)}
+
+
+def _curve(folder: Path) -> list[list[float]]:
+    """[epoch, validation accuracy] of a retraining's first seed; [] where its folder has none."""
+    paths = sorted(folder.glob("seed*/metrics.jsonl"))
+    try:
+        rows = [json.loads(line) for line in read_text(paths[0]).splitlines()] if paths else []
+        return [[float(row["epoch"]), float(row["validation_accuracy"])] for row in rows
+                if "validation_accuracy" in row]  # fmt: skip
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{paths[0]}: not the epochs of nas.retrain") from None

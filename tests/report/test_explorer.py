@@ -24,7 +24,7 @@ def network(index, **more):
         "accuracy": 0.3 + 0.4 * share, "params": 1000 * (index + 1), "macs": 90_000 * (index + 1),
         "fps": 9000 / (index + 1), "fps_measured": None, "fitness": 0.3 + 0.4 * share, "epochs": 2,
         "fraction": 0.5, "seconds": 1.5, "started": 2.0 * index, "error": "", "parents": [],
-        "changes": [], "curve": [], "blocks": [0, 1, 2],
+        "changes": [], "blocks": [0, 1, 2],
         "genome": {"input": {"channels": 1, "height": 48, "width": 48}},
     } | more  # fmt: skip
 
@@ -107,6 +107,15 @@ def test_a_click_on_a_point_draws_its_architecture(shown):
     ]
     assert texts(browser, ".drawing .cost")[:2] == ["160", "92,160"]
     assert "show 000000000005\nretrain 000000000005.json" in texts(browser, "#network pre")
+    assert complaints(browser) == []
+
+
+def test_a_retrained_network_shows_its_curves(shown):
+    row = {"id": f"{0:012x}", "search": 0.3, "final": 0.6, "epochs": 2,
+           "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
+    retrained = {"networks": [row], "rank_correlation": None}
+    browser = shown(overview([network(i) for i in range(3)], retrained=retrained))
+    assert "2 epochs" in texts(browser, "#network .legend li")
     assert complaints(browser) == []
 
 

@@ -41,7 +41,9 @@ def test_an_old_run_is_told_whole(found):
     assert proposed["accuracy"] == pytest.approx(0.4572, abs=1e-4)
     assert proposed["published"] == pytest.approx(0.6852)
     # Trained for 60 epochs beside the run, from experiments/fer2013/retrain.
-    assert {r["id"] for r in found["retrained"]["networks"]} == {"35719afdc1fb", "3fccb0f2dfab"}
+    retrained = found["retrained"]["networks"]
+    assert {r["id"] for r in retrained} == {"35719afdc1fb", "3fccb0f2dfab"}
+    assert all(len(r["curve"]) == r["epochs"] == 60 for r in retrained)
 
 
 def test_the_surrogate_is_checked_on_networks_it_did_not_see(found):

@@ -218,7 +218,8 @@ function choose(id, move = true) {
   if (n.error) words.append(html("h3", {}, "Why it failed"), html("pre", {}, n.error));
   if (n.parents.length) words.append(html("h3", {}, "Ancestors"), ancestors(lineOf(n)));
   if (n.changes.length) words.append(table(n.changes, [["gene", "gene that changed", null, "text"], ["old", "from", JSON.stringify, "text"], ["new", "to", JSON.stringify, "text"]]));
-  if (n.curve.length) words.append(curveOf(n));
+  const curves = data.retrained.networks.filter((r) => r.id === id && r.curve.length);
+  if (curves.length) words.append(curvesOf(curves));
   words.append(html("h3", {}, "Retrain it"), html("pre", {}, `${data.commands.genome}\n${data.commands.retrain}`.replaceAll("{id}", id)),
     html("details", {}, html("summary", {}, "Genome (JSON)"), html("pre", {}, JSON.stringify(n.genome, null, 1))));
   byId("network").replaceChildren(drawing(n.blocks.map((at) => data.blocks[at]), image, id), words);
@@ -234,11 +235,14 @@ function lineOf(n) {
   return line;
 }
 
-function curveOf(n) {
+function curvesOf(rows) { // of the retrainings of one network
   const figure = html("figure");
-  const chart = new Chart(figure, { title: "Learning curve", x: { label: "epochs" }, y: accuracyAxis });
-  const points = [...n.curve.map(([x, y]) => ({ x, y })), { x: n.epochs, y: n.accuracy }];
-  requestAnimationFrame(() => chart.draw([{ kind: "line", colour: "--front", points }, { kind: "points", colour: "--front", points }]));
+  const y = { label: "validation accuracy (%)", tick: percentTick };
+  const chart = new Chart(figure, { title: "Learning curves of its retraining", x: { label: "epochs" }, y });
+  requestAnimationFrame(() => chart.draw(rows.map((row, i) => ({
+    name: `${row.epochs} epochs`, kind: "line", colour: `--series${i % 8}`, dash: i % 2 ? [6, 3] : [],
+    points: row.curve.map(([x, accuracy]) => ({ x, y: accuracy })),
+  }))));
   return figure;
 }
 
