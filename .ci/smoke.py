@@ -20,7 +20,7 @@ import nas
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "torch", "numpy", "scipy", "scikit-learn", "deap", "ray", "onnx", "onnxruntime",
+    "torch", "numpy", "scipy", "deap", "ray", "onnx", "onnxruntime",
     "opencv-python", "moocore", "optuna", "pandas", "matplotlib", "safetensors",
 )  # fmt: skip
 

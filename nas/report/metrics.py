@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import t as student_t
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 Z95 = 1.959964
 CALIBRATION_BINS = 15
@@ -29,10 +28,12 @@ def classification_report(
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities are not finite")
     predicted = probabilities.argmax(1)
-    indices = list(range(len(classes)))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=indices, zero_division=0
-    )
+    pairs = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
+    confusion = pairs.reshape(len(classes), len(classes))
+    hits, support, answers = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    # Nothing of nothing is 0: a class without images, or that is never answered.
+    precision, recall = hits / np.maximum(answers, 1), hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(answers + support, 1)
     right = int((predicted == labels).sum())
     weights = support / support.sum()
     true_probability = probabilities[np.arange(len(labels)), labels]
@@ -53,7 +54,7 @@ def classification_report(
             }
             for i, name in enumerate(classes)
         },
-        "confusion": confusion_matrix(labels, predicted, labels=indices).tolist(),
+        "confusion": confusion.tolist(),
         "nll": float(-np.log(np.clip(true_probability, 1e-12, 1)).mean()),
         "calibration_error": calibration_error(predicted == labels, probabilities.max(1)),
     }

@@ -131,7 +131,7 @@ def _dry_run(args: argparse.Namespace) -> int:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The result as JSON has it."""
-    from nas.search.driver import choose
+    from nas.search.policy import choose
 
     assert run.outcome is not None
     chosen = choose(run.results, run.settings)
@@ -162,7 +162,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
 
 def _text(run: Run) -> str:
     from nas.common.files import read_json
-    from nas.search.driver import choose
+    from nas.search.policy import choose
 
     outcome = run.outcome
     assert outcome is not None

@@ -14,7 +14,7 @@ from scipy.stats import norm, spearmanr
 from nas.common.errors import UserError
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
-from nas.search.driver import make_optimizer
+from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
 from nas.space.encoding import Encoder
 from nas.space.space import SearchSpace

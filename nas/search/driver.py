@@ -19,10 +19,11 @@ from typing import Any
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
 from nas.evolution.denoise import Member
-from nas.evolution.optimizer import Optimizer, Proposal, SpaceExhausted
+from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import STATIC, Archive, Evaluation, as_measured
 from nas.search.evaluate import Unfinished, failed
+from nas.search.policy import choose, make_optimizer
 from nas.search.settings import Settings
 from nas.search.store import Pending, RunDirectory
 from nas.search.workers import Died, Workers
@@ -328,34 +329,6 @@ class Search:
         if self._exhausted:
             return "no new genome was found in the space"
         return "time is up" if _past(deadline) and not self.complete else "finished"
-
-
-def make_optimizer(
-    space: SearchSpace, settings: Settings, initial: Sequence[Genome],
-    static_metrics: StaticMetrics | None,
-) -> Optimizer:  # fmt: skip
-    """The optimizer that the settings ask for, before anything is told."""
-    algorithm = settings.algorithm
-    if static_metrics is None:  # nothing to screen by
-        algorithm = algorithm.removesuffix("+gp")
-    return Optimizer(
-        space, settings.objectives, algorithm=algorithm, seed=settings.seed,
-        population=settings.population, initial=initial, fitness=settings.fitness,
-        constraints=settings.constraints, static_metrics=static_metrics,
-    )  # fmt: skip
-
-
-def choose(results: Sequence[Member[Evaluation]], settings: Settings) -> Member[Evaluation] | None:
-    """Of a front, by the fitness; by the first objective where the fitness knows too little."""
-    first, fitness = settings.objectives[0], settings.fitness
-
-    def worth(member: Member[Evaluation]) -> float:
-        known, value = fitness.known(member.metrics), member.metrics[first.name]
-        if known is not None:
-            return known
-        return value if first.maximise else -value
-
-    return max(results, key=worth, default=None)
 
 
 def _past(deadline: float | None) -> bool:

@@ -19,7 +19,7 @@ from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import pareto_front
 from nas.search import analysis, genealogy
 from nas.search.archive import Evaluation
-from nas.search.driver import choose
+from nas.search.policy import choose
 from nas.search.profile import load_machine, static_metrics
 from nas.search.store import RunDirectory
 from nas.search.volume import Box

@@ -29,9 +29,9 @@ from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate
 from nas.evolution.optimizer import SpaceExhausted
 from nas.search.archive import Evaluation
-from nas.search.driver import make_optimizer
 from nas.search.evaluate import Unfinished
 from nas.search.machine import CANDIDATES, sampled, training_mode
+from nas.search.policy import make_optimizer
 from nas.search.profile import static_metrics
 from nas.search.run import start_workers
 from nas.search.settings import Settings

@@ -22,9 +22,10 @@ from nas.evolution.denoise import Member
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
-from nas.search.driver import Callback, Outcome, Search, choose
+from nas.search.driver import Callback, Outcome, Search
 from nas.search.evaluate import FunctionEvaluator, OutOfTime, ending_after, load_function
 from nas.search.machine import measure_front, measure_machine
+from nas.search.policy import choose
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.seeds import seed_genomes
 from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
