@@ -68,6 +68,14 @@ def test_measured_on_this_machine(proposed, quick, pool):
     assert calibrate(pool, 12).genomes <= 12
 
 
+def test_a_pool_of_a_single_genome(quick):
+    """There is nobody else to predict it from."""
+    genome = quick.sample(np.random.default_rng(0)).genome
+    found = calibrate([genome, genome])
+    assert (found.genomes, found.held_out_error, found.rank_correlation) == (1, 0.0, 1.0)
+    assert found.model.predict(genome) > 0
+
+
 CALIBRATION = {
     "model": {"coefficients": [0.5] * len(FEATURES)}, "held_out_error": 0.05,
     "rank_correlation": 0.9, "genomes": 40, "seconds": 3.0,
