@@ -170,7 +170,17 @@ def _text(report: dict[str, Any], out: Path) -> str:
     ]
     if len(report["seeds"]["list"]) > 1:
         seeds = report["seeds"]
-        lines.append(f"\nover seeds {seeds['list']}: {json.dumps(seeds['test'])}")
+        lines.append(
+            f"\nover seeds {seeds['list']}, of which {seeds['shipped']} ships: "
+            f"{json.dumps(seeds['test'])}"
+        )
+    for split, views in report["views_and_copies"].items():
+        for name, found in views.items():
+            if fresh := found["without_copies"]:
+                lines.append(
+                    f"{split}, {name} views: {found['all']['accuracy']:.2%}; "
+                    f"{fresh['accuracy']:.2%} without exact copies of training images"
+                )
     parity = report["onnx_parity"]
     lines += [
         f"\n{report['cost']['params']:,} parameters, {report['fps']:.0f} fps (batch 1, one "

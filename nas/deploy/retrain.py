@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import yaml
 from torch import Tensor, nn
@@ -18,13 +19,13 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.environment import environment
 from nas.common.errors import UserError, first_line
-from nas.common.files import make_folder, read_json, replace_file
-from nas.data import Dataset, check_input, duplicate_report, search_split
+from nas.common.files import locked, make_folder, read_json, replace_file
+from nas.data import Dataset, check_input, duplicate_report, rows_without_copies, search_split
 from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
 from nas.report import confusion_png, curves_png, model_card
-from nas.report.metrics import classification_report, summarise_seeds
+from nas.report.metrics import classification_report, summarise_seeds, wilson_interval
 from nas.training.precision import fastest_mode
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
@@ -39,6 +40,12 @@ class _Trained:
     seed: int
     result: TrainingResult
     validation: dict[str, Any]
+
+    @property
+    def logged_accuracy(self) -> float:
+        """On the validation split, of the recipe's views, at the epoch whose weights are kept."""
+        rows = {int(row["epoch"]): row for row in self.result.history}
+        return float(rows[self.result.best_epoch]["validation_accuracy"])
 
 
 def retrain(
@@ -63,6 +70,17 @@ def retrain(
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
     report is refused. An interrupted call goes on from its checkpoints when repeated.
     """
+    make_folder(out)
+    with locked(out):
+        return _retrain(
+            genome, dataset, recipe, out, seeds, initial, teachers, device, command or [], note
+        )
+
+
+def _retrain(
+    genome: Genome, dataset: Dataset, recipe: Recipe, out: Path, seeds: list[int],
+    initial: Path | None, teachers: Sequence[Path], device: str, command: list[str], note: Note,
+) -> dict[str, Any]:  # fmt: skip
     report_file = out / "report.json"
     if report_file.exists():
         raise UserError(
@@ -88,15 +106,21 @@ def retrain(
     ]
     chosen = trained[0]  # where validation images were trained on, they cannot choose
     if recipe.train_on != "train+validation":
-        chosen = max(trained, key=lambda t: (t.validation["accuracy"], -t.seed))
+        chosen = max(trained, key=lambda t: (t.logged_accuracy, -t.seed))
+    if len(seeds) > 1:
+        note(f"seed {chosen.seed} ships: validation {chosen.logged_accuracy:.2%} in the log")
+    reads = _mark_test_read(out, note)
     tests = [_evaluate(genome, dataset, t.result, parts["test"]) for t in trained]
     test = tests[trained.index(chosen)]
     parity = _export(genome, chosen.result, dataset, parts["validation"], out)
     report = _report(genome, dataset, recipe, mode, chosen, test, parity)
-    report["command"] = command or []
-    report["environment"] = environment(command or [])
+    report["command"] = command
+    report["environment"] = environment(command)
+    report["test_reads"] = reads
+    report["views_and_copies"] = _views_and_copies(genome, dataset, chosen.result, parts)
     report["seeds"] = {
         "list": seeds,
+        "shipped": chosen.seed,
         "validation": summarise_seeds([t.validation for t in trained]),
         "test": summarise_seeds(tests),
     }
@@ -156,6 +180,47 @@ def _evaluate(
     y = torch.softmax(logits(result.model, genome, part, views=views), 1)
     labels = part.labels[part.rows].cpu().numpy()
     return classification_report(labels, y.cpu().numpy().astype(np.float64), dataset.classes)
+
+
+def _mark_test_read(out: Path, note: Note) -> int:
+    """Written and synced before the test split is read; how often it has been, this time included.
+
+    Whoever is killed between the reading and the report reads it again, and the report says so.
+    """
+    mark = out / "test_reads.json"
+    before = read_json(mark) if mark.exists() else 0
+    if type(before) is not int or before < 0:
+        raise UserError(f"{mark}: expected how often the test split was read")
+    if before:
+        note(f"the test split was read {before} time(s) before, without a report: it will say so")
+    replace_file(mark, json.dumps(before + 1))
+    return before + 1
+
+
+def _views_and_copies(
+    genome: Genome, dataset: Dataset, result: TrainingResult, parts: dict[str, Subset]
+) -> dict[str, Any]:
+    """Accuracy by split and views, of all images and without exact copies of Training images."""
+    found: dict[str, Any] = {}
+    for split in ("validation", "test"):
+        part = parts[split]
+        labels = part.labels[part.rows]
+        fresh = np.isin(dataset.indices(split), rows_without_copies(dataset, split))
+        for views in ("single", "flip"):
+            answers = logits(result.model, genome, part, views=views).argmax(1)
+            right = (answers == labels).cpu().numpy()
+            found.setdefault(split, {})[views] = {
+                "all": _share(right), "without_copies": _share(right[fresh])
+            }  # fmt: skip
+    return found
+
+
+def _share(right: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
+    """None where no image is left."""
+    if not len(right):
+        return None
+    interval = wilson_interval(int(right.sum()), len(right))
+    return {"n": len(right), "accuracy": float(right.mean()), "accuracy_interval": list(interval)}
 
 
 def _export(

@@ -127,14 +127,25 @@ def _validation_trained_on(report: dict[str, Any]) -> bool:
 
 def _limits(report: dict[str, Any]) -> str:
     per_class = report["test"]["per_class"]
-    weakest = min(per_class, key=lambda name: per_class[name]["recall"])
+    tested = [name for name in per_class if per_class[name]["support"]]
+    untested = [name for name in per_class if name not in tested]
+    weakest = min(tested, key=lambda name: per_class[name]["recall"])
+    bias = (
+        "- The age, gender and skin tone mix of the training data was not measured; nor were the "
+        "errors for groups of people.\n"
+    )
+    if report["data"]["name"] in ("fer2013", "ferplus"):
+        bias = (
+            "- FER2013 was collected by web search and labelled roughly (human accuracy about "
+            "65 %); its age, gender and skin tone mix is unknown and skewed, so are the errors for "
+            "groups of people. `disgust` has 1.5 % of its images.\n"
+        )
     return (
         "- An expression on a face is not the emotion behind it.\n"
         f"- Weakest class: {weakest}, recall {100 * per_class[weakest]['recall']:.1f} % on the "
         "test split.\n"
-        "- FER2013 was collected by web search and labelled roughly (human accuracy about 65 %); "
-        "its age, gender and skin tone mix is unknown and skewed, so are the errors for groups of "
-        "people. `disgust` has 1.5 % of its images.\n"
-        "- Posed and strong expressions prevail; light, pose and glasses unlike those of the "
+        + (f"- Not tested, without a test image: {', '.join(untested)}.\n" if untested else "")
+        + bias
+        + "- Posed and strong expressions prevail; light, pose and glasses unlike those of the "
         "training faces lower the accuracy by an amount that was not measured."
     )

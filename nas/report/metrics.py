@@ -41,10 +41,10 @@ def classification_report(
         "n": len(labels),
         "accuracy": right / len(labels),
         "accuracy_interval": list(wilson_interval(right, len(labels))),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(f1[support > 0].mean()),  # a class without an image has no score
         "weighted_f1": float((f1 * weights).sum()),
-        "macro_precision": float(precision.mean()),
-        "macro_recall": float(recall.mean()),
+        "macro_precision": float(precision[support > 0].mean()),
+        "macro_recall": float(recall[support > 0].mean()),
         "per_class": {
             name: {
                 "precision": float(precision[i]),

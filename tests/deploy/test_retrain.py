@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.common.cli import exit_code
+from nas.common.files import locked
 from nas.data import load as load_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, save_weights
@@ -82,8 +83,33 @@ def test_the_report_is_consistent(report):
 def test_seeds_give_mean_and_spread(report):
     seeds = report["seeds"]
     assert seeds["list"] == [0, 1]
+    assert seeds["shipped"] == report["seed"]
     assert seeds["test"]["accuracy"]["std"] >= 0
     assert 0 <= seeds["validation"]["accuracy"]["mean"] <= 1
+
+
+def test_views_and_copies_are_told_apart(out, report, faces_file):
+    found = report["views_and_copies"]
+    for split in ("validation", "test"):
+        assert found[split]["single"]["all"]["accuracy"] == report[split]["accuracy"]
+        assert found[split]["flip"]["all"]["n"] == 70
+        assert found[split]["single"]["without_copies"]["n"] <= 70
+
+
+def test_a_folder_is_one_processs_alone(arguments, tmp_path, capsys):
+    with locked(tmp_path):
+        assert exit_code(main, [*arguments, "--epochs", "1", "--out", str(tmp_path)]) == 2
+    assert "in use by process" in capsys.readouterr().err
+
+
+def test_a_test_split_that_was_read_before_is_told(out, report, arguments, tmp_path, capsys):
+    """Killed after the reading: the mark stands, the report does not."""
+    assert report["test_reads"] == 1
+    assert json.loads((out / "test_reads.json").read_text()) == 1
+    (tmp_path / "test_reads.json").write_text("1")
+    assert main([*arguments, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert "the test split was read 1 time(s) before" in capsys.readouterr().err
+    assert json.loads((tmp_path / "report.json").read_text())["test_reads"] == 2
 
 
 def test_the_exported_model_gives_the_reported_accuracy(out, report, faces_file):
