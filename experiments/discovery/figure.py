@@ -1,0 +1,93 @@
+"""Final networks against published ones: python experiments/discovery/figure.py [SCORES.csv ...]
+
+Writes front.png beside this file, and prints the table of README.md: mean over seeds, and Student's 95 %
+interval of the mean where there are several.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+PUBLISHED = [  # parameters, private test accuracy in %, single network; sources in docs/references.md
+    ("mini-Xception", 58_423, 65.8), ("report, 158 epochs", 784_263, 68.5),
+    ("TinyFER-Lite", 930_000, 67.1), ("Pramerdorfer VGG", 1_800_000, 72.7),
+    ("Pramerdorfer ResNet", 5_300_000, 72.4), ("Khaireddin VGG", 29_900_000, 73.3),
+]  # fmt: skip
+KINDS = {  # name starts with: label, colour, marker
+    "search": ("our searches", "#0072B2", "o"),
+    "random": ("random search", "#999999", "s"),
+    "proposed": ("the report's network", "#D55E00", "D"),
+    "5M": ("residual, by hand", "#009E73", "^"),
+}
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """A row for each network: means over seeds, and the half width of the interval."""
+    rows = []
+    for (name, genome), group in scores.groupby(["name", "genome"], sort=False):
+        row = {"name": name, "genome": genome, "params": group["params"].iloc[0],
+               "macs": group["macs"].iloc[0], "seeds": len(group)}  # fmt: skip
+        for column in (
+            "public_flip",
+            "private",
+            "private_flip",
+            "private_new_flip",
+            "macro_f1_flip",
+        ):
+            row[column] = group[column].mean()
+        row["half"] = _half_width(group["private_flip"])
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("params", ignore_index=True)
+
+
+def _half_width(values: pd.Series) -> float:
+    n = len(values)
+    return float(stats.t.ppf(0.975, n - 1) * values.std() / np.sqrt(n)) if n > 1 else np.nan
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Accuracy against parameters; error bars where there are seeds."""
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for start, (label, colour, marker) in KINDS.items():
+        some = table[table["name"].str.startswith(start)]
+        if len(some):
+            axes.errorbar(some["params"], some["private_flip"], some["half"].fillna(0), fmt=marker,
+                          color=colour, label=label, capsize=3)  # fmt: skip
+    names, params, accuracy = zip(*PUBLISHED, strict=True)
+    axes.scatter(params, accuracy, marker="x", color="black", label="published, as reported")
+    for name, x, y in zip(names, params, accuracy, strict=True):
+        axes.annotate(name, (x, y), xytext=(6, -10), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("PrivateTest accuracy, mirrored (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
+def main(files: list[str]) -> None:
+    found = files or sorted(str(path) for path in HERE.glob("*/scores.csv"))
+    table = summary(pd.concat([pd.read_csv(path) for path in found]))
+    draw(table, HERE / "front.png")
+    print("| network | parameters | million MACs | seeds | public | private, single | private | "
+          "private without copies | macro F1 |")  # fmt: skip
+    print("| --- " * 9 + "|")
+    for row in table.itertuples():
+        spread = "" if np.isnan(row.half) else f" ± {row.half:.1f}"
+        print(f"| {row.name} `{row.genome}` | {row.params:,} | {row.macs / 1e6:.1f} | {row.seeds} | "
+              f"{row.public_flip:.1f} | {row.private:.1f} | {row.private_flip:.1f}{spread} | "
+              f"{row.private_new_flip:.1f} | {row.macro_f1_flip:.1f} |")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
