@@ -20,3 +20,21 @@ def test_own_data(tmp_path):
     assert header.split() == ["id", "accuracy", "params", "macs", "fps"]
     assert max(float(row.split()[1]) for row in rows) > 0.5  # chance is 0.1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("own_objective", ["id", "accuracy", "energy_uj", "params"]),
+        ("own_evaluator", ["id", "accuracy", "params", "fps"]),
+    ],
+)
+def test_a_search_by_your_own_measure(name, columns, tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / f"examples/{name}.py"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == columns
+    assert rows
