@@ -20,6 +20,7 @@ NEEDED = {
     "explain": ["--model", "no", "--out", "out"], "export": ["--model", "no"],
     "plan": ["--space", "no.yaml"], "realtime": ["--model", "no.onnx", "--headless"],
     "data": ["prepare", "mine", "--from", "no"], "bench": ["search", "--table", "no.csv"],
+    "teach": ["--models", "no", "--data", "no"], "ablate": ["--genome", "no.json"],
     "fps": ["--run", "no"], "doctor": ["--compare", "no", "no"],
 }  # fmt: skip
 NUMBERS = ("-1", "0", "3", "nan", "inf", "1e999", "9" * 400)
