@@ -28,11 +28,11 @@ from torch import nn
 from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage
 from nas.arch.lowering import cost
 from nas.data import open_dataset, search_split
-from nas.training import trainer
+from nas.training import state
 from nas.training.predict import DivergedError, Precision, Subset, score
 from nas.training.recipe import Augment, Recipe
+from nas.training.state import Training
 from nas.training.teacher import SoftLabels, teach
-from nas.training.trainer import Training
 
 COLUMNS = 184  # images in a row of the mosaic
 STRONG = Augment(flip=0.5, probability=0.8, shift=0.1, scale=0.15, rotate=12, erase=0.25)
@@ -194,7 +194,7 @@ def check_recording(data: Data, log: Callable[[dict[str, Any]], None]) -> None:
             log({"recorded": recipe.distill > 0, "losses": [run.train_epoch() for _ in range(3)]})
     except (RuntimeError, DivergedError):
         log({"recording": "failed", "why": traceback.format_exc()[-1500:]})
-        trainer.graphable = lambda name: False  # type: ignore[attr-defined]
+        state.graphable = lambda name: False  # type: ignore[attr-defined]
 
 
 def residual_net(widths: Sequence[int], depths: Sequence[int], se: float = 0.25) -> Genome:

@@ -30,7 +30,7 @@ from nas.common.resources import PROPOSED
 from nas.training.precision import fastest_mode
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Augment, Recipe
-from nas.training.trainer import Training
+from nas.training.state import Training
 
 BATCH = 64
 AUGMENT = Augment()

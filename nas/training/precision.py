@@ -10,7 +10,7 @@ import torch
 from nas.arch.genome import Genome
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
-from nas.training.trainer import Training
+from nas.training.state import Training
 
 TIMED_STEPS = 4
 

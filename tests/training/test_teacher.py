@@ -14,8 +14,9 @@ from nas.common.pixels import normalise
 from nas.training.augment import move
 from nas.training.predict import Precision
 from nas.training.recipe import Augment, Recipe
+from nas.training.state import Training
 from nas.training.teacher import FORMAT, SoftLabels, stored_teacher, teach
-from nas.training.trainer import Training, train
+from nas.training.trainer import train
 
 AUGMENT = Augment(flip=0.5, probability=0.9, shift=0.1, scale=0.1, rotate=15)
 

@@ -16,7 +16,8 @@ from nas.common.errors import UserError
 from nas.training.optim import learning_rate
 from nas.training.predict import DivergedError, Precision, logits, score, views_of
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
-from nas.training.trainer import Training, train
+from nas.training.state import Training
+from nas.training.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -153,14 +154,14 @@ def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
         train(TINY, *data, dataclasses.replace(recipe, lr=0.01), seed=0, checkpoint=path)
     fit, held_out = data
     elsewhere = dataclasses.replace(fit, images=fit.images + 1)
-    with pytest.raises(UserError, match="of another data set, seed, teacher"):
+    with pytest.raises(UserError, match="another start"):
         train(TINY, elsewhere, held_out, recipe, seed=0, checkpoint=path)
     for more in (
         {"initial": build(TINY).state_dict()},
         {"teacher": build(TINY)},
         {"seed": 1},
     ):
-        with pytest.raises(UserError, match="of another data set, seed, teacher"):
+        with pytest.raises(UserError, match="another start"):
             train(TINY, *data, recipe, checkpoint=path, **{"seed": 0, **more})
     for content in (b"", b"not a checkpoint", path.read_bytes()[:500]):
         path.write_bytes(content)
@@ -338,3 +339,30 @@ def test_one_cycle_ends_low(data):
     lr = train(TINY, *data, BASE, seed=0).history[-1]["lr"]
     assert 0 < lr < BASE.lr / 10
     assert math.isfinite(lr)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epoch", "2"), ("epoch", -1), ("step", 1.5), ("lr", None),
+        ("plateau_factor", float("nan")),
+        ("best_accuracy", 7.0), ("best_epoch", [1]), ("history", {"epoch": 1}), ("history", [3]),
+        ("history", [{"epoch": "1", "train_loss": 1.0, "seconds": 1.0}]),
+        ("best_state", {"x": torch.ones(3)}), ("generator", torch.ones(3)), ("model", []),
+        ("optimizer", None), ("averaged", 4),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_with_a_wrong_value_is_refused(data, tmp_path, name, value):
+    path, recipe = tmp_path / "checkpoint.pt", dataclasses.replace(BASE, epochs=1)
+    train(TINY, *data, recipe, seed=0, checkpoint=path, keep_best=True)
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, name: value}, path)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: "):
+        train(TINY, *data, dataclasses.replace(recipe), seed=0, checkpoint=path, keep_best=True)
+
+
+def test_a_checkpoint_of_another_precision_is_refused(data, tmp_path):
+    path, recipe = tmp_path / "checkpoint.pt", dataclasses.replace(BASE, epochs=1)
+    train(TINY, *data, recipe, seed=0, checkpoint=path, mode=Precision(False, True))
+    with pytest.raises(UserError, match="another precision"):
+        train(TINY, *data, recipe, seed=0, checkpoint=path, mode=Precision(False, False))
