@@ -27,11 +27,11 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.deploy.retrain import retrain
     from nas.search.store import run_of
-    from nas.training.recipe import load as load_recipe
+    from nas.training.recipe import Recipe
 
     path = REFERENCES.find(args.genome, "--genome")
     genome = Genome.load(path)
-    recipe = load_recipe(RECIPES.find(args.recipe, "--recipe"))
+    recipe = Recipe.load(args.recipe)
     if args.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=args.epochs)
     run = run_of(path)

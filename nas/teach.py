@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from nas.common.cli import SEED, Parser, exit_code, note, show, value
-from nas.common.resources import RECIPES
 from nas.common.schema import Int
 
 
@@ -15,11 +14,11 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.data import open_dataset
     from nas.deploy.teach import teach_from
-    from nas.training.recipe import load as load_recipe
+    from nas.training.recipe import Recipe
 
     dataset = open_dataset(args.data)
     out = Path(args.out) if args.out else Path("data") / f"{dataset.name}.teacher.safetensors"
-    recipe = load_recipe(RECIPES.find(args.recipe, "--recipe"))
+    recipe = Recipe.load(args.recipe)
     report = teach_from(
         [Path(folder) / "model.safetensors" for folder in args.models], dataset, out,
         variants=args.variants, augment=recipe.augment, seed=args.seed, part=args.part,

@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, SEED, TIME, Parser, exit_code, note, show, value
-from nas.common.resources import RECIPES, REFERENCES
+from nas.common.resources import REFERENCES
 from nas.common.schema import Int
 
 GRIDS = ("optimizers", "schedules")
@@ -21,13 +21,13 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.deploy.retrain import check_fit, torch_device
     from nas.search.store import run_of
-    from nas.training.recipe import load as load_recipe
+    from nas.training.recipe import Recipe
     from nas.training.tuning import StudyConfig, rows, tune
 
     path = REFERENCES.find(args.genome, "--genome")
     genome = Genome.load(path)
     default = "khaireddin" if args.grid else "modern"
-    base = load_recipe(RECIPES.find(args.recipe or default, "--recipe"))
+    base = Recipe.load(args.recipe or default)
     run = run_of(path)
     data = args.data or (run.settings().data if run else None)
     dataset = open_dataset(data)

@@ -42,7 +42,6 @@ from nas.search.settings import Settings, load_settings
 from nas.search.store import Pending, RunDirectory
 from nas.space import space
 from nas.space.operators import draw
-from nas.training import recipe
 from nas.training.predict import Subset
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity
@@ -239,7 +238,7 @@ def _empty_database(path: Path) -> None:
 
 READERS = [
     Reader("space", "space.yaml", _use_space, (ROOT / "search_spaces/quick.yaml").read_bytes),
-    Reader("recipe", "recipe.yaml", recipe.load,
+    Reader("recipe", "recipe.yaml", Recipe.load,
            lambda: yaml.safe_dump(Recipe().to_dict()).encode()),
     Reader("settings", "config.yaml", load_settings,
            lambda: yaml.safe_dump(dataclasses.asdict(Settings())).encode()),

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.arch.genome import Genome, read_genome
-from nas.common.resources import RECIPES, REFERENCES
+from nas.common.resources import REFERENCES
 from nas.data import open_dataset
 from nas.deploy.latency import measure_fps
 from nas.deploy.retrain import retrain
-from nas.training.recipe import load as load_recipe
+from nas.training.recipe import Recipe
 
 OUT = Path("experiments/references")
 FPS = OUT / "fps.json"
@@ -65,7 +65,7 @@ def train_all(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.data)
     if dataset.name != "fer2013" or not dataset.provenance.get("official_splits"):
         raise SystemExit(f"--data: found {dataset.name}; the table is of the official FER2013")
-    recipe = dataclasses.replace(load_recipe(RECIPES.path("references")), epochs=args.epochs)
+    recipe = dataclasses.replace(Recipe.load("references"), epochs=args.epochs)
     for name in args.networks:
         out = OUT / f"{args.epochs}-epochs" / name
         if (out / "report.json").exists():

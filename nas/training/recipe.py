@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from nas.common.errors import UserError
 from nas.common.files import read_yaml
+from nas.common.resources import RECIPES
 from nas.common.schema import Choice, Flag, Float, Int, Text, read
 
 OPTIMIZERS = (
@@ -95,13 +96,16 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    @classmethod
+    def load(cls, name: str | Path) -> Recipe:
+        """A recipe by name (`modern`), or a recipe file; a missing key keeps its default.
 
-def load(path: str | Path) -> Recipe:
-    """Read a recipe file; a missing key keeps its default. UserError names a wrong one."""
-    path = Path(path)
-    data = read_yaml(path)
-    if data is None:
-        raise UserError(f"{path}: empty; expected at least one setting")
-    recipe = read(Recipe, data, str(path))
-    assert isinstance(recipe, Recipe)
-    return recipe
+        UserError names what is wrong.
+        """
+        path = RECIPES.find(str(name))
+        data = read_yaml(path)
+        if data is None:
+            raise UserError(f"{path}: empty; expected at least one setting")
+        recipe = read(cls, data, str(path))
+        assert isinstance(recipe, Recipe)
+        return recipe

@@ -5,26 +5,26 @@ import yaml
 from conftest import ROOT
 
 from nas.common.errors import UserError
-from nas.training.recipe import Augment, Recipe, load
+from nas.training.recipe import Augment, Recipe
 
 FILES = sorted((ROOT / "experiments/recipes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_recipe_loads_and_round_trips(path, tmp_path):
-    recipe = load(path)
+    recipe = Recipe.load(path)
     copy = tmp_path / "copy.yaml"
     copy.write_text(yaml.safe_dump(recipe.to_dict()))
-    assert load(copy) == recipe
+    assert Recipe.load(copy) == recipe
 
 
 def test_the_report_as_it_was_trained():
-    recipe = load(ROOT / "experiments/recipes/report.yaml")
+    recipe = Recipe.load(ROOT / "experiments/recipes/report.yaml")
     assert (recipe.optimizer, recipe.lr, recipe.batch_size, recipe.epochs) == ("sgd", 0.01, 64, 158)
 
 
 def test_khaireddin_as_published():
-    recipe = load(ROOT / "experiments/recipes/khaireddin.yaml")
+    recipe = Recipe.load(ROOT / "experiments/recipes/khaireddin.yaml")
     assert (recipe.optimizer, recipe.lr, recipe.momentum) == ("nesterov", 0.01, 0.9)
     assert (recipe.weight_decay, recipe.epochs, recipe.schedule) == (1e-4, 300, "plateau")
     assert (recipe.plateau_factor, recipe.plateau_patience) == (0.75, 5)
@@ -35,13 +35,13 @@ def test_a_missing_key_keeps_its_default(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("lr: 0.5\naugment: {rotate: 3}\n")
     expected = dataclasses.replace(Recipe(), lr=0.5, augment=Augment(rotate=3.0))
-    assert load(path) == expected
+    assert Recipe.load(path) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optimizer: sgd", "did you mean 'optimizer'"),
+        ("optimzer: sgd", "did you mean 'optimizer'"),
         ("optimizer: sdg", "optimizer.*'sdg'.*did you mean 'sgd'"),
         ("epochs: 0", r"epochs: must be in \[1, 10000\], got 0"),
         ("lr: .nan", "lr"),
@@ -57,5 +57,11 @@ def test_mistakes_are_named(tmp_path, text, message):
     path = tmp_path / "r.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=message) as error:
-        load(path)
+        Recipe.load(path)
     assert str(path) in str(error.value)
+
+
+def test_a_recipe_that_comes_with_us_has_a_name():
+    assert Recipe.load("modern") == Recipe.load(ROOT / "experiments/recipes/modern.yaml")
+    with pytest.raises(UserError, match=r"no recipe 'modren'.*did you mean 'modern'"):
+        Recipe.load("modren")

@@ -16,7 +16,7 @@ from nas.common.errors import UserError
 from nas.training import tuning
 from nas.training.optim import learning_rate
 from nas.training.predict import DivergedError
-from nas.training.recipe import Recipe, load
+from nas.training.recipe import Recipe
 from nas.training.trainer import TrainingResult
 from nas.training.tuning import GRIDS, StudyConfig, finished, open_study, recipe_of, shortened, tune
 from nas.tune import main
@@ -42,7 +42,7 @@ def test_study_csv_and_winner(goal, tmp_path):
     first = study.trials[0].params  # the base recipe
     assert (first["optimizer"], first["augmentation"]) == ("adamw", 1.0)
     assert recipe_of(goal, first) == goal.base
-    assert load(tmp_path / "best_recipe.yaml") == recipe_of(goal, study.best_trial.params)
+    assert Recipe.load(tmp_path / "best_recipe.yaml") == recipe_of(goal, study.best_trial.params)
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 3
 
 
@@ -174,7 +174,7 @@ def test_soft_labels_are_tuned_on(goal, tmp_path, monkeypatch):
     targets, epochs = seen[0]
     np.testing.assert_allclose(targets, 1 / 7)
     assert epochs == 2
-    assert load(tmp_path / "best_recipe.yaml").epochs == 20
+    assert Recipe.load(tmp_path / "best_recipe.yaml").epochs == 20
 
 
 def _stop_after(count):
