@@ -24,9 +24,8 @@ def main(argv: list[str]) -> int:
             "or its model.safetensors"
         )
     from nas.data import check_name, open_dataset
-    from nas.deploy.checkpoint import open_trained
+    from nas.deploy.checkpoint import check_fit, open_trained
     from nas.deploy.explain import explain
-    from nas.deploy.retrain import check_fit
 
     found = open_trained(path / "model.safetensors" if path.is_dir() else path)
     dataset = open_dataset(args.data or check_name(found.info.training_data))

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, say, show
-from nas.common.environment import environment
-from nas.common.errors import UserError
-from nas.common.files import make_folder, read_json, replace_file
 from nas.common.lazy import callable_module
-
-if TYPE_CHECKING:
-    from nas.data import Dataset
-    from nas.deploy.checkpoint import TrainedModel
 
 callable_module(__name__, "nas.deploy.export:export")
 
@@ -26,26 +18,13 @@ FPS_TOLERANCE = 0.2  # of the predicted frame rate
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    path = Path(args.model)
-    path = path / "model.safetensors" if path.is_dir() else path
-    out = Path(args.out) if args.out else path.parent
-    from nas.data import open_dataset
-    from nas.deploy.checkpoint import open_trained
     from nas.deploy.export import export
-    from nas.deploy.latency import read_calibration
-    from nas.report import model_card
 
-    trained = open_trained(path)
-    dataset = open_dataset(args.data or trained.info.training_data)
-    _check(trained, dataset)
-    machine = _machine_file(path, args.search)
-    fps_model = read_calibration(machine).model if machine else None
-    found = export(trained, dataset, make_folder(out), fps_model)
-    found["environment"] = environment(["python", "-m", "nas.export", *argv])
-    replace_file(out / "export.json", json.dumps(found, indent=1) + "\n")
-    report = path.parent / "report.json"
-    if report.is_file():
-        replace_file(out / "MODEL_CARD.md", model_card(read_json(report), found))
+    out = args.out or (args.model if Path(args.model).is_dir() else Path(args.model).parent)
+    found = export(
+        args.model, args.data, out, run=args.search,
+        command=["python", "-m", "nas.export", *argv],
+    )  # fmt: skip
     show(found, args.json, lambda: _text(found))
     if not args.json:
         say(f"written: {out} (and export.json)")
@@ -67,28 +46,6 @@ def _parser() -> Parser:
     add("--json", action="store_true", help="print the result as JSON")
     add_plugin_option(parser)
     return parser
-
-
-def _check(trained: TrainedModel, dataset: Dataset) -> None:
-    from nas.deploy.retrain import check_fit
-
-    check_fit(trained.genome, dataset)
-    if dataset.classes != trained.info.classes:
-        raise UserError(
-            f"data set {dataset.name}: classes {', '.join(dataset.classes)}; the network has "
-            f"{', '.join(trained.info.classes)}"
-        )
-    for split in ("train", "validation"):
-        if not len(dataset.indices(split)):
-            raise UserError(f"data set {dataset.name}: no {split} images; expected some")
-
-
-def _machine_file(weights: Path, search: str | None) -> Path | None:
-    """Where the fps model lies: in the run given, or RUN of RUN/retrain/ID/model.safetensors."""
-    if search:
-        return Path(search) / "machine.json"
-    beside = weights.parent.parent.parent / "machine.json"
-    return beside if beside.is_file() else None
 
 
 def _text(found: dict[str, Any]) -> str:

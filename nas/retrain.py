@@ -24,7 +24,6 @@ callable_module(__name__, "nas.deploy.retrain:retrain")
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.arch.genome import Genome
-    from nas.data import open_dataset
     from nas.deploy.retrain import retrain
     from nas.search.store import run_of
     from nas.training.recipe import Recipe
@@ -35,13 +34,11 @@ def main(argv: list[str]) -> int:
     if args.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=args.epochs)
     run = run_of(path)
-    dataset = open_dataset(args.data or (run.settings().data if run else None))
     out = Path(args.out) if args.out else default_out(run, genome.id)
-    note(f"retraining {genome.id} on {dataset.name}, into {out}")
     try:
         report = retrain(
             genome,
-            dataset,
+            args.data or (run.settings().data if run else None),
             recipe,
             out,
             seeds=list(range(args.seed, args.seed + args.seeds)),

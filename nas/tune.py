@@ -19,7 +19,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.arch.genome import Genome
     from nas.data import open_dataset
-    from nas.deploy.retrain import check_fit, torch_device
+    from nas.deploy.checkpoint import check_fit
+    from nas.deploy.retrain import torch_device
     from nas.search.store import run_of
     from nas.training.recipe import Recipe
     from nas.training.tuning import StudyConfig, rows, tune

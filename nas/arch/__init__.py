@@ -4,5 +4,8 @@ from nas.arch.block import Block, SearchableBlock, register
 from nas.arch.chain import Chain
 from nas.arch.genome import Genome
 from nas.arch.layers import Unit
+from nas.arch.lowering import html
 
 __all__ = ["Block", "Chain", "Genome", "SearchableBlock", "Unit", "register"]
+
+Genome._repr_html_ = html  # type: ignore[attr-defined]  # for notebooks; genome.py knows no costs

@@ -23,13 +23,15 @@ PREPARATION = 1  # counts up when the same files give another data set
 log = logging.getLogger(__name__)
 
 
-def open_dataset(name_or_path: str | None) -> Dataset:
+def open_dataset(data: Dataset | str | Path | None) -> Dataset:
     """The synthetic default (None), a prepared data set by name, an .npz, or a folder or .zip.
 
     A folder of CLASS/picture, or of another layout of layouts.py, becomes a data set of the same
-    name with a key, which can be opened by that name from then on.
+    name with a key, which can be opened by that name from then on. A Dataset is given back.
     """
-    dataset = _open(name_or_path)
+    if isinstance(data, Dataset):
+        return data
+    dataset = _open(None if data is None else str(data))
     if dataset.provenance.get("synthetic"):
         log.warning(
             "data: SYNTHETIC faces drawn by code. Figures and calibrations say nothing about real "

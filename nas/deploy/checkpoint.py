@@ -16,7 +16,7 @@ from nas.arch.module import build
 from nas.common.errors import UserError, first_line
 from nas.common.files import parse_json, replacing
 from nas.common.pixels import MEAN, STD
-from nas.data import Dataset
+from nas.data import Dataset, check_input
 from nas.deploy.preprocessing import METADATA_KEY, ModelInfo
 
 
@@ -105,3 +105,11 @@ def load_weights(genome: Genome, path: Path) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: no weights of genome {genome.id}: {first_line(error)}") from None
     return model
+
+
+def check_fit(genome: Genome, dataset: Dataset) -> None:
+    """UserError when the data set's images or classes are not the genome's."""
+    size = genome.input
+    check_input(
+        dataset, f"genome {genome.id}", genome.num_classes, size.channels, size.height, size.width
+    )

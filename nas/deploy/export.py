@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +18,17 @@ from torch import nn
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.arch.onnx import to_onnx
-from nas.common.files import replace_file
-from nas.data import Dataset
-from nas.deploy.checkpoint import TrainedModel
-from nas.deploy.latency import FpsModel, time_in_turns
+from nas.common.environment import environment
+from nas.common.errors import UserError
+from nas.common.files import make_folder, read_json, replace_file
+from nas.data import Dataset, check_name, open_dataset
+from nas.deploy.checkpoint import TrainedModel, check_fit, open_trained
+from nas.deploy.latency import FpsModel, read_calibration, time_in_turns
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import FLOAT_LIMIT, Probes
 from nas.deploy.quantise import quantise
 from nas.deploy.runtime import OnnxModel, open_model
+from nas.report import model_card
 from nas.training.predict import EVALUATION_BATCH, Subset, logits, views_of
 
 PARITY_IMAGES = 512
@@ -88,6 +92,37 @@ def check_parity(genome: Genome, model: nn.Module, part: Subset, path: Path) -> 
 
 
 def export(
+    model: str | Path,
+    data: Dataset | str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    run: str | Path | None = None,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A network's ONNX files, float32 and int8, beside export.json and MODEL_CARD.md.
+
+    model: a folder of nas.retrain, or its model.safetensors. data: calibrates and scores; None:
+    what the network was trained on. out: None: the network's own folder. run: the search whose fps
+    model is compared; None: the run that holds the folder, if any. Returns what export.json holds.
+    """
+    path = Path(model)
+    path = path / "model.safetensors" if path.is_dir() else path
+    folder = path.parent if out is None else Path(out)
+    trained = open_trained(path)
+    dataset = open_dataset(check_name(trained.info.training_data) if data is None else data)
+    _check(trained, dataset)
+    machine = _machine_file(path, run)
+    fps_model = read_calibration(machine).model if machine else None
+    found = export_trained(trained, dataset, make_folder(folder), fps_model)
+    found["environment"] = environment([*command])
+    replace_file(folder / "export.json", json.dumps(found, indent=1) + "\n")
+    report = path.parent / "report.json"
+    if report.is_file():
+        replace_file(folder / "MODEL_CARD.md", model_card(read_json(report), found))
+    return found
+
+
+def export_trained(
     trained: TrainedModel, dataset: Dataset, out: Path, fps_model: FpsModel | None = None
 ) -> dict[str, Any]:
     """Write the files into `out`, check, score and time each; plain data.
@@ -126,6 +161,26 @@ def export(
         "files": files,
         "predicted_fps": None if fps_model is None else fps_model.predict(trained.genome),
     }
+
+
+def _check(trained: TrainedModel, dataset: Dataset) -> None:
+    check_fit(trained.genome, dataset)
+    if dataset.classes != trained.info.classes:
+        raise UserError(
+            f"data set {dataset.name}: classes {', '.join(dataset.classes)}; the network has "
+            f"{', '.join(trained.info.classes)}"
+        )
+    for split in ("train", "validation"):
+        if not len(dataset.indices(split)):
+            raise UserError(f"data set {dataset.name}: no {split} images; expected some")
+
+
+def _machine_file(weights: Path, run: str | Path | None) -> Path | None:
+    """Where the fps model lies: in the run given, or RUN of RUN/retrain/ID/model.safetensors."""
+    if run:
+        return Path(run) / "machine.json"
+    beside = weights.parent.parent.parent / "machine.json"
+    return beside if beside.is_file() else None
 
 
 def _logits(model: OnnxModel, part: Subset) -> npt.NDArray[np.float32]:

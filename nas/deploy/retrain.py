@@ -20,16 +20,17 @@ from nas.arch.lowering import cost
 from nas.common.environment import environment
 from nas.common.errors import UserError, first_line
 from nas.common.files import locked, make_folder, read_json, replace_file
-from nas.data import Dataset, check_input, duplicate_report, rows_without_copies, search_split
-from nas.deploy.checkpoint import load_weights, open_trained, save_weights
+from nas.data import Dataset, duplicate_report, open_dataset, rows_without_copies, search_split
+from nas.deploy.checkpoint import check_fit, load_weights, save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
+from nas.deploy.teach import teacher_of
 from nas.report import confusion_png, curves_png, model_card
-from nas.report.metrics import classification_report, summarise_seeds, wilson_interval
+from nas.report.metrics import classification_report, summarise, summarise_seeds, wilson_interval
 from nas.training.precision import fastest_mode
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
-from nas.training.teacher import SoftLabels, stored_teacher
+from nas.training.teacher import SoftLabels
 from nas.training.trainer import TrainingResult, train
 
 Note = Callable[[str], None]
@@ -50,11 +51,11 @@ class _Trained:
 
 def retrain(
     genome: Genome,
-    dataset: Dataset,
-    recipe: Recipe,
-    out: Path,
+    data: Dataset | str | Path | None = None,
+    recipe: Recipe | str | Path = "modern",
+    out: str | Path | None = None,
     *,
-    seeds: list[int],
+    seeds: int | Sequence[int] = 1,
     initial: Path | None = None,
     teachers: Sequence[Path] = (),
     device: str = "auto",
@@ -63,18 +64,32 @@ def retrain(
 ) -> dict[str, Any]:
     """Train once for each seed and write everything into `out`; returns the report.
 
-    initial: weights (safetensors) to start from instead of random ones. teachers: model.safetensors
-    files of networks whose averaged logits are distilled by the recipe's `distill`.
+    data: as `--data` names it, or a Dataset; None: synthetic faces. recipe: a name, a file or a
+    Recipe. out: None: experiments/retrain-<id>. seeds: how many, from 0, or which. initial: weights
+    (safetensors) to start from instead of random ones. teachers: model.safetensors files of
+    networks whose averaged logits are distilled by the recipe's `distill`.
 
     Checkpoints are chosen on the validation split (PublicTest for FER2013). The test split
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
     report is refused. An interrupted call goes on from its checkpoints when repeated.
     """
-    make_folder(out)
-    with locked(out):
+    chosen = _seeds(seeds)
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    folder = Path(f"experiments/retrain-{genome.id}" if out is None else out)
+    dataset = open_dataset(data)
+    note(f"retraining {genome.id} on {dataset.name}, into {folder}")
+    make_folder(folder)
+    with locked(folder):
         return _retrain(
-            genome, dataset, recipe, out, seeds, initial, teachers, device, command or [], note
+            genome, dataset, recipe, folder, chosen, initial, teachers, device, command or [], note
         )
+
+
+def _seeds(given: int | Sequence[int]) -> list[int]:
+    seeds = list(range(given)) if isinstance(given, int) else [*given]
+    if given is True or not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds: found {given}; expected how many, or different ones")
+    return seeds
 
 
 def _retrain(
@@ -96,7 +111,7 @@ def _retrain(
         )
     parts = _parts(dataset, torch_device(device), recipe)
     start = None if initial is None else load_weights(genome, initial).state_dict()
-    teacher = _teacher(teachers, genome, dataset, parts["train"].images.device, recipe)
+    teacher = teacher_of(teachers, genome, dataset, parts["train"].images.device, recipe)
     mode = _mode(genome, parts["train"], recipe.batch_size, out)
     trained = [
         _train_seed(
@@ -117,13 +132,17 @@ def _retrain(
     report["command"] = command
     report["environment"] = environment(command)
     report["test_reads"] = reads
-    report["views_and_copies"] = _views_and_copies(genome, dataset, chosen.result, parts)
+    views = [_views_and_copies(genome, dataset, t.result, parts) for t in trained]
+    report["views_and_copies"] = views[trained.index(chosen)]
     report["seeds"] = {
         "list": seeds,
         "shipped": chosen.seed,
         "validation": summarise_seeds([t.validation for t in trained]),
         "test": summarise_seeds(tests),
     }
+    for split in ("validation", "test"):
+        shares = [found[split]["flip"]["all"]["accuracy"] for found in views]
+        report["seeds"][split]["accuracy_flip"] = summarise(shares)
     report["initial"] = str(initial) if initial else None
     report["teachers"] = [str(path) for path in teachers]
     if recipe.views != "single":
@@ -273,14 +292,6 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
     replace_file(out / "report.json", json.dumps(report, indent=1))
 
 
-def check_fit(genome: Genome, dataset: Dataset) -> None:
-    """UserError when the data set's images or classes are not the genome's."""
-    size = genome.input
-    check_input(
-        dataset, f"genome {genome.id}", genome.num_classes, size.channels, size.height, size.width
-    )
-
-
 def torch_device(name: str) -> torch.device:
     """A usable device; auto is CUDA where there is one."""
     if name == "auto":
@@ -289,36 +300,6 @@ def torch_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device: cannot use {name!r}: {first_line(error)}") from None
-
-
-class _Teachers(nn.Module):
-    """The mean logits of several networks, which see the student's own pixels."""
-
-    def __init__(self, models: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.models = nn.ModuleList(models)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([model(x) for model in self.models]).mean(0)
-
-
-def _teacher(
-    files: Sequence[Path], student: Genome, dataset: Dataset, device: torch.device, recipe: Recipe
-) -> nn.Module | SoftLabels | None:
-    if not files:
-        return stored_teacher(recipe)
-    if not recipe.distill:
-        raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
-    found = [open_trained(path) for path in files]
-    for path, trained in zip(files, found, strict=True):
-        if trained.genome.input != student.input:
-            raise UserError(f"{path}: another input than genome {student.id}")
-        if trained.info.classes != dataset.classes:
-            raise UserError(
-                f"{path}: found classes {', '.join(trained.info.classes)}; the data set has "
-                f"{', '.join(dataset.classes)}"
-            )
-    return _Teachers([trained.model for trained in found]).eval().to(device)
 
 
 def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:

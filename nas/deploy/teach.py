@@ -1,4 +1,4 @@
-"""Soft labels from trained networks' files: who may teach what, and where it came from."""
+"""Trained networks' files as teachers: at once, or as soft labels that are kept."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.data import Dataset, search_split
 from nas.deploy.checkpoint import open_trained
 from nas.training.predict import Subset
-from nas.training.recipe import Augment
-from nas.training.teacher import teach
+from nas.training.recipe import Augment, Recipe
+from nas.training.teacher import SoftLabels, stored_teacher, teach
 
 
 def teach_from(
@@ -87,3 +89,34 @@ def _trained_on(path: Path) -> str:
         raise UserError(f"{report}: not found; it says what the network was trained on")
     recipe = read_json(report).get("recipe", {})
     return str(recipe.get("train_on", recipe.get("fit_on", "unknown")))
+
+
+class _Teachers(nn.Module):
+    """The mean logits of several networks, which see the student's own pixels."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([model(x) for model in self.models]).mean(0)
+
+
+def teacher_of(
+    files: Sequence[Path], student: Genome, dataset: Dataset, device: torch.device, recipe: Recipe
+) -> nn.Module | SoftLabels | None:
+    """The networks of `files` (model.safetensors), else the recipe's own soft labels, if any."""
+    if not files:
+        return stored_teacher(recipe)
+    if not recipe.distill:
+        raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
+    found = [open_trained(path) for path in files]
+    for path, trained in zip(files, found, strict=True):
+        if trained.genome.input != student.input:
+            raise UserError(f"{path}: another input than genome {student.id}")
+        if trained.info.classes != dataset.classes:
+            raise UserError(
+                f"{path}: found classes {', '.join(trained.info.classes)}; the data set has "
+                f"{', '.join(dataset.classes)}"
+            )
+    return _Teachers([trained.model for trained in found]).eval().to(device)

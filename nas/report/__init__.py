@@ -5,8 +5,9 @@ from nas.report.card import model_card
 from nas.report.course import course_picture
 from nas.report.explorer import comparison_page, explorer_page
 from nas.report.front import front_latex, front_of, front_table
-from nas.report.pareto import pareto_picture
+from nas.report.pareto import objectives_figure, pareto_picture
 from nas.report.plots import (
+    as_html,
     confusion_png,
     curves_png,
     hypervolume_png,
@@ -17,6 +18,7 @@ from nas.report.table import table
 __all__ = [
     "ablation_picture",
     "ablation_table",
+    "as_html",
     "comparison_page",
     "confusion_png",
     "course_picture",
@@ -27,6 +29,7 @@ __all__ = [
     "front_table",
     "hypervolume_png",
     "model_card",
+    "objectives_figure",
     "pareto_picture",
     "saliency_png",
     "table",

@@ -82,16 +82,28 @@ def summarise_seeds(reports: list[dict[str, Any]]) -> dict[str, dict[str, float 
     """Mean and sample standard deviation (None for one seed) of the main figures."""
     summary: dict[str, dict[str, float | None]] = {}
     for name in ("accuracy", "macro_f1", "weighted_f1"):
-        values = [report[name] for report in reports]
-        std = statistics.stdev(values) if len(values) > 1 else None
-        summary[name] = {"mean": statistics.fmean(values), "std": std}
+        summary[name] = summarise([report[name] for report in reports])
     return summary
+
+
+def summarise(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and sample standard deviation (None for one value)."""
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "std": std}
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, Any]:
     """count, mean, and low and high of its 95 % interval by Student's t (None for one value)."""
-    count, mean = len(values), statistics.fmean(values)
-    if count < 2:
-        return {"count": count, "mean": mean, "low": None, "high": None}
-    spread = float(student_t.ppf(0.975, count - 1)) * statistics.stdev(values) / math.sqrt(count)
-    return {"count": count, "mean": mean, "low": mean - spread, "high": mean + spread}
+    found = summarise(values)
+    low, high = interval_of(len(values), found["mean"], found["std"])
+    return {"count": len(values), "mean": found["mean"], "low": low, "high": high}
+
+
+def interval_of(
+    count: int, mean: float | None, std: float | None
+) -> tuple[float | None, float | None]:
+    """95 % interval of a mean of `count` values by Student's t; None where nothing is spread."""
+    if mean is None or std is None or count < 2:
+        return None, None
+    spread = float(student_t.ppf(0.975, count - 1)) * std / math.sqrt(count)
+    return mean - spread, mean + spread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from nas.report.colours import BASELINE, BEST, FRONT, INK, ORDER, PUBLISHED, REFERENCE
+from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
 from nas.report.front import staircase
 from nas.report.labels import place_labels
 
@@ -40,6 +41,45 @@ def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
     for axes, key in zip(panels, AXES, strict=True):
         _label(axes, key, overview, published)
     figure.savefig(path)
+
+
+def objectives_figure(
+    networks: Sequence[Row], objectives: Sequence[tuple[str, bool]], title: str
+) -> Figure:
+    """The first objective against each of the others, whatever they are.
+
+    networks: rows of the objectives' values and `front`. objectives: name, and whether more is
+    better. The line bounds what is dominated in these two alone.
+    """
+    (first, up), *others = objectives
+    figure = Figure(figsize=(1.5 + 4 * len(others), 4.2), dpi=110, layout="constrained")
+    figure.suptitle(title, color=INK, fontsize=10)
+    panels = figure.subplots(1, len(others), sharey=True, squeeze=False)[0]
+    scale = 100 if first == "accuracy" else 1
+    for axes, (key, more) in zip(panels, others, strict=True):
+        points = {
+            front: [(n[key], scale * n[first]) for n in networks if n["front"] == front]
+            for front in (False, True)
+        }
+        for front, colour, size, name in (
+            (False, MUTED, 11, "evaluated"), (True, FRONT, 34, "Pareto front")
+        ):  # fmt: skip
+            if points[front]:
+                axes.scatter(*zip(*points[front], strict=True), color=colour, s=size, linewidths=0,
+                             zorder=2 + front, label=name)  # fmt: skip
+        sign = 1 if up else -1
+        corners = staircase(((x, sign * y) for x, y in points[True]), smaller=not more)
+        if corners:
+            axes.plot([x for x, _ in corners], [sign * y for _, y in corners], color=FRONT,
+                      linewidth=1, alpha=0.7, zorder=1)  # fmt: skip
+        if all(x > 0 for x, _ in points[False] + points[True]):
+            axes.set_xscale("log")
+        axes.set_xlabel(AXES.get(key, key))
+        axes.grid(alpha=0.3, linewidth=0.5)
+    panels[0].set_ylabel("search accuracy, held-out images (%)" if scale > 1 else first)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  frameon=False, fontsize=9)  # fmt: skip
+    return figure
 
 
 def _panel(axes: Any, key: str, overview: Row, published: bool) -> None:

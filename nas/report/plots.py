@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
+
+
+def as_html(figure: Figure, alt: str) -> str:
+    """An `img` that holds the picture itself (PNG), for notebooks."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
 
 
 def confusion_png(

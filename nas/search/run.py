@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import logging
 import time
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.denoise import Member
 from nas.evolution.predictor import StaticMetrics
+from nas.report import as_html, objectives_figure
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
 from nas.search.driver import Callback, Outcome, Search
@@ -92,6 +95,24 @@ class Run:
             }
             for e in self.archive
         ])  # fmt: skip
+
+    def plot(self) -> Figure:
+        """The front and all that was evaluated: the first objective against each of the others."""
+        objectives = [(o.name, o.maximise) for o in self.settings.objectives]
+        front = {member.index for member in self.results}
+        rows = [{**e.metrics, "front": e.index in front} for e in self.archive if e.ok]
+        return objectives_figure(rows, objectives, self._facts)
+
+    @property
+    def _facts(self) -> str:
+        done, front = len(self.archive), len(self.results)
+        name = self.settings.evaluator or self.settings.data
+        return f"{self.space.name} on {name}: {done} evaluations, {front} on the front"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the picture, and a line of facts."""
+        facts = html.escape(f"{self.path}: {self._facts}")
+        return f"{as_html(self.plot(), self._facts)}<p>{facts}</p>"
 
     def __repr__(self) -> str:
         done, front = len(self.archive), len(self.results)
