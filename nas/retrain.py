@@ -1,7 +1,8 @@
-"""Command line: `python -m nas.retrain --genome best.json`."""
+"""Command line: `python -m nas.retrain --genome best.json`, or `--front RUN`."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import sys
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, SEED, Parser, exit_code, note, show, value
+from nas.common.errors import UserError
 from nas.common.lazy import callable_module
 from nas.common.resources import RECIPES, REFERENCES
 from nas.common.schema import Int
 
 if TYPE_CHECKING:
+    from nas.search.final import Final
     from nas.search.store import RunDirectory
 
 callable_module(__name__, "nas.deploy.retrain:retrain")
@@ -23,12 +26,20 @@ callable_module(__name__, "nas.deploy.retrain:retrain")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
+    if args.front or len(args.genome) > 1:
+        return _several(args)
+    return _one(args, ["python", "-m", "nas.retrain", *argv])
+
+
+def _one(args: argparse.Namespace, command: list[str]) -> int:
     from nas.arch.genome import Genome
     from nas.deploy.retrain import retrain
     from nas.search.store import run_of
     from nas.training.recipe import Recipe
 
-    path = REFERENCES.find(args.genome, "--genome")
+    if args.top is not None or args.workers > 1:
+        raise UserError("--top, --workers: of several networks; expected --front, or more --genome")
+    path = REFERENCES.find(args.genome[0], "--genome")
     genome = Genome.load(path)
     recipe = Recipe.load(args.recipe)
     if args.epochs is not None:
@@ -45,7 +56,7 @@ def main(argv: list[str]) -> int:
             device=args.device,
             initial=Path(args.initial) if args.initial else None,
             teachers=[Path(folder) / "model.safetensors" for folder in args.teacher],
-            command=["python", "-m", "nas.retrain", *argv],
+            command=command,
             note=note,
         )
     except KeyboardInterrupt:
@@ -59,6 +70,91 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _several(args: argparse.Namespace) -> int:
+    """A process for each network, by this same command."""
+    from nas.arch.genome import Genome
+    from nas.search.final import front_genomes, retrain_all, search_accuracies
+    from nas.search.store import RunDirectory, run_of
+    from nas.training.recipe import Recipe
+
+    if args.top is not None and not args.front:
+        raise UserError("--top: of a front; expected --front RUN with it")
+    if args.initial:
+        raise UserError("--initial: of one genome; expected a single --genome with it")
+    Recipe.load(args.recipe)  # a mistake is told once, before anything is trained
+    if args.front:
+        run: RunDirectory | None = RunDirectory.open(Path(args.front))
+        assert run is not None
+        genomes = front_genomes(run, args.top)
+        if not genomes:
+            raise UserError(f"{run.path}: no network on its front yet")
+    else:
+        paths = [REFERENCES.find(given, "--genome") for given in args.genome]
+        genomes = list({g.id: g for g in map(Genome.load, paths)}.values())
+        runs = {path.parent: run_of(path) for path in paths}
+        run = next(iter(runs.values())) if len(runs) == 1 else None
+    out = Path(args.out or (run.file("retrain") if run else "experiments/retrain"))
+    data = args.data or (run.settings().data if run else None)
+    try:
+        found = retrain_all(
+            genomes, data, out, _options(args), workers=args.workers,
+            searched=search_accuracies(run) if run else None,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        note(f"interrupted; the same command goes on from {out}")
+        return INTERRUPTED
+    show(dataclasses.asdict(found), args.json, lambda: _front_text(found, out))
+    for name in found.failed:
+        note(f"{name}: FAILED, see {out / name / 'retrain.log'}; the same command tries it again")
+    return 1 if found.failed else 0
+
+
+def _options(args: argparse.Namespace) -> list[str]:
+    """What each network's own command is given."""
+    names = ("recipe", "epochs", "seed", "seeds", "device", "teacher", "plugin")
+    found: list[str] = []
+    for name in names:
+        given = getattr(args, name)
+        for each in given if isinstance(given, list) else [given]:
+            found += [] if each is None else [f"--{name}", str(each)]
+    return found
+
+
+def _front_text(found: Final, out: Path) -> str:
+    from nas.report import table
+
+    def percent(mean: float | None, low: float | None) -> str | None:
+        if mean is None:
+            return None
+        return f"{100 * mean:.2f}" + ("" if low is None else f" +-{100 * (mean - low):.2f}")
+
+    rows: list[dict[str, Any]] = [
+        {
+            **row,
+            "search": None if row["search_accuracy"] is None else 100 * row["search_accuracy"],
+            **{f: percent(row[f"{f}_mean"], row[f"{f}_low"])
+               for f in ("validation", "test", "test_flip")},
+        }
+        for row in found.rows
+    ]  # fmt: skip
+    lines = [
+        table(rows, [
+            ("id", "id", ""), ("params", "params", ",.0f"), ("fps", "fps", ",.0f"),
+            ("seeds", "seeds", ".0f"), ("search", "search %", ".2f"),
+            ("validation", "validation %", ""), ("test", "test %", ""),
+            ("test_flip", "test, mirrored %", ""),
+        ]),
+        "+-: half of the 95 % interval of the mean over seeds",
+    ]  # fmt: skip
+    ranks = {split: value for split, value in found.ranks.items() if value is not None}
+    if ranks:
+        said = ", ".join(f"{split} {value:.2f}" for split, value in ranks.items())
+        lines.append(f"Spearman's rank correlation of search accuracy with final accuracy: {said}")
+    else:
+        lines.append("rank correlation of search with final accuracy: for four networks or more")
+    return "\n".join([*lines, f"table: {out / 'front.csv'}\npicture: {out / 'front.png'}"])
+
+
 def default_out(run: RunDirectory | None, genome_id: str) -> Path:
     return run.file(f"retrain/{genome_id}") if run else Path(f"experiments/retrain-{genome_id}")
 
@@ -66,12 +162,19 @@ def default_out(run: RunDirectory | None, genome_id: str) -> Path:
 def _parser() -> Parser:
     parser = Parser("nas.retrain", "Train a genome fully, report on the test split, export ONNX.")
     add = parser.add_argument
-    add(
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
         "--genome",
-        required=True,
+        action="append",
+        default=[],
         metavar="NAME|JSON",
-        help="such as a run's best.json, or a reference genome",
+        help="such as a run's best.json, or a reference genome; of several each is trained",
     )
+    which.add_argument("--front", metavar="RUN", help="each network on this run's front")
+    add("--top", type=value(Int(1, 10_000)), metavar="N",
+        help="of the front, the N of highest search accuracy")  # fmt: skip
+    add("--workers", type=value(Int(1, 256)), default=1, metavar="N",
+        help="of several networks, N at once, on one core each (default 1)")  # fmt: skip
     add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
     add(
         "--recipe",
@@ -100,7 +203,8 @@ def _parser() -> Parser:
     add(
         "--out",
         metavar="DIR",
-        help="default: retrain/<id> in the genome's run, else experiments/retrain-<id>",
+        help="default: retrain/<id> in the genome's run, else experiments/retrain-<id>; of "
+        "several, the folder of their folders",
     )
     add("--json", action="store_true", help="print the report as JSON")
     add_plugin_option(parser)

@@ -1,0 +1,176 @@
+"""Long trainings of several networks, such as a run's front: a process each, a table, a picture.
+
+Each network has a folder of its own. One that holds a report is kept as it is, and one that was
+interrupted goes on, so that the same command can be given again at any time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.arch.genome import Genome
+from nas.common.errors import UserError
+from nas.common.files import make_folder, read_json, replace_file
+from nas.data import open_dataset
+from nas.deploy.checkpoint import check_fit
+from nas.deploy.latency import measure_fps
+from nas.report.final import final_figure
+from nas.report.metrics import interval_of
+from nas.search.analysis import rank_correlation
+from nas.search.overview import MAX_REPORT
+from nas.search.store import RunDirectory
+
+POLL = 0.2  # s
+LOG, REPORT, TABLE, PICTURE = "retrain.log", "report.json", "front.csv", "front.png"
+FIGURES = ("validation", "validation_flip", "test", "test_flip")  # of accuracy, over seeds
+FIELDS = [
+    "id", "params", "macs", "fps", "seeds", "search_accuracy",
+    *(f"{figure}_{part}" for figure in FIGURES for part in ("mean", "std", "low", "high")),
+]  # fmt: skip
+Row = dict[str, Any]  # FIELDS; None where nothing is known
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Final:
+    """rows: by ascending params. failed: ids without a report. ranks: Spearman's, of search
+    accuracy with the mean validation and test accuracy; None for fewer than four networks."""
+
+    rows: list[Row]
+    failed: list[str]
+    ranks: dict[str, float | None]
+
+
+def search_accuracies(run: RunDirectory) -> dict[str, float]:
+    """Genome id -> accuracy on the images that the search held out."""
+    return {e.id: e.metrics["accuracy"] for e in run.archive() if "accuracy" in e.metrics}
+
+
+def front_genomes(run: RunDirectory, top: int | None = None) -> list[Genome]:
+    """The networks on a run's front, best search accuracy first; the first `top` of them."""
+    found = [member.measured for member in run.front(run.archive())]
+    found.sort(key=lambda e: -e.metrics.get("accuracy", 0.0))
+    return [e.genome for e in found][:top]
+
+
+def retrain_all(
+    genomes: Sequence[Genome], data: str | None, folder: Path, options: Sequence[str], *,
+    workers: int = 1, searched: Mapping[str, float] | None = None,
+) -> Final:  # fmt: skip
+    """Train each into `folder`/<id>, `workers` at once; write front.csv and front.png there.
+
+    options: of nas.retrain, for each. searched: accuracy of the search, by id. A training that
+    fails keeps no other from going on.
+    """
+    dataset = open_dataset(data)
+    for genome in genomes:
+        check_fit(genome, dataset)
+    todo = [g for g in genomes if not (folder / g.id / REPORT).exists()]
+    if len(todo) < len(genomes):
+        log.info("%d of %d are done already", len(genomes) - len(todo), len(genomes))
+    commands = {}
+    for genome in todo:
+        own = make_folder(folder / genome.id)
+        replace_file(own / "genome.json", genome.to_json() + "\n")
+        commands[own] = [
+            sys.executable, "-m", "nas.retrain", "--genome", str(own / "genome.json"),
+            "--out", str(own), *(("--data", data) if data else ()), *options,
+        ]  # fmt: skip
+    _run(commands, workers)
+    done = [g for g in genomes if (folder / g.id / REPORT).exists()]
+    return _written(folder, done, [g.id for g in genomes if g not in done], searched or {})
+
+
+def _run(commands: Mapping[Path, Sequence[str]], workers: int) -> None:
+    """Each in a process whose output goes to its folder's log. Whatever ends us ends them."""
+    environment = dict(os.environ)
+    if workers > 1:
+        environment["OMP_NUM_THREADS"] = "1"
+    waiting, running = list(commands), dict[Path, subprocess.Popen[bytes]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                folder = waiting.pop(0)
+                with open(folder / LOG, "ab") as output:
+                    running[folder] = subprocess.Popen(
+                        commands[folder], env=environment, stdin=subprocess.DEVNULL,
+                        stdout=output, stderr=subprocess.STDOUT,
+                    )  # fmt: skip
+                log.info("%s: training; its log is %s", folder.name, folder / LOG)
+            time.sleep(POLL)
+            for folder in [folder for folder, p in running.items() if p.poll() is not None]:
+                code = running.pop(folder).returncode
+                left = len(waiting) + len(running)
+                log.info("%s: %s, %d left", folder.name, _said(folder, code), left)
+    finally:
+        for process in running.values():
+            process.terminate()  # its checkpoint stays, for the same command
+        for process in running.values():
+            process.wait()
+
+
+def _said(folder: Path, code: int) -> str:
+    if code == 0:
+        return "done"
+    lines = (folder / LOG).read_text(errors="replace").splitlines()
+    return f"FAILED with exit code {code}: {lines[-1] if lines else ''}"
+
+
+def _written(
+    folder: Path, done: Sequence[Genome], failed: list[str], searched: Mapping[str, float]
+) -> Final:
+    # In one go and in turns: what was timed after a training had other load beside it.
+    fps = measure_fps(done) if done else []
+    rows = sorted(
+        (
+            {**_row(folder / g.id / REPORT), "fps": speed, "search_accuracy": searched.get(g.id)}
+            for g, speed in zip(done, fps, strict=True)
+        ),
+        key=lambda row: row["params"],
+    )
+    known = [row for row in rows if row["search_accuracy"] is not None]
+    ranks = {
+        split: rank_correlation(
+            [row["search_accuracy"] for row in known], [row[f"{split}_mean"] for row in known]
+        )
+        for split in ("validation", "test")
+    }
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(folder / TABLE, text.getvalue())
+    if rows:
+        picture = io.BytesIO()
+        final_figure(rows, ranks["test"]).savefig(picture, format="png")
+        replace_file(folder / PICTURE, picture.getvalue())
+    return Final(rows, failed, ranks)
+
+
+def _row(path: Path) -> Row:
+    """Of a report, over its seeds; earlier ones have no mirrored accuracy of every seed."""
+    report = read_json(path, MAX_REPORT)
+    try:
+        seeds, row = report["seeds"], {key: report["cost"][key] for key in ("params", "macs")}
+        row |= {"id": report["genome"], "seeds": len(seeds["list"])}
+        for figure in FIGURES:
+            split, _, flip = figure.partition("_")
+            found = seeds[split].get("accuracy_flip" if flip else "accuracy", {})
+            mean, std = found.get("mean"), found.get("std")
+            low, high = interval_of(row["seeds"], mean, std)
+            parts = {"mean": mean, "std": std, "low": low, "high": high}
+            row |= {f"{figure}_{part}": value for part, value in parts.items()}
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(f"{path}: not a report of nas.retrain") from None
+    return row

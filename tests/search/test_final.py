@@ -1,0 +1,145 @@
+"""A run's front fully trained: a process each, kept when done, a table with a picture."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+import nas
+from nas.arch.genome import Genome
+from nas.common.cli import exit_code
+from nas.common.errors import UserError
+from nas.common.files import read_json
+from nas.retrain import main
+from nas.search.final import FIELDS, front_genomes, retrain_all
+from nas.search.overview import overview
+from nas.space.space import SearchSpace
+
+
+def measure(genome):
+    return {"accuracy": 0.2 + int(genome.id[:2], 16) / 1000}
+
+
+@pytest.fixture
+def run(tmp_path, faces_file):
+    """A real run folder whose networks were never trained."""
+    return nas.search(
+        "quick", evaluator=measure, evaluations=12, seeds=[], data=str(faces_file),
+        objectives=[{"name": "accuracy", "maximise": True}, {"name": "params"}],
+        run_dir=tmp_path / "run", algorithm="random", seed=1,
+    )  # fmt: skip
+
+
+def drawn(path):
+    picture = cv2.imread(str(path))
+    return min(picture.shape[:2]) > 300 and picture.std() > 5
+
+
+def table(run):
+    with open(run.path / "retrain/front.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_a_front_is_trained_and_goes_on(run, faces_file, capsys):
+    genomes = front_genomes(run.directory)
+    assert len(genomes) >= 3
+    assert [g.id for g in genomes] == list(run.front.sort_values("accuracy")["id"][::-1])
+    begin = ["--front", str(run.path), "--recipe", "short", "--epochs", "1", "--seeds", "2"]
+    assert exit_code(main, [*begin, "--top", "1"]) == 0
+    first = run.path / "retrain" / genomes[0].id / "report.json"
+    before = first.read_bytes()
+    assert read_json(first)["seeds"]["list"] == [0, 1]
+
+    broken = run.path / "retrain" / genomes[2].id
+    broken.mkdir()
+    (broken / "mode.json").write_text("[]")  # its training cannot begin
+    assert exit_code(main, [*begin, "--top", "3", "--workers", "2"]) == 1
+    assert first.read_bytes() == before  # the test split is read once
+    said = capsys.readouterr()
+    assert "1 of 3 are done already" in said.err
+    assert (
+        f"{broken.name}: FAILED with exit code 2: error: {broken}/mode.json: must map" in said.err
+    )
+    assert "rank correlation of search with final accuracy: for four networks or more" in said.out
+
+    rows = table(run)
+    assert {row["id"] for row in rows} == {g.id for g in genomes[:2]}
+    assert int(rows[0]["params"]) <= int(rows[1]["params"])
+    for row in rows:
+        report = read_json(run.path / "retrain" / row["id"] / "report.json")
+        found = report["seeds"]["test"]["accuracy"]
+        assert float(row["test_mean"]) == found["mean"]
+        assert float(row["test_std"]) == found["std"]
+        assert float(row["search_accuracy"]) == measure(Genome.load(
+            run.path / "retrain" / row["id"] / "genome.json"))["accuracy"]  # fmt: skip
+        assert float(row["fps"]) > 0
+    assert drawn(run.path / "retrain/front.png")
+    retrained = overview(run.directory, deep=False)["retrained"]["networks"]
+    assert {row["id"] for row in retrained} == {row["id"] for row in rows}  # inspect finds them
+
+
+def _four():
+    space, rng = SearchSpace.load("quick"), np.random.default_rng(0)
+    genomes = {g.id: g for g in (space.sample(rng).genome for _ in range(8))}
+    return list(genomes.values())[:4]
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """Four networks that were trained before, with three seeds; the last one's is an old report."""
+    genomes = _four()
+    for i, genome in enumerate(genomes):
+        mean, std = 0.5 + 0.01 * i, 0.003
+        splits = {
+            split: {"accuracy": {"mean": mean, "std": std}} | ({} if i == 3 else
+                    {"accuracy_flip": {"mean": mean + 0.01, "std": std}})
+            for split in ("validation", "test")
+        }  # fmt: skip
+        folder = tmp_path / genome.id
+        folder.mkdir()
+        (folder / "report.json").write_text(json.dumps({
+            "genome": genome.id, "cost": {"params": 1000 * (4 - i), "macs": 10},
+            "seeds": {"list": [0, 1, 2], **splits},
+        }))  # fmt: skip
+    return genomes
+
+
+def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
+    searched = {g.id: a for g, a in zip(reports, (0.3, 0.31, 0.35, 0.33), strict=True)}
+    found = retrain_all(reports, str(faces_file), tmp_path, [], searched=searched)
+    assert found.failed == []
+    assert [row["id"] for row in found.rows] == [g.id for g in reports[::-1]]
+    assert found.ranks == {split: pytest.approx(0.8) for split in ("validation", "test")}
+    last = found.rows[-1]
+    assert set(last) == set(FIELDS)
+    # Student's t of two degrees of freedom, 4.302653.
+    assert last["test_high"] - last["test_mean"] == pytest.approx(4.302653 * 0.003 / 3**0.5)
+    assert last["test_flip_mean"] == pytest.approx(0.51)
+    assert found.rows[0]["test_flip_mean"] is None
+    assert drawn(tmp_path / "front.png")
+
+
+def test_another_file_is_no_report(reports, tmp_path, faces_file):
+    (tmp_path / reports[0].id / "report.json").write_text('{"seeds": []}')
+    with pytest.raises(UserError, match=r"report\.json: not a report of nas\.retrain"):
+        retrain_all(reports, str(faces_file), tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "one of the arguments --genome --front is required"),
+        (["--front", "nowhere"], "nowhere: not a run directory"),
+        (["--front", "nowhere", "--genome", "proposed"], "not allowed with argument"),
+        (["--genome", "proposed", "--workers", "2"], "--workers: of several networks"),
+        (["--genome", "proposed", "--genome", "vgg", "--top", "2"], "--top: of a front"),
+        (["--front", "nowhere", "--initial", "w"], "--initial: of one genome"),
+        (["--front", "nowhere", "--recipe", "w"], "no recipe 'w'"),
+    ],
+)
+def test_mistakes_are_one_line(argv, message, capsys):
+    assert exit_code(main, argv) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
