@@ -26,7 +26,7 @@ callable_module(__name__, "nas.deploy.retrain:retrain")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    if args.front or len(args.genome) > 1:
+    if args.front is not None or len(args.genome) > 1:
         return _several(args)
     return _one(args, ["python", "-m", "nas.retrain", *argv])
 
@@ -77,12 +77,12 @@ def _several(args: argparse.Namespace) -> int:
     from nas.search.store import RunDirectory, run_of
     from nas.training.recipe import Recipe
 
-    if args.top is not None and not args.front:
+    if args.top is not None and args.front is None:
         raise UserError("--top: of a front; expected --front RUN with it")
     if args.initial:
         raise UserError("--initial: of one genome; expected a single --genome with it")
     Recipe.load(args.recipe)  # a mistake is told once, before anything is trained
-    if args.front:
+    if args.front is not None:
         run: RunDirectory | None = RunDirectory.open(Path(args.front))
         assert run is not None
         genomes = front_genomes(run, args.top)

@@ -2,16 +2,20 @@
 
 import csv
 import json
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import nas
 from nas.arch.genome import Genome
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
-from nas.common.files import read_json
+from nas.common.files import locked, read_json
 from nas.retrain import main
 from nas.search.final import FIELDS, front_genomes, retrain_all
 from nas.search.overview import overview
@@ -81,6 +85,31 @@ def test_a_front_is_trained_and_goes_on(run, faces_file, capsys):
     assert {row["id"] for row in retrained} == {row["id"] for row in rows}  # inspect finds them
 
 
+@pytest.mark.slow
+def test_what_ends_the_command_ends_its_trainings(run, tmp_path):
+    argv = ["--front", str(run.path), "--top", "1", "--epochs", "9999"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "nas.retrain", *argv], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    folder = run.path / "retrain" / front_genomes(run.directory)[0].id
+    end = time.monotonic() + 120
+    while time.monotonic() < end and "epoch 1/" not in _text(folder / "retrain.log"):
+        time.sleep(0.1)
+    with pytest.raises(UserError, match="in use by process"), locked(folder):
+        pass
+    command.terminate()
+    _, said = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert b"interrupted; the same command goes on" in said
+    with locked(folder):  # nobody trains in it any longer
+        assert not (folder / "report.json").exists()
+    assert "interrupted; the same command goes on" in _text(folder / "retrain.log")
+
+
+def _text(path):
+    return path.read_text() if path.exists() else ""
+
+
 def _four():
     space, rng = SearchSpace.load("quick"), np.random.default_rng(0)
     genomes = {g.id: g for g in (space.sample(rng).genome for _ in range(8))}
@@ -134,6 +163,7 @@ def test_another_file_is_no_report(reports, tmp_path, faces_file):
         ([], "one of the arguments --genome --front is required"),
         (["--front", "nowhere"], "nowhere: not a run directory"),
         (["--front", "nowhere", "--genome", "proposed"], "not allowed with argument"),
+        (["--front", ""], "not a run directory"),
         (["--genome", "proposed", "--workers", "2"], "--workers: of several networks"),
         (["--genome", "proposed", "--genome", "vgg", "--top", "2"], "--top: of a front"),
         (["--front", "nowhere", "--initial", "w"], "--initial: of one genome"),
