@@ -76,8 +76,8 @@ class Fitness:
     metric: Name = "accuracy"
     maximise: Annotated[bool, Flag()] = True
     penalties: tuple[Penalty, ...] = (
-        Penalty("params", at_most=500_000),
-        Penalty("fps", at_least=1000),
+        Penalty("params", at_most=500_000.0),
+        Penalty("fps", at_least=1000.0),
     )
 
     def __call__(self, metrics: Metrics) -> float:

@@ -21,7 +21,7 @@ class Options:
         metavar="0|URL|FILE|FOLDER",
     )  # fmt: skip
     model: Annotated[str, Text()] = setting(
-        "model", "a model.onnx written by nas.retrain, or a name: model is small, best is accurate",
+        "model", "a model.onnx written by nas.retrain, or the name of a shipped one",
         metavar="ONNX|NAME",
     )  # fmt: skip
     precision: Annotated[

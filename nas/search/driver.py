@@ -60,7 +60,10 @@ class Outcome:
 
 
 class Callback:
-    """What a search tells those who watch it. One that raises is told nothing more."""
+    """What a search tells those who watch it; any object with some of these methods will do.
+
+    One that raises is told nothing more.
+    """
 
     def on_start(self, search: Search) -> None:
         """Before the first evaluation of this process."""
@@ -147,7 +150,9 @@ class Search:
         """Reporting never ends a search."""
         for callback in list(self.callbacks):
             try:
-                getattr(callback, event)(self, *arguments)
+                heard = getattr(callback, event, None)
+                if heard is not None:
+                    heard(self, *arguments)
             except Exception as error:
                 self.callbacks.remove(callback)
                 log.warning("%s: %s: no more news there", type(callback).__name__, error)

@@ -199,6 +199,10 @@ def _with(
 ) -> Settings:
     """The settings with some given by name, read as YAML's would be."""
     if evaluator is not None:
+        if not callable(evaluator):
+            raise UserError(
+                f"search: evaluator: found {type(evaluator).__name__}; expected a function"
+            )
         name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
         options = {**options, "evaluator": f"{evaluator.__module__}:{name}"}
     if not options:
@@ -206,7 +210,11 @@ def _with(
     plain = dataclasses.asdict(settings)
     for name, value in options.items():
         plain[name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
-    return read_settings(json.loads(json.dumps(plain)), "search")
+    try:
+        text = json.dumps(plain, default=dataclasses.asdict)  # objectives may be dataclasses
+    except TypeError as error:
+        raise UserError(f"search: {error}; expected plain values") from None
+    return read_settings(json.loads(text), "search")
 
 
 def _parts(settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | None) -> _Parts:
