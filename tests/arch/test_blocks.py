@@ -102,6 +102,7 @@ def own(**members):
 @pytest.fixture
 def _only_for_this_test(monkeypatch):
     monkeypatch.setattr("nas.arch.block._KINDS", dict(kinds()))
+    monkeypatch.setattr("nas.arch.plugins._LOADED", {})  # workers import what stands there
 
 
 @pytest.mark.usefixtures("_only_for_this_test")

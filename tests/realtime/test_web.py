@@ -270,6 +270,7 @@ def colour_model(path):
 
 
 def test_a_colour_model_sees_colours_as_on_the_desktop(browser, portrait, tmp_path):
+    need((web.RUNTIME / "ort.wasm.min.mjs").is_file(), "ONNX Runtime Web; run: make web")
     model = colour_model(tmp_path / "colour.onnx")
     with served(model) as server:
         browser.get(server.url)

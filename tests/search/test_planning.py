@@ -50,7 +50,7 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
         seen.append(recipe.epochs * max(1, len(fit) // recipe.batch_size))
         raise MemoryError("enough")
 
-    monkeypatch.setattr("nas.training.trainer.train", train)
+    monkeypatch.setattr("nas.training.evaluator.train", train)
     fidelities = [Fidelity(3, 1.0), Fidelity(2, 0.4), Fidelity(1, 0.001)]
     for fidelity in fidelities:
         task = Task(0, quick.sample(np.random.default_rng(0)).genome, fidelity, 0)
