@@ -58,8 +58,9 @@ def main() -> None:
         with open(file, newline="") as stream:
             done = {(row["genome"], row["seed"]) for row in csv.DictReader(stream)}
     known = networks(args.results)
-    found = sorted({tuple(key.split("/")[:2]) for key in weights})
-    for genome_id, seed in found:
+    found = {tuple(key.split("/")[:2]) for key in weights}
+    cheap_first = sorted(found, key=lambda pair: (cost(known[pair[0]][1]).macs, pair))
+    for genome_id, seed in cheap_first:
         if (genome_id, seed) in done:
             continue
         name, genome = known[genome_id]

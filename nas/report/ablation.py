@@ -49,9 +49,7 @@ def ablation_picture(path: Path, result: Row, title: str) -> None:
             axes.plot(ends, [place, place], color=INK, linewidth=1.4, marker="|", markersize=7)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8.5)
-    axes.set_xlabel(
-        "points of search accuracy that the network's own value gains (mean, 95 % interval)"
-    )
+    axes.set_xlabel("gain of the network's own value, points (95 % interval)")
     axes.grid(axis="x", alpha=0.3, linewidth=0.5)
     figure.savefig(path)
 
