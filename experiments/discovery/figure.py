@@ -67,7 +67,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     names, params, accuracy = zip(*PUBLISHED, strict=True)
     axes.scatter(params, accuracy, marker="x", color="black", label="published, as reported")
     for name, x, y in zip(names, params, accuracy, strict=True):
-        axes.annotate(name, (x, y), xytext=(6, -10), textcoords="offset points", fontsize=8)
+        left = name in ("Pramerdorfer VGG", "Khaireddin VGG")
+        axes.annotate(name, (x, y), xytext=(-7 if left else 7, -9), textcoords="offset points",
+                      fontsize=8, ha="right" if left else "left")  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("parameters")
     axes.set_ylabel("PrivateTest accuracy, mirrored (%)")
