@@ -139,10 +139,10 @@ def test_what_fails_its_checks_leaves_no_folder(arguments, tmp_path):
 def test_a_time_budget_binds_from_the_first_second(arguments, tmp_path, capsys):
     """The training that runs is stopped; its last reading is the result, and says so."""
     run, started = tmp_path / "run", time.monotonic()
-    budget = time.monotonic() - STARTED + 12  # this process is older than a command's
+    budget = time.monotonic() - STARTED + 30  # this process is older than a command's
     options = ["--seed-genomes", "none", "--epochs", "10000", "--run-dir", str(run)]
     assert main([*arguments, *options, "--time-budget", f"{budget}s"]) == 0
-    assert time.monotonic() - started < 40
+    assert time.monotonic() - started < 50
     (row,) = json.loads((run / "front.json").read_text())
     assert row["status"] == "stopped"
     assert 1 <= row["fidelity"]["epochs"] < 10_000
