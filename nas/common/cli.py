@@ -229,6 +229,19 @@ def ending_signals() -> Iterator[None]:
 
 
 @contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Around what is short and must not be cut in two: a signal ends the command after it."""
+    ours, came = {n: h for n, h in _handlers().items() if callable(h)}, list[int]()
+    _restore(dict.fromkeys(ours, lambda number, frame: came.append(number)))
+    try:
+        yield
+    finally:
+        _restore(ours)
+    if came:  # an error of the block ends the command too, and says why
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def kept_signals() -> Iterator[None]:
     """Around a library that puts handlers of its own in place (Ray): ours stand again afterwards.
 

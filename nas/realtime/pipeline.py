@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nas.common.cli import deferred_signals
 from nas.realtime.annotate import annotate, mark
 from nas.realtime.frames import Frame, Pixels, Source
 from nas.realtime.prefetch import Prefetcher
@@ -44,7 +45,7 @@ def run(
             if window:
                 closing.callback(window.close)
             for sink in sinks:
-                closing.callback(sink.close)
+                closing.callback(_close, sink)
             closing.callback(labelled.close)
             closing.callback(captured.close)
     summary.dropped = captured.dropped if source.live else 0
@@ -52,6 +53,12 @@ def run(
         watched = stream.smoother
         summary.changes = watched.before / watched.seconds, watched.after / watched.seconds
     return summary
+
+
+def _close(sink: Sink) -> None:
+    """A second signal must not leave a file without its end."""
+    with deferred_signals():
+        sink.close()
 
 
 def timed(frames: Iterator[Frame], steps: StageTimer) -> Iterator[Frame]:
@@ -92,21 +99,26 @@ class _Output:
             with steps("draw"):
                 picture = annotate(frame.pixels, faces, self.recognizer.classes)
         with steps("write"):
-            for sink in self.sinks:
-                sink.write(frame, faces, picture)
+            with deferred_signals():  # every file has a frame, and the summary, or none
+                for sink in self.sinks:
+                    sink.write(frame, faces, picture)
+                self._count(frame, faces)
             going_on = self.window is None or self._show(frame, picture)
         now = time.perf_counter()
         if self.last is not None:
             summary.intervals.append(1000 * (now - self.last))
         self.last = now
         summary.delays.append(1000 * (now - frame.started))
+        return going_on
+
+    def _count(self, frame: Frame, faces: list[Face]) -> None:
+        summary = self.summary
         summary.frames += 1
         summary.faces += len(faces)
         if not summary.moving:
             found = [face.to_dict(self.recognizer.classes) for face in faces]
             summary.pictures.append({"source": frame.source, "faces": found})
         summary.tracks |= {face.track for face in faces if face.track is not None}
-        return going_on
 
     def _show(self, frame: Frame, picture: Pixels) -> bool:
         assert self.window is not None

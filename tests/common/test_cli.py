@@ -17,6 +17,7 @@ from nas.common.cli import (
     Parser,
     add_options,
     changed,
+    deferred_signals,
     exit_code,
     given_options,
     kept_signals,
@@ -225,3 +226,17 @@ def test_a_signal_while_a_library_has_its_own_handler_ends_the_command(capsys):
         raise AssertionError
 
     assert exit_code(quiet, []) == 130
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_deferred_signal_ends_the_command_after_the_block(name):
+    done = []
+
+    def main(argv):
+        with deferred_signals():
+            os.kill(os.getpid(), getattr(signal, name))
+            done.append("all of the block")
+        raise AssertionError
+
+    assert exit_code(main, []) == 130
+    assert done == ["all of the block"]
