@@ -14,9 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from nas.evolution.objectives import OBJECTIVES, Constraint, Metrics, Objective
-from nas.evolution.optimizer import Space
 from nas.evolution.pareto import front_ranks, minimised, pareto_front
 from nas.evolution.predictor import Predictor
+from nas.evolution.protocols import Space
 
 # Share of a reading's distance from the posterior mean that is the network's own, which neighbours
 # cannot tell: with 0 the returned fronts of one table in three were worse after 300 trainings.

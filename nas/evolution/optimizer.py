@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from deap import base, tools
@@ -30,6 +30,7 @@ from nas.evolution.objectives import (
 )
 from nas.evolution.predictor import StaticMetrics
 from nas.evolution.preselection import Preselection
+from nas.evolution.protocols import Space
 from nas.space.operators import Rng
 
 TOURNAMENT = 3
@@ -42,23 +43,6 @@ EXPLORATION = 0.05  # share of proposals that is random and not screened: it nev
 
 class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is complete
     """No genome that has not been asked before was found."""
-
-
-class Space(Protocol):
-    """What is searched: genotypes, made at random, from one parent or from two.
-
-    A genotype has an `id` and the `genome` to train; `genotype` reads a genome of the space.
-    """
-
-    def sample(self, rng: Rng) -> Any: ...
-    def mutate(self, parent: Any, rng: Rng) -> Any: ...
-    def crossover(self, a: Any, b: Any, rng: Rng) -> Any: ...
-    def genotype(self, genome: Any) -> Any: ...
-    def contains(self, genome: Any) -> bool: ...
-
-    @property
-    def groups(self) -> Sequence[int]: ...
-    def encode(self, genotype: Any) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.evolution.objectives import Metrics, Objective
 from nas.evolution.pareto import front_ranks, minimised
+from nas.evolution.protocols import Encodes
 from nas.evolution.surrogate import GaussianProcess
-from nas.space.operators import Rng
 
 Array = npt.NDArray[np.float64]
 # Metrics of a genome that need no training, all above 0.
@@ -29,15 +29,6 @@ RETUNE_AFTER = 50  # or this many more
 TYPICAL = 100  # random genomes; their median prediction is typical
 MAX_FAILED = 100  # the last failures are learned from
 LEAST_SHARE = 1e-4  # of a static metric's largest value; below it, all are alike
-
-
-class Encodes(Protocol):
-    """Genotypes as vectors; `groups` numbers the group of each column, see surrogate.py."""
-
-    @property
-    def groups(self) -> Sequence[int]: ...
-    def encode(self, genotype: Any) -> Any: ...
-    def sample(self, rng: Rng) -> Any: ...
 
 
 @dataclass(frozen=True)

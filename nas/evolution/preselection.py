@@ -33,7 +33,8 @@ from nas.evolution.acquisition import (
 )
 from nas.evolution.objectives import Constraint, Fitness, Metrics, Objective, violation
 from nas.evolution.pareto import Front
-from nas.evolution.predictor import Encodes, Predictor, StaticMetrics, Told
+from nas.evolution.predictor import Predictor, StaticMetrics, Told
+from nas.evolution.protocols import Encodes
 
 Array = npt.NDArray[np.float64]
 Predicted = dict[str, tuple[Array, Array]]  # a metric's mean and deviation, each (n,)

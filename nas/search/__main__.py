@@ -131,10 +131,8 @@ def _dry_run(args: argparse.Namespace) -> int:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The result as JSON has it."""
-    from nas.search.policy import choose
-
     assert run.outcome is not None
-    chosen = choose(run.results, run.settings)
+    chosen = run.settings.choose(run.results)
     return {
         "run": str(run.path), "stopped": run.outcome.stopped, "evaluations": len(run.archive),
         "best": chosen.measured.id if chosen else None, "front": _rows(run),
@@ -162,12 +160,11 @@ def _rows(run: Run) -> list[dict[str, Any]]:
 
 def _text(run: Run) -> str:
     from nas.common.files import read_json
-    from nas.search.policy import choose
 
     outcome = run.outcome
     assert outcome is not None
     failures = [e for e in run.archive if e.status == "failed"]
-    chosen = choose(run.results, run.settings)
+    chosen = run.settings.choose(run.results)
     lines = [
         f"{outcome.stopped}: {len(run.archive)} evaluations ({len(failures)} failed) in "
         f"{outcome.seconds:.0f} s, set-up included; driver overhead {outcome.overhead:.1%}"

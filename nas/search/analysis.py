@@ -12,9 +12,10 @@ import numpy.typing as npt
 from scipy.stats import norm, spearmanr
 
 from nas.common.errors import UserError
+from nas.evolution.objectives import violation
+from nas.evolution.pareto import front_ranks, minimised
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
-from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
 from nas.space.encoding import Encoder
 from nas.space.space import SearchSpace
@@ -31,23 +32,29 @@ Row = dict[str, Any]
 def population(
     evaluations: Sequence[Evaluation], space: SearchSpace, settings: Settings
 ) -> list[Row]:
-    """Quartiles of the parents' accuracy, params and fps after so many evaluations.
+    """Quartiles of accuracy, params and fps of the best networks after so many evaluations.
 
-    The optimizer is told again in the order of the archive; `random` has no parents.
+    The best are the first fronts that hold `settings.population` networks: what the search breeds
+    from, but for the last front, of which it keeps the least crowded.
     """
-    optimizer = make_optimizer(space, settings, (), None)
-    metrics = {e.id: e.metrics for e in evaluations}
+    allowed = [e.ok and space.contains(e.genome)
+               and not violation(e.metrics, settings.constraints) for e in evaluations]  # fmt: skip
+    metrics = [e.metrics for e, fits in zip(evaluations, allowed, strict=True) if fits]
+    points = minimised(metrics, settings.objectives)
+    if settings.single_objective:
+        points = np.array([[-settings.fitness(m)] for m in metrics]).reshape(-1, 1)
     step = max(1, len(evaluations) // POINTS)
     rows: list[Row] = []
-    for number, evaluation in enumerate(evaluations, 1):
-        measured = evaluation.metrics if evaluation.ok else None
-        optimizer.tell(evaluation.genome, measured, foreign=True)
-        if not optimizer.population or (number % step and number < len(evaluations)):
+    for number in range(step, len(evaluations) + step, step):
+        known = sum(allowed[:number])
+        if not known:
             continue
-        found = [metrics[individual.genotype.id] for individual in optimizer.population]
-        row: Row = {"evaluations": number}
-        for name in {"accuracy", "params", "fps"} & found[0].keys():
-            row[name] = np.quantile([m[name] for m in found], [0.25, 0.5, 0.75]).tolist()
+        ranks = front_ranks(points[:known])
+        last = np.sort(ranks)[min(settings.population, known) - 1]
+        best = [metrics[i] for i in np.flatnonzero(ranks <= last)]
+        row: Row = {"evaluations": min(number, len(evaluations))}
+        for name in {"accuracy", "params", "fps"} & best[0].keys():
+            row[name] = np.quantile([m[name] for m in best], [0.25, 0.5, 0.75]).tolist()
         rows.append(row)
     return rows
 

@@ -23,7 +23,7 @@ from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import STATIC, Archive, Evaluation, as_measured
 from nas.search.evaluate import Unfinished, failed
-from nas.search.policy import choose, make_optimizer
+from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
 from nas.search.store import Pending, RunDirectory
 from nas.search.workers import Died, Workers
@@ -143,7 +143,7 @@ class Search:
 
     def best(self) -> Evaluation | None:
         """Of what was measured so far."""
-        chosen = choose(as_measured(self.archive.results()), self.settings)
+        chosen = self.settings.choose(as_measured(self.archive.results()))
         return chosen.measured if chosen else None
 
     def tell_callbacks(self, event: str, *arguments: Any) -> None:
@@ -293,7 +293,7 @@ class Search:
         members = archive.returned(self.space) if final else as_measured(archive.results())
         rows = [self._row(member) for member in members]
         self.run.write("front.json", json.dumps(rows, indent=1))
-        chosen = choose(members, self.settings)
+        chosen = self.settings.choose(members)
         if chosen is not None:
             plain = self._row(chosen)
             del plain["genome"]

@@ -19,7 +19,6 @@ from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import pareto_front
 from nas.search import analysis, genealogy
 from nas.search.archive import Evaluation
-from nas.search.policy import choose
 from nas.search.profile import load_machine, static_metrics
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
@@ -40,7 +39,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     measured = measured_fps(run.file("measured_fps.json"))
     inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
     members = run.front(archive)
-    front, winner = [m.measured for m in members], choose(members, settings)
+    front, winner = [m.measured for m in members], settings.choose(members)
     chosen = winner.measured if winner else None
     other = baseline.archive().evaluations if baseline else []
     box = Box.around([evaluations, other], space.classes)

@@ -28,7 +28,6 @@ from nas.search.cluster import check_address
 from nas.search.driver import Callback, Outcome, Search
 from nas.search.evaluate import FunctionEvaluator, OutOfTime, ending_after, load_function
 from nas.search.machine import measure_front, measure_machine
-from nas.search.policy import choose
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.seeds import seed_genomes
 from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
@@ -67,7 +66,7 @@ class Run:
     @property
     def best(self) -> Genome:
         """The network that best.json holds. UserError before there is one."""
-        chosen = choose(self.results, self.settings)
+        chosen = self.settings.choose(self.results)
         if chosen is None:
             raise UserError(f"{self.path}: no successful evaluation yet")
         return chosen.measured.genome

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 from nas.common.cli import add_options, changed, given_options, setting, with_options
 from nas.common.environment import usable_cores
@@ -18,6 +19,7 @@ from nas.evolution.objectives import (
     OBJECTIVES,
     Constraint,
     Fitness,
+    Metrics,
     Objective,
     check_objectives,
 )
@@ -26,6 +28,14 @@ from nas.training.task import Fidelity
 
 EVALUATIONS = 40  # where neither their number nor a time is given
 Time = Annotated[float, Seconds(0.001, 1e9)]
+
+
+class HasMetrics(Protocol):
+    @property
+    def metrics(self) -> Metrics: ...
+
+
+T = TypeVar("T", bound=HasMetrics)
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,16 @@ class Settings:
     def single_objective(self) -> bool:
         """Whether the fitness decides who lives; it then is what the run is about."""
         return self.algorithm.startswith("ga")
+
+    def choose(self, front: Sequence[T]) -> T | None:
+        """By the fitness; by the first objective where the fitness knows too little."""
+        return max(front, key=lambda member: self.worth(member.metrics), default=None)
+
+    def worth(self, metrics: Metrics) -> float:
+        known, first = self.fitness.known(metrics), self.objectives[0]
+        if known is not None:
+            return known
+        return metrics[first.name] if first.maximise else -metrics[first.name]
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

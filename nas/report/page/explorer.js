@@ -51,7 +51,7 @@ function build() {
   const volume = { label: "hypervolume (share of the box, %)", tick: percentTick, from: 0 };
   charts.evaluations = new Chart(byId("volume-evaluations"), { title: "Hypervolume against evaluations", x: { label: "networks evaluated" }, y: volume });
   charts.time = new Chart(byId("volume-time"), { title: "Hypervolume against wall time", x: { label: "minutes since the first training began" }, y: volume });
-  charts.population = new Chart(byId("population"), { title: "The parents' accuracy", x: { label: "networks evaluated" }, y: accuracyAxis });
+  charts.population = new Chart(byId("population"), { title: "Accuracy of the best networks so far", x: { label: "networks evaluated" }, y: accuracyAxis });
   charts.surrogate = new Chart(byId("surrogate"), { title: "Predicted against measured", x: { label: "measured search accuracy (%)", tick: percentTick }, y: { label: "predicted accuracy (%)", tick: percentTick }, onSelect: choose });
   charts.retrained = new Chart(byId("retrained"), { title: "Search accuracy against final accuracy", x: { label: "search accuracy (%)", tick: percentTick }, y: { label: "validation accuracy, retrained (%)", tick: percentTick }, onSelect: choose });
   charts.table = new SortedTable(byId("networks"), [
