@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from agreement import check
 from conftest import REFERENCES, SPACES
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ from nas.arch.genome import (
     Stage,
 )
 from nas.arch.lowering import cost, describe
-from nas.arch.module import StridedPointwiseConv2d, build
+from nas.arch.module import DepthwiseConv2d, StridedPointwiseConv2d, build
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
 from nas.space.space import SearchSpace
@@ -160,3 +161,41 @@ def test_a_strided_pointwise_convolution_is_torchs_own(channels):
         module(x).square().sum().backward()
     torch.testing.assert_close(ours(x), plain(x))
     torch.testing.assert_close(ours.weight.grad, plain.weight.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_depthwise_gives_torchs_values_and_gradients(kernel, stride, bias):
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(6, 6, kernel, stride, kernel // 2, groups=6, bias=bias)
+    x = torch.randn(3, 6, 11, 9).contiguous(memory_format=torch.channels_last).requires_grad_()
+    leaves = [x, *layer.parameters()]
+    y = layer(x)
+    expected = F.conv2d(x, layer.weight, layer.bias, stride, kernel // 2, groups=6)
+    weights = torch.randn_like(y)
+    torch.testing.assert_close(y, expected)
+    found = torch.autograd.grad((y * weights).sum(), leaves)
+    torch.testing.assert_close(found, torch.autograd.grad((expected * weights).sum(), leaves))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)])
+def test_depthwise_under_autocast_is_the_same_convolution(kernel, stride):
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(8, 8, kernel, stride, kernel // 2, groups=8)
+    x = torch.randn(2, 8, 10, 10)
+    expected = layer(x)
+    (of_weight,) = torch.autograd.grad(expected.square().sum(), layer.weight)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.05)
+    found.float().square().sum().backward()
+    torch.testing.assert_close(layer.weight.grad, of_weight, atol=1.0, rtol=0.05)
+
+
+@pytest.mark.parametrize(("groups", "padding", "kernel"), [(2, 2, 5), (8, 0, 5), (8, 3, 6)])
+def test_other_grouped_convolutions_are_torchs(groups, padding, kernel):
+    layer = DepthwiseConv2d(8, 8, kernel, 1, padding, groups=groups)
+    x = torch.randn(2, 8, 10, 10)
+    expected = F.conv2d(x, layer.weight, layer.bias, padding=padding, groups=groups)
+    torch.testing.assert_close(layer(x), expected)

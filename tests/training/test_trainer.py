@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from training_samples import BASE, TINY, stripes
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
-from nas.arch.module import DepthwiseConv2d, build
+from nas.arch.module import build
 from nas.common.errors import UserError
 from nas.training.optim import learning_rate
 from nas.training.predict import DivergedError, Precision, logits, score, views_of
@@ -321,18 +321,6 @@ def test_modes_agree_within_bfloat16(data):
     for a, b in zip(full.history[:2], fast.history[:2], strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=0.05)
     assert fast.history[-1]["validation_accuracy"] > 0.8
-
-
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1)])
-def test_depthwise_under_autocast_is_the_same_convolution(kernel, stride):
-    torch.manual_seed(0)
-    layer = DepthwiseConv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=False)
-    x = torch.randn(2, 8, 10, 10)
-    expected = layer(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = layer(x.bfloat16())
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.05)
 
 
 def test_one_cycle_ends_low(data):
