@@ -37,6 +37,7 @@ from nas.evolution.pareto import hypervolume
 from nas.report import table
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
+from nas.search.elapsed import by_elapsed
 from nas.search.machine import measure_front, measure_machine
 from nas.search.profile import load_machine, static_metrics
 from nas.search.run import start_workers
@@ -328,11 +329,10 @@ def report() -> None:
 
 
 def curve(rows: list[Evaluation], measure: Yardstick) -> list[tuple[float, float]]:
-    """(minutes since the first task, hypervolume) after each evaluation."""
-    start = min(e.started for e in rows)
+    """(minutes of running, hypervolume) after each evaluation."""
     return [
-        ((e.started + e.seconds - start) / 60, measure(points(rows[: i + 1])))
-        for i, e in enumerate(rows)
+        (seconds / 60, measure(points(rows[: i + 1])))
+        for i, (seconds, _) in enumerate(by_elapsed(rows))
     ]
 
 

@@ -14,12 +14,12 @@ Row = dict[str, Any]
 
 
 def course_picture(path: Path, overview: Row) -> None:
-    """Hypervolume against evaluations and wall time; predicted against measured accuracy."""
+    """Hypervolume against evaluations and running time; predicted against measured accuracy."""
     figure = Figure(figsize=(13, 4.6), dpi=120, layout="constrained")
     evaluations, minutes, predicted = figure.subplots(1, 3)
     for axes, key, scale, label in (
         (evaluations, 0, 1, "networks evaluated"),
-        (minutes, 1, 60, "minutes since the first training began"),
+        (minutes, 1, 60, "minutes that the search ran"),
     ):
         _volume(axes, overview["hypervolume"], key, scale, FRONT, "-", "this run")
         if overview["baseline"]:

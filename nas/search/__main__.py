@@ -20,7 +20,7 @@ from nas.common.web import PORT
 from nas.search.settings import Settings, add_settings, settings_of
 
 if TYPE_CHECKING:
-    from nas.search.driver import Callback
+    from nas.search.driver import Callback, Outcome
     from nas.search.run import Run
 
 STARTED = time.monotonic()
@@ -158,6 +158,11 @@ def _rows(run: Run) -> list[dict[str, Any]]:
     return front_rows(run.results, run.settings.fitness, measured)
 
 
+def _now(outcome: Outcome) -> str:
+    """What of the time was this process's, where an earlier one began the search."""
+    return f" ({outcome.seconds:.0f} s of it now)" if outcome.before.seconds else ""
+
+
 def _text(run: Run) -> str:
     from nas.common.files import read_json
 
@@ -167,7 +172,8 @@ def _text(run: Run) -> str:
     chosen = run.settings.choose(run.results)
     lines = [
         f"{outcome.stopped}: {len(run.archive)} evaluations ({len(failures)} failed) in "
-        f"{outcome.seconds:.0f} s, set-up included; driver overhead {outcome.overhead:.1%}"
+        f"{outcome.total.seconds:.0f} s, set-up included{_now(outcome)}; driver overhead "
+        f"{outcome.overhead:.1%}"
     ]
     lines += [f"failed: {e.id}: {e.error.splitlines()[0]}" for e in failures[:3]]
     again = f"  python -m nas.search --resume {run.path}"

@@ -42,7 +42,8 @@ class Evaluation:
     status: ok; stopped, when the search's time was up, at the fidelity that it had reached; failed.
     metrics of the first two: what the evaluator measured (accuracy, 0..1, where it trains), params,
     macs, activations, fps (predicted). seconds: that it took; started: of the epoch. parents: ids
-    of the genomes that it was bred from; changes: what the operators did to their genes.
+    of the genomes that it was bred from; changes: what the operators did to their genes. elapsed:
+    seconds that the search had run when it was stored, see elapsed.py; None by older versions.
     """
 
     index: int
@@ -56,6 +57,7 @@ class Evaluation:
     started: float = 0.0
     parents: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    elapsed: float | None = None
 
     @property
     def id(self) -> str:
@@ -91,6 +93,7 @@ class Evaluation:
                 metrics=check_metrics(dict(data["metrics"])),
                 parents=read_parents(data.get("parents", []), where),
                 changes=read_changes(data.get("changes", []), where),
+                elapsed=_read_elapsed(data.get("elapsed"), where),
                 **plain,
             )
             if found.status == "failed" and not found.error:
@@ -129,6 +132,10 @@ def read_changes(value: Any, where: str) -> tuple[Change, ...]:
         if not isinstance(change, dict) or not all(isinstance(key, str) for key in change):
             raise UserError(f"{where}: changes: must be mappings, got {shown(change)}")
     return tuple(value)
+
+
+def _read_elapsed(value: Any, where: str) -> float | None:
+    return None if value is None else Float(0.0, 1e12).read(value, f"{where}: elapsed")
 
 
 def as_measured(found: Sequence[Evaluation]) -> list[Member[Evaluation]]:

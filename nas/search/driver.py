@@ -22,6 +22,7 @@ from nas.evolution.denoise import Member
 from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import STATIC, Archive, Evaluation, as_measured
+from nas.search.elapsed import Ran, ran_before
 from nas.search.evaluate import Unfinished, failed
 from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
@@ -43,15 +44,23 @@ log = logging.getLogger(__name__)
 class Outcome:
     """How a search ended.
 
-    seconds: in all, set-up included. loop_seconds: without set-up and the last measurements;
-    waited: the part of them in which the driver only waited for its workers.
+    seconds: of this process, set-up included. loop_seconds: without set-up and the last
+    measurements; waited: the part of them in which the driver only waited for its workers. before:
+    what earlier processes of the same search took.
     """
 
     stopped: str
+    before: Ran = Ran()
     seconds: float = 0.0
     loop_seconds: float = 0.0
     waited: float = 0.0
     front_fps: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Ran:
+        """With what earlier processes took."""
+        before = self.before
+        return Ran(before.seconds + self.seconds, before.loop_seconds + self.loop_seconds)
 
     @property
     def overhead(self) -> float:
@@ -96,6 +105,8 @@ class Search:
         self.optimizer = make_optimizer(space, settings, initial, static_metrics)
         self.archive: Archive = run.archive(space.contains)
         self.pending: Pending = run.pending(self.archive.by_index.keys())
+        self.before = ran_before(run.file("summary.json"), self.archive.evaluations)
+        self._began: float | None = None  # of perf_counter, when this process's loop began
         self._queue: deque[Task] = deque()  # asked, waiting for a worker
         self._running = self._told = self._lost = 0
         self._exhausted = False
@@ -118,7 +129,8 @@ class Search:
 
         deadline: of time.monotonic.
         """
-        started, outcome = time.perf_counter(), Outcome("interrupted")
+        started, outcome = time.perf_counter(), Outcome("interrupted", self.before)
+        self._began = started
         try:
             while self._fill(workers, deadline) or self._running:
                 before = time.perf_counter()
@@ -254,7 +266,12 @@ class Search:
             return
         elif found.status == "stopped" and self.settings.deterministic:
             return  # how far it came is the machine's doing; a resumed search asks for it again
-        self._accept(self._completed(found))
+        self._accept(replace(self._completed(found), elapsed=self._elapsed()))
+
+    def _elapsed(self) -> float:
+        """Seconds that this search has run by now."""
+        assert self._began is not None
+        return self.before.loop_seconds + time.perf_counter() - self._began
 
     def _completed(self, evaluation: Evaluation) -> Evaluation:
         """With the metrics that need no measurement; failed where an objective has none."""

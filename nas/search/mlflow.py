@@ -36,7 +36,7 @@ class MLflow(Callback):
 
     def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
         step = len(search.archive)
-        for name, value in evaluation.metrics.items():
+        for name, value in {**evaluation.metrics, "elapsed": evaluation.elapsed or 0.0}.items():
             self._client.log_metric(self._run, name, float(value), step=step)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:

@@ -19,6 +19,7 @@ from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import pareto_front
 from nas.search import analysis, genealogy
 from nas.search.archive import Evaluation
+from nas.search.elapsed import by_elapsed, running_seconds
 from nas.search.profile import load_machine, static_metrics
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
@@ -54,7 +55,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "algorithm": settings.algorithm,
         "seed": settings.seed,
         "best": chosen.id if chosen else None,
-        "seconds": _wall_time(evaluations),
+        "seconds": running_seconds(evaluations),
         "networks": networks,
         "blocks": [json.loads(block) for block in seen],
         "references": reference_rows(run, evaluations),
@@ -104,7 +105,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
     evaluations = archive.evaluations
     ids = {member.measured.id for member in run.front(archive)}
     measured = measured_fps(run.file("measured_fps.json"))
-    start = min((e.started for e in evaluations), default=0.0)
+    elapsed = {e.index: seconds for seconds, e in by_elapsed(evaluations)}
     return [
         {
             "index": e.index, "id": e.id, "status": e.status, "front": e.id in ids,
@@ -113,7 +114,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
             "fps": e.metrics.get("fps"), "fps_measured": measured.get(e.id),
             "fitness": settings.fitness.known(e.metrics),
             "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
-            "started": e.started - start, "seconds": e.seconds,
+            "elapsed": elapsed[e.index], "seconds": e.seconds,
             "parents": " ".join(genealogy.parents_of(e)), "error": e.error,
             "genome": json.dumps(e.genome.to_dict(), separators=(",", ":")),
         }
@@ -173,7 +174,6 @@ def _networks(
     measured: Mapping[str, float], seen: dict[str, int], space: SearchSpace,
 ) -> list[Row]:  # fmt: skip
     """A row for each; its blocks are places in `seen`, which grows."""
-    start = min((e.started for e in evaluations), default=0.0)
     on_front = {m.index: m for m in front}
     by_id = genealogy.first_of_each(evaluations)
     rows = []
@@ -183,7 +183,7 @@ def _networks(
             **{k: e.metrics.get(k) for k in ("accuracy", "params", "macs", "fps")},
             "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
-            "started": round(e.started - start, 1), "error": e.error,
+            "error": e.error,
             "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
             "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
@@ -204,19 +204,12 @@ def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) ->
         "algorithm": settings.algorithm,
         "seed": settings.seed,
         "evaluations": len(evaluations),
-        "seconds": _wall_time(evaluations),
+        "seconds": running_seconds(evaluations),
         "fidelity": asdict(settings.fidelity),
         "equal_fidelity": {e.fidelity for e in evaluations} == {e.fidelity for e in ours},
         "hypervolume": box.curve(evaluations) if box else [],
         "front": [{"id": e.id, **e.metrics} for e in front],
     }
-
-
-def _wall_time(evaluations: Sequence[Evaluation]) -> float:
-    """Seconds from the first start to the last end."""
-    if not evaluations:
-        return 0.0
-    return max(e.started + e.seconds for e in evaluations) - min(e.started for e in evaluations)
 
 
 def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:

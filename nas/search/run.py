@@ -247,7 +247,7 @@ def _search(
             search = Search(run, settings, parts.space, initial, callbacks, _static(profile))
             if not fresh and search.complete and not search.pending.tasks:
                 log.info("%s: finished already; it goes on with more --evaluations", run.path)
-                return Outcome("finished")
+                return Outcome("finished", search.before)
             if not fresh and settings != run.settings():
                 run.store(settings)
             workers = _workers(search, parts, profile, deadline)
@@ -260,6 +260,7 @@ def _search(
             workers.close()
     if search is None:
         search = Search(run, settings, parts.space, initial, callbacks)
+        outcome.before = search.before
     search.write_results(final=True)
     if outcome.stopped != "interrupted":
         outcome.front_fps = _front_fps(search, end)
@@ -339,8 +340,8 @@ def _summary(search: Search, outcome: Outcome, data: SearchData | None) -> dict[
         "evaluations": len(done),
         "failed": sum(e.status == "failed" for e in done),
         "epochs_trained": sum(e.fidelity.epochs for e in done),
-        "seconds": outcome.seconds,
-        "loop_seconds": outcome.loop_seconds,
+        "seconds": outcome.total.seconds,
+        "loop_seconds": outcome.total.loop_seconds,
         "driver_overhead": outcome.overhead,
         "training_seconds": sum(e.seconds for e in done),
         "majority_baseline": majority_baseline(data) if data else None,

@@ -35,6 +35,7 @@ class TensorBoard(Callback):
         self._writer.add_scalar("search/front", len(search.archive.front), step)
         failed = sum(e.status == "failed" for e in search.archive)
         self._writer.add_scalar("search/failed", failed, step)
+        self._writer.add_scalar("search/elapsed", evaluation.elapsed or 0.0, step)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
         if self._writer is None:

@@ -1,4 +1,4 @@
-"""How much of the objectives' space a run dominates, over its evaluations and its wall time.
+"""How much of the objectives' space a run dominates, over its evaluations and its running time.
 
 Share of the box between a reference point and the ideal: accuracy from chance to 1, and the
 logarithms of params and fps from the worst to the best that any compared run evaluated. A
@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from nas.evolution.pareto import Front, hypervolume
 from nas.search.archive import Evaluation
+from nas.search.elapsed import by_elapsed
 
 METRICS = {"accuracy", "params", "fps"}
-Curve = list[tuple[int, float, float]]  # evaluations, seconds since the first began, share
+Curve = list[tuple[int, float, float]]  # evaluations, seconds of running, share
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,14 @@ class Box:
 
     def curve(self, evaluations: Sequence[Evaluation]) -> Curve:
         """A point for each evaluation that enlarged the front, and the last."""
-        ended = sorted(evaluations, key=lambda e: e.started + e.seconds)
-        if not ended:
-            return []
-        start = min(e.started for e in ended)
+        ended = by_elapsed(evaluations)
         front: Front[Evaluation] = Front()
         points: Curve = []
-        for number, evaluation in enumerate(ended, 1):
-            seconds = evaluation.started + evaluation.seconds - start
+        for number, (seconds, evaluation) in enumerate(ended, 1):
             if _counts(evaluation) and front.add(evaluation):
                 points.append((number, seconds, self.share(list(front))))
         if points and points[-1][0] < len(ended):
-            last = max(e.started + e.seconds for e in ended) - start
-            points.append((len(ended), last, points[-1][2]))
+            points.append((len(ended), ended[-1][0], points[-1][2]))
         return points
 
 

@@ -23,7 +23,7 @@ function draw() {
   const lines = (of) => data.runs.map((run) => ({ name: name(run), kind: "step", colour: hue(run.group), dash: DASHES[seedOf(run) % 4], points: run.curve.map(of) }));
   const y = { ...percent, from: 0, label: "hypervolume (share of the box, %)" };
   new Chart(byId("volume-evaluations"), { title: "Against evaluations", x: { label: "networks evaluated" }, y }).draw(lines(([x, , v]) => ({ x, y: v })));
-  new Chart(byId("volume-time"), { title: "Against wall time", x: { label: "minutes since the first training began" }, y }).draw(lines(([, x, v]) => ({ x: x / 60, y: v })));
+  new Chart(byId("volume-time"), { title: "Against time", x: { label: "minutes that the search ran" }, y }).draw(lines(([, x, v]) => ({ x: x / 60, y: v })));
   const attained = Object.entries(data.attainment).flatMap(([group, rows]) => {
     const points = rows.map((r) => ({ x: r.params, y: r.median, low: r.low, high: r.high }));
     return [{ kind: "band", colour: hue(group), points }, { name: `${group}: median of seeds, worst to best`, kind: "line", dash: DASHES[data.groups.indexOf(group) % 4], colour: hue(group), points }];
@@ -33,10 +33,10 @@ function draw() {
 
 function tables() {
   const b = data.budget;
-  byId("budget").textContent = `Equal budgets: ${b.evaluations.toLocaleString("en")} evaluations, or ${format.time(b.seconds)} of wall time, the least that any run had.`;
+  byId("budget").textContent = `Equal budgets: ${b.evaluations.toLocaleString("en")} evaluations, or ${format.time(b.seconds)} of running, the least that any run had.`;
   byId("runs").replaceChildren(table(data.runs, [
     ["run", "run", null, "text"], ["group", "way to search", null, "text"], ["seed", "seed", String], ["evaluations", "networks", format.count],
-    ["failed", "failed", format.count], ["seconds", "wall time", format.time], ["hypervolume", "hypervolume", format.percent],
+    ["failed", "failed", format.count], ["seconds", "running time", format.time], ["hypervolume", "hypervolume", format.percent],
     ["at_evaluations", "at equal evaluations", format.percent], ["at_seconds", "at equal time", format.percent],
   ]));
   byId("tests").replaceChildren(data.tests.length ? table(data.tests, [

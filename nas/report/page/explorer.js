@@ -31,7 +31,7 @@ function heading() {
   facts(byId("facts"), [
     ["run", data.run], ["algorithm", data.algorithm], ["seed", data.seed],
     ["networks", `${data.networks.length.toLocaleString("en")} (${data.networks.length - ok} failed or stopped)`],
-    ["wall time", format.time(data.seconds)],
+    ["running time", format.time(data.seconds)],
     ["best", winner ? `${winner.id}: ${format.percent(winner.accuracy)}, ${format.count(winner.params)} parameters` : "none yet"],
     ["hypervolume", data.hypervolume.length ? format.percent(data.hypervolume.at(-1)[2]) : "–"],
   ]);
@@ -50,7 +50,7 @@ function build() {
   charts.fps = front("fps", "Accuracy against speed");
   const volume = { label: "hypervolume (share of the box, %)", tick: percentTick, from: 0 };
   charts.evaluations = new Chart(byId("volume-evaluations"), { title: "Hypervolume against evaluations", x: { label: "networks evaluated" }, y: volume });
-  charts.time = new Chart(byId("volume-time"), { title: "Hypervolume against wall time", x: { label: "minutes since the first training began" }, y: volume });
+  charts.time = new Chart(byId("volume-time"), { title: "Hypervolume against time", x: { label: "minutes that the search ran" }, y: volume });
   charts.population = new Chart(byId("population"), { title: "Accuracy of the best networks so far", x: { label: "networks evaluated" }, y: accuracyAxis });
   charts.surrogate = new Chart(byId("surrogate"), { title: "Predicted against measured", x: { label: "measured search accuracy (%)", tick: percentTick }, y: { label: "predicted accuracy (%)", tick: percentTick }, onSelect: choose });
   charts.retrained = new Chart(byId("retrained"), { title: "Search accuracy against final accuracy", x: { label: "search accuracy (%)", tick: percentTick }, y: { label: "validation accuracy, retrained (%)", tick: percentTick }, onSelect: choose });
