@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nas.common.resources import REFERENCES
 from nas.common.schema import Int
 
 GRIDS = ("optimizers", "schedules")
+STARTED = time.monotonic()
 
 
 def main(argv: list[str]) -> int:
@@ -36,8 +38,9 @@ def main(argv: list[str]) -> int:
     device = str(torch_device(args.device))
     goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, device)
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
+    left = None if args.time_budget is None else args.time_budget + STARTED - time.monotonic()
     try:
-        study = tune(goal, out, args.trials, seconds=args.time_budget, note=note)
+        study = tune(goal, out, args.trials, seconds=left, note=note)
     except KeyboardInterrupt:
         note(f"interrupted; the same command goes on. Results so far: {out}")
         return INTERRUPTED
@@ -51,10 +54,16 @@ def main(argv: list[str]) -> int:
         lambda: (
             f"{_table(found, bool(args.grid))}\n"
             f"\nstudy: {out / 'study.db'} (optuna-dashboard sqlite:///{out / 'study.db'})"
-            f"\nNext:\n  python -m nas.retrain {shlex.join(retrain)}"
+            f"\n{_next(out, retrain)}"
         ),
     )
     return 0
+
+
+def _next(out: Path, retrain: list[str]) -> str:
+    if not (out / "best_recipe.yaml").exists():
+        return "no trial is complete, so there is no best recipe; the same command goes on"
+    return f"Next:\n  python -m nas.retrain {shlex.join(retrain)}"
 
 
 def _free(folder: Path) -> Path:
@@ -83,7 +92,7 @@ def _parser() -> Parser:
     add(
         "--trials", type=value(Int(1, 100_000)), default=30, metavar="N", help="in all (default 30)"
     )
-    add("--time-budget", type=value(TIME), metavar="TIME", help="stop after 90s, 30m or 2h")
+    add("--time-budget", type=value(TIME), metavar="TIME", help="90s, 30m or 2h, set-up included")
     add(
         "--epochs",
         type=value(Int(1, 10_000)),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show, value
+from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
@@ -31,12 +32,14 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         return _dry_run(args)
     settings = _settings(args)
-    from nas.search.run import search
+    with beginning_within(settings.time_budget, STARTED, "the program was loaded"):
+        from nas.search.run import search
 
+        callbacks = _callbacks(args)
     seeds = [] if args.seed_genomes == ["none"] else args.seed_genomes
     run = search(
         args.space, settings=settings, seeds=seeds, machine=args.machine, run_dir=args.run_dir,
-        resume=args.resume, callbacks=_callbacks(args),
+        resume=args.resume, callbacks=callbacks,
         command=["python", "-m", "nas.search", *argv], started=STARTED,
     )  # fmt: skip
     assert run.outcome is not None

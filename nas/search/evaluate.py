@@ -8,28 +8,22 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation, check_metrics
 from nas.training.task import Evaluator, Task
 
 MAX_ERROR_TEXT = 2000
-
-
-class OutOfTime(BaseException):
-    """The search's time is up. No Exception: an evaluator must not take it for its own failure."""
 
 
 @dataclass(frozen=True)
@@ -125,23 +119,3 @@ def evaluation(
         task.index, task.genome, task.fidelity, task.seed, status, metrics, error, seconds, started,
         task.parents, task.changes,
     )  # fmt: skip
-
-
-@contextmanager
-def ending_after(seconds: float | None) -> Iterator[None]:
-    """Raises OutOfTime in the block then; nothing does in a thread, or on Windows."""
-    main = threading.current_thread() is threading.main_thread()
-    if seconds is None or not main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(number: int, frame: types.FrameType | None) -> None:
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

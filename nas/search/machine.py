@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from nas.arch.genome import Genome
+from nas.common.deadline import OutOfTime, ending_after
 from nas.deploy.latency import Calibration, calibrate, measure_fps, read_calibration
 from nas.search.archive import Evaluation
 from nas.search.profile import HardwareProfile, load_machine
@@ -99,18 +100,24 @@ def measure_front(
 ) -> dict[str, float]:
     """Time the front's networks on this machine, as measured_fps.json. {id: fps}.
 
-    Not where it would take longer than until `deadline` (of time.monotonic).
+    Not where it takes longer, or would, than until `deadline` (of time.monotonic).
     """
     if not front:
         return {}
     seconds = sum(FRONT_RUNS / e.metrics.get("fps", 100.0) + 0.05 for e in front)
-    if deadline is not None and time.monotonic() + seconds > deadline:
+    left = None if deadline is None else deadline - time.monotonic()
+    try:
+        if left is not None and seconds > left:
+            raise OutOfTime
+        log.info("measuring the frame rate of the %d networks on the front", len(front))
+        with ending_after(left):
+            rates = measure_fps([e.genome for e in front])
+    except OutOfTime:
         log.info(
             "no time left to measure the front's frame rates; measure them with: "
             "python -m nas.fps --run %s", run.path,
         )  # fmt: skip
         return {}
-    log.info("measuring the frame rate of the %d networks on the front", len(front))
-    measured = dict(zip([e.id for e in front], measure_fps([e.genome for e in front]), strict=True))
+    measured = dict(zip([e.id for e in front], rates, strict=True))
     run.write("measured_fps.json", json.dumps(measured, indent=1))
     return measured

@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome
+from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError
 from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.denoise import Member
@@ -26,7 +27,7 @@ from nas.report import as_html, objectives_figure
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
 from nas.search.driver import Callback, Outcome, Search
-from nas.search.evaluate import FunctionEvaluator, OutOfTime, ending_after, load_function
+from nas.search.evaluate import FunctionEvaluator, load_function
 from nas.search.machine import measure_front, measure_machine
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.seeds import seed_genomes
@@ -159,11 +160,12 @@ def search(
         raise UserError("search: expected either a space, or a run to resume")
     if resume is not None:
         run = RunDirectory.open(Path(resume))
-        parts, initial = _resumed(run, settings, evaluator, options)
+        parts, initial = _resumed(run, settings, evaluator, options, started)
     else:
         assert space is not None
         found = space if isinstance(space, SearchSpace) else SearchSpace.load(space)
-        parts = _parts(checked(_with(settings or Settings(), options, evaluator)), found, evaluator)
+        wanted = checked(_with(settings or Settings(), options, evaluator))
+        parts = _parts(wanted, found, evaluator, started)
         profile = load_machine(Path(machine)) if machine else None
         initial = seed_genomes(seeds, parts.space)
         run = RunDirectory.create(
@@ -179,7 +181,7 @@ def search(
 
 def _resumed(
     run: RunDirectory, settings: Settings | None, evaluator: EvaluatorFunction | None,
-    options: dict[str, Any],
+    options: dict[str, Any], started: float,
 ) -> tuple[_Parts, list[Genome]]:  # fmt: skip
     stored = run.settings()
     wanted = checked(_with(settings or stored, options, evaluator))
@@ -188,7 +190,7 @@ def _resumed(
             f"--resume: {name}: the run has {before}, and its networks do not compare with those "
             f"of {after}; start a new run. What may change: {changeable()}"
         )
-    parts = _parts(wanted, SearchSpace.load(run.file("space.yaml")), evaluator)
+    parts = _parts(wanted, SearchSpace.load(run.file("space.yaml")), evaluator, started)
     run.check_unchanged(parts.fingerprint)
     return parts, run.initial()
 
@@ -216,14 +218,17 @@ def _with(
     return read_settings(json.loads(text), "search")
 
 
-def _parts(settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | None) -> _Parts:
+def _parts(
+    settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | None, started: float
+) -> _Parts:
     """Everything that can be wrong is found here, before a folder is made."""
     if settings.address is not None:
         check_address(settings.address)
     if settings.evaluator is not None:
         function = evaluator or load_function(settings.evaluator)
         return _Parts(settings, space, None, None, function)
-    dataset = open_dataset(settings.data)
+    with beginning_within(settings.time_budget, started, "the data set was prepared"):
+        dataset = open_dataset(settings.data)
     space = space.for_data(len(dataset.classes), *dataset.shape)
     return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
 

@@ -13,11 +13,12 @@ from typing import Any, Protocol
 import torch
 
 from nas.arch.plugins import load_plugins, loaded_plugins
+from nas.common.deadline import OutOfTime
 from nas.common.environment import limit_memory, usable_cores
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
 from nas.search.cluster import RaySession, worker_environment
-from nas.search.evaluate import OutOfTime, Unfinished, failed, run_task
+from nas.search.evaluate import Unfinished, failed, run_task
 from nas.training.task import Evaluator, Task
 
 START_SECONDS = 300.0  # until the first worker must be there

@@ -21,6 +21,7 @@ import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.arch.genome import Genome
+from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
 from nas.common.files import make_folder
 from nas.data import Dataset, search_split
@@ -85,7 +86,7 @@ def tune(
     seconds: float | None = None,
     note: Note = print,
 ) -> optuna.Study:
-    """Run trials until `trials` are done, or the time is up; goes on where the study is.
+    """Run trials until `trials` are done, or for so many `seconds`; goes on where the study is.
 
     Writes study.db, trials.csv and best_recipe.yaml into `folder` after every trial. With a grid
     every setting of it is one trial, and `trials` is ignored.
@@ -97,7 +98,6 @@ def tune(
     if left <= 0:
         write_results(study, goal, folder)
         return study
-    objective = _Objective(goal, _mode(study, goal))
     started = time.monotonic()
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -107,7 +107,13 @@ def tune(
         eta = (time.monotonic() - started) / max(new, 1) * (total - done)
         note(f"trial {done}/{total}: {_outcome(trial)}; {_leader(study)}; {eta / 60:.0f} min left")
 
-    study.optimize(objective, n_trials=left, timeout=seconds, callbacks=[after], catch=FAILURES)
+    try:
+        with ending_after(seconds):
+            objective = _Objective(goal, _mode(study, goal))
+            study.optimize(objective, n_trials=left, callbacks=[after], catch=FAILURES)
+    except OutOfTime:  # the trial that was stopped is the first of the next time
+        write_results(study, goal, folder)
+        note(f"time is up: {len(finished(study))} of {total} trials are done")
     return study
 
 

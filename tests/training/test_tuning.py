@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import numpy as np
 import optuna
@@ -71,6 +72,32 @@ def test_an_interrupted_trial_is_run_again(goal, tmp_path, monkeypatch):
     assert len(finished(study)) == 3
     assert cut in [t.params for t in finished(study)]
     assert not study.get_trials(states=[TrialState.RUNNING])
+
+
+def test_a_time_budget_stops_the_trial_that_runs(goal, tmp_path, monkeypatch, faces_file, capsys):
+    """However long it would take; the trial is the first of the next time."""
+    timers, real = [], tuning.train
+
+    def endless(*args, **more):
+        timers.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        assert timers[0] > 0, "no timer is set"
+        signal.raise_signal(signal.SIGALRM)  # the timer's
+        raise AssertionError("not stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "train", endless)
+        study = tune(goal, tmp_path / "a", 2, seconds=3600.0, note=quiet)
+    assert timers[0] <= 3600
+    assert not finished(study)
+    assert (tmp_path / "a" / "trials.csv").exists()
+    monkeypatch.setattr(tuning, "train", real)
+    assert len(finished(tune(goal, tmp_path / "a", 1, note=quiet))) == 1
+    path = tmp_path / "g.json"
+    path.write_text(TINY.to_json())
+    argv = ["--genome", str(path), "--data", str(faces_file), "--out", str(tmp_path / "b"),
+            "--epochs", "10000", "--time-budget", "1s"]  # fmt: skip
+    assert main(argv) == 0  # over before it began: this process is older
+    assert "no trial is complete" in capsys.readouterr().out
 
 
 def test_another_goal_is_refused(goal, tmp_path):
