@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -28,7 +28,7 @@ from nas.evolution.objectives import (
     check_objectives,
     violation,
 )
-from nas.evolution.predictor import StaticMetrics
+from nas.evolution.predictor import Prediction, StaticMetrics
 from nas.evolution.preselection import Preselection
 from nas.evolution.protocols import Space
 from nas.space.operators import Rng
@@ -49,13 +49,15 @@ class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is com
 class Proposal:
     """A genome to measure. index: its number in the order of asking.
 
-    genotype: None for an initial genome. parents: genotypes that it was bred from.
+    genotype: None for an initial genome. parents: genotypes that it was bred from. predicted: what
+    the surrogate expects of a measurement, by metric; empty where it did not choose.
     """
 
     index: int
     genome: Any
     genotype: Any = None
     parents: tuple[Any, ...] = ()
+    predicted: Mapping[str, Prediction] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +77,7 @@ def _finite(value: object) -> bool:
 class _Child:
     genotype: Any
     parents: tuple[Any, ...] = ()
+    predicted: Mapping[str, Prediction] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -146,7 +149,7 @@ class Optimizer:
             return Proposal(index, genome)
         child = self._propose(index)
         self._note(index, child.id, child)
-        return Proposal(index, child.genome, child.genotype, child.parents)
+        return Proposal(index, child.genome, child.genotype, child.parents, child.predicted)
 
     def asked_before(self, index: int, genome: Any) -> None:
         """Take note of a genome that an earlier process asked for and that is in flight."""
@@ -233,7 +236,8 @@ class Optimizer:
             waiting = [c.genotype for c in self._pending.values() if c is not None]
             found = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
             if found is not None:
-                return _Child(found, self._parents.get(found.id, ()))
+                parents = self._parents.get(found.id, ())
+                return _Child(found, parents, self.screen.forecast(found))
         elif self._breeds(index):
             return self._new(self._bred, rng)
         return self._new(self._random, rng)

@@ -20,6 +20,9 @@ from nas.evolution.surrogate import GaussianProcess
 Array = npt.NDArray[np.float64]
 # Metrics of a genome that need no training, all above 0.
 StaticMetrics = Callable[[Any], dict[str, float]]
+# A metric's predicted mean, and it less and plus one standard deviation of a measurement: the scale
+# of the process is not the metric's, so that the two arms differ.
+Prediction = tuple[float, float, float]
 
 WARM_UP = 8  # evaluations before the surrogate is trusted
 TRAINING_SET = 300  # so that a proposal costs the same, however long the search
@@ -91,6 +94,19 @@ class Predictor:
     def predict(self, name: str, genotypes: Sequence[Any]) -> tuple[Array, Array]:
         """(mean, deviation), each (n,), on the scale of the metric's process."""
         return self.processes[name].predict(self._inputs(genotypes))
+
+    def forecasts(self, genotypes: Sequence[Any]) -> list[dict[str, Prediction]]:
+        """Of each genotype, what a measurement of it is expected to give, in the metrics' units."""
+        found: list[dict[str, Prediction]] = [{} for _ in genotypes]
+        for name in self.names:
+            mean, deviation = self.predict(name, genotypes)
+            scale = self.processes[name].scale
+            middle = scale.inverse(mean)
+            ends = scale.inverse(mean - deviation), scale.inverse(mean + deviation)
+            low, high = np.minimum(*ends), np.maximum(*ends)
+            for forecast, *values in zip(found, middle, low, high, strict=True):
+                forecast[name] = (float(values[0]), float(values[1]), float(values[2]))
+        return found
 
     def condition_on(self, genotypes: Sequence[Any]) -> dict[str, Array]:
         """Take what is predicted of genotypes for true, until the next `fit`: metrics (n,)."""

@@ -33,7 +33,7 @@ from nas.evolution.acquisition import (
 )
 from nas.evolution.objectives import Constraint, Fitness, Metrics, Objective, violation
 from nas.evolution.pareto import Front
-from nas.evolution.predictor import Predictor, StaticMetrics, Told
+from nas.evolution.predictor import Prediction, Predictor, StaticMetrics, Told
 from nas.evolution.protocols import Encodes
 
 Array = npt.NDArray[np.float64]
@@ -69,6 +69,7 @@ class Preselection:
         self._best = -np.inf  # of the penalised fitness
         self._ranked: list[Any] = []  # children of the last screening, the best last
         self._served = 0  # of them
+        self._forecasts: dict[str, dict[str, Prediction]] = {}  # of them, by id
         if fitness is None and len(objectives) > EXACT:
             log.info("%d objectives: children are screened by ParEGO", len(objectives))
 
@@ -113,10 +114,16 @@ class Preselection:
             return None
         with threadpool_limits(1):  # the cores are the workers'; and sums must not vary
             predictor.fit()
+            forecasts = predictor.forecasts(children)
             gain = self.gain(children, pending[-MAX_BELIEVED:])
         self._ranked = [children[i] for i in np.argsort(gain, kind="stable")]
+        self._forecasts = {c.id: f for c, f in zip(children, forecasts, strict=True)}
         self._served = 1
         return self._ranked.pop()
+
+    def forecast(self, child: Any) -> dict[str, Prediction]:
+        """What was predicted of a child that `choose` gave, when it was screened."""
+        return self._forecasts[child.id]
 
     def gain(self, children: Sequence[Any], pending: Sequence[Any]) -> Array:
         """Expected gain (n,) of training each genotype, by the last fit."""

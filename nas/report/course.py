@@ -58,7 +58,8 @@ def _prediction(axes: Any, checked: Row | None) -> None:
     axes.errorbar(x, y, bars, fmt="o", markersize=3, color=FRONT, ecolor="#9fc5df", elinewidth=0.7)
     ends = [min(x), max(x)]
     axes.plot(ends, ends, color=MUTED, linestyle="--", linewidth=1)
-    title = f"{len(points)} networks, each predicted from the others"
+    how = "before its training" if checked["before"] else "from the others"
+    title = f"{len(points)} networks, each predicted {how}"
     if checked["rank_correlation"] is not None:
         title += f"; rank correlation {checked['rank_correlation']:.2f}"
     axes.set_title(title, fontsize=9)

@@ -90,41 +90,65 @@ def shared_genes(
     return sorted(rows, key=lambda row: row["all"] - row["front"])
 
 
-def surrogate_check(evaluations: Sequence[Evaluation], space: SearchSpace) -> Row | None:
-    """Predicted against measured accuracy, each network left out of what its prediction learnt.
+def surrogate_check(
+    evaluations: Sequence[Evaluation], space: SearchSpace, metric: str, deep: bool = True
+) -> Row | None:
+    """Predicted against measured values of a metric, and how often its intervals held.
 
-    The kernel's weights are fitted once, to all. None for too few networks.
+    before: the predictions are those that the search noted before it trained the networks. Of a
+    search that noted none, each network is predicted anew from the others, where deep. None for too
+    few networks.
     """
-    inside = [
-        e for e in evaluations if e.ok and "accuracy" in e.metrics and space.contains(e.genome)
-    ][-FITTED:]
-    measured = np.array([e.metrics["accuracy"] for e in inside])
+    known = [e for e in evaluations if e.ok and metric in e.metrics]
+    noted = [e for e in known if metric in e.predicted]
+    if len(noted) >= FEWEST:
+        return {"before": True, "folds": None} | _checked(
+            noted, np.array([e.metrics[metric] for e in noted]),
+            np.array([e.predicted[metric] for e in noted]),
+        )  # fmt: skip
+    return _left_out(known, space, metric) if deep else None
+
+
+def _left_out(evaluations: Sequence[Evaluation], space: SearchSpace, metric: str) -> Row | None:
+    """Each network left out of what its prediction learnt; the kernel's weights are fitted once."""
+    inside = [e for e in evaluations if space.contains(e.genome)][-FITTED:]
+    measured = np.array([e.metrics[metric] for e in inside])
     if len(inside) < FEWEST or np.ptp(measured) == 0:
         return None
     x, groups = _vectors(inside, space)
     process = GaussianProcess(groups)
     process.fit(x, measured)
     predicted = np.empty((len(inside), 3))  # the mean, and it less and plus one deviation
-    rank = np.empty(len(inside))  # of the measured one in its predictive distribution, 0..1
     folds = np.arange(len(inside)) % min(FOLDS, len(inside))
     for fold in range(folds.max() + 1):
         out = folds == fold
         process.fit(x[~out], measured[~out], tune=False)
         mean, deviation = process.predict(x[out])
-        scale = process.scale
         columns = [mean, mean - deviation, mean + deviation]
-        predicted[out] = np.column_stack([scale.inverse(column) for column in columns])
-        rank[out] = norm.cdf((scale(measured[out]) - mean) / deviation)
+        predicted[out] = np.column_stack([process.scale.inverse(c) for c in columns])
+    return {"before": False, "folds": int(folds.max() + 1)} | _checked(inside, measured, predicted)
+
+
+def _checked(
+    evaluations: Sequence[Evaluation], measured: npt.NDArray[np.float64],
+    predicted: npt.NDArray[np.float64],
+) -> Row:  # fmt: skip
+    """measured (n,); predicted (n, 3): the mean, and it less and plus one deviation.
+
+    How many deviations a measurement is away counts on its own side of the mean.
+    """
+    mean, low, high = predicted.T
+    arm = np.where(measured < mean, mean - low, high - mean)
+    away = np.abs(measured - mean) / np.maximum(arm, 1e-12)
     return {
         "points": [
             {"id": e.id, "measured": m, "predicted": p[0], "low": p[1], "high": p[2]}
-            for e, m, p in zip(inside, measured.tolist(), predicted.tolist(), strict=True)
+            for e, m, p in zip(evaluations, measured.tolist(), predicted.tolist(), strict=True)
         ],
-        "folds": int(folds.max() + 1),
-        "rank_correlation": rank_correlation(predicted[:, 0], measured),
-        "mean_error": float(np.abs(predicted[:, 0] - measured).mean()),
+        "rank_correlation": rank_correlation(mean, measured),
+        "mean_error": float(np.abs(mean - measured).mean()),
         "calibration": [
-            {"level": level, "covered": float((np.abs(rank - 0.5) <= level / 2).mean())}
+            {"level": level, "covered": float((away <= norm.ppf((1 + level) / 2)).mean())}
             for level in LEVELS
         ],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from nas.common.files import LineFile, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
 from nas.evolution.denoise import Member, denoised_front
 from nas.evolution.pareto import Front, pareto_front
+from nas.evolution.predictor import Prediction
 from nas.space.space import SearchSpace
 from nas.training.task import Change, Fidelity
 
@@ -25,6 +26,8 @@ STATIC = (*(f.name for f in fields(Cost)), "fps")  # metrics that are exact
 ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
 MAX_INDEX = 10**9
 MAX_CHANGES = 256  # of one child
+MAX_PREDICTED = 16  # metrics
+FINITE = Float(-LARGEST, LARGEST)
 RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fields, as stored
     "index": Int(0, MAX_INDEX),
     "seed": Int(0, 2**31 - 1),
@@ -42,8 +45,9 @@ class Evaluation:
     status: ok; stopped, when the search's time was up, at the fidelity that it had reached; failed.
     metrics of the first two: what the evaluator measured (accuracy, 0..1, where it trains), params,
     macs, activations, fps (predicted). seconds: that it took; started: of the epoch. parents: ids
-    of the genomes that it was bred from; changes: what the operators did to their genes. elapsed:
-    seconds that the search had run when it was stored, see elapsed.py; None by older versions.
+    of the genomes that it was bred from; changes: what the operators did to their genes. predicted:
+    what the surrogate expected before the measurement, see Task. elapsed: seconds that the search
+    had run when it was stored, see elapsed.py; None by older versions.
     """
 
     index: int
@@ -57,6 +61,7 @@ class Evaluation:
     started: float = 0.0
     parents: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    predicted: Mapping[str, Prediction] = field(default_factory=dict)
     elapsed: float | None = None
 
     @property
@@ -93,6 +98,7 @@ class Evaluation:
                 metrics=check_metrics(dict(data["metrics"])),
                 parents=read_parents(data.get("parents", []), where),
                 changes=read_changes(data.get("changes", []), where),
+                predicted=read_predicted(data.get("predicted", {}), where),
                 elapsed=_read_elapsed(data.get("elapsed"), where),
                 **plain,
             )
@@ -132,6 +138,19 @@ def read_changes(value: Any, where: str) -> tuple[Change, ...]:
         if not isinstance(change, dict) or not all(isinstance(key, str) for key in change):
             raise UserError(f"{where}: changes: must be mappings, got {shown(change)}")
     return tuple(value)
+
+
+def read_predicted(value: Any, where: str) -> dict[str, Prediction]:
+    """Predictions as `to_dict` writes them: metric -> mean, and less and plus one deviation."""
+    if not isinstance(value, dict) or len(value) > MAX_PREDICTED:
+        raise UserError(f"{where}: predicted: must map at most {MAX_PREDICTED} metrics")
+    found: dict[str, Prediction] = {}
+    for name, numbers in value.items():
+        if not isinstance(numbers, list) or len(numbers) != len(("mean", "low", "high")):
+            raise UserError(f"{where}: predicted: {name}: must be three numbers")
+        mean, low, high = (FINITE.read(n, f"{where}: predicted: {name}") for n in numbers)
+        found[name] = (mean, low, high)
+    return found
 
 
 def _read_elapsed(value: Any, where: str) -> float | None:

@@ -250,6 +250,7 @@ class Search:
             proposal.index, proposal.genome, self.settings.fidelity, self.settings.seed,
             parents=tuple(parent.id for parent in proposal.parents),
             changes=tuple({"operator": operator, **vars(change)} for change in differing),
+            predicted=proposal.predicted,
         )  # fmt: skip
 
     def _take(self, found: Evaluation | Died | Unfinished) -> None:

@@ -117,5 +117,5 @@ def evaluation(
 ) -> Evaluation:
     return Evaluation(
         task.index, task.genome, task.fidelity, task.seed, status, metrics, error, seconds, started,
-        task.parents, task.changes,
+        task.parents, task.changes, task.predicted,
     )  # fmt: skip

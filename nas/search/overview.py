@@ -64,7 +64,7 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "baseline": _baseline(baseline, evaluations, box) if baseline else None,
         "population": analysis.population(evaluations, space, settings) if deep else [],
         "genes": analysis.shared_genes(front, inside, space),
-        "surrogate": analysis.surrogate_check(evaluations, space) if deep else None,
+        "surrogate": analysis.surrogate_check(evaluations, space, "accuracy", deep),
         "fidelities": analysis.fidelity_ranks(evaluations),
         "retrained": _retrained(run, evaluations),
         "failures": analysis.failures(evaluations),
@@ -113,6 +113,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
             "macs": e.metrics.get("macs"), "activations": e.metrics.get("activations"),
             "fps": e.metrics.get("fps"), "fps_measured": measured.get(e.id),
             "fitness": settings.fitness.known(e.metrics),
+            **_prediction(e, "accuracy"),
             "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
             "elapsed": elapsed[e.index], "seconds": e.seconds,
             "parents": " ".join(genealogy.parents_of(e)), "error": e.error,
@@ -120,6 +121,12 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
         }
         for e in evaluations
     ]  # fmt: skip
+
+
+def _prediction(e: Evaluation, metric: str) -> Row:
+    """What the surrogate expected of the metric before the measurement; None where it did not."""
+    found = e.predicted.get(metric, (None, None, None))
+    return dict(zip(("predicted", "predicted_low", "predicted_high"), found, strict=True))
 
 
 def reference_genomes() -> dict[str, tuple[Genome, Row]]:
@@ -183,7 +190,7 @@ def _networks(
             **{k: e.metrics.get(k) for k in ("accuracy", "params", "macs", "fps")},
             "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
-            "error": e.error,
+            "error": e.error, "predicted": e.predicted.get("accuracy"),
             "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
             "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],

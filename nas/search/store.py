@@ -38,6 +38,7 @@ from nas.search.archive import (
     check_metrics,
     read_changes,
     read_parents,
+    read_predicted,
 )
 from nas.search.settings import Settings, fixed_changes, load_settings, read_settings
 from nas.space.space import SearchSpace
@@ -310,6 +311,7 @@ def _read(path: Path) -> Iterator[tuple[Task, bool]]:
                     read(Fidelity, data["fidelity"], where), seed, attempt,
                     parents=read_parents(data.get("parents", []), where),
                     changes=read_changes(data.get("changes", []), where),
+                    predicted=read_predicted(data.get("predicted", {}), where),
                 )  # fmt: skip
                 yield task, bool(data.get("running", data["attempt"]))
             except (UserError, KeyError, TypeError, ValueError, RecursionError):

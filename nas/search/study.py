@@ -84,6 +84,9 @@ def _attributes(e: Evaluation) -> dict[str, Any]:
         "id": e.id, "index": e.index, "status": e.status, "epochs": e.fidelity.epochs,
         "fraction": e.fidelity.fraction, "seconds": e.seconds, **e.metrics,
     }  # fmt: skip
+    for name, (mean, low, high) in e.predicted.items():
+        found |= {f"predicted {name}": mean, f"predicted {name}, low": low,
+                  f"predicted {name}, high": high}  # fmt: skip
     found |= {"elapsed": e.elapsed} if e.elapsed is not None else {}
     return found | ({"error": e.error} if e.error else {})
 

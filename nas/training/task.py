@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
 from nas.arch.genome import Genome
@@ -28,7 +29,8 @@ class Task:
 
     attempt: counts from 1, and up when the worker that holds the task dies. seconds: that are left
     of the search's time when a worker is given it; None: no limit. parents: ids of the genomes that
-    it was bred from; changes: what the operators did.
+    it was bred from; changes: what the operators did. predicted: of each metric that the search
+    foretold, the mean, and it less and plus one standard deviation.
     """
 
     index: int
@@ -39,6 +41,7 @@ class Task:
     seconds: float | None = None
     parents: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    predicted: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
 class Evaluator(Protocol):

@@ -58,6 +58,9 @@ def test_the_fitness_decides_where_there_is_one(quick, rng):
     chosen = screen.choose(lambda: children, [], nothing)
     better = sum(accuracy(c.genome) > accuracy(chosen.genome) for c in children)
     assert better <= 6
+    mean, low, high = screen.forecast(chosen)["accuracy"]
+    assert low < accuracy(chosen.genome) < high
+    assert low < mean < high
 
 
 def test_most_that_is_chosen_extends_the_front(screen, quick, rng):

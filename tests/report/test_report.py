@@ -85,7 +85,7 @@ def test_the_course_as_a_picture(tmp_path, baseline):
     points = [{"measured": a, "predicted": a + 0.01, "low": a - 0.1, "high": a + 0.1}
               for a in (0.3, 0.4)]  # fmt: skip
     course = {"hypervolume": [[1, 2.0, 0.1], [9, 90.0, 0.4]], "baseline": baseline,
-              "surrogate": {"points": points, "rank_correlation": 0.9}}  # fmt: skip
+              "surrogate": {"points": points, "rank_correlation": 0.9, "before": True}}  # fmt: skip
     course_picture(tmp_path / "c.png", course)
     drawn(tmp_path / "c.png")
     course_picture(tmp_path / "c.svg", {**course, "surrogate": None})

@@ -100,8 +100,9 @@ def test_a_pipe_is_refused(tmp_path):
 def test_ancestry_comes_back(proposed, tmp_path):
     change = {"operator": "mutate", "gene": "stem.kernel", "old": 3, "new": 5}
     child = dataclasses.replace(
-        evaluation(proposed), parents=("0123456789ab", "ba9876543210"), changes=(change,)
-    )
+        evaluation(proposed), parents=("0123456789ab", "ba9876543210"), changes=(change,),
+        predicted={"accuracy": (0.6, 0.55, 0.64)}, elapsed=12.5,
+    )  # fmt: skip
     archive = Archive.load(tmp_path / "evaluations.jsonl")
     archive.append(child)
     archive.close()

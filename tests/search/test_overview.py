@@ -42,11 +42,27 @@ def test_an_old_run_is_told_whole(found):
 
 def test_the_surrogate_is_checked_on_networks_it_did_not_see(found):
     checked = found["surrogate"]
+    assert not checked["before"]  # it noted none
     assert len(checked["points"]) == 168
     assert checked["rank_correlation"] > 0.8
     covered = {row["level"]: row["covered"] for row in checked["calibration"]}
     assert 0.4 < covered[0.5] < 0.7
     assert covered[0.95] > 0.85
+
+
+def test_calibration_is_of_what_was_predicted_before(proposed, quick):
+    """Measured: at the mean, then one deviation below, then 1.5 and 3 deviations above it."""
+    at = [0.5, 0.4, 0.53, 0.56] * 3
+    before = {"accuracy": (0.5, 0.4, 0.52)}
+    run = [evaluation(proposed, i, a, predicted=before) for i, a in enumerate(at)]
+    found = analysis.surrogate_check(run, quick, "accuracy")
+    assert found["before"]
+    assert [p["predicted"] for p in found["points"]] == [0.5] * 12
+    assert {row["level"]: row["covered"] for row in found["calibration"]} == {
+        0.5: 0.25, 0.8: 0.5, 0.95: 0.75}  # fmt: skip
+    assert found["mean_error"] == pytest.approx((0 + 0.1 + 0.03 + 0.06) / 4)
+    without = [evaluation(proposed, i, a) for i, a in enumerate(at)]
+    assert analysis.surrogate_check(without, quick, "accuracy", deep=False) is None
 
 
 def test_genes_of_the_front(found):

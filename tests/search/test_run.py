@@ -152,3 +152,30 @@ def test_wrong_types_are_one_line(tmp_path):
     with pytest.raises(UserError, match="expected plain values"):
         nas.search("quick", objectives=object(), run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_prediction_is_noted_before_the_measurement(tmp_path):
+    """Of two searches that differ in their last measurement alone, the predictions are the same."""
+
+    def noisy(last):
+        made = []
+
+        def evaluator(genome):
+            made.append(genome.id)
+            score = 0.2 + 0.6 * int(genome.id, 16) / 16**12
+            return {"score": 0.99 if len(made) == 14 and last else score}
+
+        return evaluator
+
+    objectives = [OBJECTIVES[0], {"name": "params"}]
+    options = {"evaluations": 14, "objectives": objectives, "algorithm": "nsga2+gp", "seed": 2}
+    one, other = (
+        begin(tmp_path / name, noisy(last), **options).archive.evaluations
+        for name, last in (("one", False), ("other", True))
+    )
+    assert one[-1].metrics["score"] != other[-1].metrics["score"] == 0.99
+    assert [e.predicted for e in one] == [e.predicted for e in other]
+    assert all(not e.predicted for e in one[:8])  # before the surrogate is trusted
+    foretold = [e.predicted["score"] for e in one[8:] if e.predicted]
+    assert len(foretold) >= 4  # but for what was drawn at random
+    assert all(low < mean < high for mean, low, high in foretold)

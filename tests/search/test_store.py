@@ -43,6 +43,12 @@ def test_a_crash_leaves_what_was_started_and_its_attempts(path, pending, propose
     assert again.asked == 4
 
 
+def test_a_crash_keeps_what_was_predicted(path, pending, proposed):
+    foretold = replace(task(proposed, 1), predicted={"accuracy": (0.6, 0.5, 0.65)})
+    pending.start(foretold)
+    assert Pending.load(path, {}).tasks == {1: foretold}
+
+
 def test_who_dies_leaves_a_mark_and_an_end_in_good_order_none(path, pending, proposed):
     """Neither is an attempt of the candidate's: only a worker's death is."""
     pending.start(task(proposed, 0, attempt=2))

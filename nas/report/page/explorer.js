@@ -159,7 +159,7 @@ function surrogate() {
   ]);
   put("calibration", found && table(found.calibration, [
     ["level", "interval of the prediction", (v) => (100 * v).toFixed(0) + " %"], ["covered", "measured ones inside", (v) => (100 * v).toFixed(1) + " %"],
-  ], `Each of ${points.length} networks predicted from the others (${found.folds} folds): rank correlation ${number(found.rank_correlation)}, mean error ${(100 * found.mean_error).toFixed(2)} points.`), "Too few networks to check the surrogate.");
+  ], `${found.before ? `${points.length} networks, each predicted before its training, when the search chose it` : `This search noted no predictions: each of ${points.length} networks is predicted anew from the others (${found.folds} folds)`}: rank correlation ${number(found.rank_correlation)}, mean error ${(100 * found.mean_error).toFixed(2)} points.`), "Too few networks to check the surrogate.");
 }
 
 function retrained() {
@@ -212,6 +212,7 @@ function choose(id, move = true) {
   facts(pairs, [
     ["accuracy", n.accuracy === null ? n.status : format.percent(n.accuracy)], ["parameters", format.count(n.params)], ["MACs", format.count(n.macs)],
     ["fps predicted", format.count(n.fps)], ["fps measured", format.count(n.fps_measured)],
+    ["predicted before", n.predicted ? `${format.percent(n.predicted[0])} (${format.percent(n.predicted[1])} to ${format.percent(n.predicted[2])})` : "–"],
     ["training", `${n.epochs} epochs of ${+(100 * n.fraction).toFixed(1)} % of the images, ${n.seconds} s`], ["asked as", `number ${n.index + 1}`],
   ]);
   const words = html("div", {}, pairs);
