@@ -27,7 +27,7 @@ def measure(genome):
 def main():
     optimizer = nas.Optimizer(
         nas.SearchSpace.load("quick"),
-        [Objective("accuracy", maximise=True), Objective("params")],
+        [Objective("accuracy"), Objective("params")],
         constraints=[Constraint("macs", at_most=5e6)],
         static_metrics=costs,
     )

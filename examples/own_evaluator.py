@@ -37,10 +37,10 @@ def main() -> None:
     """Eight networks of the small space."""
     with tempfile.TemporaryDirectory() as folder:
         run = nas.search(
-            "quick", evaluator=read_features, evaluations=8, workers=1, seeds=[],
+            "quick", evaluator=read_features, evaluations=8, workers=1, seed_genomes=[],
             run_dir=f"{folder}/run",
         )  # fmt: skip
-        print(run.front[["id", "accuracy", "params", "fps"]].to_string(index=False))
+        print(run.front[["accuracy", "params", "fps"]])
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ def main() -> None:
     """Thirty networks, the front of accuracy against energy."""
     with tempfile.TemporaryDirectory() as folder:
         run = nas.search(
-            "quick", evaluator=measure, evaluations=30, workers=1, seeds=[],
+            "quick", evaluator=measure, evaluations=30, workers=1, seed_genomes=[],
             run_dir=f"{folder}/run",
-            objectives=[{"name": "accuracy", "maximise": True}, {"name": "energy_uj"}],
+            objectives=[{"name": "accuracy"}, {"name": "energy_uj"}],
             constraints=[{"name": "energy_uj", "at_most": 400.0}],
         )  # fmt: skip
-        print(run.front[["id", "accuracy", "energy_uj", "params"]].to_string(index=False))
+        print(run.front[["accuracy", "energy_uj", "params"]])
 
 
 if __name__ == "__main__":

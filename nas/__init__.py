@@ -11,21 +11,27 @@ from nas.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nas.arch.genome import Genome
+    from nas.common.errors import UserError
     from nas.deploy.export import export
     from nas.deploy.retrain import retrain
+    from nas.evolution.objectives import Constraint, Objective
     from nas.evolution.optimizer import Optimizer
     from nas.realtime.recognizer import Recognizer
-    from nas.search.run import Run, search
+    from nas.search.results import Run
+    from nas.search.run import search
     from nas.space.space import SearchSpace
     from nas.training.recipe import Recipe
 
 __all__ = [
+    "Constraint",
     "Genome",
+    "Objective",
     "Optimizer",
     "Recipe",
     "Recognizer",
     "Run",
     "SearchSpace",
+    "UserError",
     "__version__",
     "export",
     "retrain",
@@ -41,12 +47,15 @@ bound_threads()
 _name = lazy_names(
     __name__,
     {
+        "Constraint": "nas.evolution.objectives",
         "Genome": "nas.arch.genome",
+        "Objective": "nas.evolution.objectives",
         "Optimizer": "nas.evolution.optimizer",
         "Recipe": "nas.training.recipe",
         "Recognizer": "nas.realtime.recognizer",
-        "Run": "nas.search.run",
+        "Run": "nas.search.results",
         "SearchSpace": "nas.space.space",
+        "UserError": "nas.common.errors",
     },
 )
 

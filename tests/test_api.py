@@ -61,12 +61,15 @@ def test_what_is_given_arrives(monkeypatch):
 
 def test_classes_come_from_their_rooms():
     assert {name: getattr(nas, name).__module__ for name in nas.__all__ if name[0].isupper()} == {
+        "Constraint": "nas.evolution.objectives",
         "Genome": "nas.arch.genome",
+        "Objective": "nas.evolution.objectives",
         "Optimizer": "nas.evolution.optimizer",
         "Recipe": "nas.training.recipe",
         "Recognizer": "nas.realtime.recognizer",
-        "Run": "nas.search.run",
+        "Run": "nas.search.results",
         "SearchSpace": "nas.space.space",
+        "UserError": "nas.common.errors",
     }
     assert set(nas.__all__) <= set(dir(nas))
     with pytest.raises(AttributeError, match="module 'nas' has no attribute 'Serach'"):
@@ -81,9 +84,9 @@ def test_importing_nas_loads_none_of_it():
 def test_a_search_from_python_to_a_model(tmp_path):
     """A run shows itself; its network is retrained by names and by objects, and exported."""
     run = nas.search(
-        "quick", evaluations=3, seeds=[], run_dir=tmp_path / "run",
+        "quick", evaluations=3, seed_genomes=[], run_dir=tmp_path / "run",
         evaluator=lambda genome: {"accuracy": 0.5 + int(genome.id[0], 16) / 100},
-        objectives=[{"name": "accuracy", "maximise": True}, {"name": "params"}],
+        objectives=[{"name": "accuracy"}, {"name": "params"}],
     )  # fmt: skip
     (axes,) = run.plot().axes
     assert axes.get_xlabel() == "parameters"
@@ -100,7 +103,7 @@ def test_a_run_before_its_first_evaluation_shows_itself(tmp_path):
     def evaluator(genome):
         raise ValueError("no")
 
-    run = nas.search("quick", evaluations=1, seeds=[], run_dir=tmp_path, evaluator=evaluator,
+    run = nas.search("quick", evaluations=1, seed_genomes=[], run_dir=tmp_path, evaluator=evaluator,
                      objectives=[{"name": "a"}, {"name": "b"}])  # fmt: skip
     assert "1 evaluations, 0 on the front" in run._repr_html_()
 

@@ -37,7 +37,7 @@ def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkey
     def measure(genome):
         return {"accuracy": int(genome.id, 16) / 16**12}
 
-    run = search(QUICK, evaluator=measure, evaluations=3, fps_model=str(slow), seeds=[],
+    run = search(QUICK, evaluator=measure, evaluations=3, fps_model=str(slow), seed_genomes=[],
                  run_dir=tmp_path / "run")  # fmt: skip
     assert run.outcome.stopped == "finished"
     model = read_calibration(here).model
@@ -47,7 +47,7 @@ def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkey
     assert not (run.path / "measured_fps.json").exists()
     assert main(["--run", str(run.path)]) == 0
     measured = json.loads((run.path / "measured_fps.json").read_text())
-    assert measured.keys() == set(run.front["id"])
+    assert measured.keys() == set(run.front.index)
     assert min(measured.values()) > 0
 
 

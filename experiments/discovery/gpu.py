@@ -340,7 +340,7 @@ def search(
     from nas.space.space import SearchSpace
 
     space = SearchSpace.load(Path("search_spaces/fer.yaml"))
-    objectives = (Objective("accuracy", True), Objective("params", False), Objective("macs", False))
+    objectives = (Objective("accuracy"), Objective("params"), Objective("macs"))
     proposed = Genome.load(Path("search_spaces/references/proposed.json"))
     optimizer = Optimizer(
         space, objectives, algorithm=algorithm, seed=seed, initial=[proposed],

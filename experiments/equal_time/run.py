@@ -139,7 +139,7 @@ class TextbookNSGA2:
     def __init__(self, space: SearchSpace, seed: int, initial: list[Genome]) -> None:
         self.space, self.rng = space, np.random.default_rng(seed)
         random.seed(seed)  # DEAP's tournament draws from the global generator
-        weights = tuple(1.0 if o.maximise else -1.0 for o in OBJECTIVES)
+        weights = tuple(1.0 if o.maximize else -1.0 for o in OBJECTIVES)
         self._fitness = type("TextbookFitness", (base.Fitness,), {"weights": weights})
         self._parents: list[Any] = []
         self._told: list[Any] = []

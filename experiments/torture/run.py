@@ -33,7 +33,7 @@ from nas.search.archive import Archive, Evaluation
 
 ROOT = Path(__file__).parents[2]
 EVALUATIONS = 24
-OBJECTIVES = "objectives=[{name: score, maximise: true}, {name: params}]"
+OBJECTIVES = "objectives=[{name: score, direction: maximize}, {name: params}]"
 COMMON = ["--evaluator", "experiments.torture.run:slow", "--seed-genomes", "none",
           "--evaluations", str(EVALUATIONS), "--set", OBJECTIVES, "population=8"]  # fmt: skip
 PATIENCE = 240.0  # s; of one command
@@ -115,7 +115,7 @@ def _below(pid: int, root: int) -> bool:
 
 
 def read(path: Path) -> list[Evaluation]:
-    front: Front[Evaluation] = Front((Objective("score", True), Objective("params")))
+    front: Front[Evaluation] = Front((Objective("score", "maximize"), Objective("params")))
     return Archive.load(path / "evaluations.jsonl", front=front).evaluations
 
 

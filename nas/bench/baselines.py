@@ -26,7 +26,7 @@ from nas.evolution.optimizer import Optimizer, SpaceExhausted
 
 POPULATION = 20
 SAMPLE = 5  # of regularized evolution
-OBJECTIVES = (Objective("accuracy", True), Objective("cost"))
+OBJECTIVES = (Objective("accuracy"), Objective("cost"))
 # Proposals for each unit of budget, after which a search that repeats itself ends. Optuna keeps
 # every trial, and a proposal of TPE takes longer the more there are.
 STALL, STALL_OPTUNA = 200, 3

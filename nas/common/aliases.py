@@ -1,4 +1,4 @@
-"""Keys of version 0.1 that have other names now: files of others stay readable.
+"""Keys of version 0.1, and of drafts since, that have other names now: files stay readable.
 
 One table for every file that schema.py reads. Written are only the new names.
 """
@@ -53,11 +53,21 @@ def _long_fitness(data: dict[Any, Any]) -> dict[Any, Any]:
     return {**{k: v for k, v in data.items() if k not in short}, "penalties": penalties}
 
 
+def _direction(data: dict[Any, Any]) -> dict[Any, Any]:
+    """`maximise: true` of an objective or a fitness as `direction: maximize`."""
+    if not isinstance(data.get("maximise"), bool) or "direction" in data:
+        return data
+    direction = "maximize" if data["maximise"] else "minimize"
+    return {**{k: v for k, v in data.items() if k != "maximise"}, "direction": direction}
+
+
 def current_names(kind: str, data: dict[Any, Any]) -> dict[Any, Any]:
     """`data` of a `kind` (a dataclass's name) under today's keys.
 
     A file that has a key under both names keeps both: the old one is refused as unknown.
     """
+    if kind in ("Fitness", "Objective"):
+        data = _direction(data)
     if kind == "Fitness":
         data = _long_fitness(data)
     names, gone = ALIASES.get(kind, {}), GONE.get(kind, ())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -27,13 +28,26 @@ def callable_module(module: str, target: str) -> None:
     """Make the module of that name, which must be loading or loaded, callable as `target`.
 
     target: `module:function`, imported at the first call. So `nas.retrain` is the command of
-    `python -m nas.retrain`, and `nas.retrain(...)` the function, whoever imported it first.
+    `python -m nas.retrain`, and `nas.retrain(...)` the function, whoever imported it first. `help`
+    and an editor are shown the function.
     """
-    sys.modules[module].__class__ = type(
-        "CallableModule",
-        (ModuleType,),
-        {"__call__": lambda self, *given, **named: _load(target)(*given, **named)},
-    )
+
+    class CallableModule(ModuleType):
+        def __call__(self, *given: Any, **named: Any) -> Any:
+            return _load(target)(*given, **named)
+
+        @property
+        def __signature__(self) -> inspect.Signature:
+            return inspect.signature(_load(target))
+
+        @property
+        def __doc__(self) -> str:  # type: ignore[override]
+            first, _, rest = (inspect.getdoc(_load(target)) or "").partition("\n\n")
+            given = self.__signature__.parameters.values()
+            names = [p.replace(annotation=p.empty) for p in given]  # types are quoted, and long
+            return f"{first}\n\n{module}{inspect.Signature(names)}\n\n{rest}"
+
+    sys.modules[module].__class__ = CallableModule
 
 
 def _load(home: str, name: str = "") -> Any:

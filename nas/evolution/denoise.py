@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from nas.evolution.objectives import OBJECTIVES, Constraint, Metrics, Objective
-from nas.evolution.pareto import front_ranks, minimised, pareto_front
+from nas.evolution.pareto import front_ranks, minimized, pareto_front
 from nas.evolution.predictor import Predictor
 from nas.evolution.protocols import Space
 
@@ -67,7 +67,7 @@ def denoised_front(
         return []
     inside.sort(key=lambda e: e.index)
     known = {e.genome.id: {k: e.metrics[k] for k in static if k in e.metrics} for e in inside}
-    wanted = {o.name: o.maximise for o in objectives}
+    wanted = {o.name: o.maximize for o in objectives}
     wanted |= {c.name: c.at_least is not None for c in constraints if c.name not in wanted}
     names = {name: more for name, more in wanted.items() if name not in static}
     predictor = Predictor(space, lambda genome: known[genome.id], names, objectives)
@@ -89,7 +89,7 @@ def _considered(found: Sequence[T], objectives: Sequence[Objective]) -> list[T]:
     ok = [e for e in found if e.ok]
     if len(ok) <= CONSIDERED:
         return ok
-    order = np.argsort(front_ranks(minimised((e.metrics for e in ok), objectives)), kind="stable")
+    order = np.argsort(front_ranks(minimized((e.metrics for e in ok), objectives)), kind="stable")
     best, rest = np.split(order, [CONSIDERED // 2])
     even = np.linspace(0, len(rest) - 1, CONSIDERED - len(best)).round().astype(int)
     return [ok[i] for i in sorted({*best.tolist(), *rest[even].tolist()})]

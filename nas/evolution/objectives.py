@@ -6,30 +6,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from nas.common.errors import UserError
-from nas.common.schema import Flag, Float, Text
+from nas.common.errors import UserError, one_of
+from nas.common.schema import Choice, Float, Text
 
 Metrics = Mapping[str, float]
 ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
 MOST = 4  # objectives
+DIRECTIONS = ("minimize", "maximize")
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1")  # metrics that are 0..1
+LARGE = (*SHARES, "fps")  # of which more is better; of others less, unless the user says more
+Direction = Annotated[str, Choice(DIRECTIONS, "direction")]
 Name = Annotated[str, Text(64)]
 Number = Annotated[float, Float(-1e15, 1e15)]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric to be small, or large. worst: gains beyond it do not count; None: learnt.
+    """A metric to minimize or maximize. worst: gains beyond it do not count; None: learnt.
 
+    direction: None: maximize accuracy, balanced_accuracy, macro_f1 and fps, minimize any other.
     Learnt is, of a metric that training gives, what a typical random network has; of one that is
     known before, a tenth more than the worst that was evaluated.
     """
 
     name: Name
-    maximise: Annotated[bool, Flag()] = False
+    direction: Direction | None = None
     worst: Number | None = None
 
+    def __post_init__(self) -> None:
+        if self.direction is None:
+            object.__setattr__(self, "direction", DIRECTIONS[self.name in LARGE])
+        elif self.direction not in DIRECTIONS:  # from Python; a file's is read by the rule
+            raise one_of(f"objective {self.name}", self.direction, DIRECTIONS, "direction")
 
-OBJECTIVES = (Objective("accuracy", True), Objective("params"), Objective("fps", True))
+    @property
+    def maximize(self) -> bool:
+        return self.direction == "maximize"
+
+
+OBJECTIVES = (Objective("accuracy"), Objective("params"), Objective("fps"))
 
 
 @dataclass(frozen=True)
@@ -71,18 +86,22 @@ class Penalty(Constraint):
 
 @dataclass(frozen=True)
 class Fitness:
-    """One scalar, more is better: the metric (or, to be minimised, minus it) less its penalties."""
+    """One scalar, more is better: the metric (or, to be minimized, minus it) less its penalties."""
 
     metric: Name = "accuracy"
-    maximise: Annotated[bool, Flag()] = True
+    direction: Direction = "maximize"
     penalties: tuple[Penalty, ...] = (
         Penalty("params", at_most=500_000.0),
         Penalty("fps", at_least=1000.0),
     )
 
     def __call__(self, metrics: Metrics) -> float:
-        value = metrics[self.metric] if self.maximise else -metrics[self.metric]
+        value = metrics[self.metric] if self.maximize else -metrics[self.metric]
         return value - self.penalty(metrics)
+
+    @property
+    def maximize(self) -> bool:
+        return self.direction == "maximize"
 
     def penalty(self, metrics: Metrics) -> float:
         return sum(p.weight * p.violation(metrics) for p in self.penalties)
@@ -95,4 +114,4 @@ class Fitness:
     def names(self) -> dict[str, bool]:
         """The metrics that it needs, and whether more of each is better."""
         bounds = {p.name: p.at_least is not None for p in self.penalties}
-        return {**bounds, self.metric: self.maximise}
+        return {**bounds, self.metric: self.maximize}

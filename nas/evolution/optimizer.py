@@ -131,7 +131,7 @@ class Optimizer:
                 space, self.static_metrics, objectives, self.fitness if single else None,
                 constraints,
             )  # fmt: skip
-        weights = tuple(1.0 if o.maximise else -1.0 for o in objectives)
+        weights = tuple(1.0 if o.maximize else -1.0 for o in objectives)
         self._fitness_class = type(
             "SearchFitness", (base.Fitness,), {"weights": (1.0,) if single else weights}
         )

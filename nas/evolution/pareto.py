@@ -36,9 +36,9 @@ def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     )
 
 
-def minimised(metrics: Iterable[Metrics], objectives: Sequence[Objective]) -> Points:
-    """Metrics as points (N, M): what is to be maximised changes its sign."""
-    rows = [[-m[o.name] if o.maximise else m[o.name] for o in objectives] for m in metrics]
+def minimized(metrics: Iterable[Metrics], objectives: Sequence[Objective]) -> Points:
+    """Metrics as points (N, M): what is to be maximized changes its sign."""
+    rows = [[-m[o.name] if o.maximize else m[o.name] for o in objectives] for m in metrics]
     return np.array(rows, dtype=float).reshape(-1, len(objectives))
 
 
@@ -74,7 +74,7 @@ class Front(Generic[T]):
         """True when this changed the front."""
         if not member.ok or violation(member.metrics, self.constraints):
             return False
-        point = minimised([member.metrics], self.objectives)[0]
+        point = minimized([member.metrics], self.objectives)[0]
         no_worse = (self.points <= point).all(axis=1)
         no_better = (self.points >= point).all(axis=1)
         for i in np.flatnonzero(no_worse):
@@ -86,7 +86,7 @@ class Front(Generic[T]):
         return True
 
     def __iter__(self) -> Iterator[T]:
-        """By the first objective that is to be minimised."""
+        """By the first objective that is to be minimized."""
         return iter(_sorted(self._members, self.objectives))
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ def pareto_front(
     found: Iterable[T], objectives: Sequence[Objective] = OBJECTIVES,
     constraints: Sequence[Constraint] = (),
 ) -> list[T]:  # fmt: skip
-    """Those ok and feasible that nothing dominates, by the first objective to be minimised.
+    """Those ok and feasible that nothing dominates, by the first objective to be minimized.
 
     Of equal points the first asked stays.
     """
@@ -105,7 +105,7 @@ def pareto_front(
     if not ok:
         return []
     ok.sort(key=lambda e: e.index)
-    keep = nondominated(minimised((e.metrics for e in ok), objectives))
+    keep = nondominated(minimized((e.metrics for e in ok), objectives))
     return _sorted([e for e, k in zip(ok, keep, strict=True) if k], objectives)
 
 
@@ -115,5 +115,5 @@ def best(found: Iterable[T], fitness: Callable[[Metrics], float]) -> T | None:
 
 
 def _sorted(members: Iterable[T], objectives: Sequence[Objective]) -> list[T]:
-    first = next((o for o in objectives if not o.maximise), objectives[0])
+    first = next((o for o in objectives if not o.maximize), objectives[0])
     return sorted(members, key=lambda e: (e.metrics[first.name], e.index))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.evolution.objectives import Metrics, Objective
-from nas.evolution.pareto import front_ranks, minimised
+from nas.evolution.pareto import front_ranks, minimized
 from nas.evolution.protocols import Encodes
 from nas.evolution.surrogate import GaussianProcess
 
@@ -147,18 +147,18 @@ class Predictor:
         scaled = self._scaled(np.vstack([x, *failed]))
         first = max(self.space.groups, default=-1) + 1
         groups = [*self.space.groups, *range(first, first + static.shape[1])]
-        for name, maximise in self.names.items():
+        for name, maximize in self.names.items():
             values = np.array([self.told[row].metrics[name] for row in rows])
-            worst = values.min() if maximise else values.max()
+            worst = values.min() if maximize else values.max()
             values = np.append(values, np.full(len(failed), worst))
-            process = self.processes.setdefault(name, GaussianProcess(groups, maximise))
+            process = self.processes.setdefault(name, GaussianProcess(groups, maximize))
             process.fit(scaled, values, tune)
 
     def _front_runners(self, told: int, count: int) -> list[int]:
         """The best of the first so many evaluations, front by front."""
         at, pool = next(known for known in reversed(self._pools) if known[0] <= told)
         rows = [*pool, *range(at, told)]
-        points = minimised((self.told[row].metrics for row in rows), self.objectives)
+        points = minimized((self.told[row].metrics for row in rows), self.objectives)
         order = np.argsort(front_ranks(points), kind="stable")
         return [rows[i] for i in order[:count]]
 

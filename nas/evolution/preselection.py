@@ -173,7 +173,7 @@ class Preselection:
             return Known(np.array([self._value(objective, m[name]) for m in static]))
         assert self.predictor is not None
         scale, (mean, deviation) = self.predictor.processes[name].scale, predicted[name]
-        sign = -1.0 if objective.maximise else 1.0
+        sign = -1.0 if objective.maximize else 1.0
         hopeful = float(np.max(mean + 5 * deviation))
         ideal = -1.0 if scale.share else sign * float(scale.inverse(hopeful))
         best = float(front.min()) if len(front) else np.inf
@@ -244,7 +244,7 @@ class Preselection:
             process = self.predictor.processes[constraint.name]
             for bound, below in ((constraint.at_most, True), (constraint.at_least, False)):
                 if bound is not None:
-                    sign = 1 if below != process.maximise else -1  # the scale rises with goodness
+                    sign = 1 if below != process.maximize else -1  # the scale rises with goodness
                     chance = chance * ndtr(sign * (mean - process.scale(bound)) / deviation)
         return chance
 
@@ -259,8 +259,8 @@ class Preselection:
         return COST_MARGIN * max(float(self._largest[j]), 1e-12)
 
     def _value(self, objective: Objective, metric: Any) -> Any:
-        """Less is better: of a static metric to maximise, such as fps, the reciprocal."""
-        if not objective.maximise:
+        """Less is better: of a static metric to maximize, such as fps, the reciprocal."""
+        if not objective.maximize:
             return metric
         assert self.predictor is not None
         return -metric if objective.name in self.predictor.names else 1 / metric
@@ -269,7 +269,7 @@ class Preselection:
         """Made with the first genotype, which says what is static."""
         if self.predictor is None:
             static = self.static_metrics(genotype.genome)
-            wanted = {o.name: o.maximise for o in self.objectives}
+            wanted = {o.name: o.maximize for o in self.objectives}
             if self.fitness is not None:
                 wanted = self.fitness.names
             for constraint in self.constraints:

@@ -93,12 +93,12 @@ class Likelihood:
 class GaussianProcess:
     """Predicts a metric from a vector of genes and costs, with uncertainty.
 
-    groups: (D,), see the notation. maximise: whether more of the metric is better.
+    groups: (D,), see the notation. maximize: whether more of the metric is better.
     """
 
-    def __init__(self, groups: Sequence[int], maximise: bool = True) -> None:
-        self.groups, self.maximise = tuple(groups), maximise
-        self.scale = OutcomeTransform(np.zeros(1), maximise)
+    def __init__(self, groups: Sequence[int], maximize: bool = True) -> None:
+        self.groups, self.maximize = tuple(groups), maximize
+        self.scale = OutcomeTransform(np.zeros(1), maximize)
         self.theta: Array | None = None
 
     @property
@@ -109,7 +109,7 @@ class GaussianProcess:
 
     def fit(self, x: Array, metric: Array, tune: bool = True) -> None:
         """x (N, D), metric (N,) as measured. tune: find theta anew, else only its first time."""
-        self.scale = OutcomeTransform(metric, self.maximise)
+        self.scale = OutcomeTransform(metric, self.maximize)
         y = self.scale(metric)
         if self.theta is None or tune:
             self.theta = self._start()
@@ -153,15 +153,15 @@ class GaussianProcess:
 class OutcomeTransform:
     """A metric -> what the process models: more is better, standardised, bad networks compressed.
 
-    A share to maximise, such as accuracy, becomes a log error, which tells good networks apart;
+    A share to maximize, such as accuracy, becomes a log error, which tells good networks apart;
     compressing what lies below the median keeps a few networks that learnt nothing from deciding
     the scale. It rises with goodness throughout.
     """
 
-    def __init__(self, metric: npt.ArrayLike, maximise: bool = True) -> None:
+    def __init__(self, metric: npt.ArrayLike, maximize: bool = True) -> None:
         given = np.asarray(metric, dtype=float)
-        self.maximise = maximise
-        self.share = maximise and bool(given.min() >= 0 and given.max() <= 1)
+        self.maximize = maximize
+        self.share = maximize and bool(given.min() >= 0 and given.max() <= 1)
         values = self._goodness(given)
         self.median = float(np.median(values))
         spread = float(np.quantile(values, GOOD_QUANTILE)) - self.median
@@ -180,12 +180,12 @@ class OutcomeTransform:
         goodness = relative * self.spread + self.median
         if self.share:
             return np.asarray(1 - np.exp(-goodness))
-        return np.asarray(goodness if self.maximise else -goodness)
+        return np.asarray(goodness if self.maximize else -goodness)
 
     def _goodness(self, metric: Array) -> Array:
         if self.share:
             return np.asarray(-np.log(np.maximum(1 - metric, 1e-4)))
-        return metric if self.maximise else -metric
+        return metric if self.maximize else -metric
 
     def _compress(self, values: Array) -> Array:
         relative = (values - self.median) / self.spread

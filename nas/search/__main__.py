@@ -22,7 +22,7 @@ from nas.search.settings import Settings, add_settings, settings_of
 
 if TYPE_CHECKING:
     from nas.search.driver import Callback, Outcome
-    from nas.search.run import Run
+    from nas.search.results import Run
 
 STARTED = time.monotonic()
 
@@ -38,8 +38,9 @@ def main(argv: list[str]) -> int:
         callbacks = _callbacks(args)
     seeds = [] if args.seed_genomes == ["none"] else args.seed_genomes
     run = search(
-        args.space, settings=settings, seeds=seeds, machine=args.machine, run_dir=args.run_dir,
-        resume=args.resume, callbacks=callbacks,
+        args.space, settings=settings, seed_genomes=seeds, machine=args.machine,
+        run_dir=args.run_dir, resume=args.resume, callbacks=callbacks,
+        progress=not args.json,
         command=["python", "-m", "nas.search", *argv], started=STARTED,
     )  # fmt: skip
     assert run.outcome is not None
@@ -83,10 +84,6 @@ def _callbacks(args: argparse.Namespace) -> list[Callback]:
         found.append(MLflow(args.mlflow))
     if args.serve is not None:
         found.append(LivePages(args.serve))
-    if not args.json:
-        from nas.search.progress import ProgressView
-
-        found.append(ProgressView(STARTED))
     return found
 
 

@@ -13,7 +13,7 @@ from scipy.stats import norm, spearmanr
 
 from nas.common.errors import UserError
 from nas.evolution.objectives import violation
-from nas.evolution.pareto import front_ranks, minimised
+from nas.evolution.pareto import front_ranks, minimized
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
 from nas.search.settings import Settings
@@ -40,7 +40,7 @@ def population(
     allowed = [e.ok and space.contains(e.genome)
                and not violation(e.metrics, settings.constraints) for e in evaluations]  # fmt: skip
     metrics = [e.metrics for e, fits in zip(evaluations, allowed, strict=True) if fits]
-    points = minimised(metrics, settings.objectives)
+    points = minimized(metrics, settings.objectives)
     if settings.single_objective:
         points = np.array([[-settings.fitness(m)] for m in metrics]).reshape(-1, 1)
     step = max(1, len(evaluations) // POINTS)

@@ -1,11 +1,14 @@
-"""What a search shows while it runs: a compact view in a terminal, plain lines elsewhere."""
+"""What a search shows while it runs: a view in a terminal, a bar in a notebook, else lines."""
 
 from __future__ import annotations
 
+import html
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,6 +24,7 @@ from nas.search.volume import Box
 BARS = " ▁▂▃▄▅▆▇█"
 SPARKS = 40  # characters
 LINE_SECONDS = 15.0  # between two plain lines
+BAR_SECONDS = 0.5  # between two states of a notebook's bar
 LAST, FRONT_ROWS = 3, 6  # evaluations and members of the front that are shown
 CURVE_GROWTH = 1.02  # the hypervolume's curve is made anew when there are so many times more
 
@@ -39,11 +43,16 @@ class ProgressView(Callback):
         self._curve_of = 0
         self._line_due = 0.0
         self._live: Live | None = None
+        self._bar: Any = None  # IPython's handle of what it displays
         self._lock = threading.Lock()  # the view is drawn by a thread of its own
 
     def on_start(self, search: Search) -> None:
         self._started_here, self._before = time.monotonic(), len(search.archive)
-        if self.console.is_terminal:
+        if self.console.is_jupyter:  # there IPython is, and nowhere else is it needed
+            self._bar = import_module("IPython.display").display(
+                self._html(search), display_id=True
+            )
+        elif self.console.is_terminal:
             self._live = Live(console=self.console, refresh_per_second=2,
                               get_renderable=lambda: self._draw(search))  # fmt: skip
             self._live.start()
@@ -55,14 +64,15 @@ class ProgressView(Callback):
                 self._curve_of = len(search.archive)
                 self._curve = hypervolumes(search)
         if self._live is None and time.monotonic() >= self._line_due:
-            self._line_due = time.monotonic() + LINE_SECONDS
-            note(self.line(search))
+            every = LINE_SECONDS if self._bar is None else BAR_SECONDS
+            self._line_due = time.monotonic() + every
+            self._say(search)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
         if self._live is not None:
             self._live.stop()
         elif len(search.archive):
-            note(self.line(search))
+            self._say(search)
 
     def line(self, search: Search) -> str:
         """The state of the search in one line."""
@@ -90,15 +100,31 @@ class ProgressView(Callback):
             guesses.append(max(0.0, (limit - len(search.archive)) * pace))
         return min(guesses, default=None)
 
-    def _draw(self, search: Search) -> Group:
-        with self._lock:
-            last, curve = list(self._last), list(self._curve)
+    def _say(self, search: Search) -> None:
+        if self._bar is None:
+            note(self.line(search))
+        else:
+            self._bar.update(self._html(search))
+
+    def _html(self, search: Search) -> Any:
+        """The bar and the line as IPython displays them."""
+        text = html.escape(self.line(search))
+        bar = f'<progress max="1" value="{self._share(search):.4f}" style="width: 16em"></progress>'
+        return import_module("IPython.display").HTML(f"{bar} {text}")
+
+    def _share(self, search: Search) -> float:
+        """How much of the search is done, 0 to 1."""
         limit, budget = search.settings.evaluations, search.settings.time_budget
         share = len(search.archive) / limit if limit else 0.0
         if not limit and budget:
             share = (time.monotonic() - self._started) / budget
+        return min(1.0, share)
+
+    def _draw(self, search: Search) -> Group:
+        with self._lock:
+            last, curve = list(self._last), list(self._curve)
         head = Table.grid(padding=(0, 1))
-        head.add_row(ProgressBar(100, 100 * min(1.0, share), width=24), Text(self.line(search)))
+        head.add_row(ProgressBar(100, 100 * self._share(search), width=24), Text(self.line(search)))
         lines: list[Table | Text] = [
             head,
             Text(f"workers busy: {search.busy}   hypervolume {sparkline(curve)}"),

@@ -1,9 +1,8 @@
-"""A whole search on real parts, and a run that one can look at: what the command line calls too."""
+"""A whole search on real parts, from Python or from the command line, which calls it too."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import logging
 import time
@@ -14,23 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome
+from nas.common.cli import options_of
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError
 from nas.data import SearchData, open_dataset, search_data
-from nas.evolution.denoise import Member
 from nas.evolution.predictor import StaticMetrics
-from nas.report import as_html, objectives_figure
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
 from nas.search.driver import Callback, Outcome, Search
 from nas.search.evaluate import FunctionEvaluator, load_function
 from nas.search.machine import measure_front, measure_machine
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
-from nas.search.seeds import seed_genomes
+from nas.search.progress import ProgressView
+from nas.search.results import Run
+from nas.search.seeds import first_genomes
 from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
 from nas.search.store import RunDirectory
 from nas.search.workers import InProcess, Limits, MakeEvaluator, RayWorkers, Workers
@@ -41,82 +39,6 @@ LAST_SHARE, LAST_SECONDS = 0.1, 30.0  # of a time budget, kept for the front's f
 
 EvaluatorFunction = Callable[..., Mapping[str, float]]
 log = logging.getLogger(__name__)
-
-
-class Run:
-    """A search that was made, or is being made, read from its folder.
-
-    outcome: how it ended, of the process that made it; else None.
-    """
-
-    def __init__(self, directory: RunDirectory, outcome: Outcome | None = None) -> None:
-        self.directory, self.outcome = directory, outcome
-        self.settings: Settings = directory.settings()
-        self.space: SearchSpace = SearchSpace.load(directory.file("space.yaml"))
-        self.archive = directory.archive(self.space.contains)
-
-    @classmethod
-    def open(cls, folder: str | Path) -> Run:
-        """UserError when there is no run."""
-        return cls(RunDirectory.open(Path(folder)))
-
-    @property
-    def path(self) -> Path:
-        return self.directory.path
-
-    @property
-    def best(self) -> Genome:
-        """The network that best.json holds. UserError before there is one."""
-        chosen = self.settings.choose(self.results)
-        if chosen is None:
-            raise UserError(f"{self.path}: no successful evaluation yet")
-        return chosen.measured.genome
-
-    @property
-    def results(self) -> list[Member[Evaluation]]:
-        """The front, with what was measured and what is believed of each."""
-        return self.directory.front(self.archive)
-
-    @property
-    def front(self) -> pd.DataFrame:
-        """The Pareto front, a row a network, as in front.json."""
-        return self.evaluations.query("front").reset_index(drop=True)
-
-    @property
-    def evaluations(self) -> pd.DataFrame:
-        """Every evaluation, a row each, in the order of their arrival."""
-        ids = {member.index for member in self.results}
-        return pd.DataFrame([
-            {
-                "index": e.index, "id": e.id, "status": e.status, "front": e.index in ids,
-                **e.metrics, "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction,
-                "seconds": e.seconds, "error": e.error, "parents": " ".join(e.parents),
-                "genome": e.genome,
-            }
-            for e in self.archive
-        ])  # fmt: skip
-
-    def plot(self) -> Figure:
-        """The front and all that was evaluated: the first objective against each of the others."""
-        objectives = [(o.name, o.maximise) for o in self.settings.objectives]
-        front = {member.index for member in self.results}
-        rows = [{**e.metrics, "front": e.index in front} for e in self.archive if e.ok]
-        return objectives_figure(rows, objectives, self._facts)
-
-    @property
-    def _facts(self) -> str:
-        done, front = len(self.archive), len(self.results)
-        name = self.settings.evaluator or self.settings.data
-        return f"{self.space.name} on {name}: {done} evaluations, {front} on the front"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the picture, and a line of facts."""
-        facts = html.escape(f"{self.path}: {self._facts}")
-        return f"{as_html(self.plot(), self._facts)}<p>{facts}</p>"
-
-    def __repr__(self) -> str:
-        done, front = len(self.archive), len(self.results)
-        return f"Run({str(self.path)!r}: {done} evaluations, {front} on the front)"
 
 
 @dataclass(frozen=True)
@@ -135,25 +57,28 @@ def search(
     *,
     settings: Settings | None = None,
     evaluator: EvaluatorFunction | None = None,
-    seeds: Sequence[str | Path] | None = None,
+    seed_genomes: Sequence[str | Path] | None = None,
     machine: str | Path | None = None,
     run_dir: str | Path | None = None,
-    resume: str | Path | None = None,
+    resume: str | Path | Run | None = None,
     callbacks: Sequence[Callback] = (),
+    progress: bool = True,
     command: Sequence[str] = (),
     started: float | None = None,
     **options: Any,
 ) -> Run:
     """Search `space` (a name, a file or an object), or go on with the run `resume`.
 
-    options: any of the settings (settings.py) by name, such as data="fer2013", evaluations=50,
-    workers=2, time_budget="10m", seed=1; over `settings`. evaluator: a function genome -> metrics,
-    instead of a training (`budget` and `seed` are handed to it where it has such parameters).
-    seeds: names or files of genomes to begin with, [] for none; None: the report's proposed model.
-    machine: a machine.json, instead of measuring anew. started: of time.monotonic, when the time
-    budget began.
+    options: over `settings`, by the names of the command line (data="fer2013", evaluations=50,
+    workers=2, epochs=3, time_budget="10m", seed=1) or of config.yaml (fitness={...}). evaluator: a
+    function genome -> metrics, instead of a training (`budget` and `seed` are handed to it where it
+    has such parameters). seed_genomes: names or files of genomes to begin with, [] for none; None:
+    the report's proposed model. machine: a machine.json, instead of measuring anew. progress: a
+    view in a terminal, a bar in a notebook, else a line now and then on stderr. started: of
+    time.monotonic, when the time budget began.
 
-    Ctrl-C ends a search early, with a front; an exception leaves a run that can go on.
+    Ctrl-C ends a search early, with a front; it and an exception leave a run that goes on:
+    `nas.search(resume=run)`, with more `evaluations` or a further `time_budget`, if wanted.
     """
     started = time.monotonic() if started is None else started
     if (space is None) == (resume is None):
@@ -167,13 +92,15 @@ def search(
         wanted = checked(_with(settings or Settings(), options, evaluator))
         parts = _parts(wanted, found, evaluator, started)
         profile = load_machine(Path(machine)) if machine else None
-        initial = seed_genomes(seeds, parts.space)
+        initial = first_genomes(seed_genomes, parts.space)
         run = RunDirectory.create(
             Path(run_dir) if run_dir else None, parts.settings, parts.space, initial, command,
             parts.fingerprint,
         )  # fmt: skip
         if profile is not None:
             run.write("machine.json", profile.to_json())
+    if progress:
+        callbacks = [*callbacks, ProgressView(started)]
     with run:
         outcome = _search(run, parts, initial, callbacks, started, fresh=resume is None)
     return Run(run, outcome)
@@ -209,8 +136,13 @@ def _with(
     if not options:
         return settings
     plain = dataclasses.asdict(settings)
+    paths = {option.dest: option.path for option in options_of(Settings)}
     for name, value in options.items():
-        plain[name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+        *above, last = paths.get(name, (name,))
+        place = plain
+        for part in above:
+            place = place[part]
+        place[last] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
     try:
         text = json.dumps(plain, default=dataclasses.asdict)  # objectives may be dataclasses
     except TypeError as error:

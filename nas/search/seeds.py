@@ -14,7 +14,7 @@ from nas.space.space import SearchSpace
 log = logging.getLogger(__name__)
 
 
-def seed_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> list[Genome]:
+def first_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> list[Genome]:
     """What lies outside the space seeds it by its nearest relative.
 
     It is trained itself, for comparison, only where it was asked for by name or fits the space's

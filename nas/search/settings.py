@@ -108,7 +108,7 @@ class Settings:
         known, first = self.fitness.known(metrics), self.objectives[0]
         if known is not None:
             return known
-        return metrics[first.name] if first.maximise else -metrics[first.name]
+        return metrics[first.name] if first.maximize else -metrics[first.name]
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -44,7 +44,7 @@ class Study:
         self.study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(path))),
             study_name=path.parent.name or "search",
-            directions=["maximize" if o.maximise else "minimize" for o in objectives],
+            directions=["maximize" if o.maximize else "minimize" for o in objectives],
         )
         with warnings.catch_warnings():  # an experimental call, as all dashboards need it
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -7,9 +7,9 @@ import numpy as np
 from nas.evolution import denoise
 from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import Constraint, Objective
-from nas.evolution.pareto import hypervolume, minimised, pareto_front
+from nas.evolution.pareto import hypervolume, minimized, pareto_front
 
-OBJECTIVES = (Objective("accuracy", True), Objective("params"))
+OBJECTIVES = (Objective("accuracy"), Objective("params"))
 NOISE = 0.02
 
 
@@ -70,7 +70,7 @@ def noisy(rng, n):
 
 def true_volume(networks):
     found = [{"accuracy": truth(n.genome), **static(n.genome)} for n in networks]
-    return hypervolume(minimised(found, OBJECTIVES), (-0.5, 60.0))
+    return hypervolume(minimized(found, OBJECTIVES), (-0.5, 60.0))
 
 
 def test_the_front_is_truly_better():

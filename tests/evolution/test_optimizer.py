@@ -8,7 +8,7 @@ import pytest
 from nas.arch.lowering import cost
 from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness
 from nas.evolution.optimizer import ALGORITHMS, Optimizer, SpaceExhausted
-from nas.evolution.pareto import hypervolume, minimised
+from nas.evolution.pareto import hypervolume, minimized
 from nas.evolution.predictor import WARM_UP
 from nas.evolution.preselection import Preselection
 from nas.space.space import SearchSpace
@@ -68,7 +68,7 @@ def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm):
 
 def volume_of(found):
     """Of accuracy and params, up to no accuracy and 60,000 parameters."""
-    return hypervolume(minimised((e.metrics for e in found), OBJECTIVES[:2]), (0.0, 60_000.0))
+    return hypervolume(minimized((e.metrics for e in found), OBJECTIVES[:2]), (0.0, 60_000.0))
 
 
 def test_evolution_beats_random_search(quick):

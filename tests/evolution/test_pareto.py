@@ -11,7 +11,7 @@ from nas.evolution.pareto import (
     best,
     front_ranks,
     hypervolume,
-    minimised,
+    minimized,
     nondominated,
     pareto_front,
 )
@@ -86,7 +86,7 @@ def test_best_follows_the_fitness():
 
 def test_hypervolume_by_hand():
     found = [network(0, 0.5, 50), network(1, 0.75, 75)]
-    points = minimised((e.metrics for e in found), OBJECTIVES[:2])
+    points = minimized((e.metrics for e in found), OBJECTIVES[:2])
     volume = hypervolume(points, (0.0, 100.0))
     assert hypervolume(points[:0], (0.0, 100.0)) == 0
     assert math.isclose(volume, 50 * 0.5 + 25 * 0.25)

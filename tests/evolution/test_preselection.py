@@ -187,7 +187,7 @@ def measured(genome):
     return {**metrics_of(genome), "energy": energy(genome)}
 
 
-TWO_UNCERTAIN = (Objective("accuracy", True), Objective("energy"))
+TWO_UNCERTAIN = (Objective("accuracy"), Objective("energy"))
 FOUR = (*OBJECTIVES, Objective("energy"))
 
 

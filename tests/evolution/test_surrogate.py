@@ -89,7 +89,7 @@ def test_predictions_are_those_of_the_joint_normal(rng):
 def test_less_may_be_better_and_any_number_is_a_metric(rng):
     x, accuracy = networks(60, rng)
     loss = 300 - 500 * accuracy
-    surrogate = GaussianProcess(GROUPS, maximise=False)
+    surrogate = GaussianProcess(GROUPS, maximize=False)
     surrogate.fit(x[:40], loss[:40])
     mean, _ = surrogate.predict(x[40:])
     assert spearmanr(mean, loss[40:]).statistic < -0.9  # more is better on its scale

@@ -29,7 +29,7 @@ def measured(genome):
 def made(quick, tmp_path, *callbacks, evaluator=measured, evaluations=12, **options):
     options = {"workers": 1, "population": 4, "calibration_genomes": 10} | options
     return search(quick, evaluator=evaluator, evaluations=evaluations, callbacks=callbacks,
-                  seeds=[], run_dir=tmp_path / "run", **options)  # fmt: skip
+                  seed_genomes=[], run_dir=tmp_path / "run", **options)  # fmt: skip
 
 
 class Listening(Callback):
@@ -82,7 +82,7 @@ def test_the_live_page_ends_with_the_search(quick, tmp_path):
 
 def test_metrics_of_the_users_own_do_not_break_the_page(quick, tmp_path):
     watchers = ReportPage(), OptunaStudy(), ProgressView(time.monotonic())
-    objectives = [{"name": name, "maximise": False} for name in ("depth", "params")]
+    objectives = [{"name": name, "direction": "minimize"} for name in ("depth", "params")]
     run = made(quick, tmp_path, *watchers, evaluator=depth, objectives=objectives)
     assert "depth" in (run.path / "optuna.log").read_text()
     assert (run.path / "report.html").stat().st_size > 20_000

@@ -98,7 +98,9 @@ def test_killed_at_random_moments(start, tmp_path, deterministic):
 
 def test_a_candidate_that_kills_the_search_is_given_up(tmp_path):
     """The driver's death is nobody's fault; but what may have killed it gets another process."""
-    objectives = "objectives=[{name: score, maximise: true}, {name: params, maximise: false}]"
+    objectives = (
+        "objectives=[{name: score, direction: maximize}, {name: params, direction: minimize}]"
+    )
     options = ["--evaluator", "deadly:measure", "--seed-genomes", "none", "--evaluations", "10",
                "--set", objectives]  # fmt: skip
     whole = search(tmp_path / "whole", options)
@@ -119,7 +121,7 @@ def test_a_candidate_that_kills_the_search_is_given_up(tmp_path):
 
 
 def score_front():
-    return Front((Objective("score", True), Objective("params", False)))
+    return Front((Objective("score", "maximize"), Objective("params")))
 
 
 def search(path, options, deadly=""):

@@ -30,8 +30,8 @@ def measure(genome):
 def run(tmp_path, faces_file):
     """A real run folder whose networks were never trained."""
     return nas.search(
-        "quick", evaluator=measure, evaluations=12, seeds=[], data=str(faces_file),
-        objectives=[{"name": "accuracy", "maximise": True}, {"name": "params"}],
+        "quick", evaluator=measure, evaluations=12, seed_genomes=[], data=str(faces_file),
+        objectives=[{"name": "accuracy"}, {"name": "params"}],
         run_dir=tmp_path / "run", algorithm="random", seed=1,
     )  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
 
 
 def test_another_file_is_no_report(reports, tmp_path, faces_file):
-    (tmp_path / reports[0].id / "report.json").write_text('{"seeds": []}')
+    (tmp_path / reports[0].id / "report.json").write_text('{"seed_genomes": []}')
     with pytest.raises(UserError, match=r"report\.json: not a report of nas\.retrain"):
         retrain_all(reports, str(faces_file), tmp_path, [])
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from fakes import evaluation
 
-from nas.evolution.pareto import minimised
+from nas.evolution.pareto import minimized
 from nas.search import analysis
 from nas.search.archive import Fidelity
 from nas.search.overview import blocks, overview
@@ -78,7 +78,7 @@ def test_the_population_gets_better(found):
 def test_the_population_is_of_the_first_fronts_that_hold_it(fer2013, found):
     settings, space = fer2013.settings(), SearchSpace.load(fer2013.file("space.yaml"))
     inside = [e.metrics for e in fer2013.archive() if e.ok and space.contains(e.genome)]
-    left, best = minimised(inside, settings.objectives), []
+    left, best = minimized(inside, settings.objectives), []
     while len(best) < settings.population:
         no_worse = (left[:, None] <= left).all(2)
         better = (left[:, None] < left).any(2)

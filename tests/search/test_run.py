@@ -11,7 +11,7 @@ import nas
 from nas.common.errors import UserError
 from nas.search.driver import Callback
 
-OBJECTIVES = [{"name": "score", "maximise": True}, {"name": "joules"}]
+OBJECTIVES = [{"name": "score", "direction": "maximize"}, {"name": "joules"}]
 
 
 def measure(genome, budget, seed):
@@ -20,7 +20,7 @@ def measure(genome, budget, seed):
 
 
 def begin(path, evaluator=measure, **options):
-    wanted = {"objectives": OBJECTIVES, "evaluations": 8, "seeds": [], "algorithm": "random"}
+    wanted = {"objectives": OBJECTIVES, "evaluations": 8, "seed_genomes": [], "algorithm": "random"}
     return nas.search("quick", evaluator=evaluator, run_dir=path, **{**wanted, **options})
 
 
@@ -31,7 +31,7 @@ def test_a_function_of_the_users_is_searched(tmp_path):
     assert set(run.evaluations["joules"]) == {10}  # 7 epochs and seed 3
     scores = {e.id: e.metrics["score"] for e in run.archive}
     assert run.best.id == max(scores, key=scores.get)
-    assert list(run.front["id"]) == [run.best.id]  # all take the same joules
+    assert list(run.front.index) == [run.best.id]  # all take the same joules
     assert not (run.path / "machine.json").exists()  # nobody asked for fps
     again = nas.Run.open(run.path)
     assert again.best == run.best
@@ -139,7 +139,7 @@ def test_mistakes_leave_no_folder(tmp_path):
 def test_a_space_made_in_python(tmp_path, quick):
     space = dataclasses.replace(quick, name="mine")
     run = nas.search(
-        space, evaluator=measure, objectives=OBJECTIVES, evaluations=2, seeds=[],
+        space, evaluator=measure, objectives=OBJECTIVES, evaluations=2, seed_genomes=[],
         run_dir=tmp_path / "run",
     )  # fmt: skip
     assert run.space.name == "mine"

@@ -46,7 +46,7 @@ def test_the_help_has_every_option_and_its_default():
 def test_yaml_and_back(tmp_path):
     settings = Settings(
         evaluations=7, time_budget=60.0, fidelity=Fidelity(2, 0.5), recipe=Recipe(batch_size=32),
-        objectives=(Objective("accuracy", True), Objective("joules", worst=5.0)),
+        objectives=(Objective("accuracy"), Objective("joules", worst=5.0)),
         constraints=(Constraint("joules", at_most=9.0),),
         fitness=Fitness(penalties=(Penalty("params", at_most=9.0, weight=0.5),)),
     )  # fmt: skip
@@ -68,9 +68,9 @@ def test_none_is_no_limit_and_nothing_is_0():
 
 def test_any_key_can_be_set():
     found = given("--set", "population=30", "recipe.batch_size=7", "--set", "fidelity.epochs=9",
-                  "objectives=[{name: accuracy, maximise: true}, {name: macs}]")  # fmt: skip
+                  "objectives=[{name: accuracy, direction: maximize}, {name: macs}]")  # fmt: skip
     assert (found.population, found.recipe.batch_size, found.fidelity.epochs) == (30, 7, 9)
-    assert found.objectives == (Objective("accuracy", True), Objective("macs"))
+    assert found.objectives == (Objective("accuracy"), Objective("macs"))
 
 
 @pytest.mark.parametrize(
