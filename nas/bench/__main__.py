@@ -228,14 +228,12 @@ def _write(out: Path, name: str, scores: Any, curves: Any) -> None:
     from nas.report import hypervolume_png
 
     make_folder(out)
-    try:
-        scores.to_csv(out / f"{name}_scores.csv", index=False, float_format="%.6g")
-        medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]
-        quartiles = medians.quantile([0.25, 0.5, 0.75]).unstack().reset_index()
-        quartiles.columns = ["optimizer", "evaluations", "q1", "median", "q3"]
-        quartiles.to_csv(out / f"{name}_curves.csv", index=False, float_format="%.5f")
-    except OSError as error:
-        raise UserError(f"{out}: cannot write: {error.strerror}") from None
+    medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]
+    quartiles = medians.quantile([0.25, 0.5, 0.75]).unstack().reset_index()
+    quartiles.columns = ["optimizer", "evaluations", "q1", "median", "q3"]
+    for kind, frame, digits in (("scores", scores, "%.6g"), ("curves", quartiles, "%.5f")):
+        text = frame.to_csv(index=False, float_format=digits)
+        replace_file(out / f"{name}_{kind}.csv", text)
     lines = {
         str(optimizer): group[["evaluations", "q1", "median", "q3"]].to_numpy().tolist()
         for optimizer, group in quartiles.groupby("optimizer", sort=False)

@@ -189,6 +189,7 @@ def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> Run
         evaluation = run_task(_drawn, Task(0, genotype.genome, settings.fidelity, settings.seed))
         assert isinstance(evaluation, Evaluation)
         lines.append(evaluation.to_dict())
+    # Not atomic: the folder is the benchmark's own, and goes with it.
     with open(run.file("evaluations.jsonl"), "w") as file:
         for index in range(archived):
             plain = lines[index % POOL]

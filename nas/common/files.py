@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
+import itertools
 import json
 import logging
 import os
@@ -17,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -32,7 +34,7 @@ NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, e
 log = logging.getLogger(__name__)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """The file, open for reading. UserError where it is missing, a folder, a pipe or a device."""
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
@@ -42,6 +44,28 @@ def open_regular(path: Path) -> BinaryIO:
         file.close()
         raise UserError(f"{path}: cannot read: not a regular file")
     return file
+
+
+def check_file(path: Path, limit: int, expected: str) -> Path:
+    """The path, for a library that opens files itself. UserError unless `open_regular` opens it.
+
+    UserError too beyond `limit` bytes.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise UserError(f"{path}: larger than {limit} bytes; expected {expected}")
+    return path
+
+
+def lines_of(file: IO[bytes] | gzip.GzipFile, path: Path, limit: int = MAX_TEXT) -> Iterator[bytes]:
+    """Lines with their ends, the last perhaps without. UserError where one is beyond `limit`."""
+    for number in itertools.count(1):
+        line = file.readline(limit + 1)
+        if len(line) > limit:
+            raise UserError(f"{path}:{number}: line longer than {limit} bytes")
+        if not line:
+            return
+        yield line
 
 
 def read_bytes(path: Path, limit: int, expected: str = "a smaller file") -> bytes:

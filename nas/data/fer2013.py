@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from nas.common.errors import UserError, one_of
-from nas.common.files import open_regular
+from nas.common.files import lines_of, open_regular
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
 from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.files import open_files
@@ -127,13 +127,9 @@ def _pick(members: list[str], path: Path) -> str:
 
 def _lines(stream: Stream, path: Path, digest: Any) -> Iterator[str]:
     """Lines of bounded length, so that a bomb without line ends does not fill the memory."""
-    number = 0
-    while raw := stream.readline(MAX_LINE):
-        number += 1
+    for number, raw in enumerate(lines_of(stream, path, MAX_LINE), 1):
         if number > MAX_ROWS + 1:
             raise UserError(f"{path}:{number}: more than {MAX_ROWS} rows")
-        if len(raw) == MAX_LINE:
-            raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
         digest.update(raw)
         try:
             yield raw.decode("ascii" if number > 1 else "utf-8-sig")

@@ -14,10 +14,10 @@ from torch import nn
 from nas.arch.genome import Genome
 from nas.arch.module import build
 from nas.common.errors import UserError, first_line
-from nas.common.files import parse_json, replacing
+from nas.common.files import check_file, parse_json, replacing
 from nas.common.pixels import MEAN, STD
 from nas.data import Dataset, check_input
-from nas.deploy.preprocessing import METADATA_KEY, ModelInfo
+from nas.deploy.preprocessing import MAX_MODEL_BYTES, METADATA_KEY, ModelInfo
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path)
 
 def open_trained(path: Path) -> TrainedModel:
     """Read what `save_weights` wrote. UserError when it is something else; never unpickles."""
+    check_file(path, MAX_MODEL_BYTES, "weights of nas.retrain")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -99,6 +100,7 @@ def _read_info(metadata: dict[str, str], where: str) -> ModelInfo:
 
 def load_weights(genome: Genome, path: Path) -> nn.Module:
     """The genome's model with the weights of a safetensors file; never unpickles."""
+    check_file(path, MAX_MODEL_BYTES, "weights of nas.retrain")
     model = build(genome)
     try:
         model.load_state_dict(load_file(path))

@@ -20,6 +20,7 @@ METADATA_KEY = "fer-nas"
 MAX_SIDE = 1024
 MAX_CLASSES = 1000
 MAX_METADATA = 1 << 18  # characters
+MAX_MODEL_BYTES = 1 << 30  # of a model's file
 
 
 @dataclass(frozen=True)

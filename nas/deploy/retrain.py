@@ -185,9 +185,9 @@ def _train_seed(
         ) from None
     # Only now: a checkpoint of another recipe was refused above.
     settings = {"data": dataset.name, "seed": seed, "recipe": recipe.to_dict()}
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    replace_file(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
     lines = "".join(json.dumps(row) + "\n" for row in result.history)
-    (folder / "metrics.jsonl").write_text(lines)
+    replace_file(folder / "metrics.jsonl", lines)
     validation = _evaluate(genome, dataset, result, parts["validation"])
     return _Trained(seed, result, validation)
 
@@ -286,8 +286,8 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
         title = f"{genome.id}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
         confusion_png(out / f"confusion_{split}.png", found["confusion"], classes, title)
     curves_png(out / "curves.png", chosen.result.history, f"{genome.id}, seed {chosen.seed}")
-    (out / "genome.json").write_text(genome.to_json() + "\n")
-    (out / "MODEL_CARD.md").write_text(model_card(report))
+    replace_file(out / "genome.json", genome.to_json() + "\n")
+    replace_file(out / "MODEL_CARD.md", model_card(report))
     # Last: its presence says that the test split has been read.
     replace_file(out / "report.json", json.dumps(report, indent=1))
 
@@ -336,5 +336,5 @@ def _mode(genome: Genome, part: Subset, batch: int, out: Path) -> Precision:
         return _read_mode(path)
     mode = fastest_mode(part.images.device, [genome], batch)
     make_folder(out)
-    path.write_text(json.dumps(asdict(mode)))
+    replace_file(path, json.dumps(asdict(mode)))
     return mode

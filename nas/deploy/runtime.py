@@ -17,7 +17,7 @@ import onnxruntime
 from nas.common.errors import UserError, first_line
 from nas.common.files import read_bytes
 from nas.deploy.limits import BATCH, check_graph
-from nas.deploy.preprocessing import ModelInfo
+from nas.deploy.preprocessing import MAX_MODEL_BYTES, ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
 
 __all__ = [
@@ -33,8 +33,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "fp32", "int8"]
-
-MAX_MODEL_BYTES = 1 << 30
 
 
 def session(model: bytes | str, threads: int = 1) -> Any:

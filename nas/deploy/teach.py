@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.common.files import read_json
+from nas.common.files import open_regular, read_json
 from nas.data import Dataset, search_split
 from nas.deploy.checkpoint import open_trained
 from nas.training.predict import Subset
@@ -68,7 +68,7 @@ def teach_from(
     origin = {
         "data": dataset.name, "fingerprint": dataset.fingerprint, "part": part,
         "networks": [
-            {"genome": trained.genome.id, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            {"genome": trained.genome.id, "sha256": _sha256(path)}
             for path, trained in zip(files, found, strict=True)
         ],
     }  # fmt: skip
@@ -81,6 +81,11 @@ def teach_from(
     right = labels.probabilities.float().mean(0).argmax(1) == subset.labels[subset.rows].cpu()
     return {**origin, "images": len(subset), "variants": variants, "seed": seed,
             "agreement": float(right.float().mean()), "file": str(out)}  # fmt: skip
+
+
+def _sha256(path: Path) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _trained_on(path: Path) -> str:
@@ -107,7 +112,7 @@ def teacher_of(
 ) -> nn.Module | SoftLabels | None:
     """The networks of `files` (model.safetensors), else the recipe's own soft labels, if any."""
     if not files:
-        return stored_teacher(recipe)
+        return stored_teacher(recipe, dataset.fingerprint)
     if not recipe.distill:
         raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
     found = [open_trained(path) for path in files]

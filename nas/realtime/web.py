@@ -13,8 +13,9 @@ from pathlib import Path
 from cv2.data import haarcascades
 
 from nas.common.errors import UserError
-from nas.common.files import read_text
+from nas.common.files import read_bytes, read_text
 from nas.common.web import Server
+from nas.deploy.preprocessing import MAX_MODEL_BYTES
 from nas.deploy.runtime import open_model
 from nas.realtime.detector import CASCADES
 
@@ -44,7 +45,7 @@ def files(model: Path) -> Files:
         "probes": probes and probes.to_dict(),
     }
     found = {
-        "/model.onnx": model.read_bytes(),
+        "/model.onnx": read_bytes(model, MAX_MODEL_BYTES, "an ONNX model"),
         "/model.json": json.dumps(about).encode(),
         "/cascade.xml": cascade.read_bytes(),
     }
@@ -63,7 +64,10 @@ def files(model: Path) -> Files:
 def _card(model: Path, genome_id: str) -> str:
     """The text beside the model that speaks of this network, and not of another."""
     for path in sorted(model.parent.glob("*.md"))[:MAX_CARDS]:
-        text = read_text(path)
+        try:
+            text = read_text(path)
+        except UserError:  # somebody's file, which happens to lie there
+            continue
         if genome_id and genome_id in text:
             return text
     return f"No model card beside {model.name} that names network {genome_id}."

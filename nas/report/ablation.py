@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from nas.report.colours import BEST, FRONT, INK
+from nas.report.plots import write_figure
 from nas.report.table import table
 
 Row = dict[str, Any]
@@ -51,7 +52,7 @@ def ablation_picture(path: Path, result: Row, title: str) -> None:
     axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8.5)
     axes.set_xlabel("gain of the network's own value, points (95 % interval)")
     axes.grid(axis="x", alpha=0.3, linewidth=0.5)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def _sorted(result: Row) -> list[Row]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nas.report.colours import BASELINE, FRONT, MUTED
+from nas.report.plots import write_figure
 
 Row = dict[str, Any]
 
@@ -34,7 +35,7 @@ def course_picture(path: Path, overview: Row) -> None:
         handles, names = evaluations.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     _prediction(predicted, overview["surrogate"])
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def _volume(

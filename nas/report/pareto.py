@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
 from nas.report.front import staircase
 from nas.report.labels import place_labels
+from nas.report.plots import write_figure
 
 AXES = {
     "params": "parameters",
@@ -40,7 +41,7 @@ def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     for axes, key in zip(panels, AXES, strict=True):
         _label(axes, key, overview, published)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def objectives_figure(

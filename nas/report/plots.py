@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from nas.common.files import replacing
 from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a picture of the suffix's kind, atomically. UserError: the disk does not take it."""
+    with replacing(path) as partial:
+        figure.savefig(partial)
 
 
 def as_html(figure: Figure, alt: str) -> str:
@@ -27,7 +34,7 @@ def confusion_png(
     path: Path, confusion: list[list[int]], classes: tuple[str, ...], title: str
 ) -> None:
     """Percent of each true class, with counts."""
-    confusion_figure(confusion, classes, title).savefig(path)
+    write_figure(path, confusion_figure(confusion, classes, title))
 
 
 def confusion_figure(confusion: list[list[int]], classes: tuple[str, ...], title: str) -> Figure:
@@ -74,7 +81,7 @@ def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
                   frameon=False, fontsize=9)  # fmt: skip
     accuracy.set_ylabel("validation accuracy (%)")
     rate.set_ylabel("learning rate")
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str) -> None:
@@ -105,7 +112,7 @@ def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str
     if full:
         bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30)
         bar.set_label("evidence, as a share of the image's strongest", fontsize=8)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str) -> None:
@@ -123,4 +130,4 @@ def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str
     axes.set_ylabel("share of the true front's hypervolume")
     axes.grid(alpha=0.25, which="both", linewidth=0.5)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.savefig(path)
+    write_figure(path, figure)

@@ -12,7 +12,7 @@ from typing import Any
 from nas.arch.genome import Genome
 from nas.arch.layers import Cost
 from nas.common.errors import UserError, shown
-from nas.common.files import LineFile, open_regular
+from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
 from nas.evolution.denoise import Member, denoised_front
 from nas.evolution.pareto import Front, pareto_front
@@ -242,7 +242,7 @@ class Archive:
         """Parse whole lines; returns how many bytes they take."""
         whole = 0
         with open_regular(self.path) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(lines_of(file, self.path), 1):
                 where = f"{self.path}:{number}"
                 if not line.endswith(b"\n"):
                     return whole

@@ -26,11 +26,13 @@ from nas.deploy.checkpoint import check_fit
 from nas.deploy.latency import measure_fps
 from nas.report.final import final_figure
 from nas.report.metrics import interval_of
+from nas.report.plots import write_figure
 from nas.search.analysis import rank_correlation
 from nas.search.overview import MAX_REPORT
 from nas.search.store import RunDirectory
 
 POLL = 0.2  # s
+LAST_BYTES = 4096  # of a log, which hold what was said last
 LOG, REPORT, TABLE, PICTURE = "retrain.log", "report.json", "front.csv", "front.png"
 FIGURES = ("validation", "validation_flip", "test", "test_flip")  # of accuracy, over seeds
 FIELDS = [
@@ -123,7 +125,9 @@ def _run(commands: Mapping[Path, Sequence[str]], workers: int) -> None:
 def _said(folder: Path, code: int) -> str:
     if code == 0:
         return "done"
-    lines = (folder / LOG).read_text(errors="replace").splitlines()
+    with open(folder / LOG, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
+        lines = file.read(LAST_BYTES).decode(errors="replace").splitlines()
     return f"FAILED with exit code {code}: {lines[-1] if lines else ''}"
 
 
@@ -152,9 +156,7 @@ def _written(
     writer.writerows(rows)
     replace_file(folder / TABLE, text.getvalue())
     if rows:
-        picture = io.BytesIO()
-        final_figure(rows, ranks["test"]).savefig(picture, format="png")
-        replace_file(folder / PICTURE, picture.getvalue())
+        write_figure(folder / PICTURE, final_figure(rows, ranks["test"]))
     return Final(rows, failed, ranks)
 
 

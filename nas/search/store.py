@@ -20,6 +20,7 @@ from nas.common.environment import environment
 from nas.common.errors import UserError
 from nas.common.files import (
     LineFile,
+    lines_of,
     locked,
     open_regular,
     read_json,
@@ -298,7 +299,7 @@ def _read(path: Path) -> Iterator[tuple[Task, bool]]:
     if not path.exists():
         return
     with open_regular(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(lines_of(file, path), 1):
             where = f"{path}:{number}"
             try:
                 data: dict[str, Any] = json.loads(line)

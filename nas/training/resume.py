@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor
 
 from nas.common.errors import UserError, first_line
-from nas.common.files import replace_file
+from nas.common.files import check_file, replace_file
 from nas.common.schema import LARGEST, Float, Int
 from nas.training.state import Training
 
 VERSION = 4
+MAX_FILE = 4 << 30  # bytes; weights, their averages, the best and the optimizer's
 RULES: dict[str, Int | Float] = {
     "epoch": Int(0, 10_000),
     "step": Int(0, LARGEST),
@@ -45,7 +47,11 @@ def save_checkpoint(run: Training, path: Path) -> None:
 
 def load_checkpoint(run: Training, path: Path) -> None:
     """Bring a new training to where the file's was. UserError where it is another one's."""
+    check_file(path, MAX_FILE, "a checkpoint of nas.retrain")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch packs nothing; what is packed can blow up
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                raise ValueError("its parts are compressed")
         state: Any = torch.load(path, weights_only=True, map_location=run.device)
     except Exception as error:  # torch raises many kinds for a broken file
         raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from None

@@ -48,7 +48,7 @@ class Training:
         self.teacher, self._initial = teacher, initial
         self._lessons = None
         if isinstance(teacher, SoftLabels):
-            self._lessons = teacher.lessons(fit)
+            self._lessons = teacher.lessons(fit, genome.num_classes)
         self._targets = _class_shares(fit, genome.num_classes)
         self.model = build(genome)
         if initial is not None:

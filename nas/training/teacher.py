@@ -21,17 +21,20 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from nas.common.errors import UserError, first_line, shown
-from nas.common.files import parse_json, replace_file
+from nas.common.files import check_file, parse_json, replace_file
 from nas.common.pixels import normalise
-from nas.common.schema import read
-from nas.training.augment import draw, move
+from nas.common.schema import Int, read
+from nas.training.augment import DRAWS, draw, move
 from nas.training.predict import Precision, Subset, autocast
 from nas.training.recipe import Augment, Recipe
 
 FORMAT = "fer-nas soft labels 1"
 MAX_VARIANTS = 256
 MAX_FILE = 1 << 30
+MAX_ABOUT = 1 << 20  # characters
+MAX_DRAWS = 1 << 30  # random numbers of all variants: 4 GiB
 BATCH = 512
+SEED = Int(0, 2**31 - 1)
 ABSENT = -1  # of a row: not among the images
 LEVELS = 255  # probabilities are stored as bytes
 
@@ -82,8 +85,12 @@ class SoftLabels:
         variants, n = self.probabilities.shape[:2]
         return torch.stack([_draws(self.seed, k, n) for k in range(variants)])
 
-    def lessons(self, fit: Subset) -> Lessons:
+    def lessons(self, fit: Subset, classes: int) -> Lessons:
         """For the rows of `fit`. UserError where the teacher has not seen one of them."""
+        if self.probabilities.shape[2] != classes:
+            raise UserError(
+                f"teacher: knows {self.probabilities.shape[2]} classes; the network has {classes}"
+            )
         device = fit.images.device
         position = torch.full((len(fit.images),), ABSENT)
         known = (self.rows >= 0) & (self.rows < len(position))
@@ -100,9 +107,11 @@ class SoftLabels:
 
     def among(self, origin: Tensor) -> SoftLabels:
         """For a set of images of its own, which are the rows `origin` of the data set."""
-        position = torch.full((int(max(origin.max(), self.rows.max())) + 1,), ABSENT)
+        position = torch.full((int(origin.max()) + 1,), ABSENT)
         position[origin] = torch.arange(len(origin))
-        return dataclasses.replace(self, rows=position[self.rows])
+        known = self.rows < len(position)
+        rows = torch.where(known, position[self.rows.where(known, 0)], ABSENT)
+        return dataclasses.replace(self, rows=rows)
 
     def save(self, path: Path) -> None:
         """A safetensors file: two tensors, the rest as JSON in its metadata."""
@@ -116,10 +125,7 @@ class SoftLabels:
     @classmethod
     def load(cls, path: Path) -> SoftLabels:
         """UserError names the part of a file that does not fit."""
-        if not path.is_file():
-            raise UserError(f"{path}: not found; expected a file of nas.teach")
-        if path.stat().st_size > MAX_FILE:
-            raise UserError(f"{path}: larger than {MAX_FILE >> 20} MiB")
+        check_file(path, MAX_FILE, "a file of nas.teach")
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
@@ -128,7 +134,10 @@ class SoftLabels:
             raise UserError(f"{path}: not a safetensors file: {first_line(error)}") from None
         if metadata.get("format") != FORMAT or set(tensors) != {"probabilities", "rows"}:
             raise UserError(f"{path}: format {shown(metadata.get('format'))}; expected {FORMAT!r}")
-        about = parse_json(metadata.get("about", ""), f"{path}: about")
+        text = metadata.get("about", "")
+        if len(text) > MAX_ABOUT:
+            raise UserError(f"{path}: about has {len(text)} characters; allowed {MAX_ABOUT}")
+        about = parse_json(text, f"{path}: about")
         if not isinstance(about, dict) or set(about) != {"augment", "seed", "origin"}:
             raise UserError(f"{path}: about: expected augment, seed and origin")
         probabilities, rows = tensors["probabilities"], tensors["rows"]
@@ -142,6 +151,7 @@ def _check(path: Path, probabilities: Tensor, rows: Tensor, about: dict[str, Any
         probabilities.dtype == torch.uint8
         and probabilities.ndim == 3
         and 1 <= len(probabilities) <= MAX_VARIANTS
+        and probabilities.shape[0] * probabilities.shape[1] * DRAWS <= MAX_DRAWS
         and rows.dtype == torch.int64
         and rows.shape == probabilities.shape[1:2]
         and rows.numel() > 0
@@ -154,17 +164,28 @@ def _check(path: Path, probabilities: Tensor, rows: Tensor, about: dict[str, Any
             f"{path}: expected probabilities uint8 (variants, n, classes), none of them all zero, "
             "and rows int64 (n,)"
         )
-    if not isinstance(about["seed"], int) or not isinstance(about["origin"], dict):
-        raise UserError(f"{path}: about: seed must be a number and origin a mapping")
+    SEED.read(about["seed"], f"{path}: about: seed")
+    if not isinstance(about["origin"], dict):
+        raise UserError(f"{path}: about: origin: expected a mapping")
 
 
-def stored_teacher(recipe: Recipe) -> SoftLabels | None:
-    """What the recipe's `teacher` names; UserError where the recipe would not listen to it."""
+def stored_teacher(recipe: Recipe, fingerprint: str | None = None) -> SoftLabels | None:
+    """What the recipe's `teacher` names; UserError where the recipe would not listen to it.
+
+    fingerprint: of the student's data set, where it is known; the teacher saw the same.
+    """
     if recipe.teacher is None:
         return None
     if not recipe.distill:
         raise UserError("recipe: teacher is set and distill is 0; expected a share above it")
-    return SoftLabels.load(Path(recipe.teacher))
+    found = SoftLabels.load(Path(recipe.teacher))
+    seen = found.origin.get("fingerprint")
+    if None not in (seen, fingerprint) and seen != fingerprint:
+        raise UserError(
+            f"{recipe.teacher}: made of data set {shown(found.origin.get('data'))} (fingerprint "
+            f"{shown(seen)}); expected one of this data set ({fingerprint})"
+        )
+    return found
 
 
 @torch.no_grad()

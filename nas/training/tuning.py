@@ -23,11 +23,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
-from nas.common.files import make_folder
+from nas.common.files import make_folder, replace_file
 from nas.data import Dataset, search_split
 from nas.training.precision import fastest_mode
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
+from nas.training.teacher import stored_teacher
 from nas.training.trainer import train
 
 Note = Callable[[str], None]
@@ -176,7 +177,7 @@ def shortened(recipe: Recipe, epochs: int) -> Recipe:
 
 def write_results(study: optuna.Study, goal: StudyConfig, folder: Path) -> None:
     """trials.csv, and best_recipe.yaml as soon as a trial is complete."""
-    study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
+    replace_file(folder / "trials.csv", study.trials_dataframe().to_csv(index=False))
     if best := _best(study):
         plain = recipe_of(goal, best.params).to_dict()
         comment = (
@@ -184,7 +185,8 @@ def write_results(study: optuna.Study, goal: StudyConfig, folder: Path) -> None:
             f"{best.value:.2%} after {goal.epochs} epochs (trial {best.number} of "
             f"{len(study.trials)}).\n"
         )
-        (folder / "best_recipe.yaml").write_text(comment + yaml.safe_dump(plain, sort_keys=False))
+        text = comment + yaml.safe_dump(plain, sort_keys=False)
+        replace_file(folder / "best_recipe.yaml", text)
 
 
 def rows(study: optuna.Study, goal: StudyConfig) -> list[dict[str, Any]]:
@@ -222,6 +224,7 @@ class _Objective:
             targets = torch.tensor(goal.dataset.soft_labels(), device=device)
         self.fit = Subset(images, labels, fit, targets)
         self.held_out = Subset(images, labels, held_out)
+        self.teacher = stored_teacher(goal.base, goal.dataset.fingerprint)
 
     def __call__(self, trial: Trial) -> float:
         recipe = shortened(recipe_of(self.goal, _suggest(trial, self.goal)), self.goal.epochs)
@@ -234,7 +237,8 @@ class _Objective:
         try:
             result = train(
                 self.goal.genome, self.fit, self.held_out, recipe,
-                seed=self.goal.seed, mode=self.mode, keep_best=True, on_epoch=on_epoch,
+                seed=self.goal.seed, mode=self.mode, keep_best=True, teacher=self.teacher,
+                on_epoch=on_epoch,
             )  # fmt: skip
         except FAILURES as error:
             trial.set_user_attr("failed", first_line(error))

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 from nas.common.errors import UserError
-from nas.common.files import LineFile, locked, read_bytes, read_yaml, replace_file, replacing
+from nas.common.files import (
+    LineFile,
+    check_file,
+    lines_of,
+    locked,
+    read_bytes,
+    read_yaml,
+    replace_file,
+    replacing,
+)
 
 
 @contextlib.contextmanager
@@ -138,6 +147,26 @@ def test_no_more_is_read_than_allowed(tmp_path):
     packed.write_bytes(gzip.compress(b"x" * 1000)[:-9])
     with pytest.raises(UserError, match=r"file\.gz: cannot read"):
         read_bytes(packed, 1000)
+
+
+def test_lines_are_bounded(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"123456789\n12\n123")
+    with open(path, "rb") as file:
+        assert list(lines_of(file, path, 10)) == [b"123456789\n", b"12\n", b"123"]
+    with open(path, "rb") as file, pytest.raises(UserError, match="lines:1: line longer than 9"):
+        list(lines_of(file, path, 9))
+
+
+def test_a_file_is_checked_before_a_library_opens_it(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 10)
+    assert check_file(path, 10, "another") == path
+    with pytest.raises(UserError, match="larger than 9 bytes; expected another"):
+        check_file(path, 9, "another")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="not a regular file"):
+        check_file(tmp_path / "pipe", 9, "another")
 
 
 @pytest.mark.parametrize("number", ["1" + ":59" * 20_000, "1:30", "1:30.5", "!!int 1:30"])

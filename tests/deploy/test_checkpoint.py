@@ -1,6 +1,7 @@
 """Weights as safetensors: written, read back, refused when foreign."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -32,8 +33,12 @@ def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):
     path.write_bytes(b"\x80\x04 pickle or not")
     with pytest.raises(UserError, match="no weights of genome"):
         load_weights(genome, path)
-    with pytest.raises(UserError, match="no weights of genome"):
-        load_weights(genome, tmp_path / "missing.safetensors")
+    os.mkfifo(tmp_path / "pipe")
+    for read in (open_trained, lambda path: load_weights(genome, path)):
+        with pytest.raises(UserError, match="cannot read: No such file"):
+            read(tmp_path / "missing.safetensors")
+        with pytest.raises(UserError, match="not a regular file"):
+            read(tmp_path / "pipe")
     with pytest.raises(UserError, match="not a readable safetensors file"):
         open_trained(path)
     save_file({"weight": torch.zeros(2)}, path)

@@ -132,6 +132,16 @@ def test_what_is_refused(server, tmp_path, monkeypatch, capsys):
         web.files(SHIPPED_MODEL)
 
 
+def test_files_of_others_beside_a_model_do_no_harm(server, tmp_path):
+    """A README that is no text, and a pipe; the card is found all the same."""
+    for path in (SHIPPED_MODEL, SHIPPED_MODEL.with_name("MODEL_CARD.md")):
+        shutil.copy(path, tmp_path / path.name)
+    (tmp_path / "A.md").write_bytes(b"\xff\xfe")
+    os.mkfifo(tmp_path / "B.md")
+    about = json.loads(web.files(tmp_path / SHIPPED_MODEL.name)["/model.json"])
+    assert about["card"] == (tmp_path / "MODEL_CARD.md").read_text()
+
+
 @pytest.fixture(scope="module")
 def portrait(tmp_path_factory):
     """As PNG: every decoder gives the same pixels."""

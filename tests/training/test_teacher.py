@@ -18,6 +18,7 @@ from nas.training.state import Training
 from nas.training.teacher import FORMAT, SoftLabels, stored_teacher, teach
 from nas.training.trainer import train
 
+CLASSES = TINY.num_classes
 AUGMENT = Augment(flip=0.5, probability=0.9, shift=0.1, scale=0.1, rotate=15)
 
 
@@ -34,7 +35,7 @@ def labels(network):
 
 def test_a_lesson_is_the_teachers_answer_to_the_very_image(network, labels):
     fit = stripes(96)
-    lessons = labels.lessons(fit)
+    lessons = labels.lessons(fit, CLASSES)
     rows = torch.tensor([3, 90, 41, 3])
     lesson = lessons.draw(rows, torch.Generator().manual_seed(0))
     seen = normalise(move(fit.images[rows].float(), labels.augment, lesson.draws))
@@ -63,11 +64,11 @@ def test_saved_and_loaded(labels, tmp_path):
 def test_rows_of_a_part_are_found_by_their_origin(labels):
     """Image 0 of the part is row 50 of the data set."""
     origin = torch.arange(50, 90)
-    part = labels.among(origin).lessons(stripes(40))
-    whole = labels.lessons(stripes(96))
+    part = labels.among(origin).lessons(stripes(40), CLASSES)
+    whole = labels.lessons(stripes(96), CLASSES)
     assert torch.equal(part.probabilities[:, part.position[0]], whole.probabilities[:, 50])
     with pytest.raises(UserError, match="no labels for 4 of 40"):
-        labels.among(torch.arange(60, 100)).lessons(stripes(40))
+        labels.among(torch.arange(60, 100)).lessons(stripes(40), CLASSES)
 
 
 def test_a_student_learns_from_the_teacher_alone(network, labels):
@@ -90,6 +91,9 @@ def test_taught_well_the_answers_come_nearer(labels):
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
+GOOD = {"probabilities": torch.ones(2, 4, 3, dtype=torch.uint8), "rows": torch.arange(4)}
+
+
 @pytest.mark.parametrize(
     ("tensors", "about", "message"),
     [
@@ -103,6 +107,17 @@ def test_taught_well_the_answers_come_nearer(labels):
          {"augment": {"shift": 7}}, "augment.shift"),
         ({"probabilities": torch.ones(2, 4, 3, dtype=torch.uint8), "rows": torch.arange(4)},
          {"seed": "x"}, "seed"),
+        (GOOD, {"seed": 10**30}, "about: seed: must be"),
+        (GOOD, {"seed": True}, "about: seed"),
+        (GOOD, {"origin": []}, "origin: expected a mapping"),
+        (GOOD, {"origin": {"data": "x" * 2**20}}, "about has 1048"),
+        (GOOD, {"augment": {"shift": float("nan")}}, "augment.shift"),
+        ({"probabilities": torch.ones(256, 500_000, 1, dtype=torch.uint8),
+          "rows": torch.arange(500_000)}, {}, "expected probabilities"),
+        ({"probabilities": torch.ones(2, 0, 3, dtype=torch.uint8),
+          "rows": torch.arange(0)}, {}, "expected probabilities"),
+        ({"probabilities": torch.ones(2, 4, 0, dtype=torch.uint8), "rows": torch.arange(4)}, {},
+         "all zero"),
     ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit_is_refused(tensors, about, message, tmp_path):
@@ -116,6 +131,25 @@ def test_a_file_that_does_not_fit_is_refused(tensors, about, message, tmp_path):
 def test_a_recipe_that_does_not_listen_is_refused(tmp_path):
     with pytest.raises(UserError, match="distill is 0"):
         stored_teacher(Recipe(teacher="t.safetensors"))
-    with pytest.raises(UserError, match="not found"):
+    with pytest.raises(UserError, match="No such file"):
         stored_teacher(Recipe(teacher=str(tmp_path / "t.safetensors"), distill=0.5))
     assert stored_teacher(Recipe()) is None
+
+
+def test_rows_beyond_every_data_set_take_no_memory(labels):
+    """A file may name any rows; only those of the data set are looked up."""
+    far = dataclasses.replace(labels, rows=labels.rows + 2**62)
+    with pytest.raises(UserError, match="no labels for 40 of 40"):
+        far.among(torch.arange(40)).lessons(stripes(40), CLASSES)
+
+
+def test_a_teacher_of_other_classes_or_data_is_refused(labels, tmp_path):
+    with pytest.raises(UserError, match=f"knows {CLASSES} classes; the network has 5"):
+        labels.lessons(stripes(96), 5)
+    path = tmp_path / "t.safetensors"
+    dataclasses.replace(labels, origin={"data": "other", "fingerprint": "aa"}).save(path)
+    recipe = Recipe(teacher=str(path), distill=0.5)
+    assert stored_teacher(recipe, "aa") is not None
+    assert stored_teacher(recipe) is not None
+    with pytest.raises(UserError, match="made of data set 'other'"):
+        stored_teacher(recipe, "bb")

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -163,6 +164,11 @@ def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
     ):
         with pytest.raises(UserError, match="another start"):
             train(TINY, *data, recipe, checkpoint=path, **{"seed": 0, **more})
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / "packed", "w", 8) as packed:
+        for part in plain.namelist():
+            packed.writestr(part, plain.read(part))
+    with pytest.raises(UserError, match="its parts are compressed"):
+        train(TINY, *data, recipe, seed=0, checkpoint=tmp_path / "packed")
     for content in (b"", b"not a checkpoint", path.read_bytes()[:500]):
         path.write_bytes(content)
         with pytest.raises(UserError, match="not a readable checkpoint"):
