@@ -110,6 +110,8 @@ def test_a_run_before_its_first_evaluation_shows_itself(tmp_path):
 
 def test_a_genome_shows_its_blocks():
     page = nas.Genome.load("proposed")._repr_html_()
+    assert page.startswith("<svg")
+    assert page.count("<rect") == 15  # the ground, the image and 13 units
     assert page.count("<tr>") > 5
     assert "784,263" in page  # parameters, of the report
 

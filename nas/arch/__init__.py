@@ -4,8 +4,9 @@ from nas.arch.block import Block, SearchableBlock, register
 from nas.arch.chain import Chain
 from nas.arch.genome import Genome
 from nas.arch.layers import Unit
-from nas.arch.lowering import html
+from nas.common.lazy import lazy_function
 
 __all__ = ["Block", "Chain", "Genome", "SearchableBlock", "Unit", "register"]
 
-Genome._repr_html_ = html  # type: ignore[attr-defined]  # for notebooks; genome.py knows no costs
+# For notebooks; genome.py knows no costs, and pictures load matplotlib.
+Genome._repr_html_ = lazy_function("nas.arch.picture:html")  # type: ignore[attr-defined]

@@ -141,24 +141,6 @@ def describe(genome: Genome) -> str:
     return "\n".join(lines)
 
 
-def html(genome: Genome) -> str:
-    """The same as a table, as notebooks show it."""
-    total = cost(genome)
-    rows = [
-        (unit.name, "&times;".join(map(str, unit.out_shape)), unit.cost.params, unit.cost.macs,
-         summary(unit)) for unit in lower(genome)
-    ]  # fmt: skip
-    lines = [
-        f"<tr><td>{name}</td><td>{shape}</td><td>{params:,}</td><td>{macs:,}</td><td>{what}</td></tr>"
-        for name, shape, params, macs, what in [*rows, ("total", "", total.params, total.macs, "")]
-    ]
-    head = "".join(f"<th>{name}</th>" for name in ("unit", "shape", "parameters", "MACs", "layers"))
-    return (
-        f"<p>genome <code>{genome.id}</code></p><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table>"
-    )
-
-
 def summary(unit: Unit) -> str:
     """The layers of a unit's main path in a few words, such as `conv3x3 bn relu`."""
     return " ".join(_describe_layer(layer) for layer in unit.main)

@@ -24,6 +24,15 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     return get
 
 
+def lazy_function(target: str) -> Callable[..., Any]:
+    """`module:function`, imported at its first call."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        return _load(target)(*given, **named)
+
+    return call
+
+
 def callable_module(module: str, target: str) -> None:
     """Make the module of that name, which must be loading or loaded, callable as `target`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from functools import cache
 from pathlib import Path
 
 from nas.common.errors import UserError, did_you_mean
@@ -40,9 +41,18 @@ def open_dataset(data: Dataset | str | Path | None) -> Dataset:
     return dataset
 
 
+@cache
+def drawn_faces() -> Dataset:
+    """The synthetic default: drawing it takes seconds, and a notebook opens it for each step."""
+    dataset = synthetic_faces()
+    for array in (dataset.images, dataset.labels, dataset.split):
+        array.flags.writeable = False  # it is everybody's
+    return dataset
+
+
 def _open(name_or_path: str | None) -> Dataset:
     if name_or_path is None or name_or_path == SYNTHETIC:
-        return synthetic_faces()
+        return drawn_faces()
     if name_or_path.endswith(".npz"):
         return load(name_or_path)
     prepared, source = DATA / f"{name_or_path}.npz", Path(name_or_path)
