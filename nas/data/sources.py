@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -50,13 +51,27 @@ def drawn_faces() -> Dataset:
     return dataset
 
 
+def located(name_or_path: str) -> str:
+    """The same, for whoever opens it later from another folder: a path absolute, a name as it is.
+
+    A name is the synthetic faces' or that of a prepared data set; see `_open`.
+    """
+    if name_or_path == SYNTHETIC or _is_prepared(name_or_path):
+        return name_or_path
+    return os.path.abspath(name_or_path)
+
+
+def _is_prepared(name: str) -> bool:
+    return "/" not in name and not name.endswith(".npz") and (DATA / f"{name}.npz").is_file()
+
+
 def _open(name_or_path: str | None) -> Dataset:
     if name_or_path is None or name_or_path == SYNTHETIC:
         return drawn_faces()
     if name_or_path.endswith(".npz"):
         return load(name_or_path)
     prepared, source = DATA / f"{name_or_path}.npz", Path(name_or_path)
-    if "/" not in name_or_path and prepared.is_file():
+    if _is_prepared(name_or_path):
         if source.is_dir():
             log.info("data: %s, not the folder %s: that is ./%s", prepared, source, source)
         return load(prepared)

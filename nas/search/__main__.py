@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
 import time
 from importlib.util import find_spec
@@ -192,7 +193,7 @@ def _text(run: Run) -> str:
     model = run.directory.file(f"retrain/{chosen.measured.id}/model.onnx")
     lines += [
         f"\nNext:\n  python -m nas.inspect {run.path}",
-        f"  python -m nas.retrain --genome {best} --data {run.settings.data}",
+        f"  python -m nas.retrain --genome {best} --data {shlex.quote(run.settings.data)}",
         f"  python -m nas.realtime --model {model} --source 0",
     ]
     return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])

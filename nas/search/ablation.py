@@ -22,6 +22,7 @@ from nas.report.metrics import mean_interval
 from nas.search.archive import Archive, Evaluation
 from nas.search.evaluate import failed
 from nas.search.machine import measure_machine
+from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, static_metrics
 from nas.search.run import start_workers
 from nas.search.settings import Settings
@@ -130,11 +131,12 @@ def _folder(
     """The folder anew, or as it was left. UserError when it is of another ablation."""
     genomes = list(chosen.genomes[:2])
     if not (out / "config.yaml").exists():
+        settings = findable(settings)
         return RunDirectory.create(out, settings, space, genomes, command, dataset.fingerprint)
     run = RunDirectory.open(out)
-    before = run.settings()
+    before, now = findable(run.settings()), findable(settings)
     same = ("data", "fidelity", "recipe")
-    unlike = [name for name in same if getattr(before, name) != getattr(settings, name)]
+    unlike = [name for name in same if getattr(before, name) != getattr(now, name)]
     if unlike or run.initial() != genomes:
         what = ", ".join(unlike) or "genomes"
         raise UserError(f"{out}: holds an ablation of other {what}; expected a new --out")

@@ -49,8 +49,8 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     return {
         "run": str(run.path),
         "space": space.name,
-        "data": settings.data,
-        "synthetic": settings.data.startswith("synthetic"),
+        "data": Path(settings.data).name,
+        "synthetic": Path(settings.data).name.startswith("synthetic"),
         "chance": 1 / space.classes,
         "algorithm": settings.algorithm,
         "seed": settings.seed,

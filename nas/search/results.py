@@ -133,7 +133,7 @@ class Run:
     @property
     def _facts(self) -> str:
         done, front = len(self.archive), len(self.results)
-        name = self.settings.evaluator or self.settings.data
+        name = self.settings.evaluator or Path(self.settings.data).name
         return f"{self.space.name} on {name}: {done} evaluations, {front} on the front"
 
     def _picture(self) -> str:

@@ -25,6 +25,7 @@ from nas.search.cluster import check_address
 from nas.search.driver import Callback, Outcome, Search
 from nas.search.evaluate import FunctionEvaluator, load_function
 from nas.search.machine import measure_front, measure_machine
+from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView
 from nas.search.results import Run
@@ -91,7 +92,7 @@ def search(
         assert space is not None
         found = space if isinstance(space, SearchSpace) else SearchSpace.load(space)
         wanted = checked(_with(settings or Settings(), options, evaluator))
-        parts = _parts(wanted, found, evaluator, started)
+        parts = _parts(findable(wanted), found, evaluator, started)
         profile = load_machine(Path(machine)) if machine else None
         initial = first_genomes(seed_genomes, parts.space)
         run = RunDirectory.create(
@@ -113,11 +114,14 @@ def _resumed(
 ) -> tuple[_Parts, list[Genome]]:  # fmt: skip
     stored = run.settings()
     wanted = checked(_with(settings or stored, options, evaluator))
-    for name, (before, after) in fixed_changes(stored, wanted).items():
+    # Paths of earlier runs are relative, and stay as their fingerprints have them.
+    for name, (before, after) in fixed_changes(findable(stored), findable(wanted)).items():
         raise UserError(
             f"--resume: {name}: the run has {before}, and its networks do not compare with those "
             f"of {after}; start a new run. What may change: {changeable()}"
         )
+    same = {name: getattr(stored, name) for name in ("data", "fps_model", "recipe")}
+    wanted = dataclasses.replace(wanted, **same)
     parts = _parts(wanted, SearchSpace.load(run.file("space.yaml")), evaluator, started)
     run.check_unchanged(parts.fingerprint)
     return parts, run.initial()
