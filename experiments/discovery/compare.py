@@ -1,0 +1,99 @@
+"""A search's front against a random search's, both after long training.
+
+    python experiments/discovery/compare.py OUT      # OUT of run.sh
+
+Reads OUT/search-long/front.csv and OUT/random-long/front.csv; writes OUT/fronts.png and prints the
+table, the hypervolume of each front, and how search accuracy ranks the networks after long training
+(Spearman, with a 95 % bootstrap interval over networks). Accuracy is that of PrivateTest, mirrored.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+KINDS = {"search": ("NSGA-II with surrogate", "#0072B2", "o"),
+         "random": ("random search", "#777777", "s")}  # fmt: skip
+WORST = 0.25  # accuracy, about that of the majority class; the parameters' worst is the largest
+FIGURES = ("validation_flip_mean", "test_mean", "test_flip_mean")
+RESAMPLES = 10_000
+
+
+def load(out: Path) -> pd.DataFrame:
+    """The fronts' tables under each other; `kind` says whose."""
+    tables = []
+    for kind in KINDS:
+        table = pd.read_csv(out / f"{kind}-long" / "front.csv")
+        tables.append(table.assign(kind=kind))
+    return pd.concat(tables, ignore_index=True)
+
+
+def hypervolume(table: pd.DataFrame, largest: float) -> float:
+    """Of accuracy above WORST, and of the logarithm of parameters below the largest; 0..1."""
+    area, reached = 0.0, WORST
+    span = np.log10(largest / 1000)
+    for row in table.sort_values("params").itertuples():
+        if row.test_flip_mean > reached:
+            area += (row.test_flip_mean - reached) * np.log10(largest / row.params) / span
+            reached = row.test_flip_mean
+    return area / (1 - WORST)
+
+
+def rank_correlation(table: pd.DataFrame, figure: str) -> tuple[float, float, float]:
+    """Spearman's of search accuracy and a figure, and its bootstrap interval."""
+    pairs = table[["search_accuracy", figure]].to_numpy()
+    rng = np.random.default_rng(0)
+    drawn = [pairs[rng.integers(len(pairs), size=len(pairs))] for _ in range(RESAMPLES)]
+    ranks = [stats.spearmanr(*d.T).statistic for d in drawn if len(np.unique(d[:, 0])) > 1]
+    low, high = np.quantile(ranks, [0.025, 0.975])
+    return float(stats.spearmanr(*pairs.T).statistic), float(low), float(high)
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for kind, (label, colour, marker) in KINDS.items():
+        some = table[table["kind"] == kind].sort_values("params")
+        mean = 100 * some["test_flip_mean"]
+        half = 100 * (some["test_flip_high"] - some["test_flip_mean"]).fillna(0)
+        axes.errorbar(some["params"], mean, half, fmt=marker, color=colour, capsize=3, label=label)
+        best = mean.cummax()
+        axes.step(some["params"], best, where="post", color=colour, alpha=0.4)
+    axes.set_xscale("log")
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("PrivateTest accuracy after long training, mirrored (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
+def main(out: Path) -> None:
+    table = load(out)
+    draw(table, out / "fronts.png")
+    print("| search | network | parameters | seeds | search accuracy | public, mirrored | "
+          "private, single | private, mirrored |")  # fmt: skip
+    print("| --- " * 8 + "|")
+    for row in table.sort_values("params").itertuples():
+        accuracies = (row.search_accuracy, row.validation_flip_mean, row.test_mean,
+                      row.test_flip_mean)  # fmt: skip
+        cells = [row.kind, f"`{row.id}`", f"{row.params:,}", row.seeds,
+                 *(f"{100 * a:.1f}" for a in accuracies)]  # fmt: skip
+        print(f"| {' | '.join(map(str, cells))} |")
+    largest = 1.1 * table["params"].max()
+    for kind, (label, *_) in KINDS.items():
+        some = table[table["kind"] == kind]
+        print(f"{label}: hypervolume {hypervolume(some, largest):.4f}, {len(some)} networks")
+    for figure in FIGURES:
+        rank, low, high = rank_correlation(table, figure)
+        print(f"search accuracy with {figure}: {rank:.2f} [{low:.2f}, {high:.2f}]")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
