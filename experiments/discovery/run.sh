@@ -9,8 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=experiments/discovery
-space=${SPACE:-fer_tiny} data=${DATA:-fer2013} evaluations=${EVALUATIONS:-40} seed=${SEED:-1}
-workers=${WORKERS:-2} seeds=${SEEDS:-3} top=${TOP:-8} python=${PYTHON:-python}
+space=${SPACE:-fer_tiny} data=${DATA:-fer2013} evaluations=${EVALUATIONS:-32} seed=${SEED:-1}
+workers=${WORKERS:-2} seeds=${SEEDS:-1} top=${TOP:-4} python=${PYTHON:-python}
 out=${1:-$here/$space}
 mkdir -p "$out"
 export OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
