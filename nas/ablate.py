@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from nas.common.cli import INTERRUPTED, SEED, Parser, exit_code, note, show, value
+from nas.common.cli import INTERRUPTED, Parser, exit_code, note, show
 from nas.common.errors import UserError
 from nas.common.resources import REFERENCES, SEARCH_SPACES
 from nas.common.schema import Float, Int
@@ -72,17 +72,14 @@ def _parser() -> Parser:
         help="the other network, or its relative in the space (default proposed)")  # fmt: skip
     add("--space", metavar="NAME|YAML", help="default: that of the genome's run")
     add("--data", metavar="NAME|NPZ", help="default: that of the genome's run")
-    add("--epochs", type=value(Int(1, 10_000)), metavar="N",
-        help="of each training (default: as in the genome's run)")  # fmt: skip
-    add("--fraction", type=value(Float(0.001, 1.0)), metavar="X",
-        help="of the training part (default: as in the genome's run)")  # fmt: skip
-    add("--seeds", type=value(Int(1, 100)), default=3, metavar="N",
-        help="trainings of each network (default 3)")  # fmt: skip
-    add("--seed", type=value(SEED), default=0, metavar="N", help="the first seed (default 0)")
-    add("--workers", type=value(Int(1, 10_000)), metavar="N",
-        help="processes that train (default: one a usable core)")  # fmt: skip
+    as_run = "(default: as in the genome's run)"
+    parser.add_value("--epochs", Int(1, 10_000), f"of each training {as_run}")
+    parser.add_value("--fraction", Float(0.001, 1.0), f"of the training part {as_run}")
+    parser.add_value("--seeds", Int(1, 100), "trainings of each network", 3)
+    parser.add_seed()
+    parser.add_value("--workers", Int(1, 10_000), "that train (default: one a usable core)")
     add("--out", metavar="DIR", help="default: ablation-<id> beside the genome; it goes on there")
-    add("--json", action="store_true", help="print the result as JSON")
+    parser.add_json()
     return parser
 
 

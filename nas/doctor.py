@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from nas.common.cli import exit_code, say, show
+from nas.common.cli import Parser, exit_code, say, show
 from nas.common.environment import cpu_quota, package_version, scheduled_cores, usable_cores
 from nas.common.errors import UserError, first_line
 
@@ -49,14 +49,14 @@ def main(argv: list[str]) -> int:
     return _compare(args) if args.compare else examine(CHECKS, args.json)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.doctor",
-        description="Check this machine and say what to fix; exit code 1 when something fails.",
+def _parser() -> Parser:
+    parser = Parser(
+        "nas.doctor", "Check this machine and say what to fix; exit code 1 when something fails."
     )
-    add = parser.add_argument
-    add("--compare", nargs=2, metavar="RUN", help="say instead what differs between two runs")
-    add("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--compare", nargs=2, metavar="RUN", help="say instead what differs between two runs"
+    )
+    parser.add_json()
     return parser
 
 

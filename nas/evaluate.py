@@ -52,7 +52,7 @@ def _parser() -> Parser:
     )
     add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
     add("--out", metavar="DIR", help="write evaluation.json and confusion matrices there")
-    add("--json", action="store_true", help="print JSON")
+    parser.add_json()
     add_plugin_option(parser)
     return parser
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, show, value
+from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError
 from nas.common.files import make_folder
 from nas.common.schema import Int
@@ -45,15 +45,9 @@ def _parser() -> Parser:
     add("--data", metavar="NAME|FOLDER", help="default: what it was trained on")
     add("--split", choices=("train", "validation"), default="validation", help="of its images")
     add("--method", choices=METHODS, default="gradient", help="default gradient (SmoothGrad)")
-    add(
-        "--per-class",
-        type=value(Int(1, 50)),
-        default=8,
-        metavar="N",
-        help="right and wrong answers (default 8)",
-    )
+    parser.add_value("--per-class", Int(1, 50), "right and wrong answers", 8)
     add("--out", required=True, metavar="DIR", help="pictures and explain.json")
-    add("--json", action="store_true", help="print JSON")
+    parser.add_json()
     add_plugin_option(parser)
     return parser
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, say, show
+from nas.common.cli import Parser, exit_code, show
 from nas.common.lazy import callable_module
 
 callable_module(__name__, "nas.deploy.export:export")
@@ -25,9 +25,7 @@ def main(argv: list[str]) -> int:
         args.model, args.data, out, run=args.search,
         command=["python", "-m", "nas.export", *argv],
     )  # fmt: skip
-    show(found, args.json, lambda: _text(found))
-    if not args.json:
-        say(f"written: {out} (and export.json)")
+    show(found, args.json, lambda: f"{_text(found)}\nwritten: {out} (and export.json)")
     return 0
 
 
@@ -43,7 +41,7 @@ def _parser() -> Parser:
     add("--out", metavar="DIR", help="default: the network's own folder")
     add("--search", metavar="RUN", help="compare with the fps that this run's model predicts "
         "(default: the run that holds the folder, if any)")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
+    parser.add_json()
     add_plugin_option(parser)
     return parser
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, say, value
+from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError
 from nas.common.files import replace_file
 from nas.common.resources import SEARCH_SPACES
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if bool(args.run) == bool(args.space and args.out):
         raise UserError("expected either --space NAME --out FILE, or --run RUN")
-    return _measure(Path(args.run)) if args.run else _calibrate(args)
+    return _measure(Path(args.run), args.json) if args.run else _calibrate(args)
 
 
 def _parser() -> Parser:
@@ -36,14 +36,9 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--space", metavar="NAME|YAML", help="the space that will be searched")
     add("--out", metavar="FILE", help="where the model goes (JSON), for --fps-model")
-    add(
-        "--genomes",
-        type=value(Int(10, 1000)),
-        default=40,
-        metavar="N",
-        help="networks to time (default 40)",
-    )
+    parser.add_value("--genomes", Int(10, 1000), "networks to time", 40)
     add("--run", metavar="RUN", help="measure this run's front; nas.inspect shows it")
+    parser.add_json()
     add_plugin_option(parser)
     return parser
 
@@ -60,11 +55,12 @@ def _calibrate(args: argparse.Namespace) -> int:
         "calibration": dataclasses.asdict(calibration),
     }
     replace_file(Path(args.out), json.dumps(plain, indent=1) + "\n")
-    say(f"written: {args.out}; use it with: python -m nas.search --fps-model {args.out}")
+    show(plain, args.json, lambda: f"written: {args.out}; use it with: python -m nas.search "
+         f"--fps-model {args.out}")  # fmt: skip
     return 0
 
 
-def _measure(path: Path) -> int:
+def _measure(path: Path, as_json: bool) -> int:
     from nas.search.machine import measure_front
     from nas.search.store import RunDirectory
     from nas.space.space import SearchSpace
@@ -76,7 +72,8 @@ def _measure(path: Path) -> int:
         measured = measure_front(run, [member.measured for member in members])
     if not measured:
         raise UserError(f"{path}: no successful evaluation yet")
-    say(f"{len(measured)} networks measured; show them with: python -m nas.inspect {path}")
+    show(measured, as_json, lambda: f"{len(measured)} networks measured; show them with: "
+         f"python -m nas.inspect {path}")  # fmt: skip
     return 0
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, no_formula, note, say, show, value
+from nas.common.cli import Parser, exit_code, no_formula, note, say, show
 from nas.common.errors import UserError
 from nas.common.resources import REFERENCES
-from nas.common.schema import Int
 from nas.common.web import PORT
 
 if TYPE_CHECKING:
@@ -56,15 +55,14 @@ def _parser() -> Parser:
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
     add("--paper", action="store_true",
         help="also write RUN/paper: PDF and SVG figures, a LaTeX table of the front")  # fmt: skip
-    add("--serve", nargs="?", const=PORT, type=value(Int(0, 65535)), metavar="PORT",
-        help=f"the page on loopback, live while the run grows (default port {PORT})")  # fmt: skip
+    parser.add_port("--serve", PORT, "the page on loopback, live while the run grows")
     add("--csv", action="store_true", help="print every evaluation as a row of a CSV table")
     add("--optuna", action="store_true", help="write RUN/optuna.log, for optuna-dashboard")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
     add("--out", default="compare.html", metavar="HTML",
         help="the page of a comparison (default compare.html)")  # fmt: skip
-    add("--json", action="store_true", help="print JSON")
+    parser.add_json()
     add_plugin_option(parser)
     return parser
 

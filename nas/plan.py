@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, show, value
+from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Float, Int
 from nas.search.settings import add_settings, settings_of
@@ -40,23 +40,10 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser("nas.plan", "Say what a search costs here, before anything is spent.")
-    add = parser.add_argument
-    add("--space", metavar="NAME|YAML", required=True, help="the search space")
-    add(
-        "--hours",
-        type=value(Float(0, 10_000)),
-        default=0.0,
-        metavar="H",
-        help="suggest a setting for so long",
-    )
-    add(
-        "--genomes",
-        type=value(Int(4, 1000)),
-        default=10,
-        metavar="N",
-        help="random networks to time (default 10)",
-    )
-    add("--json", action="store_true", help="print JSON")
+    parser.add_argument("--space", metavar="NAME|YAML", required=True, help="the search space")
+    parser.add_value("--hours", Float(0, 10_000), "suggest a setting for so long", 0.0)
+    parser.add_value("--genomes", Int(4, 1000), "random networks to time", 10)
+    parser.add_json()
     add_settings(parser)
     add_plugin_option(parser)
     return parser

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, SEED, Parser, exit_code, note, show, value
+from nas.common.cli import INTERRUPTED, Parser, exit_code, note, show
 from nas.common.errors import UserError
 from nas.common.lazy import callable_module
 from nas.common.resources import RECIPES, REFERENCES
@@ -171,10 +171,8 @@ def _parser() -> Parser:
         help="such as a run's best.json, or a reference genome; of several each is trained",
     )
     which.add_argument("--front", metavar="RUN", help="each network on this run's front")
-    add("--top", type=value(Int(1, 10_000)), metavar="N",
-        help="of the front, the N of highest search accuracy")  # fmt: skip
-    add("--workers", type=value(Int(1, 256)), default=1, metavar="N",
-        help="of several networks, N at once, on one core each (default 1)")  # fmt: skip
+    parser.add_value("--top", Int(1, 10_000), "of the front, the N of highest search accuracy")
+    parser.add_value("--workers", Int(1, 256), "of several, N at once, on one core each", 1)
     add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
     add(
         "--recipe",
@@ -182,15 +180,9 @@ def _parser() -> Parser:
         metavar="NAME|YAML",
         help=f"{', '.join(RECIPES.names())}, or a file (default modern)",
     )
-    add("--epochs", type=value(Int(1, 10_000)), metavar="N", help="instead of the recipe's")
-    add("--seed", type=value(SEED), default=0, metavar="N", help="the first seed (default 0)")
-    add(
-        "--seeds",
-        type=value(Int(1, 100)),
-        default=1,
-        metavar="N",
-        help="train N times; report mean and spread (default 1)",
-    )
+    parser.add_value("--epochs", Int(1, 10_000), "instead of the recipe's")
+    parser.add_seed()
+    parser.add_value("--seeds", Int(1, 100), "train N times; report mean and spread", 1)
     add("--initial", metavar="WEIGHTS", help="fine-tune this model.safetensors of the genome")
     add(
         "--teacher",
@@ -199,14 +191,14 @@ def _parser() -> Parser:
         metavar="FOLDER",
         help="a retrained network's folder to distil from; may be given several times",
     )
-    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_device()
     add(
         "--out",
         metavar="DIR",
         help="default: retrain/<id> in the genome's run, else experiments/retrain-<id>; of "
         "several, the folder of their folders",
     )
-    add("--json", action="store_true", help="print the report as JSON")
+    parser.add_json("the report")
     add_plugin_option(parser)
     return parser
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import SEED, Parser, exit_code, note, show, value
+from nas.common.cli import Parser, exit_code, note, show
 from nas.common.schema import Int
 
 
@@ -45,16 +45,15 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--models", required=True, nargs="+", metavar="FOLDER", help="folders of nas.retrain")
     add("--data", required=True, metavar="NAME|FOLDER", help="its training images are labelled")
-    add("--variants", type=value(Int(1, 256)), default=24, metavar="N",
-        help="augmented copies of each image (default 24)")  # fmt: skip
+    parser.add_value("--variants", Int(1, 256), "augmented copies of each image", 24)
     add("--recipe", default="modern", metavar="NAME|YAML",
         help="whose augmentation the students will see (default modern)")  # fmt: skip
     add("--part", choices=("train", "fit"), default="train",
         help="fit: what a search trains on, by teachers of train_on fit")  # fmt: skip
-    add("--seed", type=value(SEED), default=0, metavar="N", help="of the copies (default 0)")
-    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_seed("of the copies")
+    parser.add_device()
     add("--out", metavar="FILE", help="default: data/<name>.teacher.safetensors")
-    add("--json", action="store_true", help="print the result as JSON")
+    parser.add_json()
     return parser
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, SEED, TIME, Parser, exit_code, note, show, value
+from nas.common.cli import INTERRUPTED, TIME, Parser, exit_code, note, show
 from nas.common.resources import REFERENCES
 from nas.common.schema import Int
 
@@ -89,28 +89,14 @@ def _parser() -> Parser:
         metavar="NAME|YAML",
         help="what to start from (default: modern, khaireddin for grids)",
     )
-    add(
-        "--trials", type=value(Int(1, 100_000)), default=30, metavar="N", help="in all (default 30)"
-    )
-    add("--time-budget", type=value(TIME), metavar="TIME", help="90s, 30m or 2h, set-up included")
-    add(
-        "--epochs",
-        type=value(Int(1, 10_000)),
-        default=10,
-        metavar="N",
-        help="of each trial (default 10)",
-    )
+    parser.add_value("--trials", Int(1, 100_000), "in all", 30)
+    parser.add_value("--time-budget", TIME, "90s, 30m or 2h, set-up included")
+    parser.add_value("--epochs", Int(1, 10_000), "of each trial", 10)
     add("--grid", choices=GRIDS, help="run one of the report's two grids as it stands instead")
-    add(
-        "--seed",
-        type=value(SEED),
-        default=0,
-        metavar="N",
-        help="of sampler and trainings (default 0)",
-    )
-    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_seed("of sampler and trainings")
+    parser.add_device()
     add("--out", metavar="DIR", help="default: experiments/tune-<genome id>")
-    add("--json", action="store_true", help="print the trials as JSON")
+    parser.add_json("the trials")
     add_plugin_option(parser)
     return parser
 

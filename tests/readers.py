@@ -37,9 +37,10 @@ from nas.deploy.runtime import open_model
 from nas.realtime.sources import open_source
 from nas.search.archive import Archive, Evaluation
 from nas.search.overview import measured_fps
+from nas.search.pending import Pending
 from nas.search.profile import load_machine
 from nas.search.settings import Settings, load_settings
-from nas.search.store import Pending, RunDirectory
+from nas.search.store import RunDirectory
 from nas.space import space
 from nas.space.operators import draw
 from nas.training.predict import Subset

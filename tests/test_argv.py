@@ -79,11 +79,10 @@ def test_odd_command_lines(name, tmp_path, monkeypatch, capsys):
         nonlocal understood
         try:
             code = exit_code(module.main, [*first, *(word for option in extra for word in option)])
-            understood += 1
-        except SystemExit as end:  # argparse's own
+        except SystemExit as end:  # a help that was asked for
             code = end.code
         assert code in (0, 1, 2, 130)
-        capsys.readouterr()
+        understood += " --help" not in capsys.readouterr().err
 
     run()
-    assert understood >= 10  # not all stop at argparse
+    assert understood >= 10  # not all stop at the parser, which names its --help

@@ -1,4 +1,4 @@
-"""The packages of nas/ import in one direction (docs/design.md has the picture); no cycles.
+"""The packages of nas/ import in one direction (docs/design.md has the picture), in no cycle.
 
 Imports inside functions are those of the doors (the command files), of lazy names, of Ray and of
 kagglehub. What a command does not need, it does not load.
@@ -33,6 +33,8 @@ NOT_IN_EVOLUTION = {"torch", "ray", "onnxruntime", "cv2", "os", "pathlib", "shut
 LAZY = {"ray", "kagglehub", "pymoo"}  # seconds to load, or an extra that is seldom installed
 # It times each system in a process of its own, with that system's libraries alone.
 IN_ITS_PROCESS = {"nas.bench.realtime"}
+
+LONGEST = 350  # lines of a file
 
 # Not on Windows; common/environment.py does without.
 POSIX_ALONE = {"fcntl", "resource", "pwd", "grp", "termios", "pty", "tty", "posix", "syslog"}
@@ -112,6 +114,11 @@ def hidden(found: Import) -> bool:
 
 def test_every_package_has_its_place() -> None:
     assert {room(name) for name in FILES} - {""} == set(MAY_IMPORT)
+
+
+def test_no_file_is_long() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
 def test_imports_run_in_one_direction() -> None:

@@ -40,9 +40,9 @@ from nas.search.driver import Search
 from nas.search.elapsed import by_elapsed
 from nas.search.machine import measure_front, measure_machine
 from nas.search.profile import load_machine, static_metrics
-from nas.search.run import start_workers
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
+from nas.search.workers import start_workers
 from nas.space.genotype import Genotype
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import exit_code, note, say
+from nas.common.cli import Parser, exit_code, note, show
 from nas.common.errors import UserError, one_of
 from nas.common.files import make_folder, replace_file
 from nas.common.resources import SEARCH_SPACES
+from nas.common.schema import Int
 
 NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
          "optuna-nsga2", "optuna-tpe")  # fmt: skip
@@ -30,10 +31,6 @@ def _search(args: argparse.Namespace) -> int:
     for name in optimizers:
         if name not in names:
             raise one_of("--optimizers", name, names, "optimizer")
-    if not 1 <= args.seeds <= 10_000:
-        raise UserError(f"--seeds: must be in [1, 10000], got {args.seeds}")
-    if not all(1 <= b <= 1_000_000 for b in args.budget):
-        raise UserError(f"--budget: must be in [1, 1000000], got {args.budget}")
     from nas.bench.baselines import SINGLE, STRATEGIES
     from nas.bench.search import compare, summary
     from nas.bench.table import Table
@@ -43,24 +40,15 @@ def _search(args: argparse.Namespace) -> int:
     if args.single:
         table, known = table.noise_free(), SINGLE
     chosen = {name: known[name] for name in optimizers}
-    scores, curves = compare(
-        table, chosen, sorted(args.budget), args.seeds,
-        note,
-    )  # fmt: skip
+    scores, curves = compare(table, chosen, sorted(args.budget), args.seeds, note)
     rows = summary(scores)
     if args.out:
         _write(Path(args.out), table.name, scores, curves)
-    if args.json:
-        say(json.dumps(rows))
-        return 0
-    _print(rows, table)
+    show(rows, args.json, lambda: _scores_text(rows, table))
     return 0
 
 
 def _scale(args: argparse.Namespace) -> int:
-    for flag, numbers in (("--sizes", args.sizes), ("--workers", args.workers)):
-        if not all(1 <= n <= 10_000_000 for n in numbers):
-            raise UserError(f"{flag}: must be in [1, 10000000], got {numbers}")
     from nas.bench.scale import driver_cost, measured_seconds, throughput
     from nas.space.space import SearchSpace
 
@@ -72,95 +60,64 @@ def _scale(args: argparse.Namespace) -> int:
     }
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
-    if args.json:
-        say(json.dumps(found))
-        return 0
-    from nas.report import table as text
+    show(found, args.json, lambda: _scale_text(found))
+    return 0
 
-    say(text(found["driver"], [
+
+def _scale_text(found: dict[str, list[dict[str, float]]]) -> str:
+    from nas.report import table
+
+    driver = table(found["driver"], [
         ("archived", "archived", ",.0f"), ("ask_ms", "ask ms", ".1f"),
         ("tell_ms", "tell ms", ".2f"), ("append_ms", "append ms", ".1f"),
         ("front_ms", "front ms", ".2f"), ("driver_ms", "all ms", ".1f"),
         ("resume_s", "resume s", ".1f"), ("peak_gib", "GiB", ".2f"),
-    ]))  # fmt: skip
-    say(text(found["workers"], [
+    ])  # fmt: skip
+    workers = table(found["workers"], [
         ("workers", "workers", ",.0f"), ("evaluations", "evaluations", ",.0f"),
         ("utilisation", "utilisation", ".4f"),
         ("evaluations_per_hour", "an hour", ",.0f"), ("driver_ms", "driver ms", ".1f"),
-    ]))  # fmt: skip
-    return 0
+    ])  # fmt: skip
+    return f"{driver}\n{workers}"
 
 
 def _realtime(args: argparse.Namespace) -> int:
-    if not 1 <= args.repeats <= 100:
-        raise UserError(f"--repeats: must be in [1, 100], got {args.repeats}")
     network = Path(args.network)
     for name in ("model.onnx", "model.safetensors"):
         if not (network / name).is_file():
             raise UserError(f"{network / name}: no such file; --network is a retrained folder")
     from nas.bench.realtime import measure
 
-    found = measure(
-        [Path(clip) for clip in args.clip], network, args.repeats,
-        note,
-    )  # fmt: skip
+    found = measure([Path(clip) for clip in args.clip], network, args.repeats, note)
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
-    if args.json:
-        say(json.dumps(found))
-    else:
-        _print_realtime(found)
+    show(found, args.json, lambda: _realtime_text(found))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.bench", description="Measure what this project claims."
-    )
+def _parser() -> Parser:
+    parser = Parser("nas.bench", "Measure what this project claims.")
     commands = parser.add_subparsers(dest="command", required=True)
     search = commands.add_parser("search", help="optimizers on a table of trained networks")
     add = search.add_argument
     add("--table", required=True, metavar="CSV|JSONL", help="gene:*, val_accuracy, "
         "test_accuracy, cost:*; or a run's evaluations.jsonl")  # fmt: skip
     add("--cost", metavar="NAME", help="which cost column (default: the first)")
-    add(
-        "--budget",
-        type=int,
-        nargs="+",
-        default=[60, 100, 300],
-        metavar="N",
-        help="different networks evaluated (default 60 100 300)",
-    )
-    add("--seeds", type=int, default=30, metavar="N", help="runs of each (default 30)")
-    add(
-        "--optimizers",
-        nargs="+",
-        metavar="NAME",
-        help=f"of {', '.join(NAMES)} (default: all)",
-    )
+    search.add_value("--budget", Int(1, 1_000_000), "different networks evaluated",
+                     (60, 100, 300), nargs="+")  # fmt: skip
+    search.add_value("--seeds", Int(1, 10_000), "runs of each", 30)
+    add("--optimizers", nargs="+", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     add("--single", action="store_true", help="accuracy alone, by test_accuracy: how many networks "
         f"until the best one ({', '.join(SINGLE_NAMES)})")  # fmt: skip
     add("--out", metavar="DIR", help="write scores and curves (CSV) and a picture there")
-    add("--json", action="store_true", help="print a list of objects")
+    search.add_json("a list of objects")
     scale = commands.add_parser("scale", help="the driver's cost as archive and workers grow")
     add = scale.add_argument
     add("--space", default="fer", metavar="NAME|YAML", help="what is searched")
-    add(
-        "--sizes",
-        type=int,
-        nargs="*",
-        default=[1000, 10_000, 100_000],
-        metavar="N",
-        help="archived evaluations (default 1000 10000 100000)",
-    )
-    add(
-        "--workers",
-        type=int,
-        nargs="*",
-        default=[2, 8, 64, 512],
-        metavar="N",
-        help="simulated workers (default 2 8 64 512)",
-    )
+    scale.add_value("--sizes", Int(1, 10_000_000), "archived evaluations",
+                    (1000, 10_000, 100_000), nargs="*")  # fmt: skip
+    scale.add_value("--workers", Int(1, 10_000_000), "simulated workers", (2, 8, 64, 512),
+                    nargs="*")  # fmt: skip
     add(
         "--times",
         default="experiments/fer2013/search/evaluations.jsonl",
@@ -168,60 +125,62 @@ def _parser() -> argparse.ArgumentParser:
         help="a search whose evaluation times are used",
     )
     add("--out", metavar="JSON", help="write the figures there")
-    add("--json", action="store_true", help="print them as JSON")
+    scale.add_json("them")
     realtime = commands.add_parser("realtime", help="the demo, the plain loop and package fer")
     add = realtime.add_argument
     add("--clip", required=True, nargs="+", metavar="VIDEO",
         help="speed on the first, scaled to 640x480; quality on all")  # fmt: skip
     add("--network", default="experiments/fer2013/retrain/found", metavar="FOLDER",
         help="a retrained network: model.onnx and model.safetensors")  # fmt: skip
-    add("--repeats", type=int, default=3, metavar="N", help="rounds of each (default 3)")
+    realtime.add_value("--repeats", Int(1, 100), "rounds of each", 3)
     add("--out", metavar="FILE", help="write the result as JSON there")
-    add("--json", action="store_true", help="print the result as JSON")
-    return parser  # fmt: skip
+    realtime.add_json()
+    return parser
 
 
-def _print(rows: list[dict[str, Any]], table: Any) -> None:
+def _scores_text(rows: list[dict[str, Any]], table: Any) -> str:
     from nas.report import table as text
 
-    say(f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)")
+    head = f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)"
     for row in rows:
         row["spread"] = f"{row['hypervolume_q1']:.3f}..{row['hypervolume_q3']:.3f}"
         first, third = (row[f"evaluations_to_best_{q}"] for q in ("q1", "q3"))
         row["to_best"] = " .. ".join("never" if n is None else f"{n:.0f}" for n in (first, third))
-    say(text(rows, [
+    figures = text(rows, [
         ("optimizer", "optimizer", ""), ("budget", "evaluations", "d"),
         ("hypervolume", "hypervolume", ".3f"), ("spread", "quartiles", ""),
         ("test_hypervolume", "on test", ".3f"), ("regret", "regret", ".2f"),
         ("evaluations_to_best", "to best", ".0f"),
         ("to_best", "quartiles", ""), ("evaluations_to_0.1", "to 0.1", ".0f"),
         ("evaluations_to_0.5", "to 0.5", ".0f"), ("front_found", "front found", ".2f"),
-    ]))  # fmt: skip
+    ])  # fmt: skip
+    return f"{head}\n{figures}"
 
 
-def _print_realtime(found: dict[str, Any]) -> None:
-    from nas.report import table as text
+def _realtime_text(found: dict[str, Any]) -> str:
+    from nas.report import table
 
-    say(f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart")
+    head = f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart"
     rows = [
         {**row, "split": ", ".join(f"{k} {v:.1f}" for k, v in row["ms_per_frame"].items())}
         for row in found["rows"]
     ]
-    say(text(rows, [
+    speed = table(rows, [
         ("system", "system", ""), ("cores", "cores", "d"), ("median_fps", "median fps", ".1f"),
         ("mean_fps", "mean fps", ".1f"), ("times_plain", "x plain", ".1f"),
         ("p99_ms", "p99 ms", ".1f"), ("split", "ms a frame", ""),
-    ]))  # fmt: skip
+    ])  # fmt: skip
     for clip in found["quality"]:
         clip["lived"] = ", ".join(map(str, clip["frames_lived"])) or "none"
         clip["percent"], clip["again"] = 100 * clip["missed"], 100 * clip["missed_again"]
-    say(text(found["quality"], [
+    quality = table(found["quality"], [
         ("clip", "clip", ""), ("frames", "frames", "d"), ("plain_frames", "plain finds", "d"),
         ("our_frames", "ours", "d"), ("percent", "missed %", ".1f"),
         ("again", "missed, seen twice %", ".1f"),
         ("lived", "frames our faces lived", ""), ("changes_before", "label changes/s", ".2f"),
         ("changes_after", "smoothed", ".2f"),
-    ]))  # fmt: skip
+    ])  # fmt: skip
+    return f"{head}\n{speed}\n{quality}"
 
 
 def _write(out: Path, name: str, scores: Any, curves: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import exit_code, say, show
+from nas.common.cli import Parser, exit_code, say, show
 from nas.common.errors import UserError
 from nas.data import DATA, Dataset, check_name, duplicate_report
 from nas.data.intake import KEY, Intake
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m nas.data", description=__doc__)
+    parser = Parser("nas.data", __doc__ or "")
     commands = parser.add_subparsers(dest="command", required=True)
     prepare = commands.add_parser("prepare", help="turn a download into data/NAME.npz")
     add = prepare.add_argument
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
             "name", help="synthetic, a name in data/, a path to an .npz, or a folder of pictures"
         )
     for command in (prepare, info):
-        command.add_argument("--json", action="store_true", help="print JSON")
+        command.add_json()
     preview.add_argument("--out", type=Path, required=True, help="PNG to write")
     return parser
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 
-from nas.common.cli import INTERRUPTED, add_options, exit_code, say, show, with_options
+from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
 from nas.common.errors import UserError
+from nas.common.options import add_options, with_options
 from nas.common.resources import MODELS
 from nas.realtime.options import Options
 
@@ -60,24 +60,19 @@ def main(argv: list[str]) -> int:
 
 
 def _serve(options: Options, port: int) -> int:
-    if not 0 <= port <= 65535:
-        raise UserError(f"--web: expected a port in [0, 65535], got {port}")
     from nas.realtime.web import serve
 
     serve(MODELS.find(options.model, "--model"), port, say)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nas.realtime",
-        description="Label the expressions of faces, on the CPU. In the window, s saves a "
-        "snapshot and q quits. Exit code 1: a part of the source could not be read.",
+def _parser() -> Parser:
+    parser = Parser(
+        "nas.realtime",
+        "Label the expressions of faces, on the CPU. In the window, s saves a snapshot and q "
+        "quits. Exit code 1: a part of the source could not be read.",
     )
-    parser.add_argument(
-        "--web", nargs="?", type=int, const=8000, metavar="PORT",
-        help="serve a page that does it in the browser, on this machine only",
-    )  # fmt: skip
+    parser.add_port("--web", 8000, "a page that does it in the browser, on this machine only")
     add_options(parser, Options)
     return parser
 

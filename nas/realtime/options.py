@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from nas.common.cli import setting
+from nas.common.options import setting
 from nas.common.schema import Choice, Flag, Float, Int, Text
 
 PRECISIONS = ("auto", "fp32", "int8")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nas.common.cli import deferred_signals
+from nas.common.signals import deferred_signals
 from nas.realtime.annotate import annotate, mark
 from nas.realtime.frames import Frame, Pixels, Source
 from nas.realtime.prefetch import Prefetcher

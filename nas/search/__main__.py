@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show, value
+from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
 from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
-from nas.common.schema import Int
 from nas.common.web import PORT
 from nas.search.settings import Settings, add_settings, settings_of
 
@@ -49,7 +48,7 @@ def main(argv: list[str]) -> int:
     return INTERRUPTED if run.outcome.stopped == "interrupted" else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser("nas.search", "Search a space for networks that are accurate, small and fast.")
     add = parser.add_argument
     add("--space", metavar="NAME|YAML", help=f"{', '.join(SEARCH_SPACES.names())}, or a file")
@@ -59,11 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         "(default: the report's proposed model)")  # fmt: skip
     add("--run-dir", metavar="DIR", help="default: experiments/<date>-<space>-s<seed>")
     add("--resume", metavar="RUN", help="go on with a run")
-    add("--serve", nargs="?", const=PORT, type=value(Int(0, 65535)), metavar="PORT",
-        help=f"show the run's page on loopback, live (default port {PORT})")  # fmt: skip
+    parser.add_port("--serve", PORT, "show the run's page on loopback, live")
     add("--mlflow", metavar="URI", help="record it in MLflow, such as sqlite:///mlflow.db")
     add("--dry-run", action="store_true", help="print the size of the space and a sample")
-    add("--json", action="store_true", help="print the result as JSON")
+    parser.add_json()
     add_plugin_option(parser)
     return parser
 

@@ -24,10 +24,9 @@ from nas.search.evaluate import failed
 from nas.search.machine import measure_machine
 from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, static_metrics
-from nas.search.run import start_workers
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.search.workers import Died, Workers
+from nas.search.workers import Died, Workers, start_workers
 from nas.space.ablation import Variant, variants
 from nas.space.projection import project
 from nas.space.space import SearchSpace

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import kept_signals
 from nas.common.errors import UserError, first_line
+from nas.common.signals import kept_signals
 
 # Ray's sockets are `<folder>/session_<time>_<pid>/sockets/plasma_store`, and the system allows a
 # socket's name 107 bytes (103 on macOS).

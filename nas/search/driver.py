@@ -6,7 +6,6 @@ function of both.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import logging
@@ -18,15 +17,15 @@ from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
-from nas.evolution.denoise import Member
 from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
-from nas.search.archive import STATIC, Archive, Evaluation, as_measured
+from nas.search.archive import Archive, Evaluation, as_measured
 from nas.search.elapsed import Ran, ran_before
 from nas.search.evaluate import Unfinished, failed
+from nas.search.pending import Pending
 from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
-from nas.search.store import Pending, RunDirectory
+from nas.search.store import RunDirectory
 from nas.search.workers import Died, Workers
 from nas.space.changes import changes
 from nas.space.space import SearchSpace
@@ -309,28 +308,7 @@ class Search:
         """
         archive = self.archive
         members = archive.returned(self.space) if final else as_measured(archive.results())
-        rows = [self._row(member) for member in members]
-        self.run.write("front.json", json.dumps(rows, indent=1))
-        chosen = self.settings.choose(members)
-        if chosen is not None:
-            plain = self._row(chosen)
-            del plain["genome"]
-            text = chosen.measured.genome.to_json(name=chosen.measured.id, evaluation=plain)
-            self.run.write("best.json", text + "\n")
-
-    def _row(self, member: Member[Evaluation]) -> dict[str, Any]:
-        """As measured; believed: the metrics of which one measurement was taken with caution."""
-        evaluation = member.measured
-        return {
-            "id": evaluation.id,
-            **evaluation.metrics,
-            "believed": {k: v for k, v in member.metrics.items() if k not in STATIC},
-            "fitness": self.settings.fitness.known(member.metrics),
-            "status": evaluation.status,
-            "fidelity": dataclasses.asdict(evaluation.fidelity),
-            "parents": list(evaluation.parents),
-            "genome": evaluation.genome.to_dict(),
-        }
+        self.run.write_front(members, self.settings)
 
     def _persist(self, write: Callable[..., Any], *arguments: Any) -> Any:
         """Write; a full disk is waited for, so that no evaluation is lost."""

@@ -33,9 +33,8 @@ from nas.search.evaluate import Unfinished
 from nas.search.machine import CANDIDATES, sampled, training_mode
 from nas.search.policy import make_optimizer
 from nas.search.profile import static_metrics
-from nas.search.run import start_workers
 from nas.search.settings import Settings
-from nas.search.workers import Died, Workers
+from nas.search.workers import Died, Workers, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Fidelity, Task

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from nas.arch.genome import Genome
-from nas.common.cli import options_of
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError
+from nas.common.options import options_of
 from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
@@ -32,7 +32,7 @@ from nas.search.results import Run
 from nas.search.seeds import first_genomes
 from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
 from nas.search.store import RunDirectory
-from nas.search.workers import InProcess, Limits, MakeEvaluator, RayWorkers, Workers
+from nas.search.workers import Workers, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.teacher import stored_teacher
@@ -238,27 +238,6 @@ def _workers(
     assert profile is not None
     arguments = (parts.data, settings.recipe, profile.mode, settings.device)
     return start_workers(settings, TrainingEvaluator, arguments, deadline, alone=suspect)
-
-
-def start_workers(
-    settings: Settings, make: MakeEvaluator, arguments: tuple[Any, ...],
-    deadline: float | None = None, alone: bool = False,
-) -> Workers:  # fmt: skip
-    """The workers that the settings ask for, each with an evaluator of its own.
-
-    alone: one worker, too, gets a process of its own, as it does where a candidate may be stopped.
-    """
-    # The order of a sum, and so its rounding, depends on how many threads share it.
-    threads = 1 if settings.deterministic else None
-    limits = Limits(settings.candidate_time, settings.candidate_memory)
-    gpus = [settings.gpus_per_worker] * settings.main_workers + [0.0] * settings.cpu_workers
-    if len(gpus) == 1 and limits == Limits() and settings.address is None and not alone:
-        return InProcess(make, *arguments, threads=threads)
-    log.info("starting %d Ray workers", len(gpus))
-    return RayWorkers(
-        make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads,
-        deadline=deadline,
-    )  # fmt: skip
 
 
 def _front_fps(search: Search, end: float | None) -> dict[str, float]:

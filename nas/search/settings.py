@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
-from nas.common.cli import add_options, changed, given_options, setting, with_options
 from nas.common.environment import usable_cores
 from nas.common.errors import UserError
 from nas.common.files import parse_yaml, read_yaml
+from nas.common.options import add_options, changed, given_options, setting, with_options
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
 from nas.evolution.objectives import (
     ALGORITHMS,

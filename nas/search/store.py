@@ -19,35 +19,26 @@ from nas.arch.genome import Genome
 from nas.common.environment import environment
 from nas.common.errors import UserError
 from nas.common.files import (
-    LineFile,
-    lines_of,
     locked,
-    open_regular,
     read_json,
     read_text,
     reason,
     replace_file,
 )
-from nas.common.schema import Int, read
 from nas.evolution.denoise import Member
 from nas.evolution.pareto import Front
 from nas.search.archive import (
-    MAX_INDEX,
+    STATIC,
     Archive,
     Evaluation,
     as_measured,
     check_metrics,
-    read_changes,
-    read_parents,
-    read_predicted,
 )
+from nas.search.pending import Pending
 from nas.search.settings import Settings, fixed_changes, load_settings, read_settings
 from nas.space.space import SearchSpace
-from nas.training.task import Fidelity, Task
 
 EXPERIMENTS = Path("experiments")
-LINES_BEFORE_REWRITE = 10_000
-MAX_ATTEMPTS = 1000  # in a file
 MAX_FRONT = 64 << 20  # bytes of front.json
 # What the numbers of a run follow from; checked when it goes on.
 FINGERPRINTED = ("space.yaml", "initial.json")
@@ -133,6 +124,17 @@ class RunDirectory:
             raise UserError(f"{path}: not a front of this run: {error}") from None
         return members or as_measured(archive.results())
 
+    def write_front(self, members: Sequence[Member[Evaluation]], settings: Settings) -> None:
+        """front.json, and best.json with the network that the settings choose of them."""
+        rows = [front_row(member, settings) for member in members]
+        self.write("front.json", json.dumps(rows, indent=1))
+        chosen = settings.choose(members)
+        if chosen is not None:
+            plain = front_row(chosen, settings)
+            del plain["genome"]
+            text = chosen.measured.genome.to_json(name=chosen.measured.id, evaluation=plain)
+            self.write("best.json", text + "\n")
+
     def pending(self, done: Container[int]) -> Pending:
         return Pending.load(self.file("pending.jsonl"), done)
 
@@ -192,6 +194,21 @@ class RunDirectory:
             log.info("%s: no link to %s: %s", latest, self.path.name, reason(error))
 
 
+def front_row(member: Member[Evaluation], settings: Settings) -> dict[str, Any]:
+    """As measured; believed: the metrics of which one measurement was taken with caution."""
+    evaluation = member.measured
+    return {
+        "id": evaluation.id,
+        **evaluation.metrics,
+        "believed": {k: v for k, v in member.metrics.items() if k not in STATIC},
+        "fitness": settings.fitness.known(member.metrics),
+        "status": evaluation.status,
+        "fidelity": dataclasses.asdict(evaluation.fidelity),
+        "parents": list(evaluation.parents),
+        "genome": evaluation.genome.to_dict(),
+    }
+
+
 def run_of(file: Path) -> RunDirectory | None:
     """The run that a file of it, such as best.json, lies in; None where it lies elsewhere.
 
@@ -223,97 +240,3 @@ def _new_folder(path: Path | None, name: str) -> Path:
 
 def _numbers() -> Iterator[str]:
     return (f"-{number}" for number in range(2, 10**6))
-
-
-class Pending:
-    """What is in flight: a line of `pending.jsonl` for each start of a task; the last counts.
-
-    Appending keeps the cost of a start the same for any number of workers. Nothing here is
-    irreplaceable: a line that cannot be read is left out, and another genome is asked for.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tasks: dict[int, Task] = {}
-        self.asked = 0  # one more than the highest index seen
-        self.abandoned = False  # by a driver that died with these tasks running
-        self._running: set[int] = set()  # started by this process
-        self._lines = 0
-        self._file: LineFile | None = None
-
-    @classmethod
-    def load(cls, path: Path, done: Container[int]) -> Pending:
-        """What was started and is not `done` (indices of the archive)."""
-        pending = cls(path)
-        for task, running in _read(path):
-            pending.asked = max(pending.asked, task.index + 1)
-            if task.index not in done:
-                pending.tasks[task.index] = task
-                pending.abandoned |= running
-        return pending
-
-    def start(self, task: Task) -> None:
-        """Take note, before the task runs. UserError when the disk does not take it."""
-        self.tasks[task.index] = task
-        self._running.add(task.index)
-        if self._file is None or self._lines > LINES_BEFORE_REWRITE + 4 * len(self.tasks):
-            self._rewrite()
-            return
-        self._file.append(_line(task, True))
-        self._lines += 1
-
-    def done(self, index: int) -> None:
-        self.tasks.pop(index, None)
-        self._running.discard(index)
-
-    def close(self) -> None:
-        """The search ends in good order: nothing is running any more."""
-        self._running.clear()
-        if self._file is None:
-            return
-        try:
-            self._rewrite()
-        finally:
-            self._file.close()
-            self._file = None
-
-    def _rewrite(self) -> None:
-        """Start the file anew with what is still pending."""
-        if self._file is not None:
-            self._file.close()
-        lines = (_line(task, index in self._running) for index, task in self.tasks.items())
-        replace_file(self.path, "".join(line + "\n" for line in lines))
-        self._file = LineFile(self.path, sync=False)
-        self._lines = len(self.tasks)
-
-
-def _line(task: Task, running: bool) -> str:
-    plain = {**vars(task), "running": running}
-    del plain["seconds"]
-    plain |= {"genome": task.genome.to_dict(), "fidelity": dataclasses.asdict(task.fidelity)}
-    return json.dumps(plain, separators=(",", ":"))
-
-
-def _read(path: Path) -> Iterator[tuple[Task, bool]]:
-    """Tasks, and whether a worker had them when the line was written."""
-    if not path.exists():
-        return
-    with open_regular(path) as file:
-        for number, line in enumerate(lines_of(file, path), 1):
-            where = f"{path}:{number}"
-            try:
-                data: dict[str, Any] = json.loads(line)
-                index = Int(0, MAX_INDEX).read(data["index"], where)
-                seed = Int(0, 2**31 - 1).read(data["seed"], where)
-                # 0 in files of version 0.1, where the driver's own end counted.
-                attempt = max(1, Int(0, MAX_ATTEMPTS).read(data["attempt"], where))
-                task = Task(
-                    index, Genome.from_dict(data["genome"], where),
-                    read(Fidelity, data["fidelity"], where), seed, attempt,
-                    parents=read_parents(data.get("parents", []), where),
-                    changes=read_changes(data.get("changes", []), where),
-                    predicted=read_predicted(data.get("predicted", {}), where),
-                )  # fmt: skip
-                yield task, bool(data.get("running", data["attempt"]))
-            except (UserError, KeyError, TypeError, ValueError, RecursionError):
-                continue

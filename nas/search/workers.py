@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
 from nas.search.cluster import RaySession, worker_environment
 from nas.search.evaluate import Unfinished, failed, run_task
+from nas.search.settings import Settings
 from nas.training.task import Evaluator, Task
 
 START_SECONDS = 300.0  # until the first worker must be there
@@ -26,6 +28,7 @@ FAILED_STARTS = 20  # in a row, of all workers together; then those that cannot 
 GRACE = 2.0  # s; a worker that does not stop by itself when the time is up is ended
 
 MakeEvaluator = Callable[..., Evaluator]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -253,3 +256,24 @@ class _Actor:
 def _limit_threads(threads: int) -> None:
     # Threads x workers must not exceed the cores: OpenMP barriers spin (7x slower when they do).
     torch.set_num_threads(threads)
+
+
+def start_workers(
+    settings: Settings, make: MakeEvaluator, arguments: tuple[Any, ...],
+    deadline: float | None = None, alone: bool = False,
+) -> Workers:  # fmt: skip
+    """The workers that the settings ask for, each with an evaluator of its own.
+
+    alone: one worker, too, gets a process of its own, as it does where a candidate may be stopped.
+    """
+    # The order of a sum, and so its rounding, depends on how many threads share it.
+    threads = 1 if settings.deterministic else None
+    limits = Limits(settings.candidate_time, settings.candidate_memory)
+    gpus = [settings.gpus_per_worker] * settings.main_workers + [0.0] * settings.cpu_workers
+    if len(gpus) == 1 and limits == Limits() and settings.address is None and not alone:
+        return InProcess(make, *arguments, threads=threads)
+    log.info("starting %d Ray workers", len(gpus))
+    return RayWorkers(
+        make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads,
+        deadline=deadline,
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
 from nas.arch.genome import Genome
-from nas.common.cli import setting
+from nas.common.options import setting
 from nas.common.schema import Float, Int
 
 Change = dict[str, Any]  # of one gene: the operator, the gene, its value before and after

@@ -6,7 +6,7 @@ import signal
 import pytest
 from clips import numbered, write_clip
 
-from nas.common.cli import ending_signals
+from nas.common.signals import ending_signals
 from nas.realtime.pipeline import run
 from nas.realtime.recognizer import Recognizer
 from nas.realtime.sources import open_source
@@ -34,7 +34,7 @@ class Frames:
 def test_a_signal_never_comes_between_the_files_of_a_frame(tmp_path, monkeypatch):
     clip = write_clip(tmp_path / "in.mp4", numbered(60, (64, 48)))
     sinks = [Frames(), Frames(last=7), Frames()]
-    monkeypatch.setattr("nas.common.cli.REPEAT", 0.0)  # the second signal is not the first's echo
+    monkeypatch.setattr("nas.common.signals.REPEAT", 0.0)  # the second is no echo
     with ending_signals(), pytest.raises(KeyboardInterrupt):
         run(open_source(str(clip)), Recognizer(), sinks=sinks)
     assert [sink.written for sink in sinks] == [list(range(8))] * 3

@@ -10,9 +10,9 @@ import yaml
 from conftest import ROOT
 
 from nas.search.driver import Callback, Search
-from nas.search.run import start_workers
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
+from nas.search.workers import start_workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from nas.common.cli import options_of
 from nas.common.errors import UserError
+from nas.common.options import options_of
 from nas.evolution.objectives import Constraint, Fitness, Objective, Penalty
 from nas.search.__main__ import _parser as parser_of
 from nas.search.settings import (

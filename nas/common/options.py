@@ -1,0 +1,192 @@
+"""Settings as options of a command line.
+
+A dataclass of settings yields its command line: a field made by `setting` with a help text is an
+option, its annotated rule (schema.py) reads the value, its default stands in the help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from nas.common.errors import UserError
+from nas.common.schema import Choice, Flag, Float, Int, Seconds, read
+
+Settings = TypeVar("Settings")
+
+
+def setting(
+    default: Any, help: str = "", *, flag: str = "", metavar: str = "", fixed: bool = False
+) -> Any:
+    """A dataclass's field that the command line knows of; without `help`, only YAML does.
+
+    flag: instead of the field's name, `--eval-batch` for `eval_batch`. fixed: a run that goes on
+    must keep it. A nested dataclass needs none: its own fields are looked at.
+    """
+    about = {"help": help, "flag": flag, "metavar": metavar, "fixed": fixed}
+    if isinstance(default, list | dict | set):
+        raise TypeError("a default that can be changed in place")
+    return dataclasses.field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field as an option. path: of names from the root of the tree, `("fidelity", "epochs")`.
+
+    flag: `--epochs`. hint: the field's annotated type. default: the tree's.
+    """
+
+    path: tuple[str, ...]
+    flag: str
+    hint: Any
+    default: Any
+    help: str
+    metavar: str
+
+    @property
+    def dest(self) -> str:
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def full_help(self) -> str:
+        return f"{self.help} (default {written(self.default)})".replace("%", "%%")
+
+
+def options_of(cls: Any) -> list[Option]:
+    """The options of a tree of settings, in the order of its fields."""
+    found = [
+        Option(path, field.metadata["flag"] or "--" + field.name.replace("_", "-"), hint, default,
+               field.metadata["help"], field.metadata["metavar"])
+        for path, field, hint, default in _leaves(cls, cls())
+        if field.metadata.get("help")
+    ]  # fmt: skip
+    flags = [option.flag for option in found]
+    if len(set(flags)) < len(flags):
+        raise TypeError(f"{cls.__name__}: two fields with one flag among {flags}")
+    return found
+
+
+def add_options(parser: argparse.ArgumentParser, cls: Any) -> None:
+    """Give `parser` the options of a tree of settings; `with_options` reads what was given.
+
+    `--flag` alone switches on; `--flag off` switches off. `none` stands for no value.
+    """
+    for option in options_of(cls):
+        rule = _rule(option.hint)
+        switch: dict[str, Any] = {"nargs": "?", "const": "on"} if isinstance(rule, Flag) else {}
+        parser.add_argument(
+            option.flag, dest=option.dest, help=option.full_help,
+            metavar=option.metavar or metavar_of(rule), **switch,
+        )  # fmt: skip
+
+
+def with_options(settings: Settings, args: argparse.Namespace) -> Settings:
+    """`settings` with what the command line gives. UserError names the option it does not fit."""
+    for option in options_of(type(settings)):
+        given = getattr(args, option.dest, None)
+        if given is not None:
+            value = read(option.hint, _plain(option.hint, given), option.flag)
+            settings = _replaced(settings, option.path, value)
+    return settings
+
+
+def given_options(cls: Any, args: argparse.Namespace) -> set[str]:
+    """Dotted names of the settings that the command line gives, such as `fidelity.epochs`."""
+    return {".".join(o.path) for o in options_of(cls) if getattr(args, o.dest, None) is not None}
+
+
+def changed(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:
+    """Fixed settings that differ: {dotted name: (before, after)}. Those of a run's resumption."""
+    cls = type(before)
+    pairs = zip(_leaves(cls, before), _leaves(cls, after), strict=True)
+    return {
+        ".".join(path): (old, new)
+        for (path, field, _, old), (_, _, _, new) in pairs
+        if old != new and field.metadata.get("fixed")
+    }
+
+
+def value(rule: Any) -> Callable[[str], Any]:
+    """An option's `type`: read by a rule of schema.py, `type=value(Int(1, 9))`."""
+
+    def parse(text: str) -> Any:
+        try:
+            return rule.read(_plain(Annotated[Any, rule], text), "")
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
+
+    return parse
+
+
+def _leaves(
+    cls: Any, tree: Any, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], dataclasses.Field[Any], Any, Any]]:
+    """(path, field, annotated type, value) of each field that holds no dataclass."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for field in dataclasses.fields(cls):
+        path, value = (*above, field.name), getattr(tree, field.name)
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _leaves(hints[field.name], value, path)
+        else:
+            yield path, field, hints[field.name], value
+
+
+def _replaced(tree: Any, path: tuple[str, ...], value: Any) -> Any:
+    if len(path) > 1:
+        value = _replaced(getattr(tree, path[0]), path[1:], value)
+    return dataclasses.replace(tree, **{path[0]: value})
+
+
+def _rule(hint: Any) -> Any:
+    """The rule of a field's values, or of the items of a tuple."""
+    if get_origin(hint) is Annotated:
+        return get_args(hint)[1]
+    inner = [arg for arg in get_args(hint) if arg not in (types.NoneType, ...)]
+    if not inner:
+        raise TypeError(f"no option for {hint!r}")
+    return _rule(inner[0])
+
+
+def _plain(hint: Any, text: str) -> Any:
+    """The option's text as YAML would have it; what is no such value is left for the rule."""
+    if get_origin(hint) is Annotated:
+        rule = get_args(hint)[1]
+        if isinstance(rule, Flag):
+            return {"on": True, "off": False}.get(text, text)
+        return _number(text) if isinstance(rule, Int | Float) else text
+    if get_origin(hint) is tuple:
+        each = get_args(hint)[0]
+        return [] if text == "none" else [_plain(each, part) for part in text.split(",")]
+    (other,) = (arg for arg in get_args(hint) if arg is not types.NoneType)
+    return None if text == "none" else _plain(other, text)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def metavar_of(rule: Any) -> str:
+    if isinstance(rule, Choice):
+        return "|".join(rule.options)
+    names = {Int: "N", Float: "X", Seconds: "TIME", Flag: "on|off"}
+    return names.get(type(rule), "NAME")
+
+
+def written(value: Any) -> str:
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(map(written, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
