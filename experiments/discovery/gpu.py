@@ -100,11 +100,11 @@ class Data:
         )
 
 
-def _stream() -> torch.cuda.Stream | None:
+def stream() -> torch.cuda.Stream | None:
     return torch.cuda.Stream() if torch.cuda.is_available() else None  # type: ignore[no-untyped-call]
 
 
-def _wait() -> None:
+def wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -134,17 +134,17 @@ class Together:
 
     def run(self, jobs: Sequence[Job], deadline: float, every: int = 10) -> dict[str, Training]:
         """Train all to their end; past the deadline they stop at the epoch's end."""
-        runs = [(job, self._start(job), _stream()) for job in jobs]
+        runs = [(job, self._start(job), stream()) for job in jobs]
         alive, started = list(runs), time.perf_counter()
-        _wait()
+        wait()
         curves: dict[str, dict[int, float]] = {job.name: {} for job in jobs}
         while alive and time.perf_counter() < deadline:
-            steps = [(run.epoch_steps(), stream) for _, run, stream in alive]
+            steps = [(run.epoch_steps(), own) for _, run, own in alive]
             for _ in range(max(run.steps_per_epoch for _, run, _ in alive)):
-                for each, stream in steps:
-                    with torch.cuda.stream(stream):
+                for each, own in steps:
+                    with torch.cuda.stream(own):
                         next(each, None)
-            _wait()
+            wait()
             for job, run, _ in list(alive):
                 try:
                     run.end_epoch()
@@ -261,18 +261,18 @@ def _speed(
     recipe = dataclasses.replace(STUDENT, epochs=3, distill=0.0, batch_size=batch)
     precision = Precision(True, channels_last)
     runs = [
-        (Training(genome, data.train, recipe, seed, precision), _stream()) for seed in range(count)
+        (Training(genome, data.train, recipe, seed, precision), stream()) for seed in range(count)
     ]
-    _wait()
+    wait()
     marks = []
     for _ in range(2):
         marks.append(time.perf_counter())
-        steps = [(run.epoch_steps(), stream) for run, stream in runs]
+        steps = [(run.epoch_steps(), own) for run, own in runs]
         for _ in range(runs[0][0].steps_per_epoch):
-            for each, stream in steps:
-                with torch.cuda.stream(stream):
+            for each, own in steps:
+                with torch.cuda.stream(own):
                     next(each, None)
-        _wait()
+        wait()
         losses = [run.end_epoch() for run, _ in runs]
     took = time.perf_counter() - marks[-1]
     images = count * runs[0][0].steps_per_epoch * recipe.batch_size
@@ -293,7 +293,7 @@ def _kernels(genome: Genome, data: Data) -> list[str]:
     with torch.profiler.profile(activities=activities) as profiler:
         for _ in range(5):
             next(steps)
-        _wait()
+        wait()
     events = sorted(profiler.key_averages(), key=lambda e: -e.self_device_time_total)
     total = sum(e.self_device_time_total for e in events)
     return [f"{total / 5:.0f} us a step"] + [

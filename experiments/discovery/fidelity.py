@@ -1,0 +1,207 @@
+"""Does a short training predict the long one? A table of networks, each trained both ways.
+
+    python experiments/discovery/gpu.py pack --data fer2013 --out PACKED
+    python experiments/discovery/fidelity.py PACKED OUT [--device cuda --together 12 --batch 256]
+    python experiments/discovery/fidelity_figure.py OUT
+
+Networks: the report's, mini-Xception, two found ones, then random members of fer and fer_tiny by
+turns. Every arm trains on the search's fit rows and is scored on the rows that a search holds out
+and on PublicTest; PrivateTest is not in PACKED. OUT/results.jsonl gets a line for each training;
+what it holds is not trained again, so the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gpu import REPLAYED, Data, stream, wait
+
+from nas.arch.genome import Genome
+from nas.arch.lowering import cost
+from nas.space.space import SearchSpace
+from nas.training.predict import DivergedError, Precision, Subset, logits
+from nas.training.recipe import Augment, Recipe
+from nas.training.state import Training
+from nas.training.teacher import SoftLabels
+
+HERE = Path(__file__).resolve().parent
+SPACES = ("fer", "fer_tiny")
+LONG = 30  # epochs
+PLAIN = Recipe()  # of a search's short trainings
+MUON = dataclasses.replace(PLAIN, optimizer="muon", lr=0.05, momentum=0.95, weight_decay=0.01)
+TAUGHT = dataclasses.replace(
+    MUON, label_smoothing=0.0, distill=0.8, temperature=1.5, augment=REPLAYED
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train. fraction: of the fit rows; every: one network in so many."""
+
+    recipe: Recipe
+    fraction: float = 1.0
+    seed: int = 0
+    every: int = 1
+
+
+def arm(recipe: Recipe, epochs: int, fraction: float = 1.0, **more: int) -> Arm:
+    ema = 0.0 if epochs < 3 else 0.99 if epochs < LONG else 0.998
+    return Arm(dataclasses.replace(recipe, epochs=epochs, ema_decay=ema), fraction, **more)
+
+
+ARMS = {
+    "plain 3": arm(PLAIN, 3), "plain 6": arm(PLAIN, 6),
+    "mirror 3": arm(dataclasses.replace(PLAIN, augment=Augment(flip=0.5, probability=0.0)), 3),
+    "muon 3": arm(MUON, 3), "muon 6": arm(MUON, 6),
+    "taught 2": arm(TAUGHT, 2), "taught 3": arm(TAUGHT, 3), "taught 6": arm(TAUGHT, 6),
+    "taught 4 half": arm(TAUGHT, 4, 0.5),
+    "long": arm(TAUGHT, LONG), "long again": arm(TAUGHT, LONG, seed=1, every=4),
+    "long untaught": arm(MUON, LONG, every=4),
+}  # fmt: skip
+
+
+def networks(count: int) -> list[tuple[str, Genome]]:
+    """(where from, genome), always the same ones."""
+    references = Path("search_spaces/references")
+    found = [(name, Genome.load(references / f"{name}.json"))
+             for name in ("proposed", "mini_xception")]  # fmt: skip
+    found += [("found", Genome.load(path)) for path in sorted((HERE / "h200").glob("*.json"))]
+    spaces = [SearchSpace.load(Path(f"search_spaces/{name}.yaml")) for name in SPACES]
+    known = {genome.id for _, genome in found}
+    number = 0
+    while len(found) < count:
+        space, name = spaces[number % len(SPACES)], SPACES[number % len(SPACES)]
+        genome = space.sample(np.random.default_rng([0, number])).genome
+        number += 1
+        if genome.id not in known:
+            known.add(genome.id)
+            found.append((name, genome))
+    return found[:count]
+
+
+def todo(count: int, done: set[tuple[str, str]]) -> Iterator[tuple[str, int, str, Genome]]:
+    """(arm, number, space, genome) of what is not done; networks in tens, all arms of ten first."""
+    listed = networks(count)
+    for start in range(0, count, 10):
+        for name, one in ARMS.items():
+            for number in range(start, min(start + 10, count)):
+                space, genome = listed[number]
+                if number % one.every == 0 and (name, genome.id) not in done:
+                    yield name, number, space, genome
+
+
+def part(fit: Subset, fraction: float) -> Subset:
+    """The same part for every network."""
+    keep = np.random.default_rng(0).permutation(len(fit))[: round(fraction * len(fit))]
+    rows = fit.rows[torch.tensor(np.sort(keep), device=fit.rows.device)]
+    return fit if fraction == 1 else dataclasses.replace(fit, rows=rows)
+
+
+def train_together(
+    jobs: list[tuple[str, int, str, Genome]], data: Data, labels: SoftLabels, batch: int,
+    precision: Precision,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of results.jsonl; all of one arm. Step by step in turns, each on its own stream."""
+    one, started = ARMS[jobs[0][0]], time.perf_counter()
+    recipe = dataclasses.replace(one.recipe, batch_size=batch)
+    fit, teacher = part(data.fit, one.fraction), labels if recipe.distill else None
+    runs = [
+        (Training(genome, fit, recipe, one.seed, precision, teacher=teacher), stream())
+        for *_, genome in jobs
+    ]
+    curves: list[list[float]] = [[] for _ in runs]
+    failed: dict[int, str] = {}
+    wait()
+    for _ in range(recipe.epochs):
+        steps = [(r.epoch_steps(), own) for i, (r, own) in enumerate(runs) if i not in failed]
+        for _ in range(runs[0][0].steps_per_epoch):
+            for each, own in steps:
+                with torch.cuda.stream(own):
+                    next(each, None)
+        wait()
+        for i, (run, _) in enumerate(runs):
+            if i not in failed:
+                try:
+                    run.end_epoch()
+                    curves[i].append(scores(run, data.held_out, precision)["accuracy"])
+                except DivergedError as error:
+                    failed[i] = str(error)
+    seconds = (time.perf_counter() - started) / len(runs)
+    rows = []
+    for i, ((name, number, space, genome), (run, _)) in enumerate(zip(jobs, runs, strict=True)):
+        row: dict[str, Any] = {
+            "arm": name, "number": number, "space": space, "id": genome.id,
+            **dataclasses.asdict(cost(genome)), "epochs": recipe.epochs, "fraction": one.fraction,
+            "seed": one.seed, "batch": batch, "seconds": seconds, "together": len(jobs),
+            "curve": [round(a, 5) for a in curves[i]],
+        }  # fmt: skip
+        if i in failed:
+            rows.append(row | {"failed": failed[i]})
+            continue
+        for split, subset in (("held_out", data.held_out), ("public", data.validation)):
+            row |= {f"{split}_{k}": v for k, v in scores(run, subset, precision).items()}
+        rows.append(row)
+    return rows
+
+
+def scores(run: Training, subset: Subset, precision: Precision) -> dict[str, float]:
+    """Accuracy (0..1), cross entropy and macro F1."""
+    y = logits(run.averaged, run.genome, subset, precision).float()
+    if not bool(torch.isfinite(y).all()):
+        raise DivergedError("the model's outputs are not finite")
+    truth, answer = subset.labels[subset.rows], y.argmax(1)
+    classes = range(y.shape[1])
+    right = torch.stack([((answer == c) & (truth == c)).sum() for c in classes]).double()
+    named = torch.stack([(answer == c).sum() + (truth == c).sum() for c in classes]).double()
+    return {
+        "accuracy": float((answer == truth).float().mean()),
+        "loss": float(torch.nn.functional.cross_entropy(y, truth)),
+        "macro_f1": float((2 * right / named.clamp(min=1)).mean()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("packed", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--together", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    args = parser.parse_args()
+    end = time.perf_counter() + args.seconds
+    args.out.mkdir(parents=True, exist_ok=True)
+    file = args.out / "results.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    done = {(row["arm"], row["id"]) for row in map(json.loads, lines)}
+    torch.set_float32_matmul_precision("high")
+    data = Data(args.packed, args.device)
+    labels = SoftLabels.load(HERE / "h200/soft_labels.safetensors")
+    precision = Precision(True, True)
+    group: list[tuple[str, int, str, Genome]] = []
+    for job in [*todo(args.networks, done), None]:
+        if group and (job is None or job[0] != group[0][0] or len(group) == args.together):
+            if time.perf_counter() > end:
+                return
+            for row in train_together(group, data, labels, args.batch, precision):
+                with open(file, "a") as results:
+                    results.write(json.dumps(row) + "\n")
+                shown = {k: row.get(k) for k in ("arm", "id", "params", "public_accuracy")}
+                print(json.dumps(shown), flush=True)
+            group = []
+        if job is not None:
+            group.append(job)
+
+
+if __name__ == "__main__":
+    main()

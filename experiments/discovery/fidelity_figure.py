@@ -1,0 +1,99 @@
+"""Rank correlation and regret of each short training against its cost.
+
+    python experiments/discovery/fidelity_figure.py OUT     # OUT of fidelity.py
+
+Writes OUT/fidelity.png and prints a table. rank: Spearman's correlation of the short training's
+figure on the held-out rows with the long training's accuracy on PublicTest; low, high: its 95 %
+bootstrap interval over networks. smaller half: the correlation for half of the networks, so that
+size does not do the work. regret: points between the best network and the one that the short
+training would choose, both after the long one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+RESAMPLES = 2000
+SIGNALS = {"held_out_accuracy": 1, "held_out_loss": -1}
+
+
+def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def interval(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> tuple[float, float]:
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(len(a), size=len(a)) for _ in range(RESAMPLES)]
+    low, high = np.nanquantile([spearman(a[r], b[r]) for r in rows], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def compare(results: pd.DataFrame) -> pd.DataFrame:
+    """A row for each short arm and signal."""
+    long = results[results["arm"] == "long"].set_index("id")
+    rows = []
+    for name, group in results.groupby("arm", sort=False):
+        if str(name).startswith("long"):
+            continue
+        short = group.set_index("id")
+        ids = [i for i in short.index if i in long.index]
+        short, final = short.loc[ids], 100 * long.loc[ids, "public_accuracy"].to_numpy()
+        small = long.loc[ids, "params"].to_numpy() <= long.loc[ids, "params"].median()
+        for signal, sign in SIGNALS.items():
+            values = sign * short[signal].to_numpy()
+            low, high = interval(values, final)
+            rows.append({
+                "arm": name, "signal": signal, "networks": len(ids),
+                "seconds": short["seconds"].mean(), "rank": spearman(values, final), "low": low,
+                "high": high, "smaller half": spearman(values[small], final[small]),
+                "regret": float(final.max() - final[values.argmax()]),
+            })  # fmt: skip
+    again = results[results["arm"] == "long again"].set_index("id")
+    ids = [i for i in again.index if i in long.index]
+    if len(ids) > 2:
+        a, b = again.loc[ids, "public_accuracy"], long.loc[ids, "public_accuracy"]
+        print(f"two long trainings of {len(ids)} networks: rank {spearman(a, b):.2f}, deviation "
+              f"of one {100 * (a - b).std() / 2**0.5:.2f} points")  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    some = table[table["signal"] == "held_out_accuracy"]
+    colours = {"plain": "#777777", "mirror": "#E69F00", "muon": "#009E73", "taught": "#0072B2"}
+    for kind, colour in colours.items():
+        rows = some[some["arm"].str.startswith(kind)]
+        if len(rows):
+            below, above = rows["rank"] - rows["low"], rows["high"] - rows["rank"]
+            axes.errorbar(rows["seconds"], rows["rank"], [below, above], fmt="o", color=colour,
+                          capsize=3, label=kind)  # fmt: skip
+            for row in rows.itertuples():
+                axes.annotate(row.arm, (row.seconds, row.rank), xytext=(6, 4), fontsize=8,
+                              textcoords="offset points")  # fmt: skip
+    axes.set_xlabel("seconds a network")
+    axes.set_xscale("log")
+    axes.set_ylabel("rank correlation with the long training")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
+def main(out: Path) -> None:
+    results = pd.read_json(out / "results.jsonl", lines=True)
+    table = compare(results)
+    draw(table, out / "fidelity.png")
+    print(table.round(2).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
