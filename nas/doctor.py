@@ -46,7 +46,9 @@ Check = Callable[[], Iterator[Finding]]
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    return _compare(args) if args.compare else examine(CHECKS, args.json)
+    if args.compare:
+        return _compare(args)
+    return examine({**CHECKS, "ray": ray_starts} if args.ray else CHECKS, args.json)
 
 
 def _parser() -> Parser:
@@ -55,6 +57,9 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--compare", nargs=2, metavar="RUN", help="say instead what differs between two runs"
+    )
+    parser.add_argument(
+        "--ray", action="store_true", help="start Ray too, and run a task (some 10 s)"
     )
     parser.add_json()
     return parser
@@ -162,6 +167,14 @@ def torch_works() -> Iterator[Finding]:
         yield Finding("gpu", OK, "none; everything runs on the CPU")
 
 
+def ray_imports() -> Iterator[Finding]:
+    said, why = answer_of("import ray; print(ray.__version__)", SECONDS["ray"])
+    if said is None:
+        yield Finding("ray", FAIL, why, "--workers 1 does without it")
+    else:
+        yield Finding("ray", OK, f"{said}: imported; nas.doctor --ray starts it too")
+
+
 def ray_starts() -> Iterator[Finding]:
     code = (
         "from nas.search.cluster import RaySession; session = RaySession(None, 1); "
@@ -188,6 +201,27 @@ def onnx_runs() -> Iterator[Finding]:
     answer = runtime.run(None, {"image": np.zeros((1, 1, 8, 8), np.float32)})[0]
     assert answer.shape == (1, 2)
     yield Finding("onnx runtime", OK, f"{metadata.version('onnxruntime')}: ran a network")
+
+
+def shipped_model() -> Iterator[Finding]:
+    """Its files against their probes: int8 is wrong on some CPUs, and the demo must know."""
+    from nas.common.resources import SHIPPED_MODEL
+    from nas.deploy.runtime import open_model
+
+    for path in (SHIPPED_MODEL, SHIPPED_MODEL.with_suffix(".int8.onnx")):
+        probed = open_model(path).check()
+        if probed is None:
+            yield Finding(path.name, WARN, "has no probes", "export it anew with nas.export")
+            continue
+        found = f"logits of its probes off by {probed.difference:.1%}, allowed {probed.limit:.0%}"
+        if probed.ok:
+            yield Finding(path.name, OK, f"right on this CPU: {found}")
+        elif path == SHIPPED_MODEL:
+            advice = "reinstall onnxruntime: this CPU computes another network"
+            yield Finding(path.name, FAIL, f"wrong on this CPU: {found}", advice)
+        else:
+            advice = "nothing to do: nas.realtime takes float32 here by itself"
+            yield Finding(path.name, WARN, f"wrong on this CPU: {found}", advice)
 
 
 def finds_faces() -> Iterator[Finding]:
@@ -248,8 +282,7 @@ def can_write() -> Iterator[Finding]:
     from nas.search.store import EXPERIMENTS
 
     try:
-        EXPERIMENTS.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=EXPERIMENTS):
+        with tempfile.TemporaryFile(dir=EXPERIMENTS if EXPERIMENTS.exists() else "."):
             yield Finding("experiments", OK, f"{EXPERIMENTS}/ can be written")
     except OSError as error:
         advice = "run from a folder of yours, or pass --run-dir"
@@ -283,9 +316,9 @@ def _kill_family(process: subprocess.Popen[str]) -> None:
 
 
 CHECKS: dict[str, Check] = {
-    "install": install, "cores": cores, "torch": torch_works, "ray": ray_starts,
-    "onnx runtime": onnx_runs, "face cascade": finds_faces, "camera": camera_works,
-    "display": display, "data": data_sets, "disk": disk_space, "experiments": can_write,
+    "install": install, "cores": cores, "torch": torch_works, "ray": ray_imports,
+    "onnx runtime": onnx_runs, "model": shipped_model, "face cascade": finds_faces,
+    "camera": camera_works, "display": display, "data": data_sets, "disk": disk_space, "experiments": can_write,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from nas import doctor
 from nas.common.cli import exit_code
+from nas.deploy.runtime import OnnxModel
 from nas.search.archive import Archive, Evaluation
 from nas.search.compare import differences
 from nas.search.settings import Settings
@@ -17,8 +18,6 @@ from nas.search.store import RunDirectory
 from nas.training.task import Fidelity
 
 QUICK = ROOT / "search_spaces/quick.yaml"
-# Ray takes seconds to start; tests/search/test_workers.py starts it for real.
-WITHOUT_RAY = {k: v for k, v in doctor.CHECKS.items() if k != "ray"}
 
 
 def levels(check):
@@ -27,12 +26,20 @@ def levels(check):
 
 def test_every_finding_that_is_not_ok_says_what_to_do(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "CHECKS", WITHOUT_RAY)
     assert doctor.main(["--json"]) == 0
+    assert not list(tmp_path.iterdir())
     found = json.loads(capsys.readouterr().out)
-    assert {"packages", "torch", "onnx runtime", "face cascade", "camera", "data", "disk"} <= {
-        f["check"] for f in found
-    }
+    assert {
+        "packages",
+        "torch",
+        "ray",
+        "onnx runtime",
+        "model.int8.onnx",
+        "face cascade",
+        "camera",
+        "data",
+        "disk",
+    } <= {f["check"] for f in found}
     assert all(f["advice"] for f in found if f["level"] != "ok")
 
 
@@ -49,6 +56,35 @@ def test_what_fails_makes_exit_code_1(monkeypatch, capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "fail  broken: RuntimeError: no such thing"
     assert lines[1].startswith("ok    experiments")
+
+
+def test_an_int8_model_that_this_cpu_computes_wrongly_is_named(monkeypatch):
+    """As on a CPU whose 16-bit sums saturate."""
+    assert [(f.check, f.level) for f in doctor.shipped_model()] == [
+        ("model.onnx", "ok"), ("model.int8.onnx", "ok"),
+    ]  # fmt: skip
+    run = OnnxModel.run
+
+    def saturated(model, x):
+        logits = run(model, x)
+        return logits.clip(-1, 1) if "int8" in model.path.name else logits
+
+    monkeypatch.setattr(OnnxModel, "run", saturated)
+    right, wrong = doctor.shipped_model()
+    assert (right.level, wrong.level) == ("ok", "warn")
+    assert "wrong on this CPU: logits of its probes off by" in wrong.found
+    assert "takes float32 here" in wrong.advice
+
+
+def test_ray_is_started_where_that_is_asked_for(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "CHECKS", {"ray": doctor.ray_imports})
+    monkeypatch.setattr(
+        doctor, "ray_starts", lambda: iter([doctor.Finding("ray", "ok", "started")])
+    )
+    assert doctor.main([]) == 0
+    assert "imported; nas.doctor --ray starts it too" in capsys.readouterr().out
+    assert doctor.main(["--ray"]) == 0
+    assert "ok    ray: started" in capsys.readouterr().out
 
 
 def test_broken_data_set(monkeypatch, tmp_path):
