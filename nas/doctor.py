@@ -318,7 +318,8 @@ def _kill_family(process: subprocess.Popen[str]) -> None:
 CHECKS: dict[str, Check] = {
     "install": install, "cores": cores, "torch": torch_works, "ray": ray_imports,
     "onnx runtime": onnx_runs, "model": shipped_model, "face cascade": finds_faces,
-    "camera": camera_works, "display": display, "data": data_sets, "disk": disk_space, "experiments": can_write,
+    "camera": camera_works, "display": display, "data": data_sets,
+    "disk": disk_space, "experiments": can_write,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show
-from nas.common.files import make_folder, replace_file
+from nas.common.files import check_writable, replace_file
 from nas.training.recipe import VIEWS
+
+EVALUATION = "evaluation.json"
 
 
 def main(argv: list[str]) -> int:
@@ -22,9 +24,11 @@ def main(argv: list[str]) -> int:
     dataset = open_dataset(args.data or training_data(models))
     if args.split == "test":
         note("the test split: whoever chooses a model by these figures has none left to report")
+    if args.out:
+        check_writable(Path(args.out) / EVALUATION)
     found = evaluate(models, dataset, args.split, args.views)
     if args.out:
-        _write(make_folder(Path(args.out)), found)
+        _write(Path(args.out), found)
     show(found, args.json, lambda: _text(found))
     if args.out and not args.json:
         say(f"written: {args.out}")
@@ -104,7 +108,7 @@ def _text(found: dict[str, Any]) -> str:
 def _write(out: Path, found: dict[str, Any]) -> None:
     from nas.report import confusion_png
 
-    replace_file(out / "evaluation.json", json.dumps(found, indent=1))
+    replace_file(out / EVALUATION, json.dumps(found, indent=1))
     for i, result in enumerate(r for r in found["results"] if r["subset"] == "all"):
         title = f"{result['model']}, {found['data']} {found['split']}: {result['accuracy']:.2%}"
         name = out / f"confusion_{i}.png"

@@ -15,7 +15,7 @@ from pathlib import Path
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError
-from nas.common.files import replace_file
+from nas.common.files import check_writable, replace_file
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
 
@@ -48,6 +48,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     from nas.space.space import SearchSpace
 
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
+    check_writable(Path(args.out))
     calibration = calibrate_here(space, 0, args.genomes)
     plain = {
         "host": platform.node(),

@@ -22,8 +22,8 @@ def main(argv: list[str]) -> int:
     from nas.arch.genome import Genome
     from nas.data import open_dataset
     from nas.deploy.checkpoint import check_fit
-    from nas.deploy.retrain import torch_device
     from nas.search.store import run_of
+    from nas.training.precision import torch_device
     from nas.training.recipe import Recipe
     from nas.training.tuning import StudyConfig, rows, tune
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.common.cli import Parser, exit_code, note, show
 from nas.common.errors import UserError, one_of
-from nas.common.files import make_folder, replace_file
+from nas.common.files import check_writable, make_folder, replace_file
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
 
@@ -53,6 +53,8 @@ def _scale(args: argparse.Namespace) -> int:
     from nas.space.space import SearchSpace
 
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
+    if args.out:
+        check_writable(Path(args.out))
     SearchSpace.load(space)  # refused here, not in the process that measures
     found = {
         "driver": [driver_cost(space, n, note) for n in args.sizes],
@@ -86,6 +88,8 @@ def _realtime(args: argparse.Namespace) -> int:
     for name in ("model.onnx", "model.safetensors"):
         if not (network / name).is_file():
             raise UserError(f"{network / name}: no such file; --network is a retrained folder")
+    if args.out:
+        check_writable(Path(args.out))
     from nas.bench.realtime import measure
 
     found = measure([Path(clip) for clip in args.clip], network, args.repeats, note)

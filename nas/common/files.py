@@ -186,6 +186,14 @@ def replace_file(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def check_writable(path: Path) -> None:
+    """UserError where the file could not be written later; its folder is made."""
+    make_folder(path.parent)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "it is a folder" if path.is_dir() else "no permission"
+        raise UserError(f"{path}: cannot write: {why}")
+
+
 def make_folder(path: Path) -> Path:
     """The folder, made where it is missing. UserError where that is not possible."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,26 +12,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
-from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.environment import environment
-from nas.common.errors import UserError, first_line
+from nas.common.errors import UserError
 from nas.common.files import locked, make_folder, read_json, replace_file
-from nas.data import Dataset, duplicate_report, open_dataset, rows_without_copies, search_split
-from nas.deploy.checkpoint import check_fit, load_weights, save_weights
+from nas.data import Dataset, duplicate_report, open_dataset, rows_without_copies
+from nas.deploy.checkpoint import save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
-from nas.deploy.teach import teacher_of
+from nas.deploy.setup import Setup, precision_of, set_up
 from nas.report import confusion_png, curves_png, model_card
 from nas.report.metrics import classification_report, summarise, summarise_seeds, wilson_interval
-from nas.training.precision import fastest_mode
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
-from nas.training.teacher import SoftLabels
 from nas.training.trainer import TrainingResult, train
 
+REPORT = "report.json"
 Note = Callable[[str], None]
 
 
@@ -77,12 +74,18 @@ def retrain(
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     folder = Path(f"experiments/retrain-{genome.id}" if out is None else out)
     dataset = open_dataset(data)
+    _check_unread(folder)
+    setup = set_up(genome, dataset, recipe, initial, teachers, device)
     note(f"retraining {genome.id} on {dataset.name}, into {folder}")
     make_folder(folder)
     with locked(folder):
-        return _retrain(
-            genome, dataset, recipe, folder, chosen, initial, teachers, device, command or [], note
-        )
+        _check_unread(folder)  # another process may have just read it
+        report = _retrain(genome, dataset, recipe, folder, chosen, setup, command or [], note)
+        report["initial"] = str(initial) if initial else None
+        report["teachers"] = [str(path) for path in teachers]
+        # Last: its presence says that the test split has been read.
+        replace_file(folder / REPORT, json.dumps(report, indent=1))
+    return report
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:
@@ -92,31 +95,21 @@ def _seeds(given: int | Sequence[int]) -> list[int]:
     return seeds
 
 
+def _check_unread(out: Path) -> None:
+    if (out / REPORT).exists():
+        raise UserError(
+            f"{out / REPORT}: exists, and the test split is read once; expected a new --out"
+        )
+
+
 def _retrain(
-    genome: Genome, dataset: Dataset, recipe: Recipe, out: Path, seeds: list[int],
-    initial: Path | None, teachers: Sequence[Path], device: str, command: list[str], note: Note,
+    genome: Genome, dataset: Dataset, recipe: Recipe, out: Path, seeds: list[int], setup: Setup,
+    command: list[str], note: Note,
 ) -> dict[str, Any]:  # fmt: skip
-    report_file = out / "report.json"
-    if report_file.exists():
-        raise UserError(
-            f"{report_file}: exists, and the test split is read once; expected a new --out"
-        )
-    check_fit(genome, dataset)
-    if recipe.train_on == "train+validation" and (
-        recipe.early_stopping or recipe.schedule == "plateau"
-    ):
-        raise UserError(
-            f"recipe: early_stopping and schedule plateau watch validation images, which train_on "
-            f"{recipe.train_on} trains on; expected early_stopping 0 and another schedule"
-        )
-    parts = _parts(dataset, torch_device(device), recipe)
-    start = None if initial is None else load_weights(genome, initial).state_dict()
-    teacher = teacher_of(teachers, genome, dataset, parts["train"].images.device, recipe)
-    mode = _mode(genome, parts["train"], recipe.batch_size, out)
+    parts = setup.parts
+    mode = precision_of(genome, parts["train"], recipe.batch_size, out)
     trained = [
-        _train_seed(
-            genome, dataset, parts, recipe, out / f"seed{seed}", seed, mode, note, start, teacher
-        )
+        _train_seed(genome, dataset, setup, recipe, out / f"seed{seed}", seed, mode, note)
         for seed in seeds
     ]
     chosen = trained[0]  # where validation images were trained on, they cannot choose
@@ -143,8 +136,6 @@ def _retrain(
     for split in ("validation", "test"):
         shares = [found[split]["flip"]["all"]["accuracy"] for found in views]
         report["seeds"][split]["accuracy_flip"] = summarise(shares)
-    report["initial"] = str(initial) if initial else None
-    report["teachers"] = [str(path) for path in teachers]
     if recipe.views != "single":
         several = _evaluate(genome, dataset, chosen.result, parts["test"], recipe.views)
         report["test_with_views"] = {
@@ -156,9 +147,8 @@ def _retrain(
 
 
 def _train_seed(
-    genome: Genome, dataset: Dataset, parts: dict[str, Subset], recipe: Recipe,
-    folder: Path, seed: int, mode: Precision, note: Note,
-    initial: dict[str, Tensor] | None, teacher: nn.Module | SoftLabels | None,
+    genome: Genome, dataset: Dataset, setup: Setup, recipe: Recipe, folder: Path, seed: int,
+    mode: Precision, note: Note,
 ) -> _Trained:  # fmt: skip
     make_folder(folder)
     took: list[float] = []
@@ -174,8 +164,9 @@ def _train_seed(
 
     try:
         result = train(
-            genome, parts["fit"], parts["validation"], recipe, seed=seed, mode=mode,
-            keep_best=recipe.train_on != "train+validation", initial=initial, teacher=teacher,
+            genome, setup.parts["fit"], setup.parts["validation"], recipe, seed=seed, mode=mode,
+            keep_best=recipe.train_on != "train+validation", initial=setup.initial,
+            teacher=setup.teacher,
             checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
         )  # fmt: skip
     except DivergedError as error:
@@ -188,7 +179,7 @@ def _train_seed(
     replace_file(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
     lines = "".join(json.dumps(row) + "\n" for row in result.history)
     replace_file(folder / "metrics.jsonl", lines)
-    validation = _evaluate(genome, dataset, result, parts["validation"])
+    validation = _evaluate(genome, dataset, result, setup.parts["validation"])
     return _Trained(seed, result, validation)
 
 
@@ -288,53 +279,3 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
     curves_png(out / "curves.png", chosen.result.history, f"{genome.id}, seed {chosen.seed}")
     replace_file(out / "genome.json", genome.to_json() + "\n")
     replace_file(out / "MODEL_CARD.md", model_card(report))
-    # Last: its presence says that the test split has been read.
-    replace_file(out / "report.json", json.dumps(report, indent=1))
-
-
-def torch_device(name: str) -> torch.device:
-    """A usable device; auto is CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device: cannot use {name!r}: {first_line(error)}") from None
-
-
-def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
-    """The splits, and `fit`: what is trained on."""
-    train = Subset.of(dataset, "train", device)
-    parts = {name: train.at(dataset.indices(name)) for name in ("train", "validation", "test")}
-    for name, part in parts.items():
-        if not len(part):
-            raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
-    rows = parts["train"].rows
-    if recipe.train_on == "train+validation":
-        rows = torch.cat([rows, parts["validation"].rows])
-    elif recipe.train_on == "fit":
-        rows = torch.tensor(search_split(dataset)[0], device=device)
-    targets = None
-    if recipe.soft_labels:
-        targets = torch.tensor(dataset.soft_labels(), device=device)
-    parts["fit"] = dataclasses.replace(train, rows=rows, targets=targets)
-    return parts
-
-
-def _read_mode(path: Path) -> Precision:
-    data = read_json(path)
-    names = set(Precision.__dataclass_fields__)
-    if not isinstance(data, dict) or set(data) != names or {*map(type, data.values())} != {bool}:
-        raise UserError(f"{path}: must map {', '.join(sorted(names))} to true or false; remove it")
-    return Precision(**data)
-
-
-def _mode(genome: Genome, part: Subset, batch: int, out: Path) -> Precision:
-    """Measured once for a folder: a resumed training must not change its arithmetic."""
-    path = out / "mode.json"
-    if path.exists():
-        return _read_mode(path)
-    mode = fastest_mode(part.images.device, [genome], batch)
-    make_folder(out)
-    replace_file(path, json.dumps(asdict(mode)))
-    return mode

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.common.files import open_regular, read_json
+from nas.common.files import check_writable, open_regular, read_json
 from nas.data import Dataset, search_split
 from nas.deploy.checkpoint import open_trained
+from nas.training.precision import torch_device
 from nas.training.predict import Subset
 from nas.training.recipe import Augment, Recipe
 from nas.training.teacher import SoftLabels, stored_teacher, teach
@@ -57,8 +58,8 @@ def teach_from(
                 f"{path}: trained on {trained_on}; to label {part} expected train_on "
                 f"{' or '.join(allowed)}"
             )
-    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else
-                         "cpu" if device == "auto" else device)  # fmt: skip
+    place = torch_device(device)
+    check_writable(out)
     rows = search_split(dataset)[0] if part == "fit" else dataset.indices("train")
     subset = Subset(
         torch.tensor(dataset.images, device=place),

@@ -32,6 +32,7 @@ from nas.space.projection import project
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Task
+from nas.training.teacher import stored_teacher
 
 ATTEMPTS = 3  # of one training whose worker dies
 WINNER, OTHER = "the network itself", "the other network"
@@ -76,6 +77,7 @@ def ablate(
 ) -> Row:  # fmt: skip
     """Train what is missing in the folder `out`; returns the result, which is ablation.json too."""
     check_input(dataset, f"space {space.name}", space.classes, *space.shape)
+    stored_teacher(settings.recipe, dataset.fingerprint)
     with _folder(out, chosen, space, dataset, settings, command) as run:
         profile = measure_machine(run, settings, space)
         archive = run.archive()

@@ -23,7 +23,7 @@ from nas.search.profile import HardwareProfile, load_machine
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
-from nas.training.precision import fastest_mode
+from nas.training.precision import fastest_mode, torch_device
 
 CANDIDATES = 4  # sampled genomes for each one timed
 MODE_GENOMES = 6  # sampled genomes that decide the training mode
@@ -63,9 +63,7 @@ def measure_machine(run: RunDirectory, settings: Settings, space: SearchSpace) -
 
 def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bool]:
     """Device, and whether bfloat16 and channels-last are the fastest there."""
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch_device(settings.device)
     threads = torch.get_num_threads()
     # As each worker will have.
     shared = max(1, threads // settings.main_workers)
@@ -73,9 +71,9 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     rng = np.random.default_rng(settings.seed)
     short = settings.time_budget is not None and settings.time_budget < SHORT_BUDGET
     sampled = [space.sample(rng).genome for _ in range(1 if short else MODE_GENOMES)]
-    mode = fastest_mode(torch.device(device), sampled, settings.recipe.batch_size)
+    mode = fastest_mode(device, sampled, settings.recipe.batch_size)
     torch.set_num_threads(threads)
-    return device, mode.bf16, mode.channels_last
+    return str(device), mode.bf16, mode.channels_last
 
 
 def calibrate_here(space: SearchSpace, seed: int, genomes: int) -> Calibration:

@@ -35,6 +35,7 @@ from nas.search.store import RunDirectory
 from nas.search.workers import Workers, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
+from nas.training.precision import torch_device
 from nas.training.teacher import stored_teacher
 
 LAST_SHARE, LAST_SECONDS = 0.1, 30.0  # of a time budget, kept for the front's frame rates
@@ -166,7 +167,8 @@ def _parts(
         return _Parts(settings, space, None, None, function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)
-    stored_teacher(settings.recipe, dataset.fingerprint)  # the workers read it themselves
+    torch_device(settings.device)  # the workers open it themselves, and the teacher
+    stored_teacher(settings.recipe, dataset.fingerprint)
     space = space.for_data(len(dataset.classes), *dataset.shape)
     return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from nas.arch.genome import Genome
+from nas.common.errors import UserError, first_line
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
 from nas.training.state import Training
@@ -35,6 +36,16 @@ def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) ->
         for mode in modes:
             total[mode] += min(seconds[mode])
     return min(modes, key=lambda mode: total[mode])
+
+
+def torch_device(name: str) -> torch.device:
+    """A usable device; auto is CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device: cannot use {name!r}: {first_line(error)}") from None
 
 
 def _blank(genome: Genome, batch: int, device: torch.device) -> Subset:

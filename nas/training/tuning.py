@@ -28,7 +28,7 @@ from nas.data import Dataset, search_split
 from nas.training.precision import fastest_mode
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
-from nas.training.teacher import stored_teacher
+from nas.training.teacher import SoftLabels, stored_teacher
 from nas.training.trainer import train
 
 Note = Callable[[str], None]
@@ -92,6 +92,7 @@ def tune(
     Writes study.db, trials.csv and best_recipe.yaml into `folder` after every trial. With a grid
     every setting of it is one trial, and `trials` is ignored.
     """
+    teacher = stored_teacher(goal.base, goal.dataset.fingerprint)  # before a folder is made
     study = open_study(goal, folder)
     _queue(study, goal)
     total = len(GRIDS[goal.grid]) if goal.grid else trials
@@ -110,7 +111,7 @@ def tune(
 
     try:
         with ending_after(seconds):
-            objective = _Objective(goal, _mode(study, goal))
+            objective = _Objective(goal, _mode(study, goal), teacher)
             study.optimize(objective, n_trials=left, callbacks=[after], catch=FAILURES)
     except OutOfTime:  # the trial that was stopped is the first of the next time
         write_results(study, goal, folder)
@@ -213,8 +214,8 @@ def rows(study: optuna.Study, goal: StudyConfig) -> list[dict[str, Any]]:
 class _Objective:
     """Trains once for a trial; a trial that lags behind the others is pruned between epochs."""
 
-    def __init__(self, goal: StudyConfig, mode: Precision) -> None:
-        self.goal, self.mode = goal, mode
+    def __init__(self, goal: StudyConfig, mode: Precision, teacher: SoftLabels | None) -> None:
+        self.goal, self.mode, self.teacher = goal, mode, teacher
         device = torch.device(goal.device)
         images = torch.tensor(goal.dataset.images, device=device)
         labels = torch.tensor(goal.dataset.labels.astype("int64"), device=device)
@@ -224,7 +225,6 @@ class _Objective:
             targets = torch.tensor(goal.dataset.soft_labels(), device=device)
         self.fit = Subset(images, labels, fit, targets)
         self.held_out = Subset(images, labels, held_out)
-        self.teacher = stored_teacher(goal.base, goal.dataset.fingerprint)
 
     def __call__(self, trial: Trial) -> float:
         recipe = shortened(recipe_of(self.goal, _suggest(trial, self.goal)), self.goal.epochs)

@@ -190,7 +190,7 @@ def test_interrupted_and_repeated(arguments, tmp_path, monkeypatch, capsys):
         (["--recipe", "none.yaml"], "no recipe 'none.yaml': no such file"),
         (["--epochs", "0"], "argument --epochs: must be in"),
         (["--seeds", "0"], "argument --seeds: must be in"),
-        (["--device", "toaster"], "--device: cannot use 'toaster'"),
+        (["--device", "toaster"], "device: cannot use 'toaster'"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, tmp_path, changes, message, capsys):
