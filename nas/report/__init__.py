@@ -1,19 +1,29 @@
-"""What people look at: tables, pictures and the model card. No torch here."""
+"""What people look at: tables, pictures and the model card. No torch here.
 
-from nas.report.ablation import ablation_picture, ablation_table
-from nas.report.card import model_card
-from nas.report.course import course_picture
-from nas.report.explorer import comparison_page, explorer_page
-from nas.report.front import front_latex, front_of, front_table
-from nas.report.pareto import objectives_figure, pareto_picture
-from nas.report.plots import (
-    as_html,
-    confusion_png,
-    curves_png,
-    hypervolume_png,
-    saliency_png,
-)
-from nas.report.table import table
+matplotlib and the like are imported when a picture is first drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.common.lazy import lazy_names
+from nas.report.table import table  # at once: its module has the same name
+
+if TYPE_CHECKING:
+    from nas.report.ablation import ablation_picture, ablation_table
+    from nas.report.card import model_card
+    from nas.report.course import course_picture
+    from nas.report.explorer import comparison_page, explorer_page
+    from nas.report.front import front_latex, front_of, front_table
+    from nas.report.pareto import objectives_figure, pareto_picture
+    from nas.report.plots import (
+        as_html,
+        confusion_png,
+        curves_png,
+        hypervolume_png,
+        saliency_png,
+    )
 
 __all__ = [
     "ablation_picture",
@@ -34,3 +44,25 @@ __all__ = [
     "saliency_png",
     "table",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ablation_picture": "nas.report.ablation",
+        "ablation_table": "nas.report.ablation",
+        "as_html": "nas.report.plots",
+        "comparison_page": "nas.report.explorer",
+        "confusion_png": "nas.report.plots",
+        "course_picture": "nas.report.course",
+        "curves_png": "nas.report.plots",
+        "explorer_page": "nas.report.explorer",
+        "front_latex": "nas.report.front",
+        "front_of": "nas.report.front",
+        "front_table": "nas.report.front",
+        "hypervolume_png": "nas.report.plots",
+        "model_card": "nas.report.card",
+        "objectives_figure": "nas.report.pareto",
+        "pareto_picture": "nas.report.pareto",
+        "saliency_png": "nas.report.plots",
+    },
+)

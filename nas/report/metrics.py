@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import t as student_t
 
 Z95 = 1.959964
@@ -34,17 +35,17 @@ def classification_report(
     # Nothing of nothing is 0: a class without images, or that is never answered.
     precision, recall = hits / np.maximum(answers, 1), hits / np.maximum(support, 1)
     f1 = 2 * hits / np.maximum(answers + support, 1)
-    right = int((predicted == labels).sum())
+    right, scores = int((predicted == labels).sum()), class_scores(confusion)
     weights = support / support.sum()
     true_probability = probabilities[np.arange(len(labels)), labels]
     return {
         "n": len(labels),
-        "accuracy": right / len(labels),
+        "accuracy": scores["accuracy"],
         "accuracy_interval": list(wilson_interval(right, len(labels))),
-        "macro_f1": float(f1[support > 0].mean()),  # a class without an image has no score
+        "macro_f1": scores["macro_f1"],
         "weighted_f1": float((f1 * weights).sum()),
         "macro_precision": float(precision[support > 0].mean()),
-        "macro_recall": float(recall[support > 0].mean()),
+        "macro_recall": scores["balanced_accuracy"],
         "per_class": {
             name: {
                 "precision": float(precision[i]),
@@ -57,6 +58,23 @@ def classification_report(
         "confusion": confusion.tolist(),
         "nll": float(-np.log(np.clip(true_probability, 1e-12, 1)).mean()),
         "calibration_error": calibration_error(predicted == labels, probabilities.max(1)),
+    }
+
+
+def class_scores(confusion: npt.ArrayLike) -> dict[str, float]:
+    """accuracy, macro_f1 and balanced_accuracy (the mean recall), 0..1; see classification_report.
+
+    confusion: counts (classes, classes), rows the true classes. Classes without an image have no
+    score; rare ones count as much as others in the last two.
+    """
+    counts = np.asarray(confusion)
+    hits, support, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
+    there = support > 0
+    f1 = 2 * hits[there] / (answers + support)[there]
+    return {
+        "accuracy": float(hits.sum() / counts.sum()),
+        "macro_f1": float(f1.mean()),
+        "balanced_accuracy": float((hits[there] / support[there]).mean()),
     }
 
 

@@ -139,11 +139,12 @@ def _plain(run: Run) -> dict[str, Any]:
 
 
 def _front(run: Run, best: str) -> str:
-    """The front as a table; of the user's own metrics where there is no accuracy."""
+    """The front as a table; of what the search was about, where that is something else."""
     from nas.report import front_table, table
 
     results = [member.measured for member in run.results]
-    if all({"accuracy", "fps"} <= e.metrics.keys() for e in results):
+    usual = {"accuracy", "params", "macs", "fps"}
+    if usual.issuperset(run.settings.wanted) and all(e.metrics.keys() >= usual for e in results):
         return front_table(_rows(run), best)
     rows = [{"mark": "*" if e.id == best else "", "id": e.id, **e.metrics} for e in results]
     columns = [("mark", "", ""), ("id", "id", "")]

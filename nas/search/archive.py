@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.arch.layers import Cost
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
 from nas.evolution.denoise import Member, denoised_front
+from nas.evolution.objectives import SHARES
 from nas.evolution.pareto import Front, pareto_front
 from nas.evolution.predictor import Prediction
 from nas.space.space import SearchSpace
@@ -22,7 +24,7 @@ from nas.training.task import Change, Fidelity
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
-STATIC = (*(f.name for f in fields(Cost)), "fps")  # metrics that are exact
+STATIC = (*(f.name for f in fields(Cost)), *FOOTPRINT, "fps")  # metrics that are exact
 ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
 MAX_INDEX = 10**9
 MAX_CHANGES = 256  # of one child
@@ -113,6 +115,15 @@ class Evaluation:
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{where}: not an evaluation: {error}") from None
         return found
+
+
+def check_measured(metrics: dict[str, float]) -> None:
+    """ValueError where what an evaluator gave cannot be meant, such as an accuracy in percent."""
+    for name, value in check_metrics(metrics).items():
+        if name in SHARES and not 0 <= value <= 1:
+            raise ValueError(f"metric {name} is {value:g}; expected a share, 0 to 1")
+        if name in ABOVE_0 and value <= 0:
+            raise ValueError(f"metric {name} is {value:g}; expected more than 0")
 
 
 def check_metrics(metrics: dict[str, float]) -> dict[str, float]:

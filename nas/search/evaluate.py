@@ -20,7 +20,7 @@ import numpy as np
 
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
-from nas.search.archive import Evaluation, check_metrics
+from nas.search.archive import Evaluation, check_measured
 from nas.training.task import Evaluator, Task
 
 MAX_ERROR_TEXT = 2000
@@ -91,7 +91,7 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
     try:
         with ending_after(task.seconds):
             metrics = evaluator(task)
-        check_metrics(metrics)
+        check_measured(metrics)
     except OutOfTime:
         reading = getattr(evaluator, "reading", None)
         if reading is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.files import read_json
@@ -39,7 +41,14 @@ def load_machine(path: Path) -> HardwareProfile:
     return found
 
 
-def static_metrics(genome: Genome, fps_model: FpsModel | None) -> dict[str, float]:
-    """The metrics that need no measurement; without a model of a machine no fps."""
+def static_metrics(
+    genome: Genome, fps_model: FpsModel | None, more: Collection[str] = ()
+) -> dict[str, float]:
+    """The metrics that need no measurement; without a model of a machine no fps.
+
+    more: which of FOOTPRINT are wanted. The surrogate sees all that is here, so it learns from no
+    more than what the search is about.
+    """
     found: dict[str, float] = dataclasses.asdict(cost(genome))
+    found |= {name: FOOTPRINT[name](genome) for name in more}
     return found if fps_model is None else {**found, "fps": fps_model.predict(genome)}

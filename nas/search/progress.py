@@ -19,7 +19,7 @@ from rich.text import Text
 from nas.common.cli import note
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Outcome, Search
-from nas.search.volume import Box
+from nas.search.volume import METRICS, Box
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPARKS = 40  # characters
@@ -30,7 +30,7 @@ CURVE_GROWTH = 1.02  # the hypervolume's curve is made anew when there are so ma
 
 
 class ProgressView(Callback):
-    """Progress, time left, hypervolume, busy workers, the last evaluations, the front.
+    """Progress, time left, the front, and in a terminal hypervolume, busy workers, the last ones.
 
     started: of time.monotonic, when the time budget began.
     """
@@ -40,7 +40,7 @@ class ProgressView(Callback):
         self._started, self._before = started, 0
         self._last: deque[Evaluation] = deque(maxlen=LAST)
         self._curve: list[float] = []
-        self._curve_of = 0
+        self._curve_of = self._grown = 0
         self._line_due = 0.0
         self._live: Live | None = None
         self._bar: Any = None  # IPython's handle of what it displays
@@ -60,6 +60,8 @@ class ProgressView(Callback):
     def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
         with self._lock:
             self._last.append(evaluation)
+            if any(member.index == evaluation.index for member in search.archive.front):
+                self._grown = len(search.archive)
             if len(search.archive) >= CURVE_GROWTH * self._curve_of:
                 self._curve_of = len(search.archive)
                 self._curve = hypervolumes(search)
@@ -83,11 +85,9 @@ class ProgressView(Callback):
             parts.append(f"{_time(left)} left")
         chosen = search.best()
         if chosen is not None:
-            parts.append(f"best {_about(chosen)}")
-        parts.append(f"front {len(search.archive.front)}")
-        if self._curve:
-            parts.append(f"hypervolume {self._curve[-1]:.1%}")
-        return ", ".join(parts)
+            parts.append(f"best {_about(chosen, search)}")
+        grown = f", which grew last with network {self._grown}" if self._grown else ""
+        return ", ".join([*parts, f"{len(search.archive.front)} on the front{grown}"])
 
     def seconds_left(self, search: Search) -> float | None:
         """Of the time budget, or by the pace so far; None before anything is known."""
@@ -125,21 +125,27 @@ class ProgressView(Callback):
             last, curve = list(self._last), list(self._curve)
         head = Table.grid(padding=(0, 1))
         head.add_row(ProgressBar(100, 100 * self._share(search), width=24), Text(self.line(search)))
-        lines: list[Table | Text] = [
-            head,
-            Text(f"workers busy: {search.busy}   hypervolume {sparkline(curve)}"),
-        ]
-        lines += [Text(f"  {_evaluated(e)}") for e in reversed(last)]
+        volume = f"   hypervolume {sparkline(curve)}" if curve else ""
+        lines: list[Table | Text] = [head, Text(f"workers busy: {search.busy}{volume}")]
+        lines += [Text(f"  {_evaluated(e, search)}") for e in reversed(last)]
         members = list(search.archive.front)[:FRONT_ROWS]
         if members:
             more = len(search.archive.front) - len(members)
-            text = "; ".join(map(_about, members)) + (f"; and {more} more" if more else "")
+            text = "; ".join(_about(e, search) for e in members) + (
+                f"; and {more} more" if more else ""
+            )
             lines.append(Text(f"front: {text}"))
         return Group(*lines)
 
 
 def hypervolumes(search: Search) -> list[float]:
-    """Share of the box after each enlargement of the front; [] without its three objectives."""
+    """Share of the box after each enlargement of the front; [] where others are the objectives.
+
+    One box for the whole curve, about what was evaluated so far: shares of an earlier and a later
+    curve do not compare.
+    """
+    if {o.name for o in search.settings.objectives} != METRICS:
+        return []
     found = search.archive.evaluations
     box = Box.around([found], search.space.classes)
     return [share for _, _, share in box.curve(found)] if box else []
@@ -156,15 +162,17 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[round(v / top * (len(BARS) - 1))] for v in picked)
 
 
-def _evaluated(e: Evaluation) -> str:
+def _evaluated(e: Evaluation, search: Search) -> str:
     if e.status == "failed":
         return f"{e.id} failed: {(e.error.splitlines() or [''])[0][:60]}"
-    return f"{_about(e)}, {e.seconds:.0f} s"
+    return f"{_about(e, search)}, {e.seconds:.0f} s"
 
 
-def _about(e: Evaluation) -> str:
-    m = e.metrics
-    parts = [f"{m['accuracy']:.1%}"] if "accuracy" in m else []
+def _about(e: Evaluation, search: Search) -> str:
+    """The first objective and the size; where it is accuracy, percent say enough."""
+    first, m = search.settings.objectives[0].name, e.metrics
+    parts = [f"{m['accuracy']:.1%}"] if first == "accuracy" and first in m else []
+    parts += [f"{first} {m[first]:.4g}"] if first != "accuracy" and first in m else []
     parts += [f"{m['params'] / 1e3:.0f}k params"] if "params" in m else []
     return " ".join([e.id, *parts])
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError
@@ -162,6 +163,8 @@ def _parts(
     """Everything that can be wrong is found here, before a folder is made."""
     if settings.address is not None:
         check_address(settings.address)
+    # Limits that the space knows too: then children are repaired, and not only refused.
+    space = space.within({c.name: (c.at_least, c.at_most) for c in settings.constraints})
     if settings.evaluator is not None:
         function = evaluator or load_function(settings.evaluator)
         return _Parts(settings, space, None, None, function)
@@ -189,7 +192,9 @@ def _search(
     try:
         with ending_after(None if deadline is None else deadline - time.monotonic()):
             profile = _profile(run, parts)
-            search = Search(run, settings, parts.space, initial, callbacks, _static(profile))
+            search = Search(
+                run, settings, parts.space, initial, callbacks, _static(profile, settings)
+            )
             if not fresh and search.complete and not search.pending.tasks:
                 log.info("%s: finished already; it goes on with more --evaluations", run.path)
                 return Outcome("finished", search.before)
@@ -223,8 +228,10 @@ def _profile(run: RunDirectory, parts: _Parts) -> HardwareProfile | None:
     return measure_machine(run, parts.settings, parts.space)
 
 
-def _static(profile: HardwareProfile | None) -> StaticMetrics:
-    return partial(static_metrics, fps_model=profile.calibration.model if profile else None)
+def _static(profile: HardwareProfile | None, settings: Settings) -> StaticMetrics:
+    model = profile.calibration.model if profile else None
+    named = {*settings.wanted, *settings.fitness.names}
+    return partial(static_metrics, fps_model=model, more=sorted(FOOTPRINT.keys() & named))
 
 
 def _workers(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nas.arch.block import SearchableBlock
+from nas.arch.footprint import static_metric
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
@@ -43,10 +44,11 @@ REPAIR_STEPS = 100
 def violation(genome: Genome, spec: SpaceSpec) -> float:
     """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
     try:
-        found = cost(genome)
+        cost(genome)  # whether it can be built at all
+        bounds = [(static_metric(genome, name), limits)
+                  for name, limits in spec.constraints.bounds().items()]  # fmt: skip
     except UserError:
         return inf
-    bounds = [(getattr(found, k), limits) for k, limits in spec.constraints.bounds().items()]
     return sum(
         max(0.0, value / high - 1 if high else float(value), 1 - value / low if low else 0.0)
         for value, (low, high) in bounds
@@ -226,16 +228,18 @@ def _next_to(current: Any, choices: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _why_impossible(spec: SpaceSpec, rng: Rng) -> str:
-    costs = []
+    genomes = []
     for _ in range(SAMPLES_BEFORE_GIVING_UP):
+        genome = draw(spec, rng).genome
         try:
-            costs.append(cost(draw(spec, rng).genome))
+            cost(genome)
         except UserError:
             continue
-    if not costs:
+        genomes.append(genome)
+    if not genomes:
         return f"{spec.name}: none of {SAMPLES_BEFORE_GIVING_UP} samples leaves any pixels"
     for key, (low, high) in spec.constraints.bounds().items():
-        values = [getattr(c, key) for c in costs]
+        values = [static_metric(genome, key) for genome in genomes]
         if not any(low <= v <= high for v in values):
             seen = (
                 f"smallest seen {min(values)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Choice, Choices, Flag, Int, Text, read
 
 CLASSES = 7  # of FER2013: for a space that states none, without data
+MOST = 10**15  # of any cost
 DOWNSAMPLES = ("none", "max", "avg", "stride")
 Widths = Annotated[tuple[int, ...], Choices(Channels)]
 
@@ -150,7 +152,7 @@ class _Bounds:
     def read(self, value: Any, where: str) -> tuple[int, int]:
         if not isinstance(value, list) or len(value) != 2:
             raise UserError(f"{where}: must be [lowest, highest], got {value!r}")
-        low, high = (Int(0, 10**15).read(v, f"{where}[{i}]") for i, v in enumerate(value))
+        low, high = (Int(0, MOST).read(v, f"{where}[{i}]") for i, v in enumerate(value))
         if low > high:
             raise UserError(f"{where}: lowest must not exceed highest, got {value!r}")
         return low, high
@@ -164,6 +166,12 @@ class Constraints:
     macs: Annotated[tuple[int, int] | None, _Bounds(), "multiply-accumulates"] = None
     activations: Annotated[
         tuple[int, int] | None, _Bounds(), "elements in the outputs of all layers"
+    ] = None
+    peak_memory: Annotated[
+        tuple[int, int] | None, _Bounds(), "bytes of float32 maps held at once"
+    ] = None
+    int8_size: Annotated[
+        tuple[int, int] | None, _Bounds(), "bytes of weights and scales in the int8 export"
     ] = None
 
     def bounds(self) -> dict[str, tuple[int, int]]:
@@ -241,6 +249,23 @@ class SpaceSpec:
         completed = dataclasses.replace(self, input=size, num_classes=classes)
         completed._check(where)
         return completed
+
+    def within(self, bounds: Mapping[str, tuple[float | None, float | None]]) -> Self:
+        """The space with further limits (lowest, highest; None: none) on what it can limit.
+
+        Names that are no key of `constraints` are left out. UserError where nothing is left.
+        """
+        limits = dict(vars(self.constraints))
+        for name, (low, high) in bounds.items():
+            if name not in limits:
+                continue
+            least, most = limits[name] or (0, MOST)
+            least = max(least, math.ceil(low or 0))
+            most = most if high is None else min(most, math.floor(high))
+            if least > most:
+                raise UserError(f"space {self.name}: {name}: nothing is within [{least}, {most}]")
+            limits[name] = (least, most)
+        return dataclasses.replace(self, constraints=Constraints(**limits))
 
     def to_yaml(self) -> str:
         """A search space file that says the same, every choice spelled out."""

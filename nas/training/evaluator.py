@@ -16,6 +16,7 @@ from nas.training.task import Task
 from nas.training.teacher import stored_teacher
 from nas.training.trainer import train
 
+SCORES = ("accuracy", "macro_f1", "balanced_accuracy")
 NEAR = 2.0  # times its longest training: the end of the search's time is so near
 
 
@@ -46,7 +47,7 @@ class TrainingEvaluator:
         self.teacher = teacher and teacher.among(torch.tensor(data.origin))
 
     def __call__(self, task: Task) -> dict[str, float]:
-        """{accuracy: 0..1}, after the task's epochs."""
+        """accuracy, macro_f1 and balanced_accuracy (0..1), after the task's epochs."""
         self.reading, started = None, time.perf_counter()
         result = train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,
@@ -55,7 +56,7 @@ class TrainingEvaluator:
             read_at=self._readings(task),
         )  # fmt: skip
         self._longest = max(self._longest, time.perf_counter() - started)
-        return {"accuracy": result.history[-1]["validation_accuracy"]}
+        return _scores(result.history[-1])
 
     def _readings(self, task: Task) -> Container[int] | None:
         """Every epoch where the training may be broken off; else the last alone, which costs less.
@@ -67,7 +68,7 @@ class TrainingEvaluator:
 
     def _read(self, row: dict[str, float]) -> None:
         if "validation_accuracy" in row:
-            self.reading = int(row["epoch"]), {"accuracy": row["validation_accuracy"]}
+            self.reading = int(row["epoch"]), _scores(row)
 
     def _part(self, fraction: float) -> Subset:
         if fraction == 1:
@@ -76,3 +77,7 @@ class TrainingEvaluator:
         # The same part for every genome.
         keep = np.sort(np.random.default_rng(0).permutation(len(self.fit))[:count])
         return dataclasses.replace(self.fit, rows=self.fit.rows[keep])
+
+
+def _scores(row: dict[str, float]) -> dict[str, float]:
+    return {name: row[f"validation_{name}"] for name in SCORES}

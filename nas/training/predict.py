@@ -16,6 +16,7 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.pixels import normalise
 from nas.data import Dataset
+from nas.report.metrics import class_scores
 from nas.training.augment import centre_crop
 
 EVALUATION_BATCH = 256
@@ -119,11 +120,15 @@ def _forward(model: nn.Module, x: Tensor, mode: Precision) -> Tensor:
 
 def score(
     model: nn.Module, genome: Genome, part: Subset, mode: Precision, views: str = "single"
-) -> tuple[float, float]:
-    """Accuracy (0..1) and cross entropy. DivergedError when the outputs are not finite."""
+) -> dict[str, float]:
+    """accuracy, macro_f1, balanced_accuracy (0..1) and loss, the cross entropy.
+
+    DivergedError when the outputs are not finite.
+    """
     y = logits(model, genome, part, mode, views)
     if not bool(torch.isfinite(y).all()):
         raise DivergedError("the model's outputs are not finite")
-    labels = part.labels[part.rows]
-    accuracy = (y.argmax(1) == labels).float().mean()
-    return float(accuracy), float(F.cross_entropy(y, labels))
+    labels, classes = part.labels[part.rows], y.shape[1]
+    pairs = (labels * classes + y.argmax(1)).cpu().numpy()
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return {**class_scores(confusion), "loss": float(F.cross_entropy(y, labels))}

@@ -57,11 +57,9 @@ def train(
         loss = run.train_epoch()
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
         if read_at is None or run.epoch in read_at or run.epoch == recipe.epochs:
-            accuracy, validation_loss = score(
-                run.averaged, genome, held_out, run.mode, recipe.views
-            )
-            row |= {"validation_accuracy": accuracy, "validation_loss": validation_loss}
-            run.note(accuracy, keep_best)
+            found = score(run.averaged, genome, held_out, run.mode, recipe.views)
+            row |= {f"validation_{name}": value for name, value in found.items()}
+            run.note(found["accuracy"], keep_best)
         row["seconds"] = time.perf_counter() - started
         # What a busy machine does not inflate; of all threads, and without a GPU's share.
         row["cpu_seconds"] = time.process_time() - processor

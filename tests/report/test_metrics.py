@@ -4,6 +4,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from nas.report.metrics import (
     calibration_error,
+    class_scores,
     classification_report,
     mean_interval,
     summarise_seeds,
@@ -76,3 +77,17 @@ def test_a_mean_with_its_interval():
     assert (found["count"], found["mean"]) == (3, 2.0)
     assert found["high"] - found["mean"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)  # t, 2 df
     assert mean_interval([1.0]) == {"count": 1, "mean": 1.0, "low": None, "high": None}
+
+
+def test_rare_classes_count_as_much_in_macro_f1_and_balanced_accuracy():
+    """By hand. 8 images of class 0, all right; 2 of class 1, one right; none of class 2."""
+    found = class_scores([[8, 0, 0], [1, 1, 0], [0, 0, 0]])
+    assert found == {
+        "accuracy": pytest.approx(0.9),
+        "macro_f1": pytest.approx((16 / 17 + 2 / 3) / 2),
+        "balanced_accuracy": pytest.approx((1 + 0.5) / 2),
+    }
+    always_the_first = class_scores([[9, 0], [1, 0]])
+    assert always_the_first["accuracy"] == 0.9
+    assert always_the_first["balanced_accuracy"] == 0.5
+    assert always_the_first["macro_f1"] == pytest.approx(18 / 19 / 2)

@@ -399,3 +399,23 @@ def test_space_and_data_must_fit(tmp_path, faces_file, capsys):
     argv = ["--space", str(space), "--data", str(faces_file), "--run-dir", str(tmp_path / "run")]
     assert exit_code(main, argv) == 2
     assert "num_classes: 5 is stated, the data has 7" in capsys.readouterr().err
+
+
+def test_rare_classes_count(arguments, tmp_path, capsys):
+    """Macro F1 searched and mean recall bounded: two uncertain metrics, a process for each."""
+    run = tmp_path / "run"
+    wanted = ["objectives=[{name: macro_f1}, {name: int8_size}]",
+              "constraints=[{name: balanced_accuracy, at_least: 0.1}]",
+              "fitness={metric: macro_f1, penalties: []}"]  # fmt: skip
+    command = [*arguments, "--run-dir", str(run), "--evaluations", "10", "--seed-genomes", "none",
+               "--set", *wanted]  # fmt: skip
+    assert exit_code(main, command) == 0
+    out, err = capsys.readouterr()
+    head = next(line for line in out.splitlines() if "macro_f1" in line)
+    assert head.split() == ["id", "macro_f1", "int8_size", "balanced_accuracy"]
+    assert "best " in err
+    assert " macro_f1 0." in err
+    found = Run.open(run)
+    assert (found.front["balanced_accuracy"] >= 0.1).all()
+    assert found.best.id == found.front["believed"].idxmax()
+    assert {"accuracy", "macro_f1", "balanced_accuracy", "fps"} <= set(found.evaluations.columns)

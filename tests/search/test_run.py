@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import nas
+from nas.arch.footprint import peak_memory
 from nas.common.errors import UserError
 from nas.search.driver import Callback
 
@@ -64,6 +65,15 @@ def test_genes_and_costs_are_metrics_too(tmp_path):
         ({"score": True, "joules": 1}, "TypeError: the evaluator's metric score is bool"),
         ({"score": float("nan"), "joules": 1}, "ValueError: metric score is nan"),
         ({"score": 1.0}, "the evaluator gave no joules"),
+        (
+            {"score": 1, "joules": 1, "accuracy": 63.1},
+            "ValueError: metric accuracy is 63.1; expected a share, 0 to 1",
+        ),
+        (
+            {"score": 1, "joules": 1, "macro_f1": -0.1},
+            "ValueError: metric macro_f1 is -0.1; expected a share, 0 to 1",
+        ),
+        ({"score": 1, "joules": 1, "fps": 0}, "ValueError: metric fps is 0; expected more than 0"),
         (ZeroDivisionError("no current"), "ZeroDivisionError: no current"),
     ],
 )
@@ -179,3 +189,32 @@ def test_a_prediction_is_noted_before_the_measurement(tmp_path):
     foretold = [e.predicted["score"] for e in one[8:] if e.predicted]
     assert len(foretold) >= 4  # but for what was drawn at random
     assert all(low < mean < high for mean, low, high in foretold)
+
+
+def test_a_limit_that_the_space_knows_is_repaired(tmp_path):
+    """And kept: every network has it, though few random ones do."""
+    limits = [
+        {"name": "params", "at_most": 3000}, {"name": "int8_size", "at_most": 4000},
+        {"name": "peak_memory", "at_most": 30_000}, {"name": "joules", "at_most": 10},
+    ]  # fmt: skip
+    run = begin(tmp_path / "run", constraints=limits)
+    assert len(run.evaluations) == 8
+    assert (run.evaluations[["params", "int8_size", "peak_memory"]] <= [3000, 4000, 30_000]).all(
+        axis=None
+    )
+    assert run.space.constraints.params == (0, 3000)
+    with pytest.raises(UserError, match="params: nothing is within"):
+        begin(tmp_path / "no", constraints=[{"name": "params", "at_least": 5, "at_most": 4.5}])
+
+
+def test_what_a_device_needs_is_a_metric_only_where_it_is_wanted(tmp_path):
+    """As objective, and as a term of the fitness; the surrogate learns from no more than that."""
+    fitness = {"metric": "score", "penalties": [{"name": "int8_size", "at_most": 3000}]}
+    run = begin(
+        tmp_path / "run", fitness=fitness, algorithm="nsga2+gp", evaluations=12,
+        objectives=[OBJECTIVES[0], {"name": "peak_memory"}],
+    )  # fmt: skip
+    assert {"peak_memory", "int8_size"} <= set(run.evaluations.columns)
+    genome = run.best
+    assert run.front.peak_memory[genome.id] == peak_memory(genome)
+    assert "int8_size" not in begin(tmp_path / "plain").evaluations.columns

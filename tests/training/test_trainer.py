@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from training_samples import BASE, TINY, stripes
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
@@ -98,7 +99,7 @@ def test_early_stopping_ends_and_keeps_the_best(data):
     assert result.stopped == "no progress"
     assert len(accuracies) == result.best_epoch + 3 < 60
     assert result.best_epoch == 1 + int(np.argmax(accuracies))
-    kept, _ = score(result.model, TINY, noise, Precision())
+    kept = score(result.model, TINY, noise, Precision())["accuracy"]
     assert kept == pytest.approx(max(accuracies))
 
 
@@ -289,9 +290,9 @@ def test_a_student_learns_from_its_teacher_alone(data):
     wrong = dataclasses.replace(fit, labels=torch.zeros_like(fit.labels))
     taught = dataclasses.replace(recipe, distill=1.0)
     model = train(TINY, wrong, held_out, taught, seed=1, teacher=teacher).model
-    assert score(model, TINY, held_out, Precision())[0] > 0.8
+    assert score(model, TINY, held_out, Precision())["accuracy"] > 0.8
     alone = train(TINY, wrong, held_out, recipe, seed=1).model
-    assert score(alone, TINY, held_out, Precision())[0] < 0.5
+    assert score(alone, TINY, held_out, Precision())["accuracy"] < 0.5
 
 
 def test_fine_tuning_starts_where_it_was(data):
@@ -315,9 +316,13 @@ def test_score_is_accuracy_and_cross_entropy(data):
     _, held_out = data
     model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
     y = logits(model, TINY, held_out)
-    accuracy, loss = score(model, TINY, held_out, Precision())
-    assert accuracy == pytest.approx(float((y.argmax(1) == held_out.labels).float().mean()))
-    assert loss == pytest.approx(float(F.cross_entropy(y, held_out.labels)))
+    found = score(model, TINY, held_out, Precision())
+    right = float((y.argmax(1) == held_out.labels[held_out.rows]).float().mean())
+    assert found["accuracy"] == pytest.approx(right)
+    assert found["loss"] == pytest.approx(float(F.cross_entropy(y, held_out.labels)))
+    names, predicted = held_out.labels[held_out.rows].numpy(), y.argmax(1).numpy()
+    assert found["macro_f1"] == pytest.approx(f1_score(names, predicted, average="macro"))
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(names, predicted))
 
 
 def test_modes_agree_within_bfloat16(data):
