@@ -57,7 +57,6 @@ def _one(args: argparse.Namespace, command: list[str]) -> int:
             initial=Path(args.initial) if args.initial else None,
             teachers=[Path(folder) / "model.safetensors" for folder in args.teacher],
             command=command,
-            note=note,
         )
     except KeyboardInterrupt:
         note(f"interrupted; the same command goes on from {out}")

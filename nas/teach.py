@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import Parser, exit_code, note, show
+from nas.common.cli import Parser, exit_code, show
 from nas.common.schema import Int
 
 
@@ -23,7 +23,6 @@ def main(argv: list[str]) -> int:
         [Path(folder) / "model.safetensors" for folder in args.models], dataset, out,
         variants=args.variants, augment=recipe.augment, seed=args.seed, part=args.part,
         device=args.device,
-        on_variant=lambda done: note(f"variant {done + 1} of {args.variants}"),
     )  # fmt: skip
     show(report, args.json, lambda: _text(report, out))
     return 0

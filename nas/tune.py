@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
     left = None if args.time_budget is None else args.time_budget + STARTED - time.monotonic()
     try:
-        study = tune(goal, out, args.trials, seconds=left, note=note)
+        study = tune(goal, out, args.trials, seconds=left)
     except KeyboardInterrupt:
         note(f"interrupted; the same command goes on. Results so far: {out}")
         return INTERRUPTED

@@ -33,7 +33,7 @@ from nas.data.layouts import label_pictures
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model
-from nas.deploy.setup import read_mode
+from nas.deploy.setup import read_precision
 from nas.realtime.sources import open_source
 from nas.search.archive import Archive, Evaluation
 from nas.search.overview import measured_fps
@@ -250,7 +250,8 @@ READERS = [
     Reader("pending", "pending.jsonl", lambda p: Pending.load(p, ()), _json(PENDING)),
     Reader("machine", "machine.json", _machine, _json(MACHINE)),
     Reader("measured fps", "measured_fps.json", measured_fps, _json({TINY.id: 100.0})),
-    Reader("mode", "mode.json", read_mode, _json({"bf16": True, "channels_last": False})),
+    Reader("precision", "precision.json", read_precision,
+           _json({"bf16": True, "channels_last": False})),
     Reader("data set", "faces.npz", dataset.load, lambda: _written(_npz, "faces.npz")),
     Reader("FER2013", "fer2013.csv", lambda p: prepare_fer2013(p, check_counts=False), _csv),
     Reader("FERPlus", "votes.csv", lambda p: prepare_ferplus(_fer2013(), p), _votes),

@@ -122,7 +122,7 @@ def test_names_and_objects_are_the_same(tmp_path, monkeypatch, faces, faces_file
     genome = nas.Genome(Input(), 7, (Stage((Conv(6, 5, 4),)),), Head())
     recipe = dataclasses.replace(nas.Recipe.load("short"), epochs=1)
     Path("short.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
-    ours = nas.retrain(genome, faces, recipe, seeds=[1], note=lambda text: None)
+    ours = nas.retrain(genome, faces, recipe, seeds=[1], progress=False)
     assert ours["genome"] == genome.id
     folder = Path(f"experiments/retrain-{genome.id}")  # the default
     same = nas.retrain(genome, str(faces_file), "short.yaml", "same", seeds=2)

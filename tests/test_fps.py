@@ -27,10 +27,10 @@ def target(tmp_path_factory):
 
 
 def test_a_search_predicts_the_fps_of_its_target(target, quick, tmp_path, monkeypatch, caplog):
-    from nas.search import machine as mode
+    from nas.search import machine as module
     from nas.training.predict import Precision
 
-    monkeypatch.setattr(mode, "fastest_mode", lambda *arguments: Precision(False, False))
+    monkeypatch.setattr(module, "fastest_precision", lambda *arguments: Precision(False, False))
     caplog.set_level("INFO", "nas")
     here, slow = target
 

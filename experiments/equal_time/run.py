@@ -110,7 +110,7 @@ def search(
         known = partial(static_metrics, fps_model=machine.calibration.model)
         kind = Generational if way == "nsga2" else Search
         found = kind(run, settings, space, initial, (), known)
-        arguments = (data, settings.recipe, machine.mode, machine.device)
+        arguments = (data, settings.recipe, machine.precision, machine.device)
         workers = start_workers(settings, TrainingEvaluator, arguments)
         try:
             outcome = found.loop(workers, time.monotonic() + (settings.time_budget or 0.0))
@@ -225,7 +225,7 @@ def train_fronts(args: argparse.Namespace) -> None:
     machine = load_machine(OUT / "machine.json")
     data = search_data(open_dataset(args.data))
     settings = Settings(workers=args.workers)
-    arguments = (data, settings.recipe, machine.mode, machine.device)
+    arguments = (data, settings.recipe, machine.precision, machine.device)
     workers = start_workers(settings, TrainingEvaluator, arguments)
     left = [genome for name, genome in wanted.items() if name not in done]
     print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)

@@ -76,7 +76,6 @@ def train_all(args: argparse.Namespace) -> None:
         command = f"python experiments/references/run.py --data {args.data} --epochs {args.epochs}"
         retrain(
             genome, dataset, recipe, out, seeds=[0], device=args.device, command=command.split(),
-            note=lambda text: print(text, flush=True),
         )  # fmt: skip
         write_table()
 

@@ -6,6 +6,8 @@ One table for every file that schema.py reads. Written are only the new names.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 ALIASES: dict[str, dict[str, str]] = {
@@ -19,6 +21,8 @@ ALIASES: dict[str, dict[str, str]] = {
         "fit_on": "train_on",
     },
 }
+FILES = {"precision.json": "mode.json"}  # in a retraining's folder
+ATTRIBUTES = {"precision": "mode"}  # of a tuning's study
 # Options of version 0.1 that are gone: read over, with a word where they were on.
 GONE: dict[str, tuple[str, ...]] = {"Settings": ("inherit", "rungs")}
 # Settings of which version 0.1 wrote 0 for none, and algorithms that it could screen.
@@ -59,6 +63,17 @@ def _direction(data: dict[Any, Any]) -> dict[Any, Any]:
         return data
     direction = "maximize" if data["maximise"] else "minimize"
     return {**{k: v for k, v in data.items() if k != "maximise"}, "direction": direction}
+
+
+def present(path: Path) -> Path:
+    """The same; the file under its name of version 0.1 where only that is there."""
+    old = path.with_name(FILES.get(path.name, path.name))
+    return old if old.exists() and not path.exists() else path
+
+
+def attribute(name: str, found: Mapping[str, Any]) -> Any:
+    """One of a study's attributes, under whichever name it has; None where it has none."""
+    return found.get(name, found.get(ATTRIBUTES.get(name, name)))
 
 
 def current_names(kind: str, data: dict[Any, Any]) -> dict[Any, Any]:

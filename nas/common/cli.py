@@ -87,7 +87,7 @@ def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    _log_to_stderr()
+    log_to_stderr()
     try:
         with ending_signals():
             return main(sys.argv[1:] if argv is None else argv)
@@ -112,7 +112,8 @@ class _Stderr(logging.Handler):
         say(record.getMessage(), sys.stderr)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """What the library logs, on stderr, unless it goes somewhere already."""
     log = logging.getLogger("nas")
     if not log.handlers:
         log.addHandler(_Stderr())

@@ -31,10 +31,11 @@ def explain(
     images; a map explains the answer that was given.
     """
     genome, model = trained.genome, trained.model
-    part, rows = Subset.of(dataset, split), dataset.indices(split)
-    probabilities = torch.softmax(logits(model, genome, part), 1).numpy()
+    subset, rows = Subset.of(dataset, split), dataset.indices(split)
+    probabilities = torch.softmax(logits(model, genome, subset), 1).numpy()
     size = genome.input
-    x = views_of(normalise(part.images[part.rows].float()), size.height, size.width, "single")[0]
+    images = normalise(subset.images[subset.rows].float())
+    x = views_of(images, size.height, size.width, "single")[0]
     answers, labels = probabilities.argmax(1), dataset.labels[rows].astype(np.int64)
 
     def maps_of(chosen: Any) -> Tensor:

@@ -48,14 +48,14 @@ class Parity:
 
 
 def export_onnx(
-    genome: Genome, model: nn.Module, dataset: Dataset, part: Subset, path: Path
+    genome: Genome, model: nn.Module, dataset: Dataset, subset: Subset, path: Path
 ) -> Parity:
     """Write float32 ONNX with the preprocessing in its metadata; RuntimeError if torch differs.
 
-    dataset: what the model was trained on. part: images on which the two are compared.
+    dataset: what the model was trained on. subset: images on which the two are compared.
     """
     write_onnx(TrainedModel.on(dataset, genome, model), path)
-    found = check_parity(genome, model, part, path)
+    found = check_parity(genome, model, subset, path)
     limit = TOLERANCE * max(1.0, found.largest_logit)
     if not found.max_difference <= limit:
         raise RuntimeError(
@@ -81,9 +81,9 @@ def write_onnx(trained: TrainedModel, path: Path) -> None:
     replace_file(path, proto.SerializeToString())
 
 
-def check_parity(genome: Genome, model: nn.Module, part: Subset, path: Path) -> Parity:
-    """Compare the file with the torch model on (the first of) a part's images, on the CPU."""
-    cpu = Subset(part.images.cpu(), part.labels.cpu(), part.rows[:PARITY_IMAGES].cpu())
+def check_parity(genome: Genome, model: nn.Module, subset: Subset, path: Path) -> Parity:
+    """Compare the file with the torch model on (the first of) a subset's images, on the CPU."""
+    cpu = Subset(subset.images.cpu(), subset.labels.cpu(), subset.rows[:PARITY_IMAGES].cpu())
     ours = logits(copy.deepcopy(model).cpu(), genome, cpu).numpy()
     theirs = _logits(open_model(path), cpu)
     same = float((ours.argmax(1) == theirs.argmax(1)).mean())
@@ -132,16 +132,16 @@ def export_trained(
     """
     p = trained.info
     write_onnx(trained, out / FLOAT)
-    part = Subset.of(dataset, "validation")
+    subset = Subset.of(dataset, "validation")
     rows = dataset.indices("train")
     chosen = np.random.default_rng(0).permutation(rows)[:CALIBRATION_IMAGES]
-    quantise(out / FLOAT, out / INT8, _batches(part.at(chosen), p))
+    quantise(out / FLOAT, out / INT8, _batches(subset.at(chosen), p))
     models = [open_model(out / FLOAT), open_model(out / INT8)]
-    labels = part.labels[part.rows].numpy()
-    ours = logits(trained.model.cpu(), trained.genome, part).numpy().argmax(1)
+    labels = subset.labels[subset.rows].numpy()
+    ours = logits(trained.model.cpu(), trained.genome, subset).numpy().argmax(1)
     files = []
     for model, fps in zip(models, _frame_rates(models, p), strict=True):
-        answers = _logits(model, part).argmax(1)
+        answers = _logits(model, subset).argmax(1)
         check = model.check()
         assert check is not None
         files.append({
@@ -183,15 +183,15 @@ def _machine_file(weights: Path, run: str | Path | None) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _logits(model: OnnxModel, part: Subset) -> npt.NDArray[np.float32]:
-    """Logits (rows, classes) of a part's images, single views."""
-    return np.concatenate([model.run(pixels) for pixels in _batches(part, model.info)])
+def _logits(model: OnnxModel, subset: Subset) -> npt.NDArray[np.float32]:
+    """Logits (rows, classes) of a subset's images, single views."""
+    return np.concatenate([model.run(pixels) for pixels in _batches(subset, model.info)])
 
 
-def _batches(part: Subset, p: ModelInfo) -> Iterator[npt.NDArray[np.float32]]:
-    """A part's images as a file takes them: cropped to the input, normalised, float32."""
-    for rows in torch.split(part.rows, EVALUATION_BATCH):
-        yield p.normalise(views_of(part.images[rows], p.height, p.width, "single")[0].numpy())
+def _batches(subset: Subset, p: ModelInfo) -> Iterator[npt.NDArray[np.float32]]:
+    """A subset's images as a file takes them: cropped to the input, normalised, float32."""
+    for rows in torch.split(subset.rows, EVALUATION_BATCH):
+        yield p.normalise(views_of(subset.images[rows], p.height, p.width, "single")[0].numpy())
 
 
 def _frame_rates(models: Sequence[OnnxModel], p: ModelInfo) -> list[float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
+from nas.common.cli import log_to_stderr
 from nas.common.environment import environment
 from nas.common.errors import UserError
 from nas.common.files import locked, make_folder, read_json, replace_file
@@ -30,7 +32,7 @@ from nas.training.recipe import Recipe
 from nas.training.trainer import TrainingResult, train
 
 REPORT = "report.json"
-Note = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -57,7 +59,7 @@ def retrain(
     teachers: Sequence[Path] = (),
     device: str = "auto",
     command: list[str] | None = None,
-    note: Note = print,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Train once for each seed and write everything into `out`; returns the report.
 
@@ -76,11 +78,13 @@ def retrain(
     dataset = open_dataset(data)
     _check_unread(folder)
     setup = set_up(genome, dataset, recipe, initial, teachers, device)
-    note(f"retraining {genome.id} on {dataset.name}, into {folder}")
+    if progress and not log.hasHandlers():
+        log_to_stderr()
+    log.info("retraining %s on %s, into %s", genome.id, dataset.name, folder)
     make_folder(folder)
     with locked(folder):
         _check_unread(folder)  # another process may have just read it
-        report = _retrain(genome, dataset, recipe, folder, chosen, setup, command or [], note)
+        report = _retrain(genome, dataset, recipe, folder, chosen, setup, command or [])
         report["initial"] = str(initial) if initial else None
         report["teachers"] = [str(path) for path in teachers]
         # Last: its presence says that the test split has been read.
@@ -104,28 +108,29 @@ def _check_unread(out: Path) -> None:
 
 def _retrain(
     genome: Genome, dataset: Dataset, recipe: Recipe, out: Path, seeds: list[int], setup: Setup,
-    command: list[str], note: Note,
+    command: list[str],
 ) -> dict[str, Any]:  # fmt: skip
-    parts = setup.parts
-    mode = precision_of(genome, parts["train"], recipe.batch_size, out)
+    subsets = setup.subsets
+    precision = precision_of(genome, subsets["train"], recipe.batch_size, out)
     trained = [
-        _train_seed(genome, dataset, setup, recipe, out / f"seed{seed}", seed, mode, note)
+        _train_seed(genome, dataset, setup, recipe, out / f"seed{seed}", seed, precision)
         for seed in seeds
     ]
     chosen = trained[0]  # where validation images were trained on, they cannot choose
     if recipe.train_on != "train+validation":
         chosen = max(trained, key=lambda t: (t.logged_accuracy, -t.seed))
     if len(seeds) > 1:
-        note(f"seed {chosen.seed} ships: validation {chosen.logged_accuracy:.2%} in the log")
-    reads = _mark_test_read(out, note)
-    tests = [_evaluate(genome, dataset, t.result, parts["test"]) for t in trained]
+        accuracy = 100 * chosen.logged_accuracy
+        log.info("seed %d ships: validation %.2f %% in the log", chosen.seed, accuracy)
+    reads = _mark_test_read(out)
+    tests = [_evaluate(genome, dataset, t.result, subsets["test"]) for t in trained]
     test = tests[trained.index(chosen)]
-    parity = _export(genome, chosen.result, dataset, parts["validation"], out)
-    report = _report(genome, dataset, recipe, mode, chosen, test, parity)
+    parity = _export(genome, chosen.result, dataset, subsets["validation"], out)
+    report = _report(genome, dataset, recipe, precision, chosen, test, parity)
     report["command"] = command
     report["environment"] = environment(command)
     report["test_reads"] = reads
-    views = [_views_and_copies(genome, dataset, t.result, parts) for t in trained]
+    views = [_views_and_copies(genome, dataset, t.result, subsets) for t in trained]
     report["views_and_copies"] = views[trained.index(chosen)]
     report["seeds"] = {
         "list": seeds,
@@ -137,7 +142,7 @@ def _retrain(
         shares = [found[split]["flip"]["all"]["accuracy"] for found in views]
         report["seeds"][split]["accuracy_flip"] = summarise(shares)
     if recipe.views != "single":
-        several = _evaluate(genome, dataset, chosen.result, parts["test"], recipe.views)
+        several = _evaluate(genome, dataset, chosen.result, subsets["test"], recipe.views)
         report["test_with_views"] = {
             "views": recipe.views,
             **{k: several[k] for k in ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")},
@@ -148,7 +153,7 @@ def _retrain(
 
 def _train_seed(
     genome: Genome, dataset: Dataset, setup: Setup, recipe: Recipe, folder: Path, seed: int,
-    mode: Precision, note: Note,
+    precision: Precision,
 ) -> _Trained:  # fmt: skip
     make_folder(folder)
     took: list[float] = []
@@ -156,7 +161,7 @@ def _train_seed(
     def on_epoch(row: dict[str, float]) -> None:
         took.append(row["seconds"])
         left = (recipe.epochs - row["epoch"]) * sum(took) / len(took)
-        note(
+        log.info(
             f"seed {seed} epoch {row['epoch']:.0f}/{recipe.epochs}: loss {row['train_loss']:.3f}, "
             f"validation {row['validation_accuracy']:.2%}, {row['seconds']:.0f} s, "
             f"{left / 60:.0f} min left"
@@ -164,9 +169,9 @@ def _train_seed(
 
     try:
         result = train(
-            genome, setup.parts["fit"], setup.parts["validation"], recipe, seed=seed, mode=mode,
-            keep_best=recipe.train_on != "train+validation", initial=setup.initial,
-            teacher=setup.teacher,
+            genome, setup.subsets["fit"], setup.subsets["validation"], recipe,
+            seed=seed, precision=precision, keep_best=recipe.train_on != "train+validation",
+            initial=setup.initial, teacher=setup.teacher,
             checkpoint=folder / "checkpoint.pt", on_epoch=on_epoch,
         )  # fmt: skip
     except DivergedError as error:
@@ -179,20 +184,20 @@ def _train_seed(
     replace_file(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
     lines = "".join(json.dumps(row) + "\n" for row in result.history)
     replace_file(folder / "metrics.jsonl", lines)
-    validation = _evaluate(genome, dataset, result, setup.parts["validation"])
+    validation = _evaluate(genome, dataset, result, setup.subsets["validation"])
     return _Trained(seed, result, validation)
 
 
 def _evaluate(
-    genome: Genome, dataset: Dataset, result: TrainingResult, part: Subset, views: str = "single"
+    genome: Genome, dataset: Dataset, result: TrainingResult, subset: Subset, views: str = "single"
 ) -> dict[str, Any]:
     """float32, as the exported model computes."""
-    y = torch.softmax(logits(result.model, genome, part, views=views), 1)
-    labels = part.labels[part.rows].cpu().numpy()
+    y = torch.softmax(logits(result.model, genome, subset, views=views), 1)
+    labels = subset.labels[subset.rows].cpu().numpy()
     return classification_report(labels, y.cpu().numpy().astype(np.float64), dataset.classes)
 
 
-def _mark_test_read(out: Path, note: Note) -> int:
+def _mark_test_read(out: Path) -> int:
     """Written and synced before the test split is read; how often it has been, this time included.
 
     Whoever is killed between the reading and the report reads it again, and the report says so.
@@ -202,22 +207,22 @@ def _mark_test_read(out: Path, note: Note) -> int:
     if type(before) is not int or before < 0:
         raise UserError(f"{mark}: expected how often the test split was read")
     if before:
-        note(f"the test split was read {before} time(s) before, without a report: it will say so")
+        log.info("the test split was read %d time(s) before: the report will say so", before)
     replace_file(mark, json.dumps(before + 1))
     return before + 1
 
 
 def _views_and_copies(
-    genome: Genome, dataset: Dataset, result: TrainingResult, parts: dict[str, Subset]
+    genome: Genome, dataset: Dataset, result: TrainingResult, subsets: dict[str, Subset]
 ) -> dict[str, Any]:
     """Accuracy by split and views, of all images and without exact copies of Training images."""
     found: dict[str, Any] = {}
     for split in ("validation", "test"):
-        part = parts[split]
-        labels = part.labels[part.rows]
+        subset = subsets[split]
+        labels = subset.labels[subset.rows]
         fresh = np.isin(dataset.indices(split), rows_without_copies(dataset, split))
         for views in ("single", "flip"):
-            answers = logits(result.model, genome, part, views=views).argmax(1)
+            answers = logits(result.model, genome, subset, views=views).argmax(1)
             right = (answers == labels).cpu().numpy()
             found.setdefault(split, {})[views] = {
                 "all": _share(right), "without_copies": _share(right[fresh])
@@ -234,14 +239,14 @@ def _share(right: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
 
 
 def _export(
-    genome: Genome, result: TrainingResult, dataset: Dataset, part: Subset, out: Path
+    genome: Genome, result: TrainingResult, dataset: Dataset, subset: Subset, out: Path
 ) -> Parity:
     save_weights(genome, result.model, dataset, out / "model.safetensors")
-    return export_onnx(genome, result.model, dataset, part, out / "model.onnx")
+    return export_onnx(genome, result.model, dataset, subset, out / "model.onnx")
 
 
 def _report(
-    genome: Genome, dataset: Dataset, recipe: Recipe, mode: Precision, chosen: _Trained,
+    genome: Genome, dataset: Dataset, recipe: Recipe, precision: Precision, chosen: _Trained,
     test: dict[str, Any], parity: Parity,
 ) -> dict[str, Any]:  # fmt: skip
     return {
@@ -256,7 +261,7 @@ def _report(
             "duplicates": duplicate_report(dataset),
         },
         "recipe": recipe.to_dict(),
-        "mode": asdict(mode),
+        "precision": asdict(precision),
         "seed": chosen.seed,
         "epochs_trained": len(chosen.result.history),
         "best_epoch": chosen.result.best_epoch,

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from nas.arch.genome import Genome
+from nas.common.aliases import present
 from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
 from nas.data import Dataset, search_split
 from nas.deploy.checkpoint import check_fit, load_weights
 from nas.deploy.teach import teacher_of
-from nas.training.precision import fastest_mode, torch_device
+from nas.training.precision import fastest_precision, torch_device
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
 from nas.training.teacher import SoftLabels
@@ -27,7 +28,7 @@ from nas.training.teacher import SoftLabels
 class Setup:
     """What a training is given. initial: weights, None: random ones."""
 
-    parts: dict[str, Subset]
+    subsets: dict[str, Subset]
     initial: dict[str, Tensor] | None
     teacher: nn.Module | SoftLabels | None
 
@@ -45,32 +46,32 @@ def set_up(
             f"recipe: early_stopping and schedule plateau watch validation images, which train_on "
             f"{recipe.train_on} trains on; expected early_stopping 0 and another schedule"
         )
-    parts = _parts(dataset, torch_device(device), recipe)
+    subsets = _subsets(dataset, torch_device(device), recipe)
     start = None if initial is None else load_weights(genome, initial).state_dict()
-    teacher = teacher_of(teachers, genome, dataset, parts["train"].images.device, recipe)
-    return Setup(parts, start, teacher)
+    teacher = teacher_of(teachers, genome, dataset, subsets["train"].images.device, recipe)
+    return Setup(subsets, start, teacher)
 
 
-def _parts(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
+def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
     """The splits, and `fit`: what is trained on."""
     train = Subset.of(dataset, "train", device)
-    parts = {name: train.at(dataset.indices(name)) for name in ("train", "validation", "test")}
-    for name, part in parts.items():
-        if not len(part):
+    subsets = {name: train.at(dataset.indices(name)) for name in ("train", "validation", "test")}
+    for name, subset in subsets.items():
+        if not len(subset):
             raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
-    rows = parts["train"].rows
+    rows = subsets["train"].rows
     if recipe.train_on == "train+validation":
-        rows = torch.cat([rows, parts["validation"].rows])
+        rows = torch.cat([rows, subsets["validation"].rows])
     elif recipe.train_on == "fit":
         rows = torch.tensor(search_split(dataset)[0], device=device)
     targets = None
     if recipe.soft_labels:
         targets = torch.tensor(dataset.soft_labels(), device=device)
-    parts["fit"] = dataclasses.replace(train, rows=rows, targets=targets)
-    return parts
+    subsets["fit"] = dataclasses.replace(train, rows=rows, targets=targets)
+    return subsets
 
 
-def read_mode(path: Path) -> Precision:
+def read_precision(path: Path) -> Precision:
     data = read_json(path)
     names = set(Precision.__dataclass_fields__)
     if not isinstance(data, dict) or set(data) != names or {*map(type, data.values())} != {bool}:
@@ -78,12 +79,12 @@ def read_mode(path: Path) -> Precision:
     return Precision(**data)
 
 
-def precision_of(genome: Genome, part: Subset, batch: int, out: Path) -> Precision:
+def precision_of(genome: Genome, subset: Subset, batch: int, out: Path) -> Precision:
     """Measured once for a folder: a resumed training must not change its arithmetic."""
-    path = out / "mode.json"
+    path = present(out / "precision.json")
     if path.exists():
-        return read_mode(path)
-    mode = fastest_mode(part.images.device, [genome], batch)
+        return read_precision(path)
+    precision = fastest_precision(subset.images.device, [genome], batch)
     make_folder(out)
-    replace_file(path, json.dumps(asdict(mode)))
-    return mode
+    replace_file(path, json.dumps(asdict(precision)))
+    return precision

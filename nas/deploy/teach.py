@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ def teach_from(
     seed: int = 0,
     part: str = "train",
     device: str = "auto",
-    on_variant: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Write the averaged answers of the networks in `files` (model.safetensors) to `out`.
 
@@ -61,11 +60,7 @@ def teach_from(
     place = torch_device(device)
     check_writable(out)
     rows = search_split(dataset)[0] if part == "fit" else dataset.indices("train")
-    subset = Subset(
-        torch.tensor(dataset.images, device=place),
-        torch.tensor(np.asarray(dataset.labels, dtype=np.int64), device=place),
-        torch.tensor(np.sort(rows), device=place),
-    )
+    subset = Subset.of(dataset, "train", place).at(np.sort(rows))
     origin = {
         "data": dataset.name, "fingerprint": dataset.fingerprint, "part": part,
         "networks": [
@@ -76,7 +71,7 @@ def teach_from(
     geometric = dataclasses.replace(augment, erase=0.0, noise=0.0)
     labels = teach(
         [trained.model.to(place) for trained in found], subset, variants=variants,
-        augment=geometric, seed=seed, origin=origin, on_variant=on_variant,
+        augment=geometric, seed=seed, origin=origin,
     )  # fmt: skip
     labels.save(out)
     right = labels.probabilities.float().mean(0).argmax(1) == subset.labels[subset.rows].cpu()

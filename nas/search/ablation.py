@@ -86,7 +86,7 @@ def ablate(
         log.info("%d of %d trainings to make", len(missing), len(chosen.tasks(settings)))
         if missing:
             data = search_data(dataset)
-            arguments = (data, settings.recipe, profile.mode, settings.device)
+            arguments = (data, settings.recipe, profile.precision, settings.device)
             workers = start_workers(settings, TrainingEvaluator, arguments)
             try:
                 _train(missing, workers, archive, profile)

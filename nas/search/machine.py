@@ -23,7 +23,7 @@ from nas.search.profile import HardwareProfile, load_machine
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
-from nas.training.precision import fastest_mode, torch_device
+from nas.training.precision import fastest_precision, torch_device
 
 CANDIDATES = 4  # sampled genomes for each one timed
 MODE_GENOMES = 6  # sampled genomes that decide the training mode
@@ -51,7 +51,7 @@ def measure_machine(run: RunDirectory, settings: Settings, space: SearchSpace) -
         calibration = calibrate_here(space, settings.seed, genomes)
     else:
         calibration = read_calibration(Path(settings.fps_model))
-    device, bf16, channels_last = training_mode(settings, space)
+    device, bf16, channels_last = training_precision(settings, space)
     machine = HardwareProfile(calibration, bf16, channels_last, device)
     run.write("machine.json", machine.to_json())
     log.info(
@@ -61,7 +61,7 @@ def measure_machine(run: RunDirectory, settings: Settings, space: SearchSpace) -
     return machine
 
 
-def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bool]:
+def training_precision(settings: Settings, space: SearchSpace) -> tuple[str, bool, bool]:
     """Device, and whether bfloat16 and channels-last are the fastest there."""
     device = torch_device(settings.device)
     threads = torch.get_num_threads()
@@ -71,9 +71,9 @@ def training_mode(settings: Settings, space: SearchSpace) -> tuple[str, bool, bo
     rng = np.random.default_rng(settings.seed)
     short = settings.time_budget is not None and settings.time_budget < SHORT_BUDGET
     sampled = [space.sample(rng).genome for _ in range(1 if short else MODE_GENOMES)]
-    mode = fastest_mode(device, sampled, settings.recipe.batch_size)
+    fastest = fastest_precision(device, sampled, settings.recipe.batch_size)
     torch.set_num_threads(threads)
-    return str(device), mode.bf16, mode.channels_last
+    return str(device), fastest.bf16, fastest.channels_last
 
 
 def calibrate_here(space: SearchSpace, seed: int, genomes: int) -> Calibration:

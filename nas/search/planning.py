@@ -30,7 +30,7 @@ from nas.deploy.latency import Calibration, calibrate
 from nas.evolution.optimizer import SpaceExhausted
 from nas.search.archive import Evaluation
 from nas.search.evaluate import Unfinished
-from nas.search.machine import CANDIDATES, sampled, training_mode
+from nas.search.machine import CANDIDATES, sampled, training_precision
 from nas.search.policy import make_optimizer
 from nas.search.profile import static_metrics
 from nas.search.settings import Settings
@@ -131,7 +131,7 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     data = search_data(dataset)
     started = time.perf_counter()
     calibration = calibrate(sampled(space, settings.seed, CANDIDATES * CALIBRATED), CALIBRATED)
-    device, bf16, channels_last = training_mode(settings, space)
+    device, bf16, channels_last = training_precision(settings, space)
     arguments = (data, settings.recipe, (bf16, channels_last), device)
     workers = start_workers(settings, MeasuredEvaluator, arguments)
     more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)

@@ -30,7 +30,7 @@ class HardwareProfile:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @property
-    def mode(self) -> tuple[bool, bool]:
+    def precision(self) -> tuple[bool, bool]:
         return self.bf16, self.channels_last
 
 

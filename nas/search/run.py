@@ -245,7 +245,7 @@ def _workers(
         arguments: tuple[Any, ...] = (parts.function,)
         return start_workers(settings, FunctionEvaluator, arguments, deadline, alone=suspect)
     assert profile is not None
-    arguments = (parts.data, settings.recipe, profile.mode, settings.device)
+    arguments = (parts.data, settings.recipe, profile.precision, settings.device)
     return start_workers(settings, TrainingEvaluator, arguments, deadline, alone=suspect)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nas.data import SearchData
+from nas.training.precision import torch_device
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import Recipe
 from nas.training.task import Task
@@ -23,24 +24,23 @@ NEAR = 2.0  # times its longest training: the end of the search's time is so nea
 class TrainingEvaluator:
     """Trains for a short while on the fit rows and scores the held-out rows.
 
-    mode: (bf16, channels_last), measured once by the driver. device: a torch device name; auto is
-    the GPU where this process sees one, since workers of one search may sit on unlike machines.
+    precision: (bf16, channels_last), measured once by the driver. device: of torch; auto is the GPU
+    where this process sees one, since workers of one search may sit on unlike machines.
     reading: (epochs, metrics) of the training that runs, where it was scored on its way.
     """
 
     def __init__(
-        self, data: SearchData, recipe: Recipe, mode: tuple[bool, bool], device: str = "auto"
+        self, data: SearchData, recipe: Recipe, precision: tuple[bool, bool], device: str = "auto"
     ) -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.recipe, self.mode = recipe, Precision(*mode)
+        place = torch_device(device)
+        self.recipe, self.precision = recipe, Precision(*precision)
         self.reading: tuple[int, dict[str, float]] | None = None
         self._longest = 0.0  # seconds of a training
         # A copy: arrays that come from Ray's store are read-only.
-        images = torch.tensor(np.ascontiguousarray(data.images), device=device)
-        labels = torch.tensor(np.asarray(data.labels, dtype=np.int64), device=device)
+        images = torch.tensor(np.ascontiguousarray(data.images), device=place)
+        labels = torch.tensor(np.asarray(data.labels, dtype=np.int64), device=place)
         self.fit, self.held_out = (
-            Subset(images, labels, torch.tensor(np.asarray(rows, dtype=np.int64), device=device))
+            Subset(images, labels, torch.tensor(np.asarray(rows, dtype=np.int64), device=place))
             for rows in (data.fit, data.held_out)
         )
         teacher = stored_teacher(recipe)
@@ -52,7 +52,7 @@ class TrainingEvaluator:
         result = train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,
             dataclasses.replace(self.recipe, epochs=task.fidelity.epochs),
-            seed=task.seed, mode=self.mode, teacher=self.teacher, on_epoch=self._read,
+            seed=task.seed, precision=self.precision, teacher=self.teacher, on_epoch=self._read,
             read_at=self._readings(task),
         )  # fmt: skip
         self._longest = max(self._longest, time.perf_counter() - started)

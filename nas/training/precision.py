@@ -1,41 +1,27 @@
-"""Which arithmetic trains fastest on a device: float32 or bfloat16, contiguous or channels-last."""
+"""What a training runs on: the device, and the arithmetic that is the fastest there."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
-from nas.training.predict import Precision, Subset
+from nas.training.predict import Precision, Subset, logits
 from nas.training.recipe import Recipe
 from nas.training.state import Training
 
 TIMED_STEPS = 4
+FLOAT32 = Precision()
+# Largest difference from float32's logits that rounding to bfloat16 explains, of the largest of
+# them or 1.
+TOLERANCE = 0.1
 
-
-def fastest_mode(device: torch.device, genomes: Sequence[Genome], batch: int) -> Precision:
-    """Time training steps of some genomes in every mode on this device; the fastest wins.
-
-    The modes take turns and the quickest of their steps count, so that a slow moment of a shared
-    machine does not decide.
-    """
-    modes = [Precision(b, c) for b in (False, True) for c in (False, True)]
-    total = dict.fromkeys(modes, 0.0)
-    for genome in genomes:
-        part, recipe = _blank(genome, batch, device), Recipe(batch_size=batch)
-        runs = {mode: Training(genome, part, recipe, 0, mode) for mode in modes}
-        seconds: dict[Precision, list[float]] = {mode: [] for mode in modes}
-        for _ in range(TIMED_STEPS):
-            for mode, run in runs.items():
-                started = time.perf_counter()
-                run.train_epoch()
-                seconds[mode].append(time.perf_counter() - started)
-        for mode in modes:
-            total[mode] += min(seconds[mode])
-    return min(modes, key=lambda mode: total[mode])
+log = logging.getLogger(__name__)
 
 
 def torch_device(name: str) -> torch.device:
@@ -48,11 +34,58 @@ def torch_device(name: str) -> torch.device:
         raise UserError(f"device: cannot use {name!r}: {first_line(error)}") from None
 
 
-def _blank(genome: Genome, batch: int, device: torch.device) -> Subset:
-    size = genome.input
+def step_seconds(run: Training) -> float:
+    """Time one step; of a training whose images are one batch an epoch is one."""
+    started = time.perf_counter()
+    run.train_epoch()
+    return time.perf_counter() - started
+
+
+def fastest_precision(
+    device: torch.device, genomes: Sequence[Genome], batch: int,
+    seconds: Callable[[Training], float] = step_seconds,
+) -> Precision:  # fmt: skip
+    """Train some genomes for some steps in every precision on this device; the fastest wins.
+
+    float32 or bfloat16, contiguous or channels-last. They take turns, and the quickest of their
+    steps count, so that a slow moment of a shared machine does not decide. One that fails here, or
+    whose answers are not float32's, is never chosen.
+    """
+    precisions = [Precision(b, c) for b in (False, True) for c in (False, True)]
+    total = dict.fromkeys(precisions, 0.0)
+    for genome in genomes:
+        subset, recipe = _noise(genome, batch, device), Recipe(batch_size=batch)
+        runs = {p: Training(genome, subset, recipe, 0, p) for p in total}
+        right = logits(runs[FLOAT32].model, genome, subset)
+        steps: dict[Precision, list[float]] = {precision: [] for precision in total}
+        for turn in range(TIMED_STEPS):
+            for precision in list(total):
+                run = runs[precision]
+                try:
+                    if turn == 0:
+                        _check(logits(run.model, genome, subset, precision), right)
+                    steps[precision].append(seconds(run))
+                except RuntimeError as error:
+                    if precision == FLOAT32:
+                        raise
+                    log.info("%s is not used: %s", precision, first_line(error))
+                    del total[precision]
+        for precision in total:
+            total[precision] += min(steps[precision])
+    return min(total, key=lambda precision: total[precision])
+
+
+def _check(found: Tensor, right: Tensor) -> None:
+    limit = TOLERANCE * max(1.0, float(right.abs().max()))
+    difference = float((found - right).abs().max())
+    if not difference <= limit:
+        raise RuntimeError(f"its logits differ by {difference:.2g} from those of float32")
+
+
+def _noise(genome: Genome, batch: int, device: torch.device) -> Subset:
+    """One batch of random pixels."""
+    size, generator = genome.input, torch.Generator().manual_seed(0)
     shape = (batch, size.channels, size.height, size.width)
-    return Subset(
-        torch.zeros(shape, dtype=torch.uint8, device=device),
-        torch.zeros(batch, dtype=torch.long, device=device),
-        torch.arange(batch, device=device),
-    )
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    rows = torch.arange(batch, device=device)
+    return Subset(images.to(device), torch.zeros_like(rows), rows)

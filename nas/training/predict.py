@@ -85,50 +85,54 @@ def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor
     return crops + [crop.flip(3) for crop in crops]
 
 
-def autocast(device: torch.device, mode: Precision) -> Any:
+def autocast(device: torch.device, precision: Precision) -> Any:
     # Weights are used once a step, and a recorded step must not meet a cached cast.
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode.bf16, cache_enabled=False)
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=precision.bf16, cache_enabled=False
+    )
 
 
 @torch.no_grad()
 def logits(
     model: nn.Module,
     genome: Genome,
-    part: Subset,
-    mode: Precision | None = None,
+    subset: Subset,
+    precision: Precision | None = None,
     views: str = "single",
 ) -> Tensor:
-    """Logits (rows, classes), float32, of a part's images: the mean over their views."""
-    mode = mode or Precision()
+    """Logits (rows, classes), float32, of a subset's images: the mean over their views."""
+    precision = precision or Precision()
     model.eval()
     size = genome.input
     out = []
-    for rows in torch.split(part.rows, EVALUATION_BATCH):
-        images = normalise(part.images[rows].float())
-        found = [_forward(model, x, mode) for x in views_of(images, size.height, size.width, views)]
+    for rows in torch.split(subset.rows, EVALUATION_BATCH):
+        images = normalise(subset.images[rows].float())
+        found = [
+            _forward(model, x, precision) for x in views_of(images, size.height, size.width, views)
+        ]
         out.append(torch.stack(found).mean(0))
     return torch.cat(out)
 
 
-def _forward(model: nn.Module, x: Tensor, mode: Precision) -> Tensor:
-    if mode.channels_last:
+def _forward(model: nn.Module, x: Tensor, precision: Precision) -> Tensor:
+    if precision.channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    with autocast(x.device, mode):
+    with autocast(x.device, precision):
         y: Tensor = model(x)
     return y.float()
 
 
 def score(
-    model: nn.Module, genome: Genome, part: Subset, mode: Precision, views: str = "single"
+    model: nn.Module, genome: Genome, subset: Subset, precision: Precision, views: str = "single"
 ) -> dict[str, float]:
     """accuracy, macro_f1, balanced_accuracy (0..1) and loss, the cross entropy.
 
     DivergedError when the outputs are not finite.
     """
-    y = logits(model, genome, part, mode, views)
+    y = logits(model, genome, subset, precision, views)
     if not bool(torch.isfinite(y).all()):
         raise DivergedError("the model's outputs are not finite")
-    labels, classes = part.labels[part.rows], y.shape[1]
+    labels, classes = subset.labels[subset.rows], y.shape[1]
     pairs = (labels * classes + y.argmax(1)).cpu().numpy()
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return {**class_scores(confusion), "loss": float(F.cross_entropy(y, labels))}

@@ -78,7 +78,7 @@ def _identity(run: Training) -> dict[str, Any]:
         "version": VERSION,
         "genome": run.genome.id,
         "recipe": run.recipe.to_dict(),
-        "precision": asdict(run.mode),
+        "precision": asdict(run.precision),
         "start (data, seed, teacher or initial weights)": run.start,
     }
 

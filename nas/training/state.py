@@ -37,12 +37,12 @@ class Training:
     """The state of one training; everything in it goes into the checkpoint."""
 
     def __init__(
-        self, genome: Genome, fit: Subset, recipe: Recipe, seed: int, mode: Precision,
+        self, genome: Genome, fit: Subset, recipe: Recipe, seed: int, precision: Precision,
         initial: dict[str, Tensor] | None = None, teacher: nn.Module | SoftLabels | None = None,
     ) -> None:  # fmt: skip
         torch.manual_seed(seed)  # initial weights and dropout
         self.seed = seed
-        self.fit, self.recipe, self.mode = fit, recipe, mode
+        self.fit, self.recipe, self.precision = fit, recipe, precision
         self.genome = genome
         self.device = fit.images.device
         self.teacher, self._initial = teacher, initial
@@ -54,7 +54,7 @@ class Training:
         if initial is not None:
             self.model.load_state_dict(initial)
         self.model = self.model.to(self.device)
-        if mode.channels_last:
+        if precision.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaging = recipe.ema_decay > 0 or recipe.optimizer == "asgd"
         self.averaged = copy.deepcopy(self.model) if self.averaging else self.model
@@ -113,7 +113,7 @@ class Training:
     def _train_step(self) -> None:
         """One step on the rows `self._rows`; nothing here waits for the device."""
         x, y, taught = self._batch(self._rows)
-        with autocast(self.device, self.mode):
+        with autocast(self.device, self.precision):
             logits = self.model(x)
         loss = self._loss(logits.float(), x, y, taught)
         self.optimizer.zero_grad()
@@ -143,7 +143,7 @@ class Training:
             x, both = mix(x, both, recipe, self.generator)
             y = both[:, : y.shape[1]]
             taught = None if taught is None else both[:, y.shape[1] :]
-        if self.mode.channels_last:
+        if self.precision.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         return x, y, taught
 
@@ -169,7 +169,7 @@ class Training:
             return loss
         if taught is None:
             assert isinstance(self.teacher, nn.Module)
-            with torch.no_grad(), autocast(self.device, self.mode):
+            with torch.no_grad(), autocast(self.device, self.precision):
                 taught = self.teacher(x).float()
             taught = torch.softmax(taught / t, 1)
         else:

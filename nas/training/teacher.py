@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ from nas.common.schema import Int, read
 from nas.training.augment import DRAWS, draw, move
 from nas.training.predict import Precision, Subset, autocast
 from nas.training.recipe import Augment, Recipe
+
+log = logging.getLogger(__name__)
 
 FORMAT = "fer-nas soft labels 1"
 MAX_VARIANTS = 256
@@ -198,7 +201,6 @@ def teach(
     seed: int = 0,
     precision: Precision | None = None,
     origin: dict[str, Any] | None = None,
-    on_variant: Callable[[int], None] | None = None,
 ) -> SoftLabels:
     """The averaged probabilities of `models` for `variants` moved copies of each row of `fit`.
 
@@ -222,8 +224,7 @@ def teach(
                 logits = [model(x).float() for model in models]
             answers.append(torch.stack([torch.softmax(y, 1) for y in logits]).mean(0))
         found.append((torch.cat(answers) * LEVELS).round().byte().cpu())
-        if on_variant is not None:
-            on_variant(variant)
+        log.info("variant %d of %d", variant + 1, variants)
     return SoftLabels(torch.stack(found), fit.rows.cpu(), augment, seed, origin or {})
 
 

@@ -34,7 +34,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    mode: Precision | None = None,
+    precision: Precision | None = None,
     keep_best: bool = False,
     initial: dict[str, Tensor] | None = None,
     teacher: nn.Module | SoftLabels | None = None,
@@ -49,7 +49,7 @@ def train(
     answers, to learn from by the recipe's `distill`. read_at: epochs after which the held-out part
     is scored; None is all, and the last one always is. DivergedError when the loss is not finite.
     """
-    run = Training(genome, fit, recipe, seed, mode or Precision(), initial, teacher)
+    run = Training(genome, fit, recipe, seed, precision or Precision(), initial, teacher)
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(run, checkpoint)
     while run.epoch < recipe.epochs and not run.stalled():
@@ -57,7 +57,7 @@ def train(
         loss = run.train_epoch()
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
         if read_at is None or run.epoch in read_at or run.epoch == recipe.epochs:
-            found = score(run.averaged, genome, held_out, run.mode, recipe.views)
+            found = score(run.averaged, genome, held_out, run.precision, recipe.views)
             row |= {f"validation_{name}": value for name, value in found.items()}
             run.note(found["accuracy"], keep_best)
         row["seconds"] = time.perf_counter() - started

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,18 @@ import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.arch.genome import Genome
+from nas.common.aliases import attribute
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
 from nas.common.files import make_folder, replace_file
 from nas.data import Dataset, search_split
-from nas.training.precision import fastest_mode
+from nas.training.precision import fastest_precision
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
 from nas.training.teacher import SoftLabels, stored_teacher
 from nas.training.trainer import train
 
-Note = Callable[[str], None]
+log = logging.getLogger(__name__)
 FAILURES = (RuntimeError, MemoryError)  # of a trial: diverged, out of memory
 BATCHES = (16, 32, 64, 128)
 # The report's two grids (after Khaireddin and Chen): all with momentum 0.9, weight decay 1e-4.
@@ -85,7 +87,6 @@ def tune(
     trials: int,
     *,
     seconds: float | None = None,
-    note: Note = print,
 ) -> optuna.Study:
     """Run trials until `trials` are done, or for so many `seconds`; goes on where the study is.
 
@@ -107,15 +108,16 @@ def tune(
         done = len(finished(study))
         new = done - (total - left)
         eta = (time.monotonic() - started) / max(new, 1) * (total - done)
-        note(f"trial {done}/{total}: {_outcome(trial)}; {_leader(study)}; {eta / 60:.0f} min left")
+        log.info("trial %d/%d: %s; %s; %.0f min left", done, total, _outcome(trial), _leader(study),
+                 eta / 60)  # fmt: skip
 
     try:
         with ending_after(seconds):
-            objective = _Objective(goal, _mode(study, goal), teacher)
+            objective = _Objective(goal, _precision(study, goal), teacher)
             study.optimize(objective, n_trials=left, callbacks=[after], catch=FAILURES)
     except OutOfTime:  # the trial that was stopped is the first of the next time
         write_results(study, goal, folder)
-        note(f"time is up: {len(finished(study))} of {total} trials are done")
+        log.info("time is up: %d of %d trials are done", len(finished(study)), total)
     return study
 
 
@@ -214,8 +216,8 @@ def rows(study: optuna.Study, goal: StudyConfig) -> list[dict[str, Any]]:
 class _Objective:
     """Trains once for a trial; a trial that lags behind the others is pruned between epochs."""
 
-    def __init__(self, goal: StudyConfig, mode: Precision, teacher: SoftLabels | None) -> None:
-        self.goal, self.mode, self.teacher = goal, mode, teacher
+    def __init__(self, goal: StudyConfig, precision: Precision, teacher: SoftLabels | None) -> None:
+        self.goal, self.precision, self.teacher = goal, precision, teacher
         device = torch.device(goal.device)
         images = torch.tensor(goal.dataset.images, device=device)
         labels = torch.tensor(goal.dataset.labels.astype("int64"), device=device)
@@ -237,7 +239,7 @@ class _Objective:
         try:
             result = train(
                 self.goal.genome, self.fit, self.held_out, recipe,
-                seed=self.goal.seed, mode=self.mode, keep_best=True, teacher=self.teacher,
+                seed=self.goal.seed, precision=self.precision, keep_best=True, teacher=self.teacher,
                 on_epoch=on_epoch,
             )  # fmt: skip
         except FAILURES as error:
@@ -247,14 +249,14 @@ class _Objective:
         return max(row["validation_accuracy"] for row in result.history)
 
 
-def _mode(study: optuna.Study, goal: StudyConfig) -> Precision:
+def _precision(study: optuna.Study, goal: StudyConfig) -> Precision:
     """Measured once for a study: its trials must not differ in their arithmetic."""
-    for mode in (Precision(bf16, last) for bf16 in (False, True) for last in (False, True)):
-        if study.user_attrs.get("mode") == dataclasses.asdict(mode):
-            return mode
-    mode = fastest_mode(torch.device(goal.device), [goal.genome], goal.base.batch_size)
-    study.set_user_attr("mode", dataclasses.asdict(mode))
-    return mode
+    for precision in (Precision(bf16, last) for bf16 in (False, True) for last in (False, True)):
+        if attribute("precision", study.user_attrs) == dataclasses.asdict(precision):
+            return precision
+    precision = fastest_precision(torch.device(goal.device), [goal.genome], goal.base.batch_size)
+    study.set_user_attr("precision", dataclasses.asdict(precision))
+    return precision
 
 
 def _suggest(trial: Trial, goal: StudyConfig) -> dict[str, Any]:

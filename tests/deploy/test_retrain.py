@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 RECIPE = str(ROOT / "experiments/recipes/short.yaml")
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 FILES = {
-    "report.json", "genome.json", "mode.json", "model.onnx", "model.safetensors", "MODEL_CARD.md",
-    "curves.png", "confusion_validation.png", "confusion_test.png", "seed0",
+    "report.json", "genome.json", "precision.json", "model.onnx", "model.safetensors",
+    "MODEL_CARD.md", "curves.png", "confusion_validation.png", "confusion_test.png", "seed0",
 }  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def test_interrupted_and_repeated(arguments, tmp_path, monkeypatch, capsys):
         return trained(*args, on_epoch=on, **more)
 
     cut.mkdir()
-    (cut / "mode.json").write_text((whole / "mode.json").read_text())
+    (cut / "precision.json").write_text((whole / "precision.json").read_text())
     monkeypatch.setattr(retraining, "train", stop_after_two)
     assert main([*arguments, "--epochs", "3", "--out", str(cut)]) == 130
     assert not (cut / "report.json").exists()

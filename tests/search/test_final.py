@@ -59,13 +59,14 @@ def test_a_front_is_trained_and_goes_on(run, faces_file, capsys):
 
     broken = run.path / "retrain" / genomes[2].id
     broken.mkdir()
-    (broken / "mode.json").write_text("[]")  # its training cannot begin
+    (broken / "precision.json").write_text("[]")  # its training cannot begin
     assert exit_code(main, [*begin, "--top", "3", "--workers", "2"]) == 1
     assert first.read_bytes() == before  # the test split is read once
     said = capsys.readouterr()
     assert "1 of 3 are done already" in said.err
     assert (
-        f"{broken.name}: FAILED with exit code 2: error: {broken}/mode.json: must map" in said.err
+        f"{broken.name}: FAILED with exit code 2: error: {broken}/precision.json: must map"
+        in said.err
     )
     assert "rank correlation of search with final accuracy: for four networks or more" in said.out
 

@@ -37,7 +37,7 @@ def settings(**more):
 def one_mode(monkeypatch):
     """Timing every training mode takes long, and is tested elsewhere; few steps do here."""
     monkeypatch.setattr(planning, "STEPS", (2, 6))
-    monkeypatch.setattr(planning, "training_mode", lambda *_: ("cpu", False, True))
+    monkeypatch.setattr(planning, "training_precision", lambda *_: ("cpu", False, True))
 
 
 def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):

@@ -327,8 +327,8 @@ def test_score_is_accuracy_and_cross_entropy(data):
 
 def test_modes_agree_within_bfloat16(data):
     recipe = dataclasses.replace(BASE, epochs=8)
-    full = train(TINY, *data, recipe, seed=0, mode=Precision(False, False))
-    fast = train(TINY, *data, recipe, seed=0, mode=Precision(True, True))
+    full = train(TINY, *data, recipe, seed=0, precision=Precision(False, False))
+    fast = train(TINY, *data, recipe, seed=0, precision=Precision(True, True))
     for a, b in zip(full.history[:2], fast.history[:2], strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=0.05)
     assert fast.history[-1]["validation_accuracy"] > 0.8
@@ -362,6 +362,6 @@ def test_a_checkpoint_with_a_wrong_value_is_refused(data, tmp_path, name, value)
 
 def test_a_checkpoint_of_another_precision_is_refused(data, tmp_path):
     path, recipe = tmp_path / "checkpoint.pt", dataclasses.replace(BASE, epochs=1)
-    train(TINY, *data, recipe, seed=0, checkpoint=path, mode=Precision(False, True))
+    train(TINY, *data, recipe, seed=0, checkpoint=path, precision=Precision(False, True))
     with pytest.raises(UserError, match="another precision"):
-        train(TINY, *data, recipe, seed=0, checkpoint=path, mode=Precision(False, False))
+        train(TINY, *data, recipe, seed=0, checkpoint=path, precision=Precision(False, False))

@@ -1,7 +1,6 @@
 """Tuning on a real SQLite study with tiny trainings."""
 
 import dataclasses
-import json
 import signal
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from optuna.trial import TrialState
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
-from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.training import tuning
 from nas.training.optim import learning_rate
@@ -32,12 +30,8 @@ def goal(faces):
     return StudyConfig(TINY, faces, Recipe(epochs=20), 2)
 
 
-def quiet(text):
-    pass
-
-
 def test_study_csv_and_winner(goal, tmp_path):
-    tune(goal, tmp_path, 3, note=quiet)
+    tune(goal, tmp_path, 3)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert len(study.trials) == 3
     first = study.trials[0].params  # the base recipe
@@ -48,10 +42,10 @@ def test_study_csv_and_winner(goal, tmp_path):
 
 
 def test_resume_adds_what_is_missing(goal, tmp_path):
-    tune(goal, tmp_path, 2, note=quiet)
-    study = tune(goal, tmp_path, 4, note=quiet)
+    tune(goal, tmp_path, 2)
+    study = tune(goal, tmp_path, 4)
     assert len(study.trials) == 4
-    assert len(tune(goal, tmp_path, 4, note=quiet).trials) == 4
+    assert len(tune(goal, tmp_path, 4).trials) == 4
     tried = [tuple(t.params.values()) for t in study.trials]
     assert len(set(tried)) == 4  # a resumed sampler must not start over
 
@@ -60,15 +54,15 @@ def test_an_interrupted_trial_is_run_again(goal, tmp_path, monkeypatch):
     def interrupted(*args, **more):
         raise KeyboardInterrupt
 
-    tune(goal, tmp_path, 1, note=quiet)
+    tune(goal, tmp_path, 1)
     with monkeypatch.context() as patch:
         patch.setattr(tuning, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            tune(goal, tmp_path, 3, note=quiet)
+            tune(goal, tmp_path, 3)
     study = open_study(goal, tmp_path)
     study.ask()  # a trial whose process was killed
     cut = study.trials[1].params
-    study = tune(goal, tmp_path, 3, note=quiet)
+    study = tune(goal, tmp_path, 3)
     assert len(finished(study)) == 3
     assert cut in [t.params for t in finished(study)]
     assert not study.get_trials(states=[TrialState.RUNNING])
@@ -86,12 +80,12 @@ def test_a_time_budget_stops_the_trial_that_runs(goal, tmp_path, monkeypatch, fa
 
     with monkeypatch.context() as patch:
         patch.setattr(tuning, "train", endless)
-        study = tune(goal, tmp_path / "a", 2, seconds=3600.0, note=quiet)
+        study = tune(goal, tmp_path / "a", 2, seconds=3600.0)
     assert timers[0] <= 3600
     assert not finished(study)
     assert (tmp_path / "a" / "trials.csv").exists()
     monkeypatch.setattr(tuning, "train", real)
-    assert len(finished(tune(goal, tmp_path / "a", 1, note=quiet))) == 1
+    assert len(finished(tune(goal, tmp_path / "a", 1))) == 1
     path = tmp_path / "g.json"
     path.write_text(TINY.to_json())
     argv = ["--genome", str(path), "--data", str(faces_file), "--out", str(tmp_path / "b"),
@@ -101,16 +95,16 @@ def test_a_time_budget_stops_the_trial_that_runs(goal, tmp_path, monkeypatch, fa
 
 
 def test_another_goal_is_refused(goal, tmp_path):
-    tune(goal, tmp_path, 1, note=quiet)
+    tune(goal, tmp_path, 1)
     other = dataclasses.replace(goal, base=Recipe(epochs=3), seed=1)
     with pytest.raises(UserError, match="a study of another recipe, seed"):
-        tune(other, tmp_path, 2, note=quiet)
+        tune(other, tmp_path, 2)
     for other in (
         dataclasses.replace(goal, genome=dataclasses.replace(TINY, bias=True)),
         dataclasses.replace(goal, grid="schedules"),
     ):
         with pytest.raises(UserError, match="a study of another"):
-            tune(other, tmp_path, 2, note=quiet)
+            tune(other, tmp_path, 2)
     (tmp_path / "study.db").write_text("no database at all, but longer than a header" * 100)
     with pytest.raises(UserError, match="not a study"):
         open_study(goal, tmp_path)
@@ -128,11 +122,11 @@ def test_a_failing_trial_is_recorded_and_not_repeated(goal, tmp_path, monkeypatc
         return train(*args, **more)
 
     monkeypatch.setattr(tuning, "train", diverges_once)
-    study = tune(goal, tmp_path, 2, note=quiet)
+    study = tune(goal, tmp_path, 2)
     states = [row["state"] for row in tuning.rows(study, goal)]
     assert states == ["complete", "failed"]
     assert study.trials[0].user_attrs["failed"] == "no such luck"
-    assert len(tune(goal, tmp_path, 2, note=quiet).trials) == 2
+    assert len(tune(goal, tmp_path, 2).trials) == 2
 
 
 def test_pruning_stops_what_lags_behind(goal, tmp_path, monkeypatch):
@@ -148,7 +142,7 @@ def test_pruning_stops_what_lags_behind(goal, tmp_path, monkeypatch):
         return TrainingResult(None, [{"validation_accuracy": accuracy}], 1)
 
     monkeypatch.setattr(tuning, "train", fake)
-    study = tune(goal, tmp_path, 6, note=quiet)
+    study = tune(goal, tmp_path, 6)
     assert study.trials[-1].state == TrialState.PRUNED
     assert epochs[:5] == [5] * 5
     assert epochs[5] < 5
@@ -165,11 +159,18 @@ def test_the_reports_grids():
     assert all(s["optimizer"] == "nesterov" and s["lr"] == 0.01 for s in schedules.values())
 
 
-def test_a_grid_runs_every_setting_once(goal, tmp_path):
+def test_a_grid_runs_every_setting_once(goal, tmp_path, monkeypatch):
     goal = dataclasses.replace(goal, grid="schedules", epochs=1)
-    with pytest.raises(UserError, match="nothing"):  # stops in the middle, then goes on
-        tune(goal, tmp_path, 99, note=_stop_after(2))
-    study = tune(goal, tmp_path, 99, note=quiet)
+
+    def full(study, goal, folder):
+        if len(finished(study)) == 2:
+            raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nas.training.tuning.write_results", full)
+        with pytest.raises(OSError, match="no space"):
+            tune(goal, tmp_path, 99)  # stops in the middle, then goes on
+    study = tune(goal, tmp_path, 99)
     settings = [t.params["setting"] for t in finished(study)]
     assert sorted(settings) == sorted(GRIDS["schedules"])
     recipe = recipe_of(goal, {"setting": "step"})
@@ -197,41 +198,8 @@ def test_soft_labels_are_tuned_on(goal, tmp_path, monkeypatch):
     votes = np.full((len(goal.dataset), 7), 2, np.uint8)
     dataset = dataclasses.replace(goal.dataset, votes=votes)
     base = dataclasses.replace(goal.base, soft_labels=True)
-    tune(dataclasses.replace(goal, dataset=dataset, base=base), tmp_path, 1, note=quiet)
+    tune(dataclasses.replace(goal, dataset=dataset, base=base), tmp_path, 1)
     targets, epochs = seen[0]
     np.testing.assert_allclose(targets, 1 / 7)
     assert epochs == 2
     assert Recipe.load(tmp_path / "best_recipe.yaml").epochs == 20
-
-
-def _stop_after(count):
-    seen = []
-
-    def note(text):
-        seen.append(text)
-        if len(seen) == count:
-            raise UserError("nothing more")
-
-    return note
-
-
-def test_command_line(tmp_path, faces_file, monkeypatch, capsys):
-    path, out = tmp_path / "g.json", tmp_path / "tune"
-    path.write_text(TINY.to_json())
-    recipe = tmp_path / "r.yaml"
-    recipe.write_text("batch: 16\n")
-    argv = ["--genome", str(path), "--data", str(faces_file), "--recipe", str(recipe), "--epochs",
-            "1", "--out", str(out)]  # fmt: skip
-    assert main([*argv, "--trials", "2", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["trials"]
-    assert len(found) == 2
-    assert np.isfinite(found[0]["accuracy"])
-    assert main([*argv, "--trials", "2"]) == 0
-    assert f"--recipe {out}/best_recipe.yaml" in capsys.readouterr().out
-    assert exit_code(main, [*argv, "--trials", "0"]) == 2
-    assert exit_code(main, [*argv, "--time-budget", "soon"]) == 2
-    assert exit_code(main, [*argv, "--seed", "1"]) == 2
-    errors = capsys.readouterr().err.strip().splitlines()
-    assert "argument --trials: must be in" in errors[0]
-    assert "--time-budget: expected a time" in errors[1]
-    assert "a study of another seed" in errors[-1]
