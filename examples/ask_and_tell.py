@@ -8,7 +8,6 @@ import math
 
 import nas
 from nas.arch.lowering import cost
-from nas.evolution.objectives import Constraint, Objective
 
 TRIES = 30
 
@@ -27,8 +26,8 @@ def measure(genome):
 def main():
     optimizer = nas.Optimizer(
         nas.SearchSpace.load("quick"),
-        [Objective("accuracy"), Objective("params")],
-        constraints=[Constraint("macs", at_most=5e6)],
+        [nas.Objective("accuracy"), nas.Objective("params")],
+        constraints=[nas.Constraint("macs", at_most=5e6)],
         static_metrics=costs,
     )
     for _ in range(TRIES):

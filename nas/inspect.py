@@ -60,8 +60,8 @@ def _parser() -> Parser:
     add("--optuna", action="store_true", help="write RUN/optuna.log, for optuna-dashboard")
     add("--genome", metavar="ID", help="draw one genome of the run as text")
     add("--references", action="store_true", help="list the reference genomes")
-    add("--out", default="compare.html", metavar="HTML",
-        help="the page of a comparison (default compare.html)")  # fmt: skip
+    add("--out", metavar="HTML",
+        help="the page of a comparison (default: compare.html beside the first run)")  # fmt: skip
     parser.add_json()
     add_plugin_option(parser)
     return parser
@@ -133,7 +133,9 @@ def _paper(folder: Path, found: dict[str, Any]) -> None:
     from nas.report import course_picture, front_latex, front_of, pareto_picture
 
     make_folder(folder)
-    with matplotlib.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):  # text stays text
+    with matplotlib.rc_context(
+        {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "nas"}
+    ):  # text stays text
         for kind in ("pdf", "svg"):
             pareto_picture(folder / f"front.{kind}", found)
             pareto_picture(folder / f"front_published.{kind}", found, published=True)
@@ -151,7 +153,8 @@ def _compare(paths: list[Path], args: argparse.Namespace) -> int:
     from nas.search.store import RunDirectory
 
     found = comparison([RunDirectory.open(path) for path in paths])
-    page = Path(args.out)
+    # Beside the run as it was named: experiments/latest is a link into experiments/.
+    page = Path(args.out) if args.out else paths[0].parent / "compare.html"
     replace_file(page, comparison_page(found))
     show({**found, "page": str(page)}, args.json, lambda: _comparison_text(found, page))
     return 0

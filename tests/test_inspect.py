@@ -1,4 +1,5 @@
 import json
+import time
 
 import cv2
 import pytest
@@ -47,6 +48,27 @@ def test_the_front_as_a_table(run, capsys):
     picture = cv2.imread(str(run.file("pareto.png")))
     assert min(picture.shape[:2]) > 300
     assert picture.std() > 10
+
+
+def test_pictures_of_the_same_run_are_the_same_files(run, capsys):
+    """A run that is under version control stays as it is, also with another matplotlib's name."""
+    found = []
+    for _ in range(2):
+        assert main([str(run.path), "--paper"]) == 0
+        files = [run.file("pareto.png"), *sorted(run.file("paper").iterdir())]
+        found.append([file.read_bytes() for file in files])
+        time.sleep(1.1)  # dates have seconds
+    assert found[0] == found[1]
+    assert len(found[0]) == 8
+    assert b"Matplotlib version" not in found[0][0]
+
+
+def test_a_comparison_is_beside_the_first_run_or_where_it_is_asked_for(run, tmp_path, capsys):
+    assert main([str(run.path), str(run.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["page"] == str(run.path.parent / "compare.html")
+    assert main([str(run.path), str(run.path), "--out", str(tmp_path / "x.html")]) == 0
+    assert f"page: {tmp_path}/x.html" in capsys.readouterr().out
+    assert "<html" in (tmp_path / "x.html").read_text()
 
 
 def test_the_front_as_json(run, capsys):

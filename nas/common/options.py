@@ -54,7 +54,8 @@ class Option:
 
     @property
     def full_help(self) -> str:
-        return f"{self.help} (default {written(self.default)})".replace("%", "%%")
+        default = "" if self.default == "" else f" (default {written(self.default)})"
+        return f"{self.help}{default}".replace("%", "%%")
 
 
 def options_of(cls: Any) -> list[Option]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from nas.common.errors import UserError, one_of
-from nas.common.schema import Choice, Float, Text
+from nas.common.schema import Choice, Float, Text, read
 
 Metrics = Mapping[str, float]
 ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
@@ -68,6 +68,18 @@ class Constraint:
 def violation(metrics: Metrics, constraints: Sequence[Constraint]) -> float:
     """Sum over the constraints; 0 is feasible."""
     return sum(c.violation(metrics) for c in constraints)
+
+
+def as_objectives(given: Sequence[Objective | Mapping[str, Any]]) -> tuple[Objective, ...]:
+    """The same, with mappings read. UserError names the key that does not fit."""
+    return tuple(o if isinstance(o, Objective) else read(Objective, o, "objectives") for o in given)
+
+
+def as_constraints(given: Sequence[Constraint | Mapping[str, Any]]) -> tuple[Constraint, ...]:
+    """The same, with mappings read. UserError names the key that does not fit."""
+    return tuple(
+        c if isinstance(c, Constraint) else read(Constraint, c, "constraints") for c in given
+    )
 
 
 def check_objectives(objectives: Sequence[Objective]) -> None:

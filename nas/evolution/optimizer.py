@@ -19,12 +19,15 @@ from typing import Any
 import numpy as np
 from deap import base, tools
 
+from nas.common.errors import UserError, one_of
 from nas.evolution.objectives import (
     ALGORITHMS,
     OBJECTIVES,
     Constraint,
     Fitness,
     Objective,
+    as_constraints,
+    as_objectives,
     check_objectives,
     violation,
 )
@@ -91,7 +94,8 @@ class _Child:
 class Optimizer:
     """Ask and tell over a search space; any object with its ways to make a genotype will do.
 
-    objectives: two to four. constraints: hard; a static metric that breaks one is never proposed.
+    objectives: two to four, `Objective`s or mappings such as {"name": "accuracy"}. constraints: so
+    too, {"name": "macs", "at_most": 5e6}; hard: a static metric that breaks one is never proposed.
     static_metrics: genome -> the metrics that need no measurement, all above 0; what is not among
     them a measurement must give. population: mu, how many parents survive. initial: genomes
     proposed first. fitness: what `ga` climbs.
@@ -100,17 +104,19 @@ class Optimizer:
     def __init__(
         self,
         space: Space,
-        objectives: Sequence[Objective] = OBJECTIVES,
+        objectives: Sequence[Objective | Mapping[str, Any]] = OBJECTIVES,
         *,
         algorithm: str = ALGORITHMS[0],
         seed: int = 0,
         population: int = 20,
         initial: Sequence[Any] = (),
         fitness: Fitness | None = None,
-        constraints: Sequence[Constraint] = (),
+        constraints: Sequence[Constraint | Mapping[str, Any]] = (),
         static_metrics: StaticMetrics | None = None,
     ) -> None:
-        assert algorithm in ALGORITHMS
+        if algorithm not in ALGORITHMS:
+            raise one_of("algorithm", algorithm, ALGORITHMS, "algorithm")
+        objectives, constraints = as_objectives(objectives), as_constraints(constraints)
         check_objectives(objectives)
         self.space, self.seed, self.size = space, seed, population
         self.algorithm, _, screened = algorithm.partition("+")
@@ -166,13 +172,13 @@ class Optimizer:
         Metrics that are static need not be among them. foreign: not what was asked here and is
         waited for, but known from elsewhere, from before a search resumed, or measured again. What
         the space does not hold is taken note of, but never bred. True where the genome counts as
-        measured. ValueError: it was never asked or told before, and is not foreign; or a metric
+        measured. UserError: it was never asked or told before, and is not foreign; or a metric
         that is wanted is missing.
         """
         name = genome.id
         if name not in self._pending and not foreign:
             why = "was told before" if name in self._told else "was never asked"
-            raise ValueError(f"genome {name} {why}; tell(..., foreign=True) takes it")
+            raise UserError(f"genome {name} {why}; tell(..., foreign=True) takes it")
         found = self._complete(genome, metrics)
         self._told.add(name)
         child = self._pending.pop(name, None)
@@ -201,7 +207,7 @@ class Optimizer:
             found = {**self.static_metrics(genome), **found}
         missing = sorted({name for name in wanted if name not in found})
         if missing:
-            raise ValueError(f"metrics: no {', '.join(missing)}; got {sorted(metrics)}")
+            raise UserError(f"metrics: no {', '.join(missing)}; got {sorted(metrics)}")
         return found
 
     def _enter(self, genotype: Any, metrics: Mapping[str, float]) -> None:

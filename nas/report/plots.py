@@ -15,11 +15,16 @@ from matplotlib.figure import Figure
 from nas.common.files import replacing
 from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
 
+# Left out of files: what is drawn from the same numbers is the same file on another day.
+UNDATED: dict[str, dict[str, None]] = {
+    ".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}
+}  # fmt: skip
+
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture of the suffix's kind, atomically. UserError: the disk does not take it."""
     with replacing(path) as partial:
-        figure.savefig(partial)
+        figure.savefig(partial, metadata=UNDATED.get(path.suffix))
 
 
 def as_html(figure: Figure, alt: str) -> str:

@@ -33,6 +33,7 @@ class Tree:
     share: Annotated[float, Float(0, 1)] = setting(0.5, "of all", flag="--part")
     kind: Annotated[str, Choice(("one", "two"))] = setting("one", "of them", fixed=True)
     data: Annotated[str, Text()] = setting("synthetic", "a data set", metavar="NPZ")
+    table: Annotated[str, Text()] = setting("", "a row for each", metavar="CSV")
     exact: Annotated[bool, Flag()] = setting(False, "the same again")
     rungs: tuple[Annotated[int, Int(1, 9)], ...] = setting((), "epochs")
     quiet: Annotated[int, Int(0, 9)] = setting(7, fixed=True)
@@ -55,6 +56,7 @@ def test_help_names_each_option_its_values_and_its_default():
         "--part X of all (default 0.5)",
         "--kind one|two of them (default one)",
         "--data NPZ a data set (default synthetic)",
+        "--table CSV a row for each --exact",  # an empty default is none
         "--exact [on|off] the same again (default off)",
         "--rungs N epochs (default none)",
         "--epochs N of each training (default 3)",

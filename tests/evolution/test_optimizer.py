@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
+from nas.common.errors import UserError
 from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness
 from nas.evolution.optimizer import ALGORITHMS, Optimizer, SpaceExhausted
 from nas.evolution.pareto import hypervolume, minimized
@@ -163,12 +164,12 @@ def test_misuse_is_refused(quick, rng):
     optimizer = Optimizer(quick, static_metrics=known)
     genome = optimizer.ask()
     stranger = quick.mutate(quick.sample(rng), rng).genome
-    with pytest.raises(ValueError, match=f"{stranger.id} was never asked"):
+    with pytest.raises(UserError, match=f"{stranger.id} was never asked"):
         optimizer.tell(stranger, {"accuracy": 0.5})
     with pytest.raises(ValueError, match=r"no accuracy; got \['f1'\]"):
         optimizer.tell(genome, {"f1": 0.5})
     assert optimizer.tell(genome, {"accuracy": 0.5})
-    with pytest.raises(ValueError, match=f"{genome.id} was told before"):
+    with pytest.raises(UserError, match=f"{genome.id} was told before"):
         optimizer.tell(genome, {"accuracy": 0.5})
 
 
@@ -230,3 +231,25 @@ def test_a_space_comes_to_its_end(quick):
     with pytest.raises(SpaceExhausted):
         list(drive(optimizer, size + 1))
     assert optimizer.asked >= size * 0.9
+
+
+def test_objectives_and_constraints_are_read_as_a_search_reads_them(quick):
+    """And wrong ones are said so, not found out later."""
+    plain = [{"name": "accuracy"}, {"name": "params"}]
+    limits = [{"name": "params", "at_most": 20_000}]
+    optimizer = Optimizer(quick, plain, constraints=limits, static_metrics=known)
+    assert optimizer.objectives == OBJECTIVES[:2]
+    assert all(known(optimizer.ask())["params"] <= 20_000 for _ in range(5))
+    with pytest.raises(UserError, match="objectives: unknown key 'nme'"):
+        Optimizer(quick, [{"nme": "accuracy"}, {"name": "params"}])
+    with pytest.raises(UserError, match=r"unknown algorithm .nsga3..*did you mean"):
+        Optimizer(quick, algorithm="nsga3")
+
+
+def test_nothing_need_be_known_before(quick):
+    """Then every objective is uncertain: a process for each, and the search goes on."""
+    optimizer = Optimizer(quick)
+    for _ in range(WARM_UP + 3):
+        genome = optimizer.ask()
+        optimizer.tell(genome, {"accuracy": accuracy(genome), **known(genome)})
+    assert set(optimizer.screen.predictor.names) == {"accuracy", "params", "fps"}
