@@ -242,6 +242,17 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_left_behind(folder: Path) -> bool:
+    """Whether a process that is gone, however it ended, has left the folder locked."""
+    if not (folder / "lock.owner").exists():
+        return False
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
 def reason(error: BaseException) -> str:
     """Why the system refused, without the path that stands before it already."""
     return (isinstance(error, OSError) and error.strerror) or first_line(error)

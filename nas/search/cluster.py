@@ -11,17 +11,26 @@ import platform
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from nas.common.errors import UserError, first_line
+from nas.common.files import is_left_behind, locked
 from nas.common.signals import kept_signals
 
 # Ray's sockets are `<folder>/session_<time>_<pid>/sockets/plasma_store`, and the system allows a
 # socket's name 107 bytes (103 on macOS).
 LONGEST_FOLDER = 38
+PREFIX = "nas-"
+START_SECONDS = 120.0  # for Ray's own processes, on a machine that does much else
 QUIET: dict[str, Any] = {
     "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,
 }  # fmt: skip
@@ -48,7 +57,7 @@ class RaySession:
 
     def __init__(self, address: str | None, cpus: int) -> None:
         self.ray = import_ray(alone=address is None)
-        self._folder: Path | None = None
+        self._cleaning = ExitStack()
         # uv or a notebook may have started Ray already; what we did not start, we do not stop.
         self.ours = not self.ray.is_initialized()
         if not self.ours:
@@ -64,21 +73,21 @@ class RaySession:
             raise
 
     def close(self) -> None:
-        if self.ours:
-            self.ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._cleaning.close()
 
     def _start(self, cpus: int) -> None:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice
-        self._folder = private_folder()
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", f"{START_SECONDS:.0f}")
+        folder = self._cleaning.enter_context(private_folder())
+        self._cleaning.callback(_end_children, folder)
+        self._cleaning.callback(self.ray.shutdown)
         # Without "local" Ray would join any cluster that happens to run on this machine.
         try:
-            self.ray.init(
-                address="local", num_cpus=cpus, include_dashboard=False,
-                _temp_dir=str(self._folder / "r"), **QUIET,
-            )  # fmt: skip
+            with _patience():
+                self.ray.init(
+                    address="local", num_cpus=cpus, include_dashboard=False,
+                    _temp_dir=str(folder / "r"), **QUIET,
+                )  # fmt: skip
         except Exception as error:  # Ray raises that very class where its processes are too slow
             raise UserError(
                 f"Ray does not start here: {first_line(error)}; --workers 1 does without it"
@@ -86,22 +95,85 @@ class RaySession:
 
     def _join(self, address: str) -> None:
         check_address(address)
+        self._cleaning.callback(self.ray.shutdown)
         try:
             self.ray.init(address=address, **QUIET)
         except (ConnectionError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             raise UserError(f"address {address}: no Ray cluster: {first_line(error)}") from None
 
 
-def private_folder() -> Path:
-    """A new folder of mode 0700, under a name short enough for sockets in it."""
-    found = Path(tempfile.mkdtemp(prefix="nas-"))
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Let Ray's processes take START_SECONDS to start: it gives them 30 s, by a number in its code.
+
+    It asks for its node until then; here each of its questions waits for the answer.
+    """
+    from ray._private import services
+
+    ask: Any = services.get_node
+
+    def wait(*question: Any) -> Any:
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return ask(*question)
+            except RuntimeError:  # not yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = wait
+    try:
+        yield
+    finally:
+        services.get_node = ask
+
+
+def _end_children(folder: Path) -> None:
+    """Ray forgets the processes of a start that was broken off; they name their folder."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(str(folder) in word for word in child.cmdline()):
+                child.kill()
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A new folder of mode 0700, under a name short enough for sockets in it; gone at the end.
+
+    It is locked meanwhile: what a killed process left behind is told by that, and removed.
+    """
+    if sys.platform != "win32":  # where folders have no modes, and Ray keeps files of them open
+        remove_left_behind()
+    folder = _new_folder()
+    try:
+        with locked(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_behind() -> None:
+    """Remove this user's private folders whose process is gone; never a link, or another's."""
+    for parent in {tempfile.gettempdir(), "/tmp"}:
+        for folder in Path(parent).glob(f"{PREFIX}*"):
+            with suppress(OSError, UserError):
+                about = folder.lstat()
+                ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+                # The owner is written once the lock is held: a folder without one is being made.
+                if ours and stat.S_IMODE(about.st_mode) == 0o700 and is_left_behind(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    found = Path(tempfile.mkdtemp(prefix=PREFIX))
     if len(os.fsencode(found)) > LONGEST_FOLDER and os.path.isdir("/tmp"):
         found.rmdir()
         log.info(
             "%s is too long a name for Ray's sockets (TMPDIR): its folder is under /tmp instead",
             found.parent,
         )
-        found = Path(tempfile.mkdtemp(prefix="nas-", dir="/tmp"))
+        found = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
     return found
 
 

@@ -83,7 +83,7 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
     ))  # fmt: skip
     tasks = [Task(i, g, Fidelity(), 3) for i, g in enumerate(genomes)]
     by_id = {genomes[i].id: way for i, way in ways.items()}
-    limits = Limits(time=3, memory=0.25)
+    limits = Limits(time=15, memory=0.25)  # s that only the hanging one needs, on any machine
     workers = RayWorkers(evaluate_class(), by_id, gpus=[0, 0], limits=limits)
     try:
         found = drain(workers, tasks)
@@ -97,8 +97,8 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
     assert {1, 5} <= died <= {1, 5, 7, 8, 9}  # which of the leaking ones depends on the worker
     assert "its worker died" in found[1].why
     assert "MemoryError" in found[5].why
-    assert "took longer than the 3 s" in found[2].error
-    assert 3 <= found[2].seconds < 4
+    assert "took longer than the 15 s" in found[2].error
+    assert 15 <= found[2].seconds < 16
     assert found[3].error == "RuntimeError: cannot train this one"
     assert "accuracy is nan" in found[4].error
     assert printed < 50 << 20
@@ -107,7 +107,7 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
     if platform.libc_ver()[0] == "glibc":
         assert found[0].metrics["keeps_memory"] == 1
     good = [i for i in range(14) if i not in {1, 2, 3, 4, 5} | died]
-    assert [found[i].status for i in good] == ["ok"] * len(good)
+    assert {i: found[i].error for i in good if not found[i].ok} == {}
     expected = drain(InProcess(evaluate_class(), {}), [tasks[i] for i in good])
     for e, i in zip(expected, good, strict=True):
         metrics = {k: v for k, v in found[i].metrics.items() if k != "keeps_memory"}
@@ -131,14 +131,12 @@ def test_a_name_too_long_for_sockets_is_avoided(tmp_path, monkeypatch, caplog):
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     caplog.set_level("INFO", "nas")
-    folder = private_folder()
-    try:
+    with private_folder() as folder:
         assert len(str(folder)) <= 38
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert f"{long} is too long a name" in caplog.text
         assert not any(long.iterdir())
-    finally:
-        folder.rmdir()
+    assert not folder.exists()
 
 
 def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
