@@ -83,11 +83,11 @@ def _text(found: dict[str, Any]) -> str:
     if -gain > ALLOWED_LOSS:
         lines.append(f"WARNING: int8 loses more than {100 * ALLOWED_LOSS} points: use float32")
     if found["predicted_fps"]:
-        lines.append(_compared(found["predicted_fps"], full["fps"]))
+        lines.append(compared(found["predicted_fps"], full["fps"]))
     return "\n".join(lines)
 
 
-def _compared(predicted: float, measured: float) -> str:
+def compared(predicted: float, measured: float) -> str:
     off = measured / predicted - 1
     verdict = "within" if abs(off) <= FPS_TOLERANCE else "NOT within"
     return (

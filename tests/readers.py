@@ -105,7 +105,7 @@ def _beside_settings(read: Callable[[RunDirectory], object]) -> Callable[[Path],
     return read_run
 
 
-def _faces() -> Dataset:
+def seven_faces() -> Dataset:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (12, 1, 8, 8), np.uint8)
     labels = np.arange(12, dtype=np.uint8) % 2
@@ -168,7 +168,7 @@ def _watch(path: Path) -> None:
         pass
 
 
-def _onnx() -> bytes:
+def tiny_onnx() -> bytes:
     metadata = ModelInfo(1, 8, 8, CLASSES).to_metadata()
     return bytes(to_onnx(TINY, metadata=metadata).SerializeToString())
 
@@ -178,22 +178,22 @@ def _use_onnx(path: Path) -> None:
 
 
 def _weights(path: Path) -> None:
-    save_weights(TINY, build(TINY), _faces(), path)
+    save_weights(TINY, build(TINY), seven_faces(), path)
 
 
 def _part() -> Subset:
-    faces = _faces()
+    faces = seven_faces()
     labels = torch.tensor(faces.labels.astype(np.int64))
     return Subset(torch.tensor(faces.images), labels, torch.arange(12))
 
 
-def _train(path: Path) -> None:
+def train_at(path: Path) -> None:
     recipe_ = Recipe(epochs=1, batch_size=4)
     train(TINY, _part(), _part(), recipe_, seed=0, keep_best=True, checkpoint=path)
 
 
 def _study(path: Path) -> None:
-    goal = StudyConfig(TINY, _faces(), Recipe(), 3)
+    goal = StudyConfig(TINY, seven_faces(), Recipe(), 3)
     finished(open_study(goal, path.parent))
 
 
@@ -230,7 +230,7 @@ def _json(value: object) -> Callable[[], bytes]:
 
 
 def _npz(path: Path) -> None:
-    dataset.save(_faces(), path)
+    dataset.save(seven_faces(), path)
 
 
 def _empty_database(path: Path) -> None:
@@ -260,10 +260,10 @@ READERS = [
     Reader("JPEG", "picture.jpg", read_picture, lambda: _picture(".jpg")),
     Reader("TIFF", "picture.tif", read_picture, lambda: _picture(".tif")),
     Reader("video", "video.mp4", _watch, lambda: _written(_video, "video.mp4")),
-    Reader("ONNX", "model.onnx", _use_onnx, _onnx),
+    Reader("ONNX", "model.onnx", _use_onnx, tiny_onnx),
     Reader("weights", "model.safetensors", open_trained,
            lambda: _written(_weights, "model.safetensors")),
-    Reader("checkpoint", "checkpoint.pt", _train, lambda: _written(_train, "checkpoint.pt")),
+    Reader("checkpoint", "checkpoint.pt", train_at, lambda: _written(train_at, "checkpoint.pt")),
     Reader("study", "study.db", _study, lambda: _written(_study, "study.db")),
 ]  # fmt: skip
 

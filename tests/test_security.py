@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from readers import TINY, _faces
+from readers import TINY, seven_faces
 
 from nas.arch import genome, lowering
 from nas.arch import module as model
@@ -80,10 +80,10 @@ def refused_though_pickled(folder):
     """A real pickle in the two formats that could hold one does not run."""
     os.chdir(folder)
     torch.save({"version": 1, "x": Bomb()}, folder / "checkpoint.pt")
-    from readers import _train
+    from readers import train_at
 
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        _train(folder / "checkpoint.pt")
+        train_at(folder / "checkpoint.pt")
     arrays = {"images": 0, "split": 0, "meta": 0}
     np.savez(folder / "bad.npz", labels=np.array([Bomb()], dtype=object), **arrays)
     with pytest.raises(UserError):
@@ -162,7 +162,7 @@ def _bomb(kind, folder):
         (folder / "x.png").write_bytes(_png(30_000))
         return "from nas.realtime.sources import open_source as o; next(o(str(p('x.png'))).frames)"
     if kind == "data set":
-        dataset.save(_faces(), folder / "good.npz")
+        dataset.save(seven_faces(), folder / "good.npz")
         with zipfile.ZipFile(folder / "good.npz") as good:
             parts = {n: good.read(n) for n in good.namelist()}
         n = 500_000
@@ -209,7 +209,7 @@ def test_small_files_stay_small(tmp_path, kind):
 def test_paths_stay_inside(tmp_path, name):
     import dataclasses
 
-    bad = dataclasses.replace(_faces(), classes=("a", name))
+    bad = dataclasses.replace(seven_faces(), classes=("a", name))
     with pytest.raises(UserError, match="classes: expected names"):
         dataset.check(bad, "here")
     space = ROOT / "search_spaces/quick.yaml"
@@ -239,11 +239,11 @@ def test_text_cannot_steer_the_terminal(tmp_path, capsys):
 
 def test_models_are_one_file(tmp_path):
     import onnx
-    from readers import _onnx
+    from readers import tiny_onnx
 
     from nas.deploy.runtime import open_model
 
-    proto = onnx.ModelProto.FromString(_onnx())
+    proto = onnx.ModelProto.FromString(tiny_onnx())
     weight = proto.graph.initializer[0]
     weight.ClearField("raw_data")
     weight.data_location = onnx.TensorProto.EXTERNAL
@@ -256,11 +256,11 @@ def test_models_are_one_file(tmp_path):
 def test_models_are_bounded(tmp_path):
     """More kinds of it: tests/deploy/test_runtime.py."""
     import onnx
-    from readers import _onnx
+    from readers import tiny_onnx
 
     from nas.deploy.runtime import open_model
 
-    proto = onnx.ModelProto.FromString(_onnx())
+    proto = onnx.ModelProto.FromString(tiny_onnx())
     size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [2], [100_000, 100_000])
     proto.graph.initializer.append(size)
     proto.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["size"], ["huge"]))

@@ -51,7 +51,7 @@ def compare(clip: Path, network: Path, repeats: int, note: Callable[[str], None]
     for turn in range(repeats):
         for name, count in todo:
             note(f"round {turn + 1} of {repeats}: {name}, {count} core(s)")
-            runs[name, count].append(_apart(_timed_run, name, clip, network, cores[:count]))
+            runs[name, count].append(apart(_timed_run, name, clip, network, cores[:count]))
     rows = [{"system": name, "cores": count, **_summary(found)}
             for (name, count), found in runs.items()]  # fmt: skip
     for row in rows:
@@ -62,7 +62,7 @@ def compare(clip: Path, network: Path, repeats: int, note: Callable[[str], None]
     return {"rows": rows, "machine": {"processor": processor(), "cores": len(cores)}}
 
 
-def _apart(function: Callable[..., Any], *args: Any) -> Any:
+def apart(function: Callable[..., Any], *args: Any) -> Any:
     """Call it in a fresh process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:

@@ -60,6 +60,12 @@ class LivePages(Callback):
         self.port = port
         self._server: Server | None = None  # a search may end before it begins
 
+    @property
+    def url(self) -> str:
+        """Where it is, once the search has started."""
+        assert self._server is not None
+        return self._server.url
+
     def on_start(self, search: Search) -> None:
         self._server = page_server(search.run, self.port)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

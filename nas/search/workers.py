@@ -108,7 +108,7 @@ class RayWorkers:
         if threads is None:
             threads = 1 if address else max(1, usable_cores() // len(gpus))
         stored = [self._ray.put(argument) for argument in arguments]
-        self._arguments = (loaded_plugins(), make, threads, limits.memory, *stored)
+        self.arguments = (loaded_plugins(), make, threads, limits.memory, *stored)
         self._starting: dict[Any, _Worker] = {}
         self._idle: list[_Worker] = []
         self._running: dict[Any, tuple[_Worker, Task, float]] = {}  # and when it is overdue
@@ -185,7 +185,7 @@ class RayWorkers:
             num_cpus=1, num_gpus=gpus, max_restarts=0,
             **({"runtime_env": {"env_vars": variables}} if variables else {}),
         )  # fmt: skip
-        actor = place(_Actor).remote(self._shared and not gpus, *self._arguments)
+        actor = place(_Actor).remote(self._shared and not gpus, *self.arguments)
         # Ready once torch is imported and the data are there: no task is charged for that.
         self._starting[actor.ready.remote()] = _Worker(actor, gpus)
 

@@ -36,7 +36,7 @@ def clip(tmp_path):
 def one_process(monkeypatch):
     """Without the fresh processes, which take seconds each; which cores they would get."""
     asked = []
-    monkeypatch.setattr(realtime, "_apart", lambda function, *args: function(*args))
+    monkeypatch.setattr(realtime, "apart", lambda function, *args: function(*args))
     monkeypatch.setattr(realtime.os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(realtime.os, "sched_setaffinity", lambda _, cores: asked.append(cores))
     monkeypatch.setattr(realtime.importlib.util, "find_spec", lambda _: None)

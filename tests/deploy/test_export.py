@@ -149,7 +149,7 @@ def test_measured_and_predicted_fps_are_compared(network, faces_file, tmp_path, 
     assert "NOT within 20%" in printed
     assert "model.int8.onnx" in printed
     assert "points of accuracy" in printed
-    assert command._compared(1000, 1100).endswith("(+10%, within 20%)")
+    assert command.compared(1000, 1100).endswith("(+10%, within 20%)")
 
 
 def test_the_card_tells_of_int8(exported):

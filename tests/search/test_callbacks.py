@@ -39,7 +39,7 @@ class Listening(Callback):
         self.pages, self.seen = pages, []
 
     def on_evaluation(self, search, evaluation):
-        with urllib.request.urlopen(f"{self.pages._server.url}data.json") as answer:
+        with urllib.request.urlopen(f"{self.pages.url}data.json") as answer:
             self.seen.append(len(json.load(answer)["networks"]))
 
 
@@ -77,7 +77,7 @@ def test_the_live_page_ends_with_the_search(quick, tmp_path):
     made(quick, tmp_path, pages, listening, evaluations=3)
     assert listening.seen[0] >= 1
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(pages._server.url)
+        urllib.request.urlopen(pages.url)
 
 
 def test_metrics_of_the_users_own_do_not_break_the_page(quick, tmp_path):

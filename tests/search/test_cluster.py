@@ -88,7 +88,7 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     locations = []
 
     def kill():
-        (stored,) = workers._arguments[4:]
+        (stored,) = workers.arguments[4:]
         locations.append(ray.experimental.get_object_locations([stored])[stored]["node_ids"])
         cluster.remove_node(doomed, allow_graceful=False)
 

@@ -14,12 +14,12 @@ from conftest import ROOT
 import nas.search.machine
 import nas.search.run
 from nas.arch.genome import Genome
-from nas.common.cli import exit_code
-from nas.search.__main__ import STARTED, _parser, main
+from nas.common.cli import Parser, exit_code
+from nas.search.__main__ import STARTED, main
 from nas.search.archive import Archive
 from nas.search.machine import measure_front
 from nas.search.run import Run
-from nas.search.settings import settings_of
+from nas.search.settings import add_settings, settings_of
 from nas.space.projection import project
 
 pytestmark = pytest.mark.slow
@@ -240,10 +240,10 @@ def test_a_budget_binds_while_the_front_is_measured(finished, time_is_up, caplog
 def test_time_in_a_file_decides_alone(tmp_path):
     def settings(text, *argv):
         (tmp_path / "c.yaml").write_text(text)
-        parsed = _parser().parse_args(
-            ["--space", QUICK, "--config", str(tmp_path / "c.yaml"), *argv]
-        )
-        return settings_of(parsed).evaluations
+        parser = Parser("nas.search")
+        add_settings(parser)
+        given = parser.parse_args(["--config", str(tmp_path / "c.yaml"), *argv])
+        return settings_of(given).evaluations
 
     assert settings("time_budget: 3600\n") is None
     assert settings("evaluations: 200\n", "--time-budget", "1h") == 200
