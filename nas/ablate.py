@@ -34,12 +34,15 @@ def main(argv: list[str]) -> int:
     else:
         raise UserError(f"--space: missing, since {path} lies in no run")
     settings = run.settings() if run else Settings()
+    if settings.evaluator and not args.data:
+        raise UserError("--data: missing; the run of this genome has an evaluator of its own")
     fidelity = Fidelity(
         args.epochs or settings.fidelity.epochs, args.fraction or settings.fidelity.fraction
     )
     settings = checked(dataclasses.replace(
         settings, data=args.data or settings.data, fidelity=fidelity, evaluations=1,
         time_budget=None, workers=args.workers, evaluator=None,
+        objectives=Settings().objectives, constraints=(), fitness=Settings().fitness,
     ))  # fmt: skip
     dataset = open_dataset(settings.data)
     found_space = SearchSpace.load(space).for_data(len(dataset.classes), *dataset.shape)

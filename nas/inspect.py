@@ -102,7 +102,7 @@ def _optuna(run: RunDirectory) -> int:
 
 def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argparse.Namespace) -> int:
     from nas.common.files import replace_file
-    from nas.report import explorer_page, front_of, front_table, pareto_picture
+    from nas.report import explorer_page, front_of, front_table, pareto_picture, plain_row
     from nas.search.overview import overview
 
     found = overview(run, baseline)
@@ -111,15 +111,16 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
     if found["best"] is None:
         raise UserError(f"{run.path}: no successful evaluation yet")
     pareto_picture(picture, found)
-    front = front_of(found["networks"])
+    axes = [found["measure"], *found["axes"]]
+    front = front_of(found["networks"], axes)
     if args.paper:
         _paper(run.file("paper"), found)
     result = {
         "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
-        "front": front, "picture": str(picture), "page": str(page),
+        "front": [plain_row(row) for row in front], "picture": str(picture), "page": str(page),
     }  # fmt: skip
     text = (
-        f"{front_table(front, found['best'])}\n\n{result['evaluations']} evaluations; * is "
+        f"{front_table(front, found['best'], axes)}\n\n{result['evaluations']} evaluations; * is "
         f"best.json\npage: {page}\npicture: {picture}"
     )
     show(result, args.json, lambda: text)
@@ -140,8 +141,9 @@ def _paper(folder: Path, found: dict[str, Any]) -> None:
             pareto_picture(folder / f"front.{kind}", found)
             pareto_picture(folder / f"front_published.{kind}", found, published=True)
             course_picture(folder / f"course.{kind}", found)
-    references = [r for r in found["references"] if r.get("accuracy") is not None]
-    latex = front_latex(front_of(found["networks"]), references, found["best"])
+    axes = [found["measure"], *found["axes"]]
+    references = [r for r in found["references"] if found["measure"]["name"] in r["metrics"]]
+    latex = front_latex(front_of(found["networks"], axes), references, found["best"], axes)
     replace_file(folder / "front.tex", latex)
     note(f"figures and the LaTeX table: {folder}")
 

@@ -8,7 +8,7 @@ seen its measurement and those of its neighbours, and the front is that of what 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -42,10 +42,14 @@ T = TypeVar("T", bound=Measured)
 
 @dataclass(frozen=True)
 class Member(Generic[T]):
-    """A network on a front. metrics: believed; `measured.metrics` are those of its one reading."""
+    """A network on a front. metrics: believed; `measured.metrics` are those of its one reading.
+
+    interval: of the metrics that the process knows, what is believed less and plus one deviation.
+    """
 
     measured: T
     metrics: dict[str, float]
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     ok: bool = True
 
     @property
@@ -74,14 +78,16 @@ def denoised_front(
     genotypes = [space.genotype(e.genome) for e in inside]
     for e, genotype in zip(inside, genotypes, strict=True):
         predictor.tell(genotype, e.metrics)
-    believed = [dict(e.metrics) for e in inside]
+    members = [Member(e, dict(e.metrics)) for e in inside]
     if predictor.ready:
         predictor.fit()
-        for name, process in predictor.processes.items():
-            means = process.scale.inverse(predictor.predict(name, genotypes)[0])
-            for metrics, mean in zip(believed, means, strict=True):
-                metrics[name] = float(mean + OWN * (metrics[name] - mean))
-    members = [Member(e, metrics) for e, metrics in zip(inside, believed, strict=True)]
+        for member, forecast in zip(
+            members, predictor.forecasts(genotypes, noise=OWN**2), strict=True
+        ):
+            for name, (mean, low, high) in forecast.items():
+                moved = OWN * (member.metrics[name] - mean)
+                member.metrics[name] = mean + moved
+                member.interval[name] = (low + moved, high + moved)
     return pareto_front(members, objectives, constraints)
 
 

@@ -91,15 +91,19 @@ class Predictor:
         self._train([*self._chosen, *range(anchor, told)], told + 1, tune=False)
         self.fitted_at = told
 
-    def predict(self, name: str, genotypes: Sequence[Any]) -> tuple[Array, Array]:
-        """(mean, deviation), each (n,), on the scale of the metric's process."""
-        return self.processes[name].predict(self._inputs(genotypes))
+    def predict(
+        self, name: str, genotypes: Sequence[Any], noise: float = 1.0
+    ) -> tuple[Array, Array]:
+        """(mean, deviation), each (n,), on the scale of the metric's process; see surrogate.py."""
+        return self.processes[name].predict(self._inputs(genotypes), noise)
 
-    def forecasts(self, genotypes: Sequence[Any]) -> list[dict[str, Prediction]]:
+    def forecasts(
+        self, genotypes: Sequence[Any], noise: float = 1.0
+    ) -> list[dict[str, Prediction]]:
         """Of each genotype, what a measurement of it is expected to give, in the metrics' units."""
         found: list[dict[str, Prediction]] = [{} for _ in genotypes]
         for name in self.names:
-            mean, deviation = self.predict(name, genotypes)
+            mean, deviation = self.predict(name, genotypes, noise)
             scale = self.processes[name].scale
             middle = scale.inverse(mean)
             ends = scale.inverse(mean - deviation), scale.inverse(mean + deviation)

@@ -125,12 +125,15 @@ class GaussianProcess:
         self._condition(np.vstack([self._x, x]), np.concatenate([self._y, mean]))
         return self.scale.inverse(mean)
 
-    def predict(self, x: Array) -> tuple[Array, Array]:
-        """(mean, deviation), each (n,), of a measurement, noise included, after `scale`."""
+    def predict(self, x: Array, noise: float = 1.0) -> tuple[Array, Array]:
+        """(mean, deviation), each (n,), of a measurement after `scale`.
+
+        noise: share of a measurement's variance v; 0: of what many measurements have as their mean.
+        """
         kernel = self.kernel
         across = kernel(x, self._x)
         explained = solve_triangular(self._factor[0], across.T, lower=True)
-        variance = kernel.variance(x) + kernel.noise - (explained**2).sum(0)
+        variance = kernel.variance(x) + noise * kernel.noise - (explained**2).sum(0)
         return across @ self._alpha, np.sqrt(np.maximum(variance, 1e-12))
 
     def _condition(self, x: Array, y: Array) -> None:

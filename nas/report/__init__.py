@@ -12,10 +12,11 @@ from nas.report.table import table  # at once: its module has the same name
 
 if TYPE_CHECKING:
     from nas.report.ablation import ablation_picture, ablation_table
+    from nas.report.axes import axes_of
     from nas.report.card import model_card
     from nas.report.course import course_picture
     from nas.report.explorer import comparison_page, explorer_page
-    from nas.report.front import front_latex, front_of, front_table
+    from nas.report.front import front_latex, front_of, front_table, plain_row
     from nas.report.pareto import objectives_figure, pareto_picture
     from nas.report.plots import (
         as_html,
@@ -29,6 +30,7 @@ __all__ = [
     "ablation_picture",
     "ablation_table",
     "as_html",
+    "axes_of",
     "comparison_page",
     "confusion_png",
     "course_picture",
@@ -41,6 +43,7 @@ __all__ = [
     "model_card",
     "objectives_figure",
     "pareto_picture",
+    "plain_row",
     "saliency_png",
     "table",
 ]
@@ -51,6 +54,7 @@ __getattr__ = lazy_names(
         "ablation_picture": "nas.report.ablation",
         "ablation_table": "nas.report.ablation",
         "as_html": "nas.report.plots",
+        "axes_of": "nas.report.axes",
         "comparison_page": "nas.report.explorer",
         "confusion_png": "nas.report.plots",
         "course_picture": "nas.report.course",
@@ -63,6 +67,7 @@ __getattr__ = lazy_names(
         "model_card": "nas.report.card",
         "objectives_figure": "nas.report.pareto",
         "pareto_picture": "nas.report.pareto",
+        "plain_row": "nas.report.front",
         "saliency_png": "nas.report.plots",
     },
 )

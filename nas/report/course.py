@@ -34,7 +34,7 @@ def course_picture(path: Path, overview: Row) -> None:
     if overview["baseline"]:
         handles, names = evaluations.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
-    _prediction(predicted, overview["surrogate"])
+    _prediction(predicted, overview["surrogate"], overview["measure"])
     write_figure(path, figure)
 
 
@@ -45,15 +45,16 @@ def _volume(
     axes.step(x, y, where="post", color=colour, linestyle=line, label=name)
 
 
-def _prediction(axes: Any, checked: Row | None) -> None:
-    axes.set_xlabel("measured search accuracy (%)")
-    axes.set_ylabel("predicted accuracy (%)")
+def _prediction(axes: Any, checked: Row | None, measure: Row) -> None:
+    scale = 100 if measure["share"] else 1
+    axes.set_xlabel(f"measured {measure['label']}")
+    axes.set_ylabel(f"predicted {measure['name']}" + (" (%)" if measure["share"] else ""))
     axes.grid(alpha=0.3, linewidth=0.5)
     if checked is None:
         axes.text(0.5, 0.5, "too few networks", ha="center", transform=axes.transAxes)
         return
     points = checked["points"]
-    x, y, low, high = ([100 * p[k] for p in points]
+    x, y, low, high = ([scale * p[k] for p in points]
                        for k in ("measured", "predicted", "low", "high"))  # fmt: skip
     bars = np.abs(np.array([low, high]) - np.array(y))
     axes.errorbar(x, y, bars, fmt="o", markersize=3, color=FRONT, ecolor="#9fc5df", elinewidth=0.7)

@@ -7,51 +7,87 @@ from typing import Any
 
 from nas.report.table import Column, table
 
-Row = dict[str, Any]  # id, accuracy (0..1), params, macs, fps, fps_measured, fitness, epochs
+# id, metrics (name -> value), believed, low, high (of the measure), fps_measured, fitness, epochs
+Row = dict[str, Any]
+Axes = Sequence[Row]  # of nas.report.axes: the measure, then what it is drawn against
 
-COLUMNS: tuple[Column, ...] = (
-    ("mark", "", ""),
-    ("id", "id", ""),
-    ("accuracy", "accuracy %", ".2f"),
-    ("believed", "believed %", ".2f"),
-    ("params", "params", ",.0f"),
-    ("macs", "MMACs", ".1f"),
-    ("fps", "fps predicted", ".0f"),
-    ("fps_measured", "fps measured", ".0f"),
-    ("fitness", "fitness", ".4f"),
-    ("epochs", "epochs", ".0f"),
-)
+KNOWN: dict[str, tuple[str, str, float]] = {  # header, format, scale
+    "accuracy": ("accuracy %", ".2f", 100.0),
+    "params": ("params", ",.0f", 1.0),
+    "macs": ("MMACs", ".1f", 1e-6),
+    "fps": ("fps predicted", ".0f", 1.0),
+}
+LATEX_HEADERS = {
+    "accuracy": r"accuracy (\%)", "params": "parameters", "macs": "MACs ($10^6$)", "fps": "fps",
+}  # fmt: skip
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
     **{c: "\\" + c for c in "&%$#_{}"},
 }
 
 
-def front_of(networks: Iterable[Row]) -> list[Row]:
-    """The front's members by ascending params, with the columns' keys and no more."""
-    keys = [key for key, _, _ in COLUMNS if key != "mark"]
-    front = sorted((n for n in networks if n["front"]), key=lambda n: n["params"])
-    return [{key: row.get(key) for key in keys} for row in front]
+def front_of(networks: Iterable[Row], axes: Axes) -> list[Row]:
+    """The front's members by what they cost: the first axis of which less is better."""
+    key = next((a["name"] for a in axes[1:] if not a["maximize"]), axes[0]["name"])
+    return sorted((n for n in networks if n["front"]), key=lambda n: n["metrics"][key])
 
 
-def front_table(rows: Sequence[Row], best_id: str | None) -> str:
+def plain_row(row: Row) -> Row:
+    """A member of the front for JSON, its metrics beside the rest."""
+    keys = ("id", "believed", "low", "high", "fps_measured", "fitness", "epochs")
+    return {**row["metrics"], **{key: row.get(key) for key in keys}}
+
+
+def front_table(rows: Sequence[Row], best_id: str | None, axes: Axes) -> str:
     """The front as text; a star marks best.json."""
-    return table([_shown(row, best_id) for row in rows], COLUMNS)
+    measure, *others = axes
+    columns: list[Column] = [("mark", "", ""), ("id", "id", ""), _column(measure["name"])]
+    _, spec, scale = _known(measure["name"])
+    columns.append(("believed", "believed %" if measure["share"] else "believed", spec))
+    columns += [("within", "one deviation", "")] if any(_has_bar(r) for r in rows) else []
+    columns += [_column(axis["name"]) for axis in others]
+    if any(axis["name"] == "fps" for axis in others):
+        columns.append(("fps_measured", "fps measured", ".0f"))
+    if any(row.get("fitness") is not None for row in rows):
+        columns.append(("fitness", "fitness", ".4f"))
+    columns.append(("epochs", "epochs", ".0f"))
+    shown = [
+        {
+            **{f"m:{name}": _known(name)[2] * value for name, value in row["metrics"].items()},
+            **{key: row.get(key) for key in ("id", "fps_measured", "fitness", "epochs")},
+            "mark": "*" if row["id"] == best_id else "",
+            "believed": None if row.get("believed") is None else scale * row["believed"],
+            "within": _within(row, spec, scale),
+        }
+        for row in rows
+    ]
+    return table(shown, columns)
 
 
-def front_latex(front: Sequence[Row], references: Sequence[Row], best_id: str | None) -> str:
-    """A booktabs table of the front and, below a rule, of the reference networks."""
+def front_latex(
+    front: Sequence[Row], references: Sequence[Row], best_id: str | None, axes: Axes
+) -> str:
+    """A booktabs table of the front and, below a rule, of the reference networks.
+
+    Where the search says what it believes of a measure, a column has it with one deviation.
+    """
+    names = [axis["name"] for axis in axes]
+    believed = any(_has_bar(row) for row in front)
+    headers = [LATEX_HEADERS.get(name, _escaped(name)) for name in names]
+    headers[1:1] = ["believed"] if believed else []
     lines = [
         r"% \usepackage{booktabs}",
-        r"\begin{tabular}{lrrrr}",
+        rf"\begin{{tabular}}{{l{'r' * len(headers)}}}",
         r"\toprule",
-        r"network & accuracy (\%) & parameters & MACs ($10^6$) & fps \\",
+        rf"network & {' & '.join(headers)} \\",
         r"\midrule",
-        *(_latex_row({**row, "name": row["id"]}, row["id"] == best_id) for row in front),
+        *(_latex_row(r, r["id"], names, believed, r["id"] == best_id) for r in front),
         *([r"\midrule"] if references else []),
-        *(_latex_row(row, False) for row in references),
+        *(_latex_row(r, r["name"], names, believed, False) for r in references),
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -70,27 +106,45 @@ def staircase(points: Iterable[tuple[float, float]], smaller: bool) -> list[tupl
     return corners
 
 
-def _shown(row: Row, best_id: str | None) -> Row:
-    return {
-        **row,
-        "accuracy": 100 * row["accuracy"] if row.get("accuracy") is not None else None,
-        "believed": 100 * row["believed"] if row.get("believed") is not None else None,
-        "macs": row["macs"] / 1e6 if row.get("macs") is not None else None,
-        "mark": "*" if row["id"] == best_id else "",
-    }
+def _known(name: str) -> tuple[str, str, float]:
+    return KNOWN.get(name, (name, ".6g", 1.0))
 
 
-def _latex_row(row: Row, best: bool) -> str:
-    def number(key: str, spec: str, scale: float = 1.0) -> str:
-        value = row.get(key)
+def _column(name: str) -> Column:
+    header, spec, _ = _known(name)
+    return f"m:{name}", header, spec
+
+
+def _has_bar(row: Row) -> bool:
+    return row.get("low") is not None
+
+
+def _within(row: Row, spec: str, scale: float) -> str | None:
+    if not _has_bar(row):
+        return None
+    return f"{scale * row['low']:{spec}} to {scale * row['high']:{spec}}"
+
+
+def _latex_row(row: Row, name: str, names: Sequence[str], believed: bool, best: bool) -> str:
+    def number(value: float | None, metric: str) -> str:
+        _, spec, scale = _known(metric)
         return "--" if value is None else format(scale * value, spec).replace(",", r"\,")
 
-    name = "".join(LATEX_SPECIAL.get(c, c) for c in row["name"])
-    cells = [
-        rf"\textbf{{{name}}}" if best else name,
-        number("accuracy", ".2f", 100),
-        number("params", ",.0f"),
-        number("macs", ".1f", 1e-6),
-        number("fps", ",.0f"),
-    ]
-    return " & ".join(cells) + r" \\"
+    cells = [number(row["metrics"].get(metric), metric) for metric in names]
+    if believed:
+        cells.insert(1, _latex_believed(row, number, names[0]))
+    shown = _escaped(name)
+    return " & ".join([rf"\textbf{{{shown}}}" if best else shown, *cells]) + r" \\"
+
+
+def _latex_believed(row: Row, number: Any, measure: str) -> str:
+    """$61.20^{+0.90}_{-1.10}$."""
+    if not _has_bar(row):
+        return "--"
+    middle = row["believed"]
+    up, down = (number(abs(row[end] - middle), measure) for end in ("high", "low"))
+    return f"${number(middle, measure)}^{{+{up}}}_{{-{down}}}$"
+
+
+def _escaped(text: str) -> str:
+    return "".join(LATEX_SPECIAL.get(c, c) for c in text)

@@ -11,37 +11,37 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from nas.report.axes import axis
 from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
 from nas.report.front import staircase
 from nas.report.labels import place_labels
 from nas.report.plots import write_figure
 
-AXES = {
-    "params": "parameters",
-    "macs": "multiply-accumulates an image",
-    "fps": "predicted frames a second (batch 1, one thread)",
-}
 Row = dict[str, Any]
 
 
 def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
-    """Accuracy against params, MACs and fps, of what nas.search.overview gives.
+    """The measure against each axis, of what nas.search.overview gives.
 
-    published: with the networks' published test accuracies, of far longer training.
+    published: with the networks' published test accuracies, of far longer training. Bars: what is
+    believed of a network on the front, less and plus one deviation.
     """
-    figure = Figure(figsize=(13, 5.2), dpi=120, layout="constrained")
+    panels = [_Panel(overview, axis, published) for axis in overview["axes"]]
+    figure = Figure(figsize=(0.4 + 4.2 * max(2, len(panels)), 5.2), dpi=120, layout="constrained")
     figure.suptitle(
         f"{overview['space']} on {overview['data']}: {len(overview['networks'])} networks",
         color=INK,
     )
-    panels = figure.subplots(1, 3, sharey=True)
-    for axes, key in zip(panels, AXES, strict=True):
-        _panel(axes, key, overview, published)
-    panels[0].set_ylabel("search accuracy, held-out images (%)")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    for axes, key in zip(panels, AXES, strict=True):
-        _label(axes, key, overview, published)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for panel, ax in zip(panels, axes, strict=True):
+        panel.draw(ax)
+    axes[0].set_ylabel(overview["measure"]["label"])
+    handles, names = axes[0].get_legend_handles_labels()
+    columns = 4 if len(panels) > 2 else 3 if len(panels) > 1 else 2
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False,
+                  fontsize=9)  # fmt: skip
+    for panel, ax in zip(panels, axes, strict=True):
+        panel.label(ax)
     write_figure(path, figure)
 
 
@@ -76,50 +76,92 @@ def objectives_figure(
                       linewidth=1, alpha=0.7, zorder=1)  # fmt: skip
         if all(x > 0 for x, _ in points[False] + points[True]):
             _logarithmic(axes)
-        axes.set_xlabel(AXES.get(key, key))
+        axes.set_xlabel(axis(key, more)["label"])
         axes.grid(alpha=0.3, linewidth=0.5)
-    panels[0].set_ylabel("search accuracy, held-out images (%)" if scale > 1 else first)
+    panels[0].set_ylabel(axis(first, up)["label"])
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
                   frameon=False, fontsize=9)  # fmt: skip
     return figure
 
 
-def _panel(axes: Any, key: str, overview: Row, published: bool) -> None:
-    found = [n for n in overview["networks"] if n["status"] == "ok" and n.get(key)]
-    rest = [n for n in found if not n["front"]]
-    front = [n for n in found if n["front"]]
-    _logarithmic(axes)
-    axes.set_xlabel(AXES[key])
-    axes.grid(alpha=0.3, linewidth=0.5)
-    order = LinearSegmentedColormap.from_list("order", ORDER[::-1])
-    axes.scatter(
-        _x(rest, key), _y(rest), c=[n["index"] for n in rest], cmap=order, s=11, linewidths=0,
-        zorder=2, label="evaluated, light first to dark last",
-    )  # fmt: skip
-    corners = staircase(((n[key], 100 * n["accuracy"]) for n in found), smaller=key != "fps")
-    if corners:
-        axes.plot(*zip(*corners, strict=True), color=FRONT, linewidth=1, alpha=0.7, zorder=1,
-                  label="best for its cost")  # fmt: skip
-    bars = [n for n in front if n.get("low") is not None]
-    if bars:
-        low, high = ([100 * abs(n[k] - n["accuracy"]) for n in bars] for k in ("low", "high"))
-        axes.errorbar(_x(bars, key), _y(bars), [low, high], fmt="none", ecolor=FRONT, zorder=3)
-    axes.scatter(_x(front, key), _y(front), s=34, color=FRONT, zorder=3, linewidths=0,
-                 label="Pareto front of all objectives")  # fmt: skip
-    best = [n for n in front if n["id"] == overview["best"]][:1]
-    axes.scatter(_x(best, key), _y(best), marker="*", s=190, color=BEST, zorder=5,
-                 label="best.json (penalised fitness)")  # fmt: skip
-    trained = _trained(overview)
-    _hollow(axes, _x(trained, key), _y(trained), "D", REFERENCE, "reference, trained here")
-    if overview["baseline"]:
-        others = overview["baseline"]["front"]
-        name = f"front of the baseline ({overview['baseline']['algorithm']})"
-        _hollow(axes, _x(others, key), _y(others), "s", BASELINE, name)
-    if published:
-        known = _published(overview, key)
-        shares = [100 * n["published"] for n in known]
+class _Panel:
+    """One axis of the picture, and what is drawn on it."""
+
+    def __init__(self, overview: Row, axis: Row, published: bool) -> None:
+        self.overview, self.axis = overview, axis
+        self.measure = overview["measure"]
+        self.scale = 100 if self.measure["share"] else 1
+        self.up = 1 if self.measure["maximize"] else -1
+        self.networks = [n for n in overview["networks"] if n["status"] == "ok" and self._has(n)]
+        self.front = [n for n in self.networks if n["front"]]
+        self.trained = [r for r in overview["references"] if self._has(r)]
+        self.published = [
+            r for r in overview["references"]
+            if published and self.measure["name"] == "accuracy" and r["published"] is not None
+            and axis["name"] in r["metrics"]
+        ]  # fmt: skip
+
+    def draw(self, axes: Any) -> None:
+        if self.axis["log"]:
+            _logarithmic(axes)
+        axes.set_xlabel(self.axis["label"])
+        axes.grid(alpha=0.3, linewidth=0.5)
+        rest = [n for n in self.networks if not n["front"]]
+        order = LinearSegmentedColormap.from_list("order", ORDER[::-1])
+        axes.scatter(
+            self._x(rest), self._y(rest), c=[n["index"] for n in rest], cmap=order, s=11,
+            linewidths=0, zorder=2, label="evaluated, light first to dark last",
+        )  # fmt: skip
+        points = zip(self._x(self.networks), self._y(self.networks), strict=True)
+        corners = staircase(
+            ((x, self.up * y) for x, y in points), smaller=not self.axis["maximize"]
+        )
+        if corners:
+            axes.plot([x for x, _ in corners], [self.up * y for _, y in corners], color=FRONT,
+                      linewidth=1, alpha=0.7, zorder=1, label="best for its cost")  # fmt: skip
+        self._bars(axes)
+        axes.scatter(self._x(self.front), self._y(self.front), s=34, color=FRONT, zorder=3,
+                     linewidths=0, label="Pareto front of all objectives")  # fmt: skip
+        best = [n for n in self.front if n["id"] == self.overview["best"]][:1]
+        axes.scatter(self._x(best), self._y(best), marker="*", s=190, color=BEST, zorder=5,
+                     label="best.json (penalised fitness)")  # fmt: skip
+        name = "reference, trained here"
+        _hollow(axes, self._x(self.trained), self._y(self.trained), "D", REFERENCE, name)
+        if self.overview["baseline"]:
+            others = [n for n in self.overview["baseline"]["front"] if self._has(n)]
+            name = f"front of the baseline ({self.overview['baseline']['algorithm']})"
+            _hollow(axes, self._x(others), self._y(others), "s", BASELINE, name)
+        shares = [100 * n["published"] for n in self.published]
         name = "published, test split, fully trained"
-        _hollow(axes, _x(known, key), shares, "^", PUBLISHED, name)
+        _hollow(axes, self._x(self.published), shares, "^", PUBLISHED, name)
+
+    def label(self, axes: Any) -> None:
+        """The names of the references, when the axes have their final limits."""
+        name = self.axis["name"]
+        at = zip(self.trained, self._x(self.trained), self._y(self.trained), strict=True)
+        labels = [(r["name"], x, y, REFERENCE) for r, x, y in at]
+        marks = list(zip(self._x(self.networks), self._y(self.networks), strict=True))
+        known = [(r, r["metrics"][name], 100 * r["published"]) for r in self.published]
+        labels += [(r["name"], x, y, PUBLISHED) for r, x, y in known]
+        marks += [(x, y) for _, x, y in known] + [(x, y) for _, x, y, _ in labels]
+        place_labels(axes, labels, np.array(marks).reshape(-1, 2))
+
+    def _bars(self, axes: Any) -> None:
+        bars = [n for n in self.front if n.get("low") is not None]
+        for network, x in zip(bars, self._x(bars), strict=True):
+            ends = [self.scale * network["low"], self.scale * network["high"]]
+            name = "believed, one deviation" if network is bars[0] else None
+            axes.plot([x, x], ends, color=FRONT, linewidth=1.2, alpha=0.6, marker="_",
+                      markersize=5, zorder=2, label=name)  # fmt: skip
+
+    def _has(self, row: Row) -> bool:
+        return all(a["name"] in row["metrics"] for a in (self.axis, self.measure))
+
+    def _x(self, rows: list[Row]) -> list[float]:
+        return [row["metrics"][self.axis["name"]] for row in rows]
+
+    def _y(self, rows: list[Row]) -> list[float]:
+        return [self.scale * row["metrics"][self.measure["name"]] for row in rows]
 
 
 def _logarithmic(axes: Any) -> None:
@@ -130,34 +172,7 @@ def _logarithmic(axes: Any) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _label(axes: Any, key: str, overview: Row, published: bool) -> None:
-    found = [n for n in overview["networks"] if n["status"] == "ok" and n.get(key)]
-    labels = [(n["name"], n[key], 100 * n["accuracy"], REFERENCE) for n in _trained(overview)]
-    marks = [(n[key], 100 * n["accuracy"]) for n in found]
-    if published:
-        known = _published(overview, key)
-        labels += [(n["name"], n[key], 100 * n["published"], PUBLISHED) for n in known]
-        marks += [(n[key], 100 * n["published"]) for n in known]
-    place_labels(axes, labels, np.array(marks))
-
-
 def _hollow(axes: Any, x: list[float], y: list[float], marker: str, colour: str, name: str) -> None:
     if x:
         axes.scatter(x, y, marker=marker, s=42, facecolors="none", edgecolors=colour,
                      linewidths=1.6, zorder=4, label=name)  # fmt: skip
-
-
-def _trained(overview: Row) -> list[Row]:
-    return [r for r in overview["references"] if r.get("accuracy") is not None and r.get("fps")]
-
-
-def _published(overview: Row, key: str) -> list[Row]:
-    return [r for r in overview["references"] if r["published"] is not None and r.get(key)]
-
-
-def _x(rows: list[Row], key: str) -> list[float]:
-    return [row[key] for row in rows]
-
-
-def _y(rows: list[Row]) -> list[float]:
-    return [100 * row["accuracy"] for row in rows]

@@ -21,7 +21,8 @@ from nas.common.web import PORT
 from nas.search.settings import Settings, add_settings, settings_of
 
 if TYPE_CHECKING:
-    from nas.search.driver import Callback, Outcome
+    from nas.search.driver import Callback
+    from nas.search.outcome import Outcome
     from nas.search.results import Run
 
 STARTED = time.monotonic()
@@ -130,32 +131,32 @@ def _dry_run(args: argparse.Namespace) -> int:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The result as JSON has it."""
+    from nas.report import plain_row
+
     assert run.outcome is not None
     chosen = run.settings.choose(run.results)
     return {
         "run": str(run.path), "stopped": run.outcome.stopped, "evaluations": len(run.archive),
-        "best": chosen.measured.id if chosen else None, "front": _rows(run),
+        "best": chosen.measured.id if chosen else None,
+        "front": [plain_row(row) for row in _rows(run)],
     }  # fmt: skip
 
 
 def _front(run: Run, best: str) -> str:
-    """The front as a table; of what the search was about, where that is something else."""
-    from nas.report import front_table, table
+    """The front as a table, of whatever metrics."""
+    from nas.report import front_table
+    from nas.search.overview import run_axes
 
-    results = [member.measured for member in run.results]
-    usual = {"accuracy", "params", "macs", "fps"}
-    if usual.issuperset(run.settings.wanted) and all(e.metrics.keys() >= usual for e in results):
-        return front_table(_rows(run), best)
-    rows = [{"mark": "*" if e.id == best else "", "id": e.id, **e.metrics} for e in results]
-    columns = [("mark", "", ""), ("id", "id", "")]
-    return table(rows, [*columns, *((name, name, ".6g") for name in run.settings.wanted)])
+    measure, axes = run_axes(run.settings, run.archive.evaluations)
+    return front_table(_rows(run), best, [measure, *axes])
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:
-    from nas.search.overview import front_rows, measured_fps
+    from nas.search.overview import front_rows, measured_fps, run_axes
 
     measured = measured_fps(run.directory.file("measured_fps.json"))
-    return front_rows(run.results, run.settings.fitness, measured)
+    measure, _ = run_axes(run.settings, run.archive.evaluations)
+    return front_rows(run.results, run.settings.fitness, measured, measure["name"])
 
 
 def _now(outcome: Outcome) -> str:

@@ -30,9 +30,9 @@ Row = dict[str, Any]
 
 
 def population(
-    evaluations: Sequence[Evaluation], space: SearchSpace, settings: Settings
+    evaluations: Sequence[Evaluation], space: SearchSpace, settings: Settings, metric: str
 ) -> list[Row]:
-    """Quartiles of accuracy, params and fps of the best networks after so many evaluations.
+    """Quartiles of a metric of the best networks after so many evaluations.
 
     The best are the first fronts that hold `settings.population` networks: what the search breeds
     from, but for the last front, of which it keeps the least crowded.
@@ -52,10 +52,8 @@ def population(
         ranks = front_ranks(points[:known])
         last = np.sort(ranks)[min(settings.population, known) - 1]
         best = [metrics[i] for i in np.flatnonzero(ranks <= last)]
-        row: Row = {"evaluations": min(number, len(evaluations))}
-        for name in {"accuracy", "params", "fps"} & best[0].keys():
-            row[name] = np.quantile([m[name] for m in best], [0.25, 0.5, 0.75]).tolist()
-        rows.append(row)
+        quartiles = np.quantile([m[metric] for m in best], [0.25, 0.5, 0.75]).tolist()
+        rows.append({"evaluations": min(number, len(evaluations)), "quartiles": quartiles})
     return rows
 
 
@@ -91,8 +89,9 @@ def shared_genes(
 
 
 def surrogate_check(
-    evaluations: Sequence[Evaluation], space: SearchSpace, metric: str, deep: bool = True
-) -> Row | None:
+    evaluations: Sequence[Evaluation], space: SearchSpace, metric: str, maximize: bool = True,
+    deep: bool = True,
+) -> Row | None:  # fmt: skip
     """Predicted against measured values of a metric, and how often its intervals held.
 
     before: the predictions are those that the search noted before it trained the networks. Of a
@@ -106,17 +105,19 @@ def surrogate_check(
             noted, np.array([e.metrics[metric] for e in noted]),
             np.array([e.predicted[metric] for e in noted]),
         )  # fmt: skip
-    return _left_out(known, space, metric) if deep else None
+    return _left_out(known, space, metric, maximize) if deep else None
 
 
-def _left_out(evaluations: Sequence[Evaluation], space: SearchSpace, metric: str) -> Row | None:
+def _left_out(
+    evaluations: Sequence[Evaluation], space: SearchSpace, metric: str, maximize: bool
+) -> Row | None:
     """Each network left out of what its prediction learnt; the kernel's weights are fitted once."""
     inside = [e for e in evaluations if space.contains(e.genome)][-FITTED:]
     measured = np.array([e.metrics[metric] for e in inside])
     if len(inside) < FEWEST or np.ptp(measured) == 0:
         return None
     x, groups = _vectors(inside, space)
-    process = GaussianProcess(groups)
+    process = GaussianProcess(groups, maximize)
     process.fit(x, measured)
     predicted = np.empty((len(inside), 3))  # the mean, and it less and plus one deviation
     folds = np.arange(len(inside)) % min(FOLDS, len(inside))
@@ -125,7 +126,8 @@ def _left_out(evaluations: Sequence[Evaluation], space: SearchSpace, metric: str
         process.fit(x[~out], measured[~out], tune=False)
         mean, deviation = process.predict(x[out])
         columns = [mean, mean - deviation, mean + deviation]
-        predicted[out] = np.column_stack([process.scale.inverse(c) for c in columns])
+        ends = np.column_stack([process.scale.inverse(c) for c in columns])
+        predicted[out] = np.column_stack([ends[:, 0], ends.min(1), ends.max(1)])
     return {"before": False, "folds": int(folds.max() + 1)} | _checked(inside, measured, predicted)
 
 
@@ -154,16 +156,16 @@ def _checked(
     }
 
 
-def fidelity_ranks(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """Rank correlation of the accuracies after so many epochs with those at the next fidelity.
+def fidelity_ranks(evaluations: Sequence[Evaluation], metric: str = "accuracy") -> list[Row]:
+    """Rank correlation of a metric after so many epochs with that at the next fidelity.
 
     Of networks that were evaluated at several fidelities.
     """
     found: dict[tuple[str, float], dict[int, float]] = defaultdict(dict)
     for e in evaluations:
-        if e.ok and "accuracy" in e.metrics:
+        if e.ok and metric in e.metrics:
             reached = found[e.id, e.fidelity.fraction]
-            reached[e.fidelity.epochs] = e.metrics["accuracy"]
+            reached[e.fidelity.epochs] = e.metrics[metric]
     epochs = sorted({epoch for reached in found.values() for epoch in reached})
     rows = []
     for low, high in pairwise(epochs):

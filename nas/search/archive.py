@@ -134,6 +134,13 @@ def check_metrics(metrics: dict[str, float]) -> dict[str, float]:
     return metrics
 
 
+def check_interval(ends: Any) -> tuple[float, float]:
+    """Two finite numbers. ValueError for anything else."""
+    low, high = ends
+    check_metrics({"low": low, "high": high})
+    return low, high
+
+
 def read_parents(value: Any, where: str) -> tuple[str, ...]:
     """Ids as `to_dict` writes them."""
     if not isinstance(value, list) or len(value) > 2:

@@ -10,7 +10,8 @@ from nas.common.files import replace_file
 from nas.common.web import Server
 from nas.report.explorer import explorer_page
 from nas.search.archive import Evaluation
-from nas.search.driver import Callback, Outcome, Search
+from nas.search.driver import Callback, Search
+from nas.search.outcome import Outcome
 from nas.search.overview import overview
 from nas.search.serve import page_server
 from nas.search.study import FILE, Study

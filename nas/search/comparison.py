@@ -5,15 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from nas.evolution.pareto import pareto_front
-from nas.search.archive import Evaluation
+from nas.common.errors import UserError
+from nas.evolution.denoise import Member
+from nas.evolution.objectives import Objective
+from nas.report.axes import axes_of
+from nas.search.archive import STATIC, Evaluation
 from nas.search.compare import flatten, read_part
 from nas.search.store import RunDirectory
 from nas.search.volume import Box, Curve
@@ -22,7 +25,7 @@ from nas.space.space import SearchSpace
 # They differ between repetitions of one search, and make no other search of it.
 REPETITION = ("config.yaml: seed", "config.yaml: workers", "config.yaml: evaluations",
               "config.yaml: time_budget")  # fmt: skip
-GRID = 60  # params at which attainment is read
+GRID = 60  # places at which attainment is read
 QUANTILES = (0.0, 0.5, 1.0)  # of the seeds: the worst, the median, the best
 Row = dict[str, Any]
 
@@ -33,6 +36,8 @@ class _Run:
     evaluations: list[Evaluation]
     settings: dict[str, Any]  # flat, of config.yaml and space.yaml
     classes: int
+    objectives: tuple[Objective, ...]
+    front: list[Member[Evaluation]]
 
     @property
     def name(self) -> str:
@@ -52,21 +57,31 @@ def comparison(directories: Sequence[RunDirectory]) -> Row:
     for run in runs:
         groups[run.way].append(run)
     names = _names(list(groups.values()))
-    box = Box.around([run.evaluations for run in runs], min(run.classes for run in runs))
+    objectives = _objectives(runs)
+    classes = min(run.classes for run in runs)
+    box = Box.around([run.evaluations for run in runs], classes, objectives)
+    measure, axes = axes_of(
+        [(o.name, o.maximize) for o in objectives],
+        [e.metrics for run in runs for e in run.evaluations if e.ok],
+        STATIC,
+    )
     curves = {run.name: box.curve(run.evaluations) if box else [] for run in runs}
     budget = min(len(run.evaluations) for run in runs)
     seconds = min((curve[-1][1] for curve in curves.values() if curve), default=0.0)
     rows = [
-        _row(run, name, curves[run.name], budget, seconds)
+        _row(run, name, curves[run.name], budget, seconds, measure["name"])
         for name, group in zip(names, groups.values(), strict=True)
         for run in group
     ]
     return {
         "runs": rows,
         "groups": names,
+        "measure": measure,
+        "axes": axes,
+        "box": [asdict(side) for side in box.sides] if box else [],
         "budget": {"evaluations": budget, "seconds": seconds},
         "attainment": {
-            name: _attainment([run.evaluations for run in group])
+            name: _attainment([run.evaluations for run in group], measure, axes[0])
             for name, group in zip(names, groups.values(), strict=True)
         },
         "tests": _tests(rows, names),
@@ -82,7 +97,21 @@ def _open(directory: RunDirectory) -> _Run:
         for key, value in flatten(read_part(directory.file(part))).items()
     }
     space = SearchSpace.load(directory.file("space.yaml"))
-    return _Run(directory, directory.archive().evaluations, settings, space.classes)
+    archive = directory.archive()
+    return _Run(directory, archive.evaluations, settings, space.classes,
+                directory.settings().objectives, directory.front(archive))  # fmt: skip
+
+
+def _objectives(runs: Sequence[_Run]) -> tuple[Objective, ...]:
+    """Those that all runs have. UserError where they share fewer than two."""
+    shared = tuple(
+        o for o in runs[0].objectives
+        if all((o.name, o.maximize) in {(p.name, p.maximize) for p in r.objectives} for r in runs)
+    )  # fmt: skip
+    if len(shared) < 2:
+        found = "; ".join(f"{r.name}: {', '.join(o.name for o in r.objectives)}" for r in runs)
+        raise UserError(f"these runs share fewer than two objectives: {found}")
+    return shared
 
 
 def _names(groups: list[list[_Run]]) -> list[str]:
@@ -105,7 +134,9 @@ def _word(key: str, value: str | None) -> str:
     return str(value) if name == "algorithm" else f"{name} {value}"
 
 
-def _row(run: _Run, group: str, curve: Curve, budget: int, seconds: float) -> Row:
+def _row(run: _Run, group: str, curve: Curve, budget: int, seconds: float, metric: str) -> Row:
+    """The front as it was returned, with what is believed of the metric, one deviation off it."""
+    ends = [(m, m.interval.get(metric, (None, None))) for m in run.front]
     return {
         "run": run.name,
         "group": group,
@@ -117,7 +148,10 @@ def _row(run: _Run, group: str, curve: Curve, budget: int, seconds: float) -> Ro
         "at_evaluations": _at(curve, 0, budget),
         "at_seconds": _at(curve, 1, seconds),
         "curve": curve,
-        "front": [{"id": e.id, **e.metrics} for e in pareto_front(run.evaluations)],
+        "front": [
+            {"id": m.measured.id, "metrics": m.measured.metrics, "low": low, "high": high}
+            for m, (low, high) in ends
+        ],
     }
 
 
@@ -127,22 +161,38 @@ def _at(curve: Curve, key: int, limit: float) -> float:
     return curve[place - 1][2] if place else 0.0
 
 
-def _attainment(runs: Sequence[Sequence[Evaluation]]) -> list[Row]:
-    """The accuracy that the worst, the median and the best seed reach with at most so many params.
+def _attainment(runs: Sequence[Sequence[Evaluation]], measure: Row, axis: Row) -> list[Row]:
+    """The measure that the worst, the median and the best seed reach with at most so much of the
+    axis (at least, where more of it is better).
 
-    Only where every seed has a network so small.
+    Only where every seed has a network that frugal.
     """
-    points = [sorted((e.metrics["params"], e.metrics["accuracy"]) for e in run if e.ok)
-              for run in runs]  # fmt: skip
-    if not all(points):
+    up, along = (1 if row["maximize"] else -1 for row in (measure, axis))
+    names = axis["name"], measure["name"]
+    points = [
+        np.array([[-along * e.metrics[names[0]], up * e.metrics[names[1]]] for e in run
+                  if e.ok and names[0] in e.metrics and names[1] in e.metrics]).reshape(-1, 2)
+        for run in runs
+    ]  # fmt: skip
+    if not all(map(len, points)):
         return []
-    smallest, largest = max(p[0][0] for p in points), max(p[-1][0] for p in points)
+    first, last = max(p[:, 0].min() for p in points), max(p[:, 0].max() for p in points)
     rows = []
-    for params in np.geomspace(smallest, max(largest, smallest * 1.001), GRID):
-        reached = [max(a for size, a in p if size <= params * (1 + 1e-9)) for p in points]
-        low, middle, high = np.quantile(reached, QUANTILES).tolist()
-        rows.append({"params": float(params), "low": low, "median": middle, "high": high})
+    for cost in _grid(first, last, axis["log"]):
+        reached = [p[p[:, 0] <= cost + 1e-9 * abs(cost), 1].max() for p in points]
+        low, middle, high = (up * np.quantile(reached, QUANTILES)).tolist()
+        rows.append({"x": -along * cost, "low": low, "median": middle, "high": high})
     return rows
+
+
+def _grid(first: float, last: float, log: bool) -> list[float]:
+    """GRID costs from the first to the last, even on the axis that they are drawn on."""
+    if first == last:
+        return [first]
+    if not log:
+        return [float(x) for x in np.linspace(first, last, GRID)]
+    sign = float(np.sign(first))  # of what is to be maximized, the costs are below 0
+    return [sign * float(x) for x in np.geomspace(abs(first), abs(last), GRID)]
 
 
 def _tests(rows: Sequence[Row], groups: Sequence[str]) -> list[Row]:

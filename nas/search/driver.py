@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from nas.arch.genome import Genome
@@ -20,8 +20,9 @@ from nas.common.errors import UserError, first_line
 from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation, as_measured
-from nas.search.elapsed import Ran, ran_before
+from nas.search.elapsed import ran_before
 from nas.search.evaluate import Unfinished, failed
+from nas.search.outcome import Outcome
 from nas.search.pending import Pending
 from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
@@ -37,34 +38,6 @@ RETRY_SECONDS = 10.0  # between attempts to write to a full disk
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # that a user can mend
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Outcome:
-    """How a search ended.
-
-    seconds: of this process, set-up included. loop_seconds: without set-up and the last
-    measurements; waited: the part of them in which the driver only waited for its workers. before:
-    what earlier processes of the same search took.
-    """
-
-    stopped: str
-    before: Ran = Ran()
-    seconds: float = 0.0
-    loop_seconds: float = 0.0
-    waited: float = 0.0
-    front_fps: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def total(self) -> Ran:
-        """With what earlier processes took."""
-        before = self.before
-        return Ran(before.seconds + self.seconds, before.loop_seconds + self.loop_seconds)
-
-    @property
-    def overhead(self) -> float:
-        """Share of the loop's time that the driver took."""
-        return 1 - self.waited / self.loop_seconds if self.loop_seconds else 0.0
 
 
 class Callback:

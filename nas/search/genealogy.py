@@ -44,14 +44,15 @@ def changes_of(
 
 def trace(
     evaluations: Sequence[Evaluation], winner: Evaluation | None, initial: Sequence[Genome],
-    space: SearchSpace,
+    space: SearchSpace, metric: str = "accuracy", maximize: bool = True,
 ) -> Row:  # fmt: skip
     """line: ids from an oldest ancestor (a seed genome where there is one) to the winner.
-    paid: for each kind of change how often it was made and the child's accuracy less its parent's.
+    paid: for each kind of change how often it was made and how much better in the metric the child
+    was than its parent.
     """
     by_id = first_of_each(evaluations)
     seeds = {genome.id for genome in initial}
-    return {"line": _line(by_id, winner, seeds), "paid": _paid(by_id, space)}
+    return {"line": _line(by_id, winner, seeds), "paid": _paid(by_id, space, metric, maximize)}
 
 
 def first_of_each(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:
@@ -97,7 +98,9 @@ def _down(child_of: dict[str, str], name: str) -> list[str]:
     return line
 
 
-def _paid(by_id: dict[str, Evaluation], space: SearchSpace) -> list[Row]:
+def _paid(
+    by_id: dict[str, Evaluation], space: SearchSpace, metric: str, maximize: bool
+) -> list[Row]:
     """Gains of children over their first parent, a row for each kind of change, the best first.
 
     A child of several changes counts for each of their kinds, one of two parents as crossover.
@@ -105,13 +108,13 @@ def _paid(by_id: dict[str, Evaluation], space: SearchSpace) -> list[Row]:
     gains: dict[str, list[float]] = defaultdict(list)
     for child in by_id.values():
         parents = [by_id[p] for p in parents_of(child) if p in by_id]
-        if not parents or "accuracy" not in child.metrics:
+        if not parents or any(metric not in e.metrics for e in (child, parents[0])):
             continue
-        gain = child.metrics["accuracy"] - parents[0].metrics["accuracy"]
+        gain = child.metrics[metric] - parents[0].metrics[metric]
         kinds = {CROSSOVER}
         if len(parents_of(child)) == 1:
             kinds = {kind_of(change) for change in changes_of(child, by_id, space)}
         for kind in kinds:
-            gains[kind].append(gain)
+            gains[kind].append(gain if maximize else -gain)
     rows = [{"change": kind, **mean_interval(values)} for kind, values in gains.items()]
     return sorted(rows, key=lambda row: -row["mean"])

@@ -8,7 +8,8 @@ import mlflow
 
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
-from nas.search.driver import Callback, Outcome, Search
+from nas.search.driver import Callback, Search
+from nas.search.outcome import Outcome
 
 
 class MLflow(Callback):

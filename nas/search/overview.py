@@ -17,10 +17,13 @@ from nas.common.resources import REFERENCES
 from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import pareto_front
+from nas.report.axes import axes_of
+from nas.report.metrics import interval_of
 from nas.search import analysis, genealogy
-from nas.search.archive import Evaluation
+from nas.search.archive import STATIC, Evaluation
 from nas.search.elapsed import by_elapsed, running_seconds
 from nas.search.profile import load_machine, static_metrics
+from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space.space import SearchSpace
@@ -43,15 +46,18 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     front, winner = [m.measured for m in members], settings.choose(members)
     chosen = winner.measured if winner else None
     other = baseline.archive().evaluations if baseline else []
-    box = Box.around([evaluations, other], space.classes)
+    box = Box.around([evaluations, other], space.classes, settings.objectives)
+    measure, axes = run_axes(settings, evaluations)
+    metric, maximize = measure["name"], measure["maximize"]
     seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
-    networks = _networks(evaluations, members, settings.fitness, measured, seen, space)
+    networks = _networks(evaluations, members, settings.fitness, measured, seen, space, metric)
     return {
         "run": str(run.path),
         "space": space.name,
-        "data": Path(settings.data).name,
-        "synthetic": Path(settings.data).name.startswith("synthetic"),
-        "chance": 1 / space.classes,
+        "data": settings.evaluator or Path(settings.data).name,
+        "synthetic": not settings.evaluator and Path(settings.data).name.startswith("synthetic"),
+        "measure": measure,
+        "axes": axes,
         "algorithm": settings.algorithm,
         "seed": settings.seed,
         "best": chosen.id if chosen else None,
@@ -60,42 +66,55 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "blocks": [json.loads(block) for block in seen],
         "references": reference_rows(run, evaluations),
         "hypervolume": box.curve(evaluations) if box else [],
-        "box": asdict(box) if box else None,
+        "box": [asdict(side) for side in box.sides] if box else [],
         "baseline": _baseline(baseline, evaluations, box) if baseline else None,
-        "population": analysis.population(evaluations, space, settings) if deep else [],
+        "population": analysis.population(evaluations, space, settings, metric) if deep else [],
         "genes": analysis.shared_genes(front, inside, space),
-        "surrogate": analysis.surrogate_check(evaluations, space, "accuracy", deep),
-        "fidelities": analysis.fidelity_ranks(evaluations),
+        "surrogate": analysis.surrogate_check(evaluations, space, metric, maximize, deep),
+        "fidelities": analysis.fidelity_ranks(evaluations, metric),
         "retrained": _retrained(run, evaluations),
         "failures": analysis.failures(evaluations),
-        "genealogy": genealogy.trace(evaluations, chosen, run.initial(), space),
+        "genealogy": genealogy.trace(evaluations, chosen, run.initial(), space, metric, maximize),
         "commands": {
             "genome": shlex.join(["python", "-m", "nas.inspect", str(run.path), "--json"])
             + " --genome {id} > {id}.json",
             "retrain": "python -m nas.retrain --genome {id}.json --data "
-            + shlex.quote(settings.data),
+            + ("DATA" if settings.evaluator else shlex.quote(settings.data)),
         },
     }
 
 
+def run_axes(settings: Settings, evaluations: Sequence[Evaluation]) -> tuple[Row, list[Row]]:
+    """What is drawn of a run, and against what: see report.axes."""
+    objectives = [(o.name, o.maximize) for o in settings.objectives]
+    return axes_of(objectives, [e.metrics for e in evaluations if e.ok], STATIC)
+
+
 def front_rows(
-    front: Sequence[Member[Evaluation]], fitness: Fitness, measured: Mapping[str, float]
-) -> list[Row]:
+    front: Sequence[Member[Evaluation]], fitness: Fitness, measured: Mapping[str, float],
+    metric: str,
+) -> list[Row]:  # fmt: skip
     """The front as plain rows; `fps_measured` is None where it was not measured.
 
-    believed: the accuracy by its measurement and its neighbours; the fitness is of that one.
+    believed: the metric by its measurement and its neighbours, with low and high, one deviation off
+    it, once the search has ended; the fitness is of what is believed.
     """
     return [
         {
             "id": m.measured.id,
-            **m.measured.metrics,
-            "believed": m.metrics.get("accuracy"),
+            "metrics": m.measured.metrics,
+            **_believed(m, metric),
             "fps_measured": measured.get(m.measured.id),
             "fitness": fitness.known(m.metrics),
             "epochs": m.measured.fidelity.epochs,
         }
         for m in front
     ]
+
+
+def _believed(member: Member[Evaluation], metric: str) -> Row:
+    low, high = member.interval.get(metric, (None, None))
+    return {"believed": member.metrics.get(metric), "low": low, "high": high}
 
 
 def evaluation_rows(run: RunDirectory) -> list[Row]:
@@ -106,14 +125,14 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
     ids = {member.measured.id for member in run.front(archive)}
     measured = measured_fps(run.file("measured_fps.json"))
     elapsed = {e.index: seconds for seconds, e in by_elapsed(evaluations)}
+    names = list(dict.fromkeys(name for e in evaluations for name in e.metrics))
+    metric = run_axes(settings, evaluations)[0]["name"]
     return [
         {
+            **{name: e.metrics.get(name) for name in names},
             "index": e.index, "id": e.id, "status": e.status, "front": e.id in ids,
-            "accuracy": e.metrics.get("accuracy"), "params": e.metrics.get("params"),
-            "macs": e.metrics.get("macs"), "activations": e.metrics.get("activations"),
-            "fps": e.metrics.get("fps"), "fps_measured": measured.get(e.id),
-            "fitness": settings.fitness.known(e.metrics),
-            **_prediction(e, "accuracy"),
+            "fps_measured": measured.get(e.id), "fitness": settings.fitness.known(e.metrics),
+            **_prediction(e, metric),
             "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
             "elapsed": elapsed[e.index], "seconds": e.seconds,
             "parents": " ".join(genealogy.parents_of(e)), "error": e.error,
@@ -148,10 +167,9 @@ def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list
         metrics = static_metrics(genome, model) if model else {}
         published = beside.get("published", {}).get("fer2013_private")
         rows.append({
-            "name": name, "id": genome.id, "params": found.params, "macs": found.macs,
-            "fps": metrics.get("fps"),
+            "name": name, "id": genome.id,
+            "metrics": {**asdict(found), **metrics, **trained.get(genome.id, {})},
             "published": published / 100 if published is not None else None,
-            **trained.get(genome.id, {}),
         })  # fmt: skip
     return rows
 
@@ -178,7 +196,7 @@ def blocks(genome: Genome) -> list[list[Any]]:
 
 def _networks(
     evaluations: Sequence[Evaluation], front: Sequence[Member[Evaluation]], fitness: Fitness,
-    measured: Mapping[str, float], seen: dict[str, int], space: SearchSpace,
+    measured: Mapping[str, float], seen: dict[str, int], space: SearchSpace, metric: str,
 ) -> list[Row]:  # fmt: skip
     """A row for each; its blocks are places in `seen`, which grows."""
     on_front = {m.index: m for m in front}
@@ -187,17 +205,17 @@ def _networks(
     for e in evaluations:
         row: Row = {
             "index": e.index, "id": e.id, "status": e.status, "front": e.index in on_front,
-            **{k: e.metrics.get(k) for k in ("accuracy", "params", "macs", "fps")},
+            "metrics": e.metrics,
             "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
-            "error": e.error, "predicted": e.predicted.get("accuracy"),
+            "error": e.error, "predicted": e.predicted.get(metric),
             "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
             "genome": e.genome.to_dict(),
             "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
         }  # fmt: skip
-        metrics = on_front[e.index].metrics if e.index in on_front else e.metrics
-        row["believed"] = metrics.get("accuracy") if e.index in on_front else None
-        row["fitness"] = fitness.known(metrics)
+        member = on_front.get(e.index)
+        row |= _believed(member, metric) if member else {}
+        row["fitness"] = fitness.known(member.metrics if member else e.metrics)
         rows.append(row)
     return rows
 
@@ -215,25 +233,32 @@ def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) ->
         "fidelity": asdict(settings.fidelity),
         "equal_fidelity": {e.fidelity for e in evaluations} == {e.fidelity for e in ours},
         "hypervolume": box.curve(evaluations) if box else [],
-        "front": [{"id": e.id, **e.metrics} for e in front],
+        "front": [{"id": e.id, "metrics": e.metrics} for e in front],
     }
 
 
 def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
-    """Search and final accuracy of the networks retrained in RUN/retrain or RUN/../retrain."""
+    """Search and final accuracy of the networks retrained in RUN/retrain or RUN/../retrain.
+
+    The final one is the mean over seeds, low to high its 95 % interval; None for one seed.
+    """
     searched = {e.id: e.metrics["accuracy"] for e in evaluations if "accuracy" in e.metrics}
     rows = []
     for folder in (run.file("retrain"), run.path.resolve().parent / "retrain"):
         for path in sorted(folder.glob("*/report.json")):
             report = read_json(path, MAX_REPORT)
             try:
-                name, accuracy = str(report["genome"]), float(report["validation"]["accuracy"])
-                epochs = int(report["epochs_trained"])
+                name, seeds = str(report["genome"]), len(report["seeds"]["list"])
+                final = report["seeds"]["validation"]["accuracy"]
+                low, high = interval_of(seeds, final["mean"], final["std"])
+                accuracy, epochs = float(final["mean"]), int(report["epochs_trained"])
             except (KeyError, TypeError, ValueError):
                 raise UserError(f"{path}: not a report of nas.retrain") from None
             if name in searched:
-                rows.append({"id": name, "search": searched[name], "final": accuracy,
-                             "epochs": epochs, "curve": _curve(path.parent)})  # fmt: skip
+                rows.append({
+                    "id": name, "search": searched[name], "final": accuracy, "low": low,
+                    "high": high, "seeds": seeds, "epochs": epochs, "curve": _curve(path.parent),
+                })  # fmt: skip
     one, other = [r["search"] for r in rows], [r["final"] for r in rows]
     return {"networks": rows, "rank_correlation": analysis.rank_correlation(one, other)}
 

@@ -18,8 +18,9 @@ from rich.text import Text
 
 from nas.common.cli import note
 from nas.search.archive import Evaluation
-from nas.search.driver import Callback, Outcome, Search
-from nas.search.volume import METRICS, Box
+from nas.search.driver import Callback, Search
+from nas.search.outcome import Outcome
+from nas.search.volume import Box
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPARKS = 40  # characters
@@ -139,15 +140,13 @@ class ProgressView(Callback):
 
 
 def hypervolumes(search: Search) -> list[float]:
-    """Share of the box after each enlargement of the front; [] where others are the objectives.
+    """Share of the box after each enlargement of the front; [] before there is one.
 
     One box for the whole curve, about what was evaluated so far: shares of an earlier and a later
     curve do not compare.
     """
-    if {o.name for o in search.settings.objectives} != METRICS:
-        return []
     found = search.archive.evaluations
-    box = Box.around([found], search.space.classes)
+    box = Box.around([found], search.space.classes, search.settings.objectives)
     return [share for _, _, share in box.curve(found)] if box else []
 
 

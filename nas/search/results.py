@@ -15,7 +15,7 @@ from nas.common.errors import UserError
 from nas.evolution.denoise import Member
 from nas.report import as_html, objectives_figure
 from nas.search.archive import Evaluation
-from nas.search.driver import Outcome
+from nas.search.outcome import Outcome
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace

@@ -23,9 +23,10 @@ from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
-from nas.search.driver import Callback, Outcome, Search
+from nas.search.driver import Callback, Search
 from nas.search.evaluate import FunctionEvaluator, load_function
 from nas.search.machine import measure_front, measure_machine
+from nas.search.outcome import Outcome
 from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView

@@ -32,6 +32,7 @@ from nas.search.archive import (
     Archive,
     Evaluation,
     as_measured,
+    check_interval,
     check_metrics,
 )
 from nas.search.pending import Pending
@@ -119,7 +120,8 @@ class RunDirectory:
                 evaluation = evaluations[row["id"]]
                 check_metrics(row["believed"])
                 metrics = {**evaluation.metrics, **row["believed"]}
-                members.append(Member(evaluation, metrics))
+                interval = {name: check_interval(v) for name, v in row.get("interval", {}).items()}
+                members.append(Member(evaluation, metrics, interval))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not a front of this run: {error}") from None
         return members or as_measured(archive.results())
@@ -195,12 +197,16 @@ class RunDirectory:
 
 
 def front_row(member: Member[Evaluation], settings: Settings) -> dict[str, Any]:
-    """As measured; believed: the metrics of which one measurement was taken with caution."""
+    """As measured; believed: the metrics of which one measurement was taken with caution.
+
+    interval: what is believed less and plus one deviation; empty while the search goes on.
+    """
     evaluation = member.measured
     return {
         "id": evaluation.id,
         **evaluation.metrics,
         "believed": {k: v for k, v in member.metrics.items() if k not in STATIC},
+        "interval": {k: list(ends) for k, ends in member.interval.items()},
         "fitness": settings.fitness.known(member.metrics),
         "status": evaluation.status,
         "fidelity": dataclasses.asdict(evaluation.fidelity),

@@ -6,7 +6,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from nas.common.errors import UserError
 from nas.search.archive import Evaluation
-from nas.search.driver import Callback, Outcome, Search
+from nas.search.driver import Callback, Search
+from nas.search.outcome import Outcome
 from nas.search.progress import hypervolumes
 from nas.space.encoding import Encoder
 

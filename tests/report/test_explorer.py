@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from nas.report import explorer_page
+from nas.report import axes_of, explorer_page
 from nas.report.explorer import as_json
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror='owned()'>"
@@ -21,16 +21,20 @@ def network(index, **more):
     share = index / 40
     return {
         "index": index, "id": f"{index:012x}", "status": "ok", "front": index % 10 == 0,
-        "accuracy": 0.3 + 0.4 * share, "params": 1000 * (index + 1), "macs": 90_000 * (index + 1),
-        "fps": 9000 / (index + 1), "fps_measured": None, "fitness": 0.3 + 0.4 * share, "epochs": 2,
-        "fraction": 0.5, "seconds": 1.5, "started": 2.0 * index, "error": "", "parents": [],
+        "metrics": {"accuracy": 0.3 + 0.4 * share, "params": 1000 * (index + 1),
+                    "macs": 90_000 * (index + 1), "fps": 9000 / (index + 1)},
+        "believed": 0.31 + 0.4 * share, "low": 0.29 + 0.4 * share, "high": 0.33 + 0.4 * share,
+        "predicted": [0.4, 0.35, 0.44], "fps_measured": None, "fitness": 0.3 + 0.4 * share,
+        "epochs": 2, "fraction": 0.5, "seconds": 1.5, "error": "", "parents": [],
         "changes": [], "blocks": [0, 1, 2],
         "genome": {"input": {"channels": 1, "height": 48, "width": 48}},
     } | more  # fmt: skip
 
 
-def overview(networks, **more):
+def overview(networks, objectives=(("accuracy", True), ("params", False), ("fps", True)), **more):
+    measure, axes = axes_of(objectives, [n["metrics"] for n in networks])
     return {
+        "measure": measure, "axes": axes, "box": [],
         "run": "runs/one", "space": "quick", "data": "faces", "synthetic": False,
         "algorithm": "nsga2", "seed": 1, "best": networks[0]["id"], "seconds": 80.0,
         "networks": networks, "blocks": BLOCKS, "references": [], "baseline": None,
@@ -86,8 +90,10 @@ def click(browser, chart, index):
 
     element = browser.find_element("css selector", f"#front-{chart} .plot > svg")
     x, y, width, height = browser.execute_script(
-        "const n = data.networks[arguments[1]], c = charts[arguments[0]], b = c.svg;"
-        "return [...c.place({x: n[arguments[0]], y: n.accuracy}), b.clientWidth, b.clientHeight]",
+        "const n = data.networks[arguments[1]].metrics;"
+        "const c = charts.fronts[data.axes.findIndex((axis) => axis.name === arguments[0])];"
+        "return [...c.place({x: n[arguments[0]], y: n[data.measure.name]}),"
+        "c.svg.clientWidth, c.svg.clientHeight]",
         chart, index,
     )  # fmt: skip
     offset = round(x - width / 2), round(y - height / 2)
@@ -111,8 +117,8 @@ def test_a_click_on_a_point_draws_its_architecture(shown):
 
 
 def test_a_retrained_network_shows_its_curves(shown):
-    row = {"id": f"{0:012x}", "search": 0.3, "final": 0.6, "epochs": 2,
-           "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
+    row = {"id": f"{0:012x}", "search": 0.3, "final": 0.6, "epochs": 2, "low": 0.55, "high": 0.65,
+           "seeds": 3, "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
     retrained = {"networks": [row], "rank_correlation": None}
     browser = shown(overview([network(i) for i in range(3)], retrained=retrained))
     assert "2 epochs" in texts(browser, "#network .legend li")
@@ -126,7 +132,7 @@ def test_the_keyboard_alone_reaches_a_network(shown):
     chart = browser.find_element("css selector", "#front-params .plot > svg")
     chart.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     spoken = browser.find_element("css selector", "#front-params [aria-live]")
-    assert "000000000002: 32.00 %" in spoken.get_attribute("textContent")
+    assert "000000000002: Accuracy 32.00 %" in spoken.get_attribute("textContent")
     chart.send_keys(Keys.ENTER)
     assert "000000000002" in browser.find_element("id", "detail-title").text
 
@@ -146,12 +152,12 @@ def test_filters_and_a_table_that_sorts(shown):
 
 
 def test_names_of_a_stranger_stay_text(shown):
-    lost = network(1, status="failed", accuracy=None, params=None, macs=None, fps=None,
-                   fitness=None, error=EVIL)  # fmt: skip
+    lost = network(1, status="failed", metrics={}, fitness=None, error=EVIL)
     found = overview(
         [network(0), lost], run=EVIL, space=EVIL, data=EVIL,
         genes=[{"gene": EVIL, "value": EVIL, "front": 1.0, "all": 0.5}],
         failures=[{"reason": EVIL, "count": 1, "ids": [lost["id"]]}],
+        objectives=(("accuracy", True), (EVIL, False), ("params", False)),
         blocks=[[EVIL, EVIL, [1, 2, 3], 4, 5, None]] * 3,
         references=[{**network(2), "name": EVIL, "published": 0.7}],
         commands={"genome": EVIL, "retrain": EVIL},
@@ -199,7 +205,7 @@ def test_five_thousand_networks_do_not_lag(shown):
         "const best = (f) => Math.min(...[...Array(12).keys()].map(() => {"
         "const t = performance.now(); f(); return performance.now() - t; }));"
         "return {filter: best(fronts), choose: best(() => choose(data.networks[9].id)),"
-        "sort: best(() => charts.table.sort('params'))}"
+        "sort: best(() => charts.table.sort(4))}"
     )
     print(milliseconds)
     assert milliseconds["choose"] < 200

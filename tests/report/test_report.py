@@ -4,6 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from nas.report import (
+    axes_of,
     confusion_png,
     course_picture,
     curves_png,
@@ -60,15 +61,17 @@ def test_maps_of_evidence_say_what_is_missing(tmp_path):
 @pytest.fixture
 def overview():
     networks = [
-        {"id": i, "index": n, "accuracy": a, "params": p, "macs": 10 * p, "fps": f,
-         "status": "ok", "front": i != "c"}
+        {"id": i, "index": n, "status": "ok", "front": i != "c",
+         "metrics": {"accuracy": a, "params": p, "macs": 10 * p, "fps": f}}
         for n, (i, a, p, f) in enumerate(
             (("a", 0.3, 1e5, 900.0), ("b", 0.5, 5e5, 400.0), ("c", 0.4, 9e5, 300.0)))
     ]  # fmt: skip
     networks[0] |= {"low": 0.25, "high": 0.35}
     reference = {**networks[2], "name": "proposed", "published": 0.6852}
+    objectives = (("accuracy", True), ("params", False), ("fps", True))
+    measure, axes = axes_of(objectives, [n["metrics"] for n in networks])
     return {"space": "s", "data": "d", "best": "b", "networks": networks, "baseline": None,
-            "references": [reference]}  # fmt: skip
+            "references": [reference], "measure": measure, "axes": axes}  # fmt: skip
 
 
 def test_the_front_as_pictures(tmp_path, overview):
@@ -84,8 +87,11 @@ def test_the_front_as_pictures(tmp_path, overview):
 def test_the_course_as_a_picture(tmp_path, baseline):
     points = [{"measured": a, "predicted": a + 0.01, "low": a - 0.1, "high": a + 0.1}
               for a in (0.3, 0.4)]  # fmt: skip
-    course = {"hypervolume": [[1, 2.0, 0.1], [9, 90.0, 0.4]], "baseline": baseline,
-              "surrogate": {"points": points, "rank_correlation": 0.9, "before": True}}  # fmt: skip
+    measure, _ = axes_of((("accuracy", True), ("params", False)), [])
+    course = {
+        "measure": measure, "hypervolume": [[1, 2.0, 0.1], [9, 90.0, 0.4]], "baseline": baseline,
+        "surrogate": {"points": points, "rank_correlation": 0.9, "before": True},
+    }  # fmt: skip
     course_picture(tmp_path / "c.png", course)
     drawn(tmp_path / "c.png")
     course_picture(tmp_path / "c.svg", {**course, "surrogate": None})

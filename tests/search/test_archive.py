@@ -160,12 +160,18 @@ def test_a_returned_front_says_what_is_believed(quick, tmp_path):
     assert [m.measured for m in directory.front(archive)] == list(archive.front)
     found = archive.returned(quick)
     believed = [
-        {"id": m.measured.id, "believed": {"accuracy": m.metrics["accuracy"]}} for m in found
+        {
+            "id": m.measured.id,
+            "believed": {"accuracy": m.metrics["accuracy"]},
+            "interval": {"accuracy": list(m.interval["accuracy"])},
+        }
+        for m in found
     ]
     directory.write("front.json", json.dumps(believed))
     assert directory.front(archive) == found
     assert any(m.metrics["accuracy"] != m.measured.metrics["accuracy"] for m in found)
-    for broken in ([{"id": "x", "believed": {}}], [{"believed": 3}], 5):
+    wild = {**believed[0], "interval": {"accuracy": [0.1]}}
+    for broken in ([{"id": "x", "believed": {}}], [{"believed": 3}], 5, [wild]):
         directory.write("front.json", json.dumps(broken))
         with pytest.raises(UserError, match="not a front of this run"):
             directory.front(archive)

@@ -7,6 +7,13 @@ const MARGIN = { left: 58, right: 16, top: 10, bottom: 44 };
 const HEIGHT = 330;
 const REACH = 12; // pixels between a pointer and the mark that it means
 
+// What the box of a hypervolume is, in words. sides: of nas.search.volume.Box.
+function boxInWords(sides) {
+  const told = (side, v) => (side.name === "accuracy" ? format.percent(v) : format.short(v));
+  const words = sides.map((s) => `${s.name} from ${told(s, s.worst)} to ${told(s, s.best)}${s.log ? " (logarithm)" : ""}`);
+  return words.length ? `The box of the hypervolume: ${words.join("; ")}.` : "";
+}
+
 function svg(name, attributes, parent, text) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -44,12 +51,23 @@ const format = {
     for (const [unit, size] of [["M", 1e6], ["k", 1e3]]) if (v >= size) return +(v / size).toPrecision(3) + unit;
     return String(+v.toPrecision(3));
   },
+  // A value of an axis (nas.report.axes), in words.
+  of(axis, v) {
+    if (v === null || v === undefined) return "–";
+    if (axis.share) return format.percent(v);
+    return Number.isInteger(v) || Math.abs(v) >= 1000 ? whole.format(v) : String(+v.toPrecision(4));
+  },
   time(seconds) {
     if (seconds < 120) return seconds.toFixed(0) + " s";
     if (seconds < 7200) return (seconds / 60).toFixed(0) + " min";
     return (seconds / 3600).toFixed(1) + " h";
   },
 };
+
+// An axis of nas.report.axes as a chart's axis.
+function chartAxis(axis) {
+  return { label: axis.label + (axis.log ? " (log scale)" : ""), log: axis.log, tick: axis.share ? (v) => +(100 * v).toPrecision(3) + "" : undefined };
+}
 
 function ticks(low, high, log) {
   if (log) {

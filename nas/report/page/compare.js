@@ -5,7 +5,7 @@ const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
 const SHAPES_OF = ["circle", "square", "diamond", "star"];
 const data = JSON.parse(document.getElementById("data").textContent);
 const percent = { tick: (v) => +(100 * v).toPrecision(3) + "" };
-const accuracy = { ...percent, label: "search accuracy (held-out images, %)" };
+const measure = chartAxis(data.measure);
 const byId = (id) => document.getElementById(id);
 const hue = (group) => `--series${data.groups.indexOf(group) % 8}`;
 const seedOf = (run) => data.runs.filter((r) => r.group === run.group).indexOf(run);
@@ -13,11 +13,14 @@ const seedOf = (run) => data.runs.filter((r) => r.group === run.group).indexOf(r
 function name(run) { return data.groups.length > 1 ? `${run.group}, seed ${run.seed}` : run.run; }
 
 function draw() {
-  const fronts = { params: "parameters (log scale)", macs: "multiply-accumulates an image (log scale)", fps: "predicted frames a second (log scale)" };
-  for (const [key, label] of Object.entries(fronts)) {
-    new Chart(byId(`front-${key}`), { title: `Accuracy against ${key === "macs" ? "MACs" : key}`, x: { label, log: true }, y: accuracy }).draw(data.runs.map((run) => ({
+  const [m, of] = [data.measure, (n, axis) => n.metrics[axis.name]];
+  for (const axis of data.axes) {
+    const host = html("figure", { id: `front-${axis.name}` });
+    byId("fronts").append(host);
+    const tell = (run, n) => `${run.run}\n${n.id}: ${m.name} ${format.of(m, of(n, m))}\n${axis.name} ${format.of(axis, of(n, axis))}`;
+    new Chart(host, { title: `${m.name} against ${axis.name}`, x: chartAxis(axis), y: measure }).draw(data.runs.map((run) => ({
       name: name(run), kind: "points", size: 4, colour: hue(run.group), shape: SHAPES_OF[data.groups.indexOf(run.group) % 4], hollow: seedOf(run) % 2 === 1,
-      points: run.front.filter((n) => n[key]).map((n) => ({ x: n[key], y: n.accuracy, tell: () => `${run.run}\n${n.id}: ${format.percent(n.accuracy)}\n${format.count(n.params)} parameters` })),
+      points: run.front.filter((n) => axis.name in n.metrics && m.name in n.metrics).map((n) => ({ x: of(n, axis), y: of(n, m), low: n.low, high: n.high, tell: () => tell(run, n) })),
     })));
   }
   const lines = (of) => data.runs.map((run) => ({ name: name(run), kind: "step", colour: hue(run.group), dash: DASHES[seedOf(run) % 4], points: run.curve.map(of) }));
@@ -25,15 +28,16 @@ function draw() {
   new Chart(byId("volume-evaluations"), { title: "Against evaluations", x: { label: "networks evaluated" }, y }).draw(lines(([x, , v]) => ({ x, y: v })));
   new Chart(byId("volume-time"), { title: "Against time", x: { label: "minutes that the search ran" }, y }).draw(lines(([, x, v]) => ({ x: x / 60, y: v })));
   const attained = Object.entries(data.attainment).flatMap(([group, rows]) => {
-    const points = rows.map((r) => ({ x: r.params, y: r.median, low: r.low, high: r.high }));
+    const points = rows.map((r) => ({ x: r.x, y: r.median, low: r.low, high: r.high }));
     return [{ kind: "band", colour: hue(group), points }, { name: `${group}: median of seeds, worst to best`, kind: "line", dash: DASHES[data.groups.indexOf(group) % 4], colour: hue(group), points }];
   });
-  new Chart(byId("attainment"), { title: "Accuracy attained with at most so many parameters", x: { label: "parameters (log scale)", log: true }, y: accuracy }).draw(attained);
+  new Chart(byId("attainment"), { title: `${m.name} attained with at ${data.axes[0].maximize ? "least" : "most"} so much of ${data.axes[0].name}`, x: chartAxis(data.axes[0]), y: measure }).draw(attained);
 }
 
 function tables() {
   const b = data.budget;
   byId("budget").textContent = `Equal budgets: ${b.evaluations.toLocaleString("en")} evaluations, or ${format.time(b.seconds)} of running, the least that any run had.`;
+  byId("box").textContent = `${boxInWords(data.box)} One box for all these runs.`;
   byId("runs").replaceChildren(table(data.runs, [
     ["run", "run", null, "text"], ["group", "way to search", null, "text"], ["seed", "seed", String], ["evaluations", "networks", format.count],
     ["failed", "failed", format.count], ["seconds", "running time", format.time], ["hypervolume", "hypervolume", format.percent],

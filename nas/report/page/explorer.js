@@ -2,21 +2,19 @@
 // The page of one search: data -> charts, tables and the drawing of the chosen network.
 
 const byId = (id) => document.getElementById(id);
-const percentTick = (v) => +(100 * v).toPrecision(3) + "";
-const accuracyAxis = { label: "search accuracy (held-out images, %)", tick: percentTick };
-const AXES = {
-  params: { label: "parameters (log scale)", log: true },
-  macs: { label: "multiply-accumulates an image (log scale)", log: true },
-  fps: { label: "predicted frames a second, batch 1, one thread (log scale)", log: true },
-};
 const charts = {};
 let data, networks, chosen = null;
+let built = ""; // the axes that the page was built for: a search's first networks may add some
+let limits = []; // of the filters: {axis, input, scale}
+
+const valueOf = (n, axis) => n.metrics[axis.name] ?? null;
+const shapeOf = (found) => JSON.stringify([found.measure, ...found.axes].map((a) => [a.name, a.log]));
 
 function start(found) {
   data = found;
   networks = new Map(data.networks.map((n) => [n.id, n]));
   heading();
-  if (!charts.table) build();
+  if (built !== shapeOf(data)) build();
   for (const show of [fronts, course, genes, surrogate, retrained, fidelities, genealogy, failures]) show();
   choose(chosen ?? data.best, false);
 }
@@ -32,7 +30,7 @@ function heading() {
     ["run", data.run], ["algorithm", data.algorithm], ["seed", data.seed],
     ["networks", `${data.networks.length.toLocaleString("en")} (${data.networks.length - ok} failed or stopped)`],
     ["running time", format.time(data.seconds)],
-    ["best", winner ? `${winner.id}: ${format.percent(winner.accuracy)}, ${format.count(winner.params)} parameters` : "none yet"],
+    ["best", winner ? `${winner.id}: ${[data.measure, data.axes[0]].map((a) => `${a.name} ${format.of(a, valueOf(winner, a))}`).join(", ")}` : "none yet"],
     ["hypervolume", data.hypervolume.length ? format.percent(data.hypervolume.at(-1)[2]) : "–"],
   ]);
 }
@@ -42,79 +40,104 @@ function facts(host, pairs) {
 }
 
 function build() {
+  built = shapeOf(data);
   const stops = colour("--order").split(" ");
-  stops.forEach((stop, i) => svg("stop", { offset: i / (stops.length - 1), "stop-color": stop }, byId("order")));
-  const front = (key, title) => new Chart(byId(`front-${key}`), { title, x: AXES[key], y: accuracyAxis, onSelect: choose });
-  charts.params = front("params", "Accuracy against parameters");
-  charts.macs = front("macs", "Accuracy against multiply-accumulates");
-  charts.fps = front("fps", "Accuracy against speed");
-  const volume = { label: "hypervolume (share of the box, %)", tick: percentTick, from: 0 };
-  charts.evaluations = new Chart(byId("volume-evaluations"), { title: "Hypervolume against evaluations", x: { label: "networks evaluated" }, y: volume });
-  charts.time = new Chart(byId("volume-time"), { title: "Hypervolume against time", x: { label: "minutes that the search ran" }, y: volume });
-  charts.population = new Chart(byId("population"), { title: "Accuracy of the best networks so far", x: { label: "networks evaluated" }, y: accuracyAxis });
-  charts.surrogate = new Chart(byId("surrogate"), { title: "Predicted against measured", x: { label: "measured search accuracy (%)", tick: percentTick }, y: { label: "predicted accuracy (%)", tick: percentTick }, onSelect: choose });
-  charts.retrained = new Chart(byId("retrained"), { title: "Search accuracy against final accuracy", x: { label: "search accuracy (%)", tick: percentTick }, y: { label: "validation accuracy, retrained (%)", tick: percentTick }, onSelect: choose });
+  byId("order").replaceChildren(...stops.map((stop, i) => svg("stop", { offset: i / (stops.length - 1), "stop-color": stop })));
+  const measure = chartAxis(data.measure);
+  const chart = (id, options) => {
+    const host = byId(id);
+    host.replaceChildren();
+    return new Chart(host, options);
+  };
+  const name = data.measure.name;
+  byId("fronts").replaceChildren(...data.axes.map((axis) => html("figure", { id: `front-${axis.name}` })));
+  charts.fronts = data.axes.map((axis) => chart(`front-${axis.name}`, { title: `${title(name)} against ${axis.name}`, x: chartAxis(axis), y: measure, onSelect: choose }));
+  const volume = { label: "hypervolume (share of the box, %)", tick: (v) => +(100 * v).toPrecision(3) + "", from: 0 };
+  charts.evaluations = chart("volume-evaluations", { title: "Hypervolume against evaluations", x: { label: "networks evaluated" }, y: volume });
+  charts.time = chart("volume-time", { title: "Hypervolume against time", x: { label: "minutes that the search ran" }, y: volume });
+  charts.population = chart("population", { title: `${title(name)} of the best networks so far`, x: { label: "networks evaluated" }, y: measure });
+  charts.surrogate = chart("surrogate", { title: "Predicted against measured", x: { ...measure, label: `measured ${data.measure.label}` }, y: { ...measure, label: `predicted ${name}${data.measure.share ? " (%)" : ""}` }, onSelect: choose });
+  const share = chartAxis({ share: true, label: "" });
+  charts.retrained = chart("retrained", { title: "Search accuracy against final accuracy", x: { ...share, label: "search accuracy (%)" }, y: { ...share, label: "validation accuracy, retrained (%)" }, onSelect: choose });
+  const fps = data.axes.some((axis) => axis.name === "fps");
   charts.table = new SortedTable(byId("networks"), [
     ["index", "order", format.count], ["id", "network", (id) => link(id), "text"], ["status", "status", null, "text"],
-    ["accuracy", "accuracy", format.percent], ["params", "parameters", format.count],
-    ["macs", "MMACs", (v) => (v === null ? "–" : (v / 1e6).toFixed(1))], ["fps", "fps predicted", format.count],
-    ["fps_measured", "fps measured", format.count], ["fitness", "fitness", (v) => (v === null ? "–" : v.toFixed(4))],
+    ...[data.measure, ...data.axes].map((axis) => [(n) => valueOf(n, axis), COLUMNS[axis.name] ?? axis.name, (v) => (axis.name === "macs" && v !== null ? (v / 1e6).toFixed(1) : format.of(axis, v))]),
+    ...(fps ? [["fps_measured", "fps measured", format.count]] : []), ["fitness", "fitness", (v) => (v === null ? "–" : v.toFixed(4))],
     ["epochs", "epochs", format.count], ["seconds", "training s", (v) => v.toFixed(1)], ["front", "front", (v) => (v ? "yes" : ""), "text"],
-  ], "accuracy");
-  byId("filters").addEventListener("input", fronts);
-  byId("filters").addEventListener("reset", () => setTimeout(fronts));
-  byId("filters").addEventListener("submit", (e) => e.preventDefault());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => start(data));
+  ], 3, data.measure.maximize);
+  filters();
+}
+
+const COLUMNS = { params: "parameters", macs: "MMACs", fps: "fps predicted" };
+const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+function filters() {
+  limits = [data.measure, ...data.axes].map((axis) => {
+    const scale = axis.share ? 0.01 : axis.name === "macs" ? 1e6 : 1;
+    const input = html("input", { name: axis.name, type: "number", step: "any", });
+    return { axis, input, scale };
+  });
+  byId("limits").replaceChildren(...limits.map(({ axis, input }) =>
+    html("label", {}, `${COLUMNS[axis.name] ?? axis.name} ${axis.maximize ? "from" : "up to"}${axis.share ? ", %" : ""} `, input)));
 }
 
 function filtered() {
   const form = byId("filters").elements;
-  const limit = (name, scale = 1) => (form[name].value === "" ? null : Number(form[name].value) * scale);
-  const [accuracy, params, macs, fps] = [limit("accuracy", 0.01), limit("params"), limit("macs", 1e6), limit("fps")];
   const [id, show] = [form.id.value.trim(), form.show.value];
-  return data.networks.filter((n) =>
-    (!id || n.id.includes(id)) && (accuracy === null || n.accuracy >= accuracy) &&
-    (params === null || (n.params !== null && n.params <= params)) && (macs === null || (n.macs !== null && n.macs <= macs)) &&
-    (fps === null || n.fps >= fps) && (show === "all" || (show === "front" ? n.front : n.status === "failed")));
+  const set = limits.filter(({ input }) => input.value !== "");
+  const within = (n) => set.every(({ axis, input, scale }) => {
+    const v = valueOf(n, axis);
+    return v !== null && (axis.maximize ? v >= input.value * scale : v <= input.value * scale);
+  });
+  return data.networks.filter((n) => (!id || n.id.includes(id)) && within(n) && (show === "all" || (show === "front" ? n.front : n.status === "failed")));
 }
 
 function fronts() {
   const shown = filtered();
   byId("shown").textContent = `${shown.length.toLocaleString("en")} of ${data.networks.length.toLocaleString("en")} networks`;
-  const ok = shown.filter((n) => n.accuracy !== null && n.status === "ok");
-  const published = byId("filters").elements.published.checked;
-  for (const key of ["params", "macs", "fps"]) charts[key].draw(frontSeries(ok, key, published));
+  const ok = shown.filter((n) => n.status === "ok" && valueOf(n, data.measure) !== null);
+  const published = byId("filters").elements.published.checked && data.measure.name === "accuracy";
+  data.axes.forEach((axis, i) => charts.fronts[i].draw(frontSeries(ok, axis, published)));
+  byId("bars").textContent = data.networks.some((n) => n.low !== undefined && n.low !== null)
+    ? "Bars on the front: what the search believes of a network by its measurement and its neighbours, less and plus one standard deviation."
+    : "No bars: each network was trained once, and what the search believes of it is known when the search has ended, by this version or a later one.";
   charts.table.show(shown);
 }
 
-function frontSeries(ok, key, published) {
+function frontSeries(ok, axis, published) {
   const last = Math.max(1, data.networks.length - 1);
   const orderColour = orderColours();
-  const point = (n) => ({ x: n[key], y: n.accuracy, id: n.id, tell: () => about(n) });
-  const outlined = data.references.filter((r) => r.accuracy !== undefined);
+  const has = (n) => valueOf(n, axis) !== null && valueOf(n, data.measure) !== null;
+  const point = (n) => ({ x: valueOf(n, axis), y: valueOf(n, data.measure), id: n.id, tell: () => about(n) });
+  const inside = ok.filter(has);
   const series = [
-    { name: "networks, first to last", order: true, kind: "points", size: 3, colour: "--muted", points: ok.filter((n) => !n.front).map((n) => ({ ...point(n), colour: orderColour(Math.min(1, n.index / last)) })) },
-    { name: "best for its cost", kind: "step", width: 1.3, colour: "--front", points: stairs(ok, key) },
-    { name: "Pareto front of all objectives", kind: "points", size: 5, colour: "--front", points: ok.filter((n) => n.front).map((n) => ({ ...point(n), low: n.low, high: n.high })) },
-    { name: "best.json", kind: "points", shape: "star", size: 11, colour: "--best", points: ok.filter((n) => n.id === data.best).slice(0, 1).map(point) },
-    { name: "reference, trained in this search", kind: "points", shape: "diamond", hollow: true, size: 7, colour: "--reference", points: outlined.map((r) => ({ ...point(r), label: r.name, tell: () => `${r.name}\n${about(r)}` })) },
+    { name: "networks, first to last", order: true, kind: "points", size: 3, colour: "--muted", points: inside.filter((n) => !n.front).map((n) => ({ ...point(n), colour: orderColour(Math.min(1, n.index / last)) })) },
+    { name: "best for its cost", kind: "step", width: 1.3, colour: "--front", points: stairs(inside, axis) },
+    { name: "Pareto front of all objectives", kind: "points", size: 5, colour: "--front", points: inside.filter((n) => n.front).map((n) => ({ ...point(n), low: n.low, high: n.high })) },
+    { name: "best.json", kind: "points", shape: "star", size: 11, colour: "--best", points: inside.filter((n) => n.id === data.best).slice(0, 1).map(point) },
+    { name: "reference, trained in this search", kind: "points", shape: "diamond", hollow: true, size: 7, colour: "--reference", points: data.references.filter(has).map((r) => ({ ...point(r), label: r.name, tell: () => `${r.name}\n${about(r)}` })) },
   ];
-  if (data.baseline) series.push({ name: `front of ${data.baseline.run}`, kind: "points", shape: "square", hollow: true, size: 3.5, colour: "--baseline", points: data.baseline.front.map((n) => ({ ...point(n), id: null, tell: () => `baseline ${about(n)}` })) });
-  if (published) series.push({ name: "published (test split, fully trained)", kind: "points", shape: "triangle", hollow: true, size: 6, colour: "--published", points: data.references.filter((r) => r.published && r[key]).map((r) => ({ x: r[key], y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
+  if (data.baseline) series.push({ name: `front of ${data.baseline.run}`, kind: "points", shape: "square", hollow: true, size: 3.5, colour: "--baseline", points: data.baseline.front.filter(has).map((n) => ({ ...point(n), id: null, tell: () => `baseline ${about(n)}` })) });
+  if (published) series.push({ name: "published (test split, fully trained)", kind: "points", shape: "triangle", hollow: true, size: 6, colour: "--published", points: data.references.filter((r) => r.published && valueOf(r, axis) !== null).map((r) => ({ x: valueOf(r, axis), y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
   return series;
 }
 
-function stairs(ok, key) {
-  const sign = key === "fps" ? -1 : 1;
+function stairs(ok, axis) {
+  const [along, up] = [axis.maximize ? -1 : 1, data.measure.maximize ? 1 : -1];
   const points = [];
-  for (const n of ok.filter((n) => n[key]).sort((a, b) => sign * (a[key] - b[key]) || b.accuracy - a.accuracy))
-    if (!points.length || n.accuracy > points.at(-1).y) points.push({ x: n[key], y: n.accuracy });
+  const all = ok.map((n) => ({ x: valueOf(n, axis), y: valueOf(n, data.measure) }));
+  for (const p of all.sort((a, b) => along * (a.x - b.x) || up * (b.y - a.y)))
+    if (!points.length || up * p.y > up * points.at(-1).y) points.push(p);
   return points;
 }
 
 function about(n) {
-  return `${n.id}: ${format.percent(n.accuracy)}\n${format.count(n.params)} parameters\n${format.count(n.macs)} MACs\n${format.count(n.fps)} fps`;
+  const bar = n.low === undefined || n.low === null ? "" : `\nbelieved ${format.of(data.measure, n.believed)} (${format.of(data.measure, n.low)} to ${format.of(data.measure, n.high)})`;
+  return `${n.id}: ${title(data.measure.name)} ${format.of(data.measure, valueOf(n, data.measure))}${bar}\n${data.axes.map((axis) => `${format.of(axis, valueOf(n, axis))} ${UNITS[axis.name] ?? axis.name}`).join("\n")}`;
 }
+
+const UNITS = { params: "parameters", macs: "MACs", fps: "fps" };
 
 function course() {
   const lines = (of) => {
@@ -124,16 +147,16 @@ function course() {
   };
   charts.evaluations.draw(lines(([x, , y]) => ({ x, y })));
   charts.time.draw(lines(([, x, y]) => ({ x: x / 60, y })));
-  const parents = data.population.filter((row) => row.accuracy);
-  const at = (i) => parents.map((row) => ({ x: row.evaluations, y: row.accuracy[i] }));
+  const parents = data.population;
+  const at = (i) => parents.map((row) => ({ x: row.evaluations, y: row.quartiles[i] }));
   charts.population.draw([
-    { name: "quartiles", kind: "band", colour: "--front", points: parents.map((row) => ({ x: row.evaluations, y: row.accuracy[1], low: row.accuracy[0], high: row.accuracy[2] })) },
+    { name: "quartiles", kind: "band", colour: "--front", points: parents.map((row) => ({ x: row.evaluations, y: row.quartiles[1], low: row.quartiles[0], high: row.quartiles[2] })) },
     { name: "median", kind: "line", colour: "--front", points: at(1) },
   ]);
   const b = data.baseline;
   byId("baseline").textContent = b
     ? `Baseline: ${b.run}, ${b.algorithm}, seed ${b.seed}, ${b.evaluations} networks in ${format.time(b.seconds)}; this run ${data.networks.length} networks in ${format.time(data.seconds)}; ${b.equal_fidelity ? "equal" : "NOT equal"} training of each network.`
-    : "No baseline was named (--baseline RUN). The box of the hypervolume: chance to 100 % accuracy, and the logarithms of the largest to the smallest params and of the lowest to the highest fps.";
+    : `No baseline was named (--baseline RUN). ${boxInWords(data.box)}`;
 }
 
 function genes() {
@@ -155,16 +178,16 @@ function surrogate() {
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   charts.surrogate.draw([
     { name: "equal", kind: "line", dash: [4, 4], colour: "--muted", points: points.length ? [{ x: low, y: low }, { x: high, y: high }] : [] },
-    { name: "a network, plus and minus one deviation", kind: "points", size: 3, colour: "--front", points: points.map((p) => ({ x: p.measured, y: p.predicted, low: p.low, high: p.high, id: p.id, tell: () => `${p.id}: measured ${format.percent(p.measured)}, predicted ${format.percent(p.predicted)}` })) },
+    { name: "a network, plus and minus one deviation", kind: "points", size: 3, colour: "--front", points: points.map((p) => ({ x: p.measured, y: p.predicted, low: p.low, high: p.high, id: p.id, tell: () => `${p.id}: measured ${format.of(data.measure, p.measured)}, predicted ${format.of(data.measure, p.predicted)}` })) },
   ]);
   put("calibration", found && table(found.calibration, [
     ["level", "interval of the prediction", (v) => (100 * v).toFixed(0) + " %"], ["covered", "measured ones inside", (v) => (100 * v).toFixed(1) + " %"],
-  ], `${found.before ? `${points.length} networks, each predicted before its training, when the search chose it` : `This search noted no predictions: each of ${points.length} networks is predicted anew from the others (${found.folds} folds)`}: rank correlation ${number(found.rank_correlation)}, mean error ${(100 * found.mean_error).toFixed(2)} points.`), "Too few networks to check the surrogate.");
+  ], `${found.before ? `${points.length} networks, each predicted before its training, when the search chose it` : `This search noted no predictions: each of ${points.length} networks is predicted anew from the others (${found.folds} folds)`}: rank correlation ${number(found.rank_correlation)}, mean error ${inPoints(found.mean_error)}.`), "Too few networks to check the surrogate.");
 }
 
 function retrained() {
   const rows = data.retrained.networks;
-  charts.retrained.draw([{ name: "retrained network", kind: "points", size: 5, shape: "diamond", colour: "--best", points: rows.map((r) => ({ x: r.search, y: r.final, id: r.id, tell: () => `${r.id}: ${format.percent(r.search)} in the search, ${format.percent(r.final)} after ${r.epochs} epochs` })) }]);
+  charts.retrained.draw([{ name: rows.some((r) => r.low !== null) ? "retrained network, 95 % interval over seeds" : "retrained network", kind: "points", size: 5, shape: "diamond", colour: "--best", points: rows.map((r) => ({ x: r.search, y: r.final, low: r.low, high: r.high, id: r.id, tell: () => `${r.id}: ${format.percent(r.search)} in the search, ${format.percent(r.final)} after ${r.epochs} epochs${r.low === null ? "" : `, mean of ${r.seeds} seeds, ${format.percent(r.low)} to ${format.percent(r.high)}`}` })) }]);
 }
 
 function fidelities() {
@@ -179,9 +202,9 @@ function genealogy() {
   const { line, paid } = data.genealogy;
   put("line", line.length && html("div", {}, html("h3", {}, "From the first ancestor to the winner"), ancestors(line)), "This run recorded no parents of its winner.");
   put("paid", paid.length && table(paid, [
-    ["change", "kind of change", null, "text"], ["count", "children", format.count], ["mean", "mean gain, points", (v) => signed(v)],
+    ["change", "kind of change", null, "text"], ["count", "children", format.count], ["mean", `mean gain${data.measure.share ? ", points" : ""}`, (v) => signed(v)],
     ["low", "95 % interval", (v, row) => (v === null ? "–" : `${signed(v)} to ${signed(row.high)}`)],
-  ], "A child's accuracy less its first parent's, in points of a percent."), "");
+  ], `How much better a child's ${data.measure.name} is than its first parent's${data.measure.share ? ", in points of a percent" : ""}.`), "");
 }
 
 function failures() {
@@ -193,26 +216,31 @@ function failures() {
 
 function put(id, content, otherwise) { byId(id).replaceChildren(content || html("p", { class: "note" }, otherwise)); }
 function number(v) { return v === null ? "–" : v.toFixed(3); }
-function signed(v) { return (v >= 0 ? "+" : "−") + Math.abs(100 * v).toFixed(2); }
+function signed(v) { return (v >= 0 ? "+" : "−") + (data.measure.share ? Math.abs(100 * v).toFixed(2) : String(+Math.abs(v).toPrecision(3))); }
+function inPoints(v) { return data.measure.share ? `${(100 * v).toFixed(2)} points` : String(+v.toPrecision(3)); }
 function link(id) { return html("button", { type: "button", onclick: () => choose(id) }, id); }
 
 function ancestors(line) {
-  return html("ol", { class: "ancestors" }, ...line.map((id) => html("li", {}, link(id), networks.get(id) ? ` ${format.percent(networks.get(id).accuracy)}` : "")));
+  return html("ol", { class: "ancestors" }, ...line.map((id) => html("li", {}, link(id), networks.get(id) ? ` ${format.of(data.measure, valueOf(networks.get(id), data.measure))}` : "")));
 }
+
+const LONG = { params: "parameters", macs: "MACs", fps: "fps predicted" };
 
 function choose(id, move = true) {
   const n = networks.get(id);
   if (!n) { put("network", null, "No network yet."); return; }
   chosen = id;
-  for (const key of ["params", "macs", "fps", "surrogate", "retrained"]) charts[key].select(id);
+  for (const chart of [...charts.fronts, charts.surrogate, charts.retrained]) chart.select(id);
   charts.table.select(id);
   byId("detail-title").textContent = `Network ${id}`;
   const image = [n.genome.input.channels, n.genome.input.height, n.genome.input.width];
   const pairs = html("dl", { class: "pairs" });
   facts(pairs, [
-    ["accuracy", n.accuracy === null ? n.status : format.percent(n.accuracy)], ["parameters", format.count(n.params)], ["MACs", format.count(n.macs)],
-    ["fps predicted", format.count(n.fps)], ["fps measured", format.count(n.fps_measured)],
-    ["predicted before", n.predicted ? `${format.percent(n.predicted[0])} (${format.percent(n.predicted[1])} to ${format.percent(n.predicted[2])})` : "–"],
+    [data.measure.name, valueOf(n, data.measure) === null ? n.status : format.of(data.measure, valueOf(n, data.measure))],
+    ["predicted before", n.predicted ? `${format.of(data.measure, n.predicted[0])} (${n.predicted.slice(1).map((v) => format.of(data.measure, v)).join(" to ")})` : "–"],
+    ...(n.front ? [["believed", format.of(data.measure, n.believed) + (n.low === null ? "" : ` (${format.of(data.measure, n.low)} to ${format.of(data.measure, n.high)})`)]] : []),
+    ...data.axes.map((axis) => [LONG[axis.name] ?? axis.name, format.of(axis, valueOf(n, axis))]),
+    ...(n.fps_measured ? [["fps measured", format.count(n.fps_measured)]] : []),
     ["training", `${n.epochs} epochs of ${+(100 * n.fraction).toFixed(1)} % of the images, ${n.seconds} s`], ["asked as", `number ${n.index + 1}`],
   ]);
   const words = html("div", {}, pairs);
@@ -238,7 +266,7 @@ function lineOf(n) {
 
 function curvesOf(rows) { // of the retrainings of one network
   const figure = html("figure");
-  const y = { label: "validation accuracy (%)", tick: percentTick };
+  const y = { ...chartAxis({ share: true, label: "validation accuracy (%)" }) };
   const chart = new Chart(figure, { title: "Learning curves of its retraining", x: { label: "epochs" }, y });
   requestAnimationFrame(() => chart.draw(rows.map((row, i) => ({
     name: `${row.epochs} epochs`, kind: "line", colour: `--series${i % 8}`, dash: i % 2 ? [6, 3] : [],
@@ -256,5 +284,9 @@ async function follow() { // a page that --serve hands out asks for what is new
   setTimeout(follow, 5000);
 }
 
+byId("filters").addEventListener("input", fronts);
+byId("filters").addEventListener("reset", () => setTimeout(fronts));
+byId("filters").addEventListener("submit", (e) => e.preventDefault());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { built = ""; start(data); });
 start(JSON.parse(byId("data").textContent));
 if (data.live) setTimeout(follow, 5000);

@@ -11,18 +11,23 @@ function table(rows, columns, caption) {
     caption ? html("caption", {}, caption) : null, html("thead", {}, head), html("tbody", {}, ...body)));
 }
 
+// key: of the row's value, or a function of the row.
+const pick = (row, key) => (typeof key === "function" ? key(row) : row[key] ?? null);
+
 function cell(row, [key, , how, side]) {
-  const shown = typeof how === "function" ? how(row[key], row) : row[key] ?? "–";
+  const found = pick(row, key);
+  const shown = typeof how === "function" ? how(found, row) : found ?? "–";
   return html("td", { class: side ?? null }, shown);
 }
 
 class SortedTable {
-  constructor(host, columns, key, onRow) {
-    Object.assign(this, { host, columns, key, down: true, page: 0, rows: [], onRow, chosen: null });
+  // columns: as of `table`; at: the column that sorts at first; down: the largest value first.
+  constructor(host, columns, at, down) {
+    Object.assign(this, { host, columns, at, down, page: 0, rows: [], chosen: null });
     this.body = html("tbody");
-    this.heads = columns.map(([name, title, , side]) => {
+    this.heads = columns.map(([, title, , side], i) => {
       const head = html("th", { scope: "col", class: side ?? null });
-      head.append(html("button", { type: "button", onclick: () => this.sort(name) }, title));
+      head.append(html("button", { type: "button", onclick: () => this.sort(i) }, title));
       return head;
     });
     this.where = html("span", { "aria-live": "polite" });
@@ -35,9 +40,9 @@ class SortedTable {
 
   show(rows) { this.rows = rows; this.page = 0; this.#sort(); this.draw(); }
 
-  sort(key) {
-    this.down = this.key === key ? !this.down : true;
-    this.key = key;
+  sort(at) {
+    this.down = this.at === at ? !this.down : true;
+    this.at = at;
     this.page = 0;
     this.#sort();
     this.draw();
@@ -46,15 +51,15 @@ class SortedTable {
   select(id) { this.chosen = id; this.draw(); }
 
   #sort() {
-    const [key, sign] = [this.key, this.down ? -1 : 1];
+    const [key, sign] = [this.columns[this.at][0], this.down ? -1 : 1];
     const missing = (v) => v === null || v === undefined;
     this.rows = [...this.rows].sort((a, b) => {
-      const [x, y] = [a[key], b[key]];
+      const [x, y] = [pick(a, key), pick(b, key)];
       if (missing(x) || missing(y)) return missing(x) - missing(y); // last either way
       return sign * (typeof x === "string" ? x.localeCompare(y) : x - y);
     });
     this.heads.forEach((head, i) => head.setAttribute("aria-sort",
-      this.columns[i][0] !== key ? "none" : this.down ? "descending" : "ascending"));
+      i !== this.at ? "none" : this.down ? "descending" : "ascending"));
   }
 
   draw() {
@@ -63,7 +68,8 @@ class SortedTable {
     const from = this.page * PAGE_ROWS;
     const rows = this.rows.slice(from, from + PAGE_ROWS);
     this.body.replaceChildren(...rows.map((row) => {
-      const line = html("tr", { class: row.id === this.chosen ? "chosen" : null }, ...this.columns.map((column) => cell(row, column)));
+      const here = row.id === this.chosen;
+      const line = html("tr", { class: here ? "chosen" : null, "aria-current": here ? "true" : null }, ...this.columns.map((column) => cell(row, column)));
       return line;
     }));
     this.where.textContent = rows.length ? `${from + 1} to ${from + rows.length} of ${this.rows.length.toLocaleString("en")}` : "none";
