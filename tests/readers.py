@@ -27,6 +27,7 @@ from nas.arch.onnx import to_onnx
 from nas.bench.table import Table
 from nas.common.images import read_picture
 from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus, prepare_folder
+from nas.data.affectnet import COLUMNS as AFFECTNET_COLUMNS
 from nas.data.ferplus import COLUMNS, OTHERS
 from nas.data.files import open_files
 from nas.data.layouts import label_pictures
@@ -308,6 +309,21 @@ def _label_affectnet(path: Path) -> None:
         label_pictures(source)
 
 
+def _label_affectnet_list(path: Path) -> None:
+    folder = path.parent / "listed"
+    (folder / "0").mkdir(parents=True, exist_ok=True)
+    (folder / path.name).write_bytes(path.read_bytes())
+    for number in "12":
+        (folder / "0" / f"{number}.jpg").write_bytes(_picture(".jpg"))
+    with open_files(folder) as source:
+        label_pictures(source)
+
+
+def _affectnet_list() -> bytes:
+    rows = "".join(f"0/{k}.jpg,1,1,9,9,1;2,{k},0,0\n" for k in (1, 2))
+    return (",".join(AFFECTNET_COLUMNS) + "\n" + rows).encode()
+
+
 def _npy(value: str = "0") -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.array(value))
@@ -326,6 +342,7 @@ READERS += [
     Reader("CK+ emotion", "S005_001_00000003_emotion.txt",
            _label_beside(*(f"S005_001_0000000{i}.png" for i in (1, 2, 3))),
            lambda: b"   3.0000000e+00\n"),
+    Reader("AffectNet list", "training.csv", _label_affectnet_list, _affectnet_list),
     Reader("AffectNet annotation", "1_exp.npy", _label_affectnet, _npy),
 ]  # fmt: skip
 READERS += [

@@ -21,7 +21,8 @@ from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
 from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.files import open_files
 from nas.data.intake import Intake
-from nas.data.layouts import Picture, label_pictures
+from nas.data.labelled import Picture
+from nas.data.layouts import label_pictures
 from nas.data.pictures import read_pixels
 
 COUNTS = (  # official, per split and class

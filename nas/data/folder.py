@@ -15,7 +15,8 @@ from nas.common.text import unknown_letters
 from nas.data.dataset import MAX_BYTES, MAX_SIDE, SPLITS, Bytes, Dataset, Indices, check
 from nas.data.files import Source, open_files
 from nas.data.intake import Intake, listed
-from nas.data.layouts import Labelled, Picture, label_pictures, subject_of
+from nas.data.labelled import Labelled, Picture
+from nas.data.layouts import label_pictures, subject_of
 from nas.data.pictures import is_colour, read_pixels, square
 from nas.data.splits import duplicate_groups, stratified_parts
 
@@ -85,7 +86,7 @@ def _size_and_channels(
     if size is None or colour is None:
         for picture in pictures[:: -(-len(pictures) // LOOKED_AT)]:
             try:
-                image = read_pixels(picture.file, colour=True)
+                image = read_pixels(picture.file, True, picture.box)
             except UserError:
                 continue  # it is named when all are read
             sizes.add(image.shape[:2])
@@ -113,7 +114,8 @@ def _read(
     broken: dict[str, str] = {}
     for picture in tqdm(labelled.pictures, "pictures", leave=False, disable=None):
         try:
-            images[len(kept)] = square(read_pixels(picture.file, channels == 3), size)
+            pixels = read_pixels(picture.file, channels == 3, picture.box)
+            images[len(kept)] = square(pixels, size)
         except UserError as error:
             broken[picture.file.name] = str(error)
         else:

@@ -5,25 +5,20 @@ JAFFE, KDEF, CK+, RAF-DB and AffectNet are recognised by the names of their file
 
 from __future__ import annotations
 
-import io
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from nas.common.errors import UserError, did_you_mean
 from nas.common.images import HEAD, is_picture
+from nas.data.affectnet import affectnet
 from nas.data.dataset import MAX_CLASSES
 from nas.data.emotions import SYNONYMS
 from nas.data.files import File, Source
 from nas.data.intake import listed
+from nas.data.labelled import SPLIT_FOLDERS, Labelled, Picture, read_list, read_number
 
-SPLIT_FOLDERS = {
-    "train": 0, "training": 0, "train_set": 0, "validation": 1, "valid": 1, "val": 1, "val_set": 1,
-    "test": 2, "testing": 2,
-}  # fmt: skip
 LAYOUT = "CLASS/picture, or train|val|test/CLASS/picture"
 CODE = "(?P<emotion>AF|AN|DI|FE|HA|NE|SA|SU)"
 JAFFE = re.compile(rf"(?P<subject>[A-Z]{{2}})[.-]{CODE}\d[.-]\d+")  # KA.AN1.39.tiff
@@ -35,33 +30,7 @@ CK_PEAK = 3  # frames at the end of a sequence that show its expression, as most
 RAF = re.compile(r"(?P<split>train|test)_\d{4,6}(?P<aligned>_aligned)?\.jpg")
 RAF_LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is theirs
 RAF_CODES = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")  # from 1
-AFFECTNET = re.compile(r"(?P<number>\d+)_exp\.npy")
-AFFECTNET_CODES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
-AFFECTNET_LIST = b"subDirectory_filePath"  # a column of training.csv
-MAX_LIST = 4 << 20  # bytes
 PACKED = (".zip", ".rar", ".7z", ".tar", ".tgz", ".tar.gz")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """split: an index into SPLITS, None where the source has no splits."""
-
-    file: File
-    label: str
-    split: int | None = None
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """The pictures of a source, by split, class and name. notes: what the user should know."""
-
-    layout: str
-    pictures: tuple[Picture, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(sorted({picture.label for picture in self.pictures}))
 
 
 def subject_of(file_name: str) -> str | None:
@@ -77,7 +46,7 @@ def label_pictures(source: Source) -> Labelled:
     pictures = [file for file in source.files if _is_picture(file)]
     taken = set(pictures)
     others = [file for file in source.files if file not in taken]
-    readers = (_jaffe, _kdef, _ck, _raf_list, _affectnet)
+    readers = (_jaffe, _kdef, _ck, _raf_list, affectnet)
     found = next(filter(None, (read(source, pictures, others) for read in readers)), None)
     found = found or _class_folders(source, pictures)
     for file in others:
@@ -146,7 +115,7 @@ def _by_code(
 def _ck(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Labelled | None:
     """Sequences from neutral to an expression, which stands in a text file for some of them."""
     emotions = {
-        match["sequence"]: _number(file, source, CK_CODES)
+        match["sequence"]: read_number(file, source, CK_CODES)
         for file in others
         if (match := CK_EMOTION.fullmatch(file.parts[-1]))
     }
@@ -173,7 +142,7 @@ def _raf_list(source: Source, pictures: Sequence[File], others: Sequence[File]) 
     if not lists:
         return None
     labels, where = {}, f"{source.path}: {lists[0].name}"
-    for number, line in enumerate(_text(lists[0], source).splitlines(), 1):
+    for number, line in enumerate(read_list(lists[0], source).splitlines(), 1):
         name, _, code = line.strip().rpartition(" ")
         if not line.strip():
             continue
@@ -193,33 +162,6 @@ def _raf_list(source: Source, pictures: Sequence[File], others: Sequence[File]) 
             labelled.append(Picture(file, label, SPLIT_FOLDERS[match["split"]]))
     note = f"{len(labels) - len(labelled)} pictures of {lists[0].name} are missing"
     return Labelled("RAF-DB", tuple(labelled), (note,) if len(labels) > len(labelled) else ())
-
-
-def _affectnet(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Labelled | None:
-    """`train_set/images/1.jpg` with `train_set/annotations/1_exp.npy`."""
-    for file in others:
-        if file.parts[-1].lower().endswith(".csv") and AFFECTNET_LIST in file.read(1024):
-            raise UserError(
-                f"{source.path}: {file.name}: AffectNet by a list; sort its pictures into "
-                f"train/CLASS and val/CLASS by the column expression ({_codes(AFFECTNET_CODES)})"
-            )
-    codes = {
-        (*file.parts[:-2], match["number"]): file
-        for file in others
-        if (match := AFFECTNET.fullmatch(file.parts[-1]))
-    }
-    if not codes:
-        return None
-    labelled = []
-    for file in pictures:
-        number = file.parts[-1].rpartition(".")[0]
-        annotation = codes.get((*file.parts[:-2], number))
-        split = SPLIT_FOLDERS.get(file.parts[-3:][0].lower())
-        if annotation is None or split is None:
-            source.left_out["no annotation"].append(file.name)
-        else:
-            labelled.append(Picture(file, _number(annotation, source, AFFECTNET_CODES), split))
-    return Labelled("AffectNet", tuple(labelled))
 
 
 def _class_folders(source: Source, pictures: Sequence[File]) -> Labelled:
@@ -289,30 +231,3 @@ def _merged(labelled: list[tuple[str, Picture]]) -> Labelled:
     ]
     notes = (f"folders taken as one class: {listed(merged)}",) if merged else ()
     return Labelled("class folders", tuple(pictures), notes)
-
-
-def _number(file: File, source: Source, codes: tuple[str, ...]) -> str:
-    """The class of an annotation: a number as text, or in an .npy file."""
-    where = f"{source.path}: {file.name}"
-    try:
-        if file.parts[-1].endswith(".npy"):
-            array = np.load(io.BytesIO(file.read(1024)), allow_pickle=False)
-            number = float(array.item())
-        else:
-            number = float(_text(file, source))
-        return dict(zip(map(float, range(len(codes))), codes, strict=True))[number]
-    except UserError:
-        raise
-    except Exception:  # numpy's header has many kinds
-        raise UserError(f"{where}: expected a number, {_codes(codes)}") from None
-
-
-def _text(file: File, source: Source) -> str:
-    raw = file.read(MAX_LIST + 1)
-    if len(raw) > MAX_LIST:
-        raise UserError(f"{source.path}: {file.name}: larger than {MAX_LIST} bytes")
-    return raw.decode("utf-8", "replace")
-
-
-def _codes(names: tuple[str, ...]) -> str:
-    return ", ".join(f"{k} {name}" for k, name in enumerate(names))

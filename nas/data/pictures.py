@@ -13,17 +13,28 @@ from nas.common.images import MAX_FILE, decode
 from nas.common.text import shortened, text_mask
 from nas.data.dataset import Bytes, Dataset
 from nas.data.files import File
+from nas.data.labelled import Box
 
 CAPTION = 16  # pixels of height in the contact sheet
 GREY_WITHIN = 3.0  # mean difference of a picture's channels; chroma of a grey JPEG reaches 1
 
 
-def read_pixels(file: File, colour: bool) -> Bytes:
-    """uint8 (height, width, 3) BGR or (height, width). UserError when broken or out of bounds."""
+def read_pixels(file: File, colour: bool, box: Box | None = None) -> Bytes:
+    """uint8 (height, width, 3) BGR or (height, width), of its box alone where it has one.
+
+    UserError when broken or out of bounds.
+    """
     raw = file.read(MAX_FILE + 1)
     if len(raw) > MAX_FILE:
         raise UserError(f"{file.name}: larger than {MAX_FILE >> 20} MiB")
-    return decode(raw, file.name, colour)
+    pixels = decode(raw, file.name, colour)
+    if box is None:
+        return pixels
+    x, y, width, height = box
+    face = pixels[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    if not face.size:
+        raise UserError(f"{file.name}: the box of its face, {box}, lies outside of it")
+    return face
 
 
 def is_colour(image: Bytes) -> bool:

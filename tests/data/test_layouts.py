@@ -4,12 +4,14 @@ import io
 import unicodedata
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 from drawn import write_images
 
 from nas.common.errors import UserError
 from nas.data.files import open_files
+from nas.data.folder import prepare_folder
 from nas.data.layouts import label_pictures, subject_of
 
 
@@ -219,11 +221,73 @@ def test_affectnet_as_delivered(tmp_path):
         labelled(tmp_path)
 
 
-def test_affectnet_lists_are_told_how_to_be_sorted(tmp_path):
-    write_images(tmp_path / "Manually_Annotated_Images" / "689", ["7f.jpg"])
-    (tmp_path / "training.csv").write_text("subDirectory_filePath,face_x,expression\n")
-    with pytest.raises(UserError, match="sort its pictures into train/CLASS and val/CLASS"):
-        labelled(tmp_path)
+HEADER = ("subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
+          "expression,valence,arousal\n")  # fmt: skip
+
+
+@pytest.fixture
+def affectnet(tmp_path):
+    """By two lists, the second without a header line: 40 photos, and one in no list."""
+    images, lists = tmp_path / "Manually_Annotated_Images", tmp_path / "lists"
+    lists.mkdir()
+    rows = {"training.csv": [], "validation.csv": []}
+    for k in range(40):
+        photo = np.full((60, 90), 10, np.uint8)
+        code = (1, 6)[k % 2]
+        photo[5:53, 30:78] = np.random.default_rng(k).integers(100, 120, (48, 48)) + 60 * (k % 2)
+        path = images / f"{k % 3}" / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), photo)
+        name = "training.csv" if k < 30 else "validation.csv"
+        rows[name].append(f"{k % 3}/{k}.png,30,5,48,48,1.5;2.5;3.5,{code},0.1,-0.2\n")
+    for k, code in enumerate((8, 9, 10)):
+        cv2.imwrite(str(images / "0" / f"no{k}.png"), photo)
+        rows["training.csv"].append(f"0/no{k}.png,NULL,NULL,NULL,NULL,NULL,{code},-2,-2\n")
+    rows["training.csv"].append("0/gone.jpg,1,1,9,9,1;2,0,0,0\n")
+    cv2.imwrite(str(images / "0" / "more.png"), photo)
+    (lists / "training.csv").write_text(HEADER + "".join(rows["training.csv"]))
+    (lists / "validation.csv").write_text("".join(rows["validation.csv"]))
+    return tmp_path
+
+
+def test_affectnet_by_its_lists(affectnet):
+    found, left_out = labelled(affectnet)
+    assert (found.layout, counts(found)) == ("AffectNet, lists", {
+        ("happy", 0): 15, ("angry", 0): 15, ("happy", 1): 5, ("angry", 1): 5,
+    })  # fmt: skip
+    assert found.notes == ("1 pictures of the lists are missing",)
+    for k, name in enumerate(("none", "uncertain", "no face")):
+        assert left_out[f"labelled {name}"] == [f"Manually_Annotated_Images/0/no{k}.png"]
+    assert left_out["in no list"] == ["Manually_Annotated_Images/0/more.png"]
+    data = prepare_folder(affectnet, "affectnet")
+    assert data.shape == (1, 48, 48)
+    assert data.images.min() >= 100  # of the faces, nothing of what is round them
+    assert {data.counts()["test"][name] for name in data.classes} == {5}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0/0.png,1,2\n", r"training\.csv:2: expected columns subDirectory"),
+        ("0/0.png,1,1,9,9,1,11,0,0\n", r"training\.csv:2: expression: found '11'.*7 contempt"),
+        ("0/0.png,1,1,9,9,1,x,0,0\n", "expression: found 'x'"),
+        ("0/0.png,1,1,0,9,1,1,0,0\n", "face_x to face_height: found '1,1,0,9'"),
+        ("0/0.png,1,1,9,99999999,1,1,0,0\n", "face_x to face_height"),
+        ("0/0.png,NULL,1,9,9,1,1,0,0\n", "face_x to face_height"),
+        ('0/0.png,"' + "x" * 200_000 + "\n", "no CSV: field larger"),
+    ],
+)
+def test_affectnet_lists_are_checked(affectnet, row, message):
+    (affectnet / "lists/training.csv").write_text(HEADER + row)
+    with pytest.raises(UserError, match=message):
+        labelled(affectnet)
+
+
+def test_a_box_outside_of_its_photo_is_a_broken_picture(affectnet):
+    path = affectnet / "lists/training.csv"
+    path.write_text(path.read_text().replace("0/0.png,30,5", "0/0.png,300,5"))
+    with pytest.raises(UserError, match=r"1 of 40 pictures cannot be read.*lies outside of it"):
+        prepare_folder(affectnet, "affectnet")
 
 
 def test_an_archive_inside_is_to_be_unpacked(tmp_path):

@@ -71,6 +71,6 @@ def test_bad_sizes(sizes):
 
 
 def test_it_is_the_default(monkeypatch, faces):
-    monkeypatch.setattr("nas.data.sources.synthetic_faces", lambda: faces)
+    monkeypatch.setattr("nas.data.sources.drawn_faces", lambda: faces)
     assert open_dataset(None) is faces
     assert open_dataset("synthetic") is faces
