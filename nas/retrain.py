@@ -279,6 +279,7 @@ def _text(report: dict[str, Any], out: Path) -> str:
         f"thread); ONNX differs from torch by at most {parity['max_difference']:.1g}",
         f"everything is in {out}\nNext:",
         f"  python -m nas.realtime --model {out / 'model.onnx'} --source 0",
+        f"  python -m nas.export --model {out}  # adds int8; the demo takes the faster",
     ]
     return "\n".join(lines)
 

@@ -19,7 +19,8 @@ def cautions(model: ModelInfo, drawn: bool) -> list[str]:
         more = ", ..." if len(model.classes) > SHOWN else ""
         found.append(
             f"the model tells apart {', '.join(model.classes[:SHOWN])}{more} (data: "
-            f"{model.training_data}); this demo finds faces, and shows it nothing else"
+            f"{model.training_data}); this demo finds faces, and shows it nothing else; from "
+            "Python: nas.Recognizer(model).whole(picture)"
         )
     if drawn and (letters := unknown_letters(model.classes)):
         found.append(

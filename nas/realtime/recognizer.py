@@ -70,10 +70,23 @@ class Recognizer:
         with self.steps("detect"):
             grey = as_grey(frame)
             boxes = self.detector(grey, smallest_face(grey.shape[0], self.smallest))
-        found = self.classify(frame, grey, boxes)
+        return self._labelled(frame, grey, boxes)
+
+    def whole(self, picture: Any) -> Face:
+        """The label of a picture's central square, where no face is looked for: leaves, digits.
+
+        picture: uint8 (H, W, 3) BGR or (H, W) grey.
+        """
+        grey = as_grey(picture)
+        height, width = grey.shape
+        side = min(height, width)
+        box = ((width - side) // 2, (height - side) // 2, side, side)
+        return self._labelled(picture, grey, [box])[0]
+
+    def _labelled(self, frame: Any, grey: Any, boxes: list[Box]) -> list[Face]:
         return [
             Face(box, label_of(p, self.classes, self.threshold), tuple(p.tolist()))
-            for box, p in zip(boxes, found, strict=True)
+            for box, p in zip(boxes, self.classify(frame, grey, boxes), strict=True)
         ]
 
     def stream(self) -> Stream:

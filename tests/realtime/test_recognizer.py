@@ -34,6 +34,17 @@ def test_a_face_is_what_the_model_says_of_its_crop(model, picture):
     assert together[0].probabilities != together[1].probabilities
 
 
+def test_a_whole_picture_is_its_central_square(model):
+    """Of whatever the network tells apart; the detector is not asked."""
+    recognizer = Recognizer(model, detector=None, threshold=0.0)
+    picture = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
+    found = recognizer.whole(picture)
+    assert found.box == (20, 0, 60, 60)
+    alone = recognizer.whole(picture[:, 20:80])
+    assert (alone.label, alone.probabilities) == (found.label, found.probabilities)
+    assert sum(found.probabilities) == pytest.approx(1)
+
+
 def test_a_stream_through_python(model):
     """Ids, smoothing, a grey frame; two streams of one recognizer know nothing of each other."""
     recognizer = Recognizer(model, detector=SquareDetector())
