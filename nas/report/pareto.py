@@ -107,7 +107,7 @@ class _Panel:
         axes.set_xlabel(self.axis["label"])
         axes.grid(alpha=0.3, linewidth=0.5)
         rest = [n for n in self.networks if not n["front"]]
-        order = LinearSegmentedColormap.from_list("order", ORDER[::-1])
+        order = LinearSegmentedColormap.from_list("order", ORDER)
         axes.scatter(
             self._x(rest), self._y(rest), c=[n["index"] for n in rest], cmap=order, s=11,
             linewidths=0, zorder=2, label="evaluated, light first to dark last",

@@ -1,79 +1,12 @@
 """The page of a search in a real browser: choose a network, see its drawing."""
 
 import json
-import os
-import shutil
 
 import pytest
+from pages import EVIL, network, overview
 
-from nas.report import axes_of, explorer_page
+from nas.report import explorer_page
 from nas.report.explorer import as_json
-
-EVIL = "</script><script>document.title='owned'</script><img src=x onerror='owned()'>"
-BLOCKS = [
-    ["stage0_block0", "conv3x3/2 bn relu", [16, 24, 24], 160, 92160, None],
-    ["stage1_block0", "conv3x3 bn relu", [32, 24, 24], 4672, 2654208, "project"],
-    ["classifier", "fc", [7, 1, 1], 231, 224, None],
-]
-
-
-def network(index, **more):
-    share = index / 40
-    return {
-        "index": index, "id": f"{index:012x}", "status": "ok", "front": index % 10 == 0,
-        "metrics": {"accuracy": 0.3 + 0.4 * share, "params": 1000 * (index + 1),
-                    "macs": 90_000 * (index + 1), "fps": 9000 / (index + 1)},
-        "believed": 0.31 + 0.4 * share, "low": 0.29 + 0.4 * share, "high": 0.33 + 0.4 * share,
-        "predicted": [0.4, 0.35, 0.44], "fps_measured": None, "fitness": 0.3 + 0.4 * share,
-        "epochs": 2, "fraction": 0.5, "seconds": 1.5, "error": "", "parents": [],
-        "changes": [], "blocks": [0, 1, 2],
-        "genome": {"input": {"channels": 1, "height": 48, "width": 48}},
-    } | more  # fmt: skip
-
-
-def overview(networks, objectives=(("accuracy", True), ("params", False), ("fps", True)), **more):
-    measure, axes = axes_of(objectives, [n["metrics"] for n in networks])
-    return {
-        "measure": measure, "axes": axes, "box": [],
-        "run": "runs/one", "space": "quick", "data": "faces", "synthetic": False,
-        "algorithm": "nsga2", "seed": 1, "best": networks[0]["id"], "seconds": 80.0,
-        "networks": networks, "blocks": BLOCKS, "references": [], "baseline": None,
-        "hypervolume": [[1, 2.0, 0.1], [40, 80.0, 0.4]], "population": [], "genes": [],
-        "surrogate": None, "fidelities": [], "failures": [],
-        "retrained": {"networks": [], "rank_correlation": None},
-        "genealogy": {"line": [], "paid": []},
-        "commands": {"genome": "show {id}", "retrain": "retrain {id}.json"},
-    } | more  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if not binary or not shutil.which("chromedriver"):
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("missing: Chromium")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1300,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
-    )
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def shown(browser, tmp_path):
-    def show(found):
-        page = tmp_path / "report.html"
-        page.write_text(explorer_page(found))
-        browser.get(page.as_uri())
-        return browser
-
-    return show
 
 
 def texts(browser, selector):

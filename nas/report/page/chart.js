@@ -103,10 +103,10 @@ const SHAPES = {
 class Chart {
   // x, y: {label, log, tick: value -> text, from, to}; onSelect(id) when a mark is chosen.
   constructor(host, { title, x, y, onSelect = null, note = "" }) {
-    Object.assign(this, { host, x, y, onSelect, series: [], selected: null, at: -1 });
+    Object.assign(this, { host, title, x, y, onSelect, series: [], selected: null, at: -1 });
     this.legend = html("ul", { class: "legend", "aria-label": "Legend" });
     this.canvas = html("canvas", { "aria-hidden": "true" });
-    this.svg = svg("svg", { tabindex: "0", role: "group", "aria-label": title });
+    this.svg = svg("svg", { tabindex: "0", role: "application", "aria-roledescription": "chart", "aria-label": title });
     this.live = html("p", { class: "unseen", "aria-live": "polite" });
     this.tip = html("div", { class: "tip", hidden: "" });
     this.plot = html("div", { class: "plot" }, this.canvas, this.svg, this.tip, this.live);
@@ -115,6 +115,7 @@ class Chart {
     this.svg.addEventListener("pointermove", (e) => this.#hover(e));
     this.svg.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     this.svg.addEventListener("click", (e) => { const p = this.#near(e); if (p) this.#choose(p); });
+    this.svg.addEventListener("blur", () => this.#leave());
     this.svg.addEventListener("keydown", (e) => this.#key(e));
     new ResizeObserver(() => this.redraw()).observe(this.plot);
   }
@@ -125,6 +126,8 @@ class Chart {
     this.series = series.map((s) => ({ ...s, points: s.points.filter((p) => p.x > (this.x.log ? 0 : -Infinity) && Number.isFinite(p.y)) }))
       .filter((s) => s.points.length);
     this.#legend();
+    const marks = this.series.filter((s) => s.kind === "points").reduce((sum, s) => sum + s.points.length, 0);
+    this.svg.setAttribute("aria-label", `${this.title}. ${marks} marks${marks ? ": walk with the arrow keys, Home and End" + (this.onSelect ? ", choose with Enter" : "") : ""}.`);
     this.redraw();
   }
 
@@ -226,7 +229,7 @@ class Chart {
     const [x, y] = this.place(p);
     c.strokeStyle = c.fillStyle = paint;
     if (p.low !== undefined && p.low !== null) { // an error bar
-      c.lineWidth = 1; c.globalAlpha = 0.5; c.beginPath();
+      c.lineWidth = 1.2; c.globalAlpha = 0.8; c.beginPath();
       c.moveTo(x, this.sy(p.low)); c.lineTo(x, this.sy(p.high)); c.stroke(); c.globalAlpha = 1;
     }
     c.beginPath();
@@ -319,7 +322,16 @@ class Chart {
     this.tip.style.top = `${y + 12}px`;
   }
 
-  #choose(p) { if (p.id && this.onSelect) this.onSelect(p.id); }
+  #choose(p) {
+    if (!p.id || !this.onSelect) return;
+    this.onSelect(p.id);
+    this.live.textContent = `${p.id} is chosen: its drawing is in the section The network.`;
+  }
+
+  #leave() { // the keyboard moves on
+    this.tip.hidden = true;
+    for (const old of this.svg.querySelectorAll(".cursor")) old.remove();
+  }
 
   // Arrow keys walk over the marks from left to right; Enter chooses one.
   #key(event) {
@@ -330,7 +342,8 @@ class Chart {
     if (step) this.at = Math.max(0, Math.min(walk.length - 1, this.at < 0 ? 0 : this.at + step));
     else if (event.key === "Home") this.at = 0;
     else if (event.key === "End") this.at = walk.length - 1;
-    else if (event.key === "Enter" && this.at >= 0) { this.#choose(walk[this.at]); event.preventDefault(); return; }
+    else if (event.key === "Escape") { this.tip.hidden = true; return; }
+    else if (["Enter", " "].includes(event.key) && this.at >= 0) { this.#choose(walk[this.at]); event.preventDefault(); return; }
     else return;
     event.preventDefault();
     const p = walk[this.at];

@@ -218,6 +218,7 @@ function put(id, content, otherwise) { byId(id).replaceChildren(content || html(
 function number(v) { return v === null ? "–" : v.toFixed(3); }
 function signed(v) { return (v >= 0 ? "+" : "−") + (data.measure.share ? Math.abs(100 * v).toFixed(2) : String(+Math.abs(v).toPrecision(3))); }
 function inPoints(v) { return data.measure.share ? `${(100 * v).toFixed(2)} points` : String(+v.toPrecision(3)); }
+function pre(text, name = "Text") { return html("pre", { tabindex: "0", role: "region", "aria-label": name }, text); } // it may scroll
 function link(id) { return html("button", { type: "button", onclick: () => choose(id) }, id); }
 
 function ancestors(line) {
@@ -244,13 +245,13 @@ function choose(id, move = true) {
     ["training", `${n.epochs} epochs of ${+(100 * n.fraction).toFixed(1)} % of the images, ${n.seconds} s`], ["asked as", `number ${n.index + 1}`],
   ]);
   const words = html("div", {}, pairs);
-  if (n.error) words.append(html("h3", {}, "Why it failed"), html("pre", {}, n.error));
+  if (n.error) words.append(html("h3", {}, "Why it failed"), pre(n.error, "Error"));
   if (n.parents.length) words.append(html("h3", {}, "Ancestors"), ancestors(lineOf(n)));
   if (n.changes.length) words.append(table(n.changes, [["gene", "gene that changed", null, "text"], ["old", "from", JSON.stringify, "text"], ["new", "to", JSON.stringify, "text"]]));
   const curves = data.retrained.networks.filter((r) => r.id === id && r.curve.length);
   if (curves.length) words.append(curvesOf(curves));
-  words.append(html("h3", {}, "Retrain it"), html("pre", {}, `${data.commands.genome}\n${data.commands.retrain}`.replaceAll("{id}", id)),
-    html("details", {}, html("summary", {}, "Genome (JSON)"), html("pre", {}, JSON.stringify(n.genome, null, 1))));
+  words.append(html("h3", {}, "Retrain it"), pre(`${data.commands.genome}\n${data.commands.retrain}`.replaceAll("{id}", id), "Commands"),
+    html("details", {}, html("summary", {}, "Genome (JSON)"), pre(JSON.stringify(n.genome, null, 1), "Genome")));
   byId("network").replaceChildren(drawing(n.blocks.map((at) => data.blocks[at]), image, id), words);
   if (move) byId("detail").scrollIntoView({ block: "nearest" });
 }

@@ -7,8 +7,19 @@ const PAGE_ROWS = 50;
 function table(rows, columns, caption) {
   const head = html("tr", {}, ...columns.map(([, name, , side]) => html("th", { scope: "col", class: side ?? null }, name)));
   const body = rows.map((row) => html("tr", {}, ...columns.map((column) => cell(row, column))));
-  return html("div", { class: "scroll" }, html("table", {},
+  return scrolling(caption ?? "Table", html("table", {},
     caption ? html("caption", {}, caption) : null, html("thead", {}, head), html("tbody", {}, ...body)));
+}
+
+// A table that is wider than the page is reached, and scrolled, by keyboard too.
+function scrolling(name, inner) {
+  const box = html("div", { class: "scroll" }, inner);
+  new ResizeObserver(() => {
+    const wide = box.scrollWidth > box.clientWidth;
+    for (const [key, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", name]])
+      if (wide) box.setAttribute(key, value); else box.removeAttribute(key);
+  }).observe(box);
+  return box;
 }
 
 // key: of the row's value, or a function of the row.
@@ -35,7 +46,7 @@ class SortedTable {
     [this.before, this.after] = [turn(-1, "Previous"), turn(1, "Next")];
     host.replaceChildren(
       html("nav", { class: "pages", "aria-label": "Pages of the table" }, this.before, this.where, this.after),
-      html("div", { class: "scroll" }, html("table", {}, html("thead", {}, html("tr", {}, ...this.heads)), this.body)));
+      scrolling("Networks", html("table", {}, html("caption", { class: "unseen" }, "Networks; a header's button sorts by its column"), html("thead", {}, html("tr", {}, ...this.heads)), this.body)));
   }
 
   show(rows) { this.rows = rows; this.page = 0; this.#sort(); this.draw(); }
