@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from agreement import check
 from conftest import ROOT
 
@@ -14,6 +15,7 @@ from nas.arch.block import Block, SearchableBlock, kinds, register, searchable_k
 from nas.arch.blocks import Conv, ConvNeXt, Ghost, Inverted, Pool, Residual
 from nas.arch.genome import Genome, Head, Input, Stage
 from nas.arch.lowering import cost, describe, lower, lower_block
+from nas.arch.module import build
 from nas.arch.plugins import load_plugins
 from nas.common.errors import UserError
 from nas.space.space import SearchSpace
@@ -179,3 +181,39 @@ def test_pools_are_blocks_but_not_searched():
     assert "pool" in kinds()
     assert "pool" not in searchable_kinds()
     assert cost(network(Pool("avg"))).params == cost(network(Pool("max"))).params
+
+
+def settings_of(cls):
+    """The block plain, and with each of its gates."""
+    genes, smooth = cls.genes(), {"channels": 4}
+    smooth |= {"activation": "gelu"} if "activation" in genes else {}  # no kink to step over
+    yield cls(**smooth)
+    if "se_ratio" in genes:
+        yield cls(**smooth, se_ratio=0.5)
+    for gate in ("eca", "coordinate") if "attention" in genes else ():
+        yield cls(**smooth, attention=gate)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for _, cls in sorted(searchable_kinds().items()) for block in settings_of(cls)],
+    ids=lambda b: f"{b.kind}-{getattr(b, 'se_ratio', 0)}-{getattr(b, 'attention', '')}",
+)
+def test_gradients_are_those_of_differences(block):
+    """Of every weight and of the picture, in double precision, batch norms in training."""
+    torch.manual_seed(0)
+    stem = Conv(8, activation="gelu")  # enough channels that not all of a gate rest
+    genome = Genome(Input(1, 8, 8), 2, (Stage((stem, block)),), Head())
+    model = build(genome).double().train()
+    names, weights = zip(*model.named_parameters(), strict=True)
+    # Off their start, where a norm behind a projection may be 0.
+    weights = [(w + 0.1 * torch.randn_like(w)).detach().requires_grad_() for w in weights]
+    pictures = torch.randn(3, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+
+    def logits(x, *given):
+        return torch.func.functional_call(model, dict(zip(names, given, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(logits, (pictures, *weights), fast_mode=True)
+    grads = torch.autograd.grad(logits(pictures, *weights).square().sum(), weights)
+    bare = {n for n, g in zip(names, grads, strict=True) if not g.abs().max() > 0}
+    assert not bare  # nothing is built and left out
