@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     )
     settings = checked(dataclasses.replace(
         settings, data=args.data or settings.data, fidelity=fidelity, evaluations=1,
-        time_budget=None, workers=args.workers, evaluator=None,
+        time_budget=None, workers=args.workers, evaluator=None, address=None,
         objectives=Settings().objectives, constraints=(), fitness=Settings().fitness,
     ))  # fmt: skip
     dataset = open_dataset(settings.data)

@@ -11,7 +11,7 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Float, Int
-from nas.search.settings import add_settings, settings_of
+from nas.search.settings import add_settings, check_addressed, settings_of
 
 if TYPE_CHECKING:
     from nas.search.planning import Plan
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     settings = settings_of(args)
+    check_addressed(settings, args.address is not None)
     if settings.time_budget and not args.hours:
         args.hours = settings.time_budget / 3600
     if args.hours and args.evaluations is None:

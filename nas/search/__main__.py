@@ -18,7 +18,7 @@ from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
-from nas.search.settings import Settings, add_settings, settings_of
+from nas.search.settings import Settings, add_settings, check_addressed, settings_of
 
 if TYPE_CHECKING:
     from nas.search.driver import Callback
@@ -39,9 +39,9 @@ def main(argv: list[str]) -> int:
         callbacks = _callbacks(args)
     seeds = [] if args.seed_genomes == ["none"] else args.seed_genomes
     run = search(
-        args.space, settings=settings, seed_genomes=seeds, machine=args.machine,
-        run_dir=args.run_dir, resume=args.resume, callbacks=callbacks,
-        progress=not args.json,
+        args.space, settings=settings, evaluator=settings.evaluator if args.evaluator else None,
+        seed_genomes=seeds, machine=args.machine, run_dir=args.run_dir, resume=args.resume,
+        callbacks=callbacks, progress=not args.json,
         command=["python", "-m", "nas.search", *argv], started=STARTED,
     )  # fmt: skip
     assert run.outcome is not None
@@ -99,6 +99,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
         stored = RunDirectory.open(Path(args.resume)).settings()
     settings = settings_of(args, stored)
+    check_addressed(settings, args.address is not None)
     if args.machine and settings.fps_model:
         raise UserError("--machine, fps_model: both say how fast networks are; give one of them")
     return settings
@@ -178,6 +179,8 @@ def _text(run: Run) -> str:
     ]
     lines += [f"failed: {e.id}: {e.error.splitlines()[0]}" for e in failures[:3]]
     again = f"  python -m nas.search --resume {run.path}"
+    if run.settings.evaluator is not None:
+        again += f" --evaluator {shlex.quote(run.settings.evaluator)}"
     if chosen is None:
         why = "every one failed" if failures else "the time was up before the first one ended"
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,14 @@ from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView
 from nas.search.results import Run
 from nas.search.seeds import first_genomes
-from nas.search.settings import Settings, changeable, checked, fixed_changes, read_settings
+from nas.search.settings import (
+    Settings,
+    changeable,
+    check_addressed,
+    checked,
+    fixed_changes,
+    read_settings,
+)
 from nas.search.store import RunDirectory
 from nas.search.workers import Workers, start_workers
 from nas.space.space import SearchSpace
@@ -61,7 +69,7 @@ def search(
     space: SearchSpace | str | Path | None = None,
     *,
     settings: Settings | None = None,
-    evaluator: EvaluatorFunction | None = None,
+    evaluator: EvaluatorFunction | str | None = None,
     seed_genomes: Sequence[str | Path] | None = None,
     machine: str | Path | None = None,
     run_dir: str | Path | None = None,
@@ -77,10 +85,11 @@ def search(
     options: over `settings`, by the names of the command line (data="fer2013", evaluations=50,
     workers=2, epochs=3, time_budget="10m", seed=1) or of config.yaml (fitness={...}). evaluator: a
     function genome -> metrics, instead of a training (`budget` and `seed` are handed to it where it
-    has such parameters). seed_genomes: names or files of genomes to begin with, [] for none; None:
-    the report's proposed model. machine: a machine.json, instead of measuring anew. progress: a
-    view in a terminal, a bar in a notebook, else a line now and then on stderr. started: of
-    time.monotonic, when the time budget began.
+    has such parameters), or its name "package.module:function"; to go on, it is given again.
+    seed_genomes: names or files of genomes to begin with, [] for none; None: the report's proposed
+    model. machine: a machine.json, instead of measuring anew. progress: a view in a terminal, a bar
+    in a notebook, else a line now and then on stderr. started: of time.monotonic, when the time
+    budget began.
 
     Ctrl-C ends a search early, with a front; it and an exception leave a run that goes on:
     `nas.search(resume=run)`, with more `evaluations` or a further `time_budget`, if wanted.
@@ -112,10 +121,12 @@ def search(
 
 
 def _resumed(
-    run: RunDirectory, settings: Settings | None, evaluator: EvaluatorFunction | None,
+    run: RunDirectory, settings: Settings | None, evaluator: EvaluatorFunction | str | None,
     options: dict[str, Any], started: float,
 ) -> tuple[_Parts, list[Genome]]:  # fmt: skip
     stored = run.settings()
+    if settings is None:
+        check_addressed(stored, "address" in options)
     wanted = checked(_with(settings or stored, options, evaluator))
     # Paths of earlier runs are relative, and stay as their fingerprints have them.
     for name, (before, after) in fixed_changes(findable(stored), findable(wanted)).items():
@@ -131,16 +142,11 @@ def _resumed(
 
 
 def _with(
-    settings: Settings, options: dict[str, Any], evaluator: EvaluatorFunction | None
+    settings: Settings, options: dict[str, Any], evaluator: EvaluatorFunction | str | None
 ) -> Settings:
     """The settings with some given by name, read as YAML's would be."""
     if evaluator is not None:
-        if not callable(evaluator):
-            raise UserError(
-                f"search: evaluator: found {type(evaluator).__name__}; expected a function"
-            )
-        name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
-        options = {**options, "evaluator": f"{evaluator.__module__}:{name}"}
+        options = {**options, "evaluator": _name(evaluator)}
     if not options:
         return settings
     plain = dataclasses.asdict(settings)
@@ -158,16 +164,33 @@ def _with(
     return read_settings(json.loads(text), "search")
 
 
+def _name(evaluator: EvaluatorFunction | str) -> str:
+    if isinstance(evaluator, str):
+        return evaluator
+    if not callable(evaluator):
+        raise UserError(
+            f"search: evaluator: found {type(evaluator).__name__}; expected a function, or its name"
+        )
+    name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
+    return f"{evaluator.__module__}:{name}"
+
+
 def _parts(
-    settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | None, started: float
-) -> _Parts:
+    settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | str | None,
+    started: float,
+) -> _Parts:  # fmt: skip
     """Everything that can be wrong is found here, before a folder is made."""
     if settings.address is not None:
         check_address(settings.address)
     # Limits that the space knows too: then children are repaired, and not only refused.
     space = space.within({c.name: (c.at_least, c.at_most) for c in settings.constraints})
     if settings.evaluator is not None:
-        function = evaluator or load_function(settings.evaluator)
+        if evaluator is None:
+            raise UserError(
+                f"evaluator {settings.evaluator}: named by a file, and no file has us import "
+                f"anything; if you know it, say so: --evaluator {shlex.quote(settings.evaluator)}"
+            )
+        function = load_function(evaluator) if isinstance(evaluator, str) else evaluator
         return _Parts(settings, space, None, None, function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)

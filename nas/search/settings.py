@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,15 @@ def checked(settings: Settings) -> Settings:
     if workers is None:
         workers = 1 if settings.evaluator else usable_cores()
     return dataclasses.replace(settings, evaluations=evaluations, workers=workers)
+
+
+def check_addressed(settings: Settings, said: bool) -> None:
+    """UserError where a file alone names a cluster: who runs it could run code of theirs here."""
+    if settings.address is not None and not said:
+        raise UserError(
+            f"address {settings.address}: named by a file, and no file has us join a cluster; if "
+            f"you know it, say so: --address {shlex.quote(settings.address)}, or --address none"
+        )
 
 
 def fixed_changes(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:

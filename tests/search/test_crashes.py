@@ -110,7 +110,7 @@ def test_a_candidate_that_kills_the_search_is_given_up(tmp_path):
     )
     path = tmp_path / "run"
     assert search(path, options, deadly).returncode == -signal.SIGKILL
-    again = search(path, [], deadly)
+    again = search(path, ["--evaluator", "deadly:measure"], deadly)
     assert again.returncode == 0, again.stderr
     assert "starting 1 Ray workers" in again.stderr
     archive = Archive.load(path / "evaluations.jsonl", front=score_front())

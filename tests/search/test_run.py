@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 
 import nas
 from nas.arch.footprint import peak_memory
+from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.search.__main__ import main
 from nas.search.driver import Callback
 
 OBJECTIVES = [{"name": "score", "direction": "maximize"}, {"name": "joules"}]
@@ -117,6 +120,53 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
     assert calls[3] == calls[4]  # what was broken off comes first
     with pytest.raises(UserError, match="--resume: seed: the run has 0, and its networks do not"):
         nas.search(resume=run.path, evaluator=evaluator, seed=1)
+
+
+MARK = """
+from pathlib import Path
+Path("imported").touch()
+def measure(genome):
+    return {"score": 1.0, "joules": 1}
+"""
+
+
+def test_what_a_file_names_is_neither_imported_nor_joined(tmp_path, monkeypatch, capsys):
+    """A run of a stranger's, and a module of theirs in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stranger.py").write_text(MARK)
+    run = begin(tmp_path / "run", lambda genome: {"score": 1.0, "joules": 1})
+    for name in ("config.yaml", "fingerprints.json"):
+        text = (run.path / name).read_text()
+        (run.path / name).write_text(
+            re.sub(r"[\w.]+:\w+\.<locals>\.<lambda>", "stranger:measure", text)
+        )
+    for argv in (
+        ["--resume", str(run.path), "--evaluations", "9"],
+        ["--space", "quick", "--config", str(run.path / "config.yaml"), "--run-dir", "new"],
+        ["--space", "quick", "--set", "evaluator=stranger:measure", "--run-dir", "new"],
+    ):
+        assert exit_code(main, argv) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert "evaluator stranger:measure: named by a file" in error
+        assert "say so: --evaluator stranger:measure" in error
+    with pytest.raises(UserError, match="named by a file"):
+        nas.search(resume=run.path, evaluations=9)
+    assert not (tmp_path / "imported").exists()
+    assert not (tmp_path / "new").exists()
+    argv = ["--resume", str(run.path), "--evaluations", "9", "--evaluator", "stranger:measure"]
+    assert main(argv) == 0
+    assert (tmp_path / "imported").exists()
+    again = nas.search(resume=run.path, evaluator="stranger:measure", evaluations=10)
+    assert len(again.archive) == 10
+    said = capsys.readouterr().out
+    assert "nas.search --resume" not in said  # it is finished
+    text = (run.path / "config.yaml").read_text()
+    (run.path / "config.yaml").write_text(text.replace("address: null", "address: 192.0.2.1:6379"))
+    assert exit_code(main, argv) == 2
+    assert "address 192.0.2.1:6379: named by a file" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no file has us join a cluster"):
+        nas.search(resume=run.path, evaluator="stranger:measure")
+    assert main([*argv, "--evaluations", "11", "--address", "none"]) == 0
 
 
 def test_callbacks_hear_of_everything(tmp_path):
