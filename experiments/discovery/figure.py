@@ -16,6 +16,11 @@ from scipy import stats
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import EngFormatter
+
+from nas.report.colours import BASELINE, BEST, FRONT, REFERENCE
+from nas.report.colours import PUBLISHED as PUBLISHED_COLOUR
+from nas.report.labels import place_labels
 
 HERE = Path(__file__).parent
 MEANS = ("public_flip", "private", "private_flip", "private_new_flip", "macro_f1_flip")
@@ -25,10 +30,10 @@ PUBLISHED = [  # parameters, private test accuracy in %; sources in docs/referen
     ("Pramerdorfer ResNet", 5_300_000, 72.4), ("Khaireddin VGG", 29_900_000, 73.3),
 ]  # fmt: skip
 KINDS = {  # name starts with: label, colour, marker
-    "search": ("our searches", "#0072B2", "o"),
-    "random": ("random search", "#999999", "s"),
-    "proposed": ("the report's network", "#D55E00", "D"),
-    "5M": ("residual, by hand", "#009E73", "^"),
+    "search": ("our searches", FRONT, "o"),
+    "random": ("random search", BASELINE, "s"),
+    "proposed": ("the report's network", REFERENCE, "D"),
+    "5M": ("residual, by hand", BEST, "v"),
 }
 
 
@@ -64,17 +69,22 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         if len(some):
             axes.errorbar(some["params"], some["private_flip"], some["half"].fillna(0), fmt=marker,
                           color=colour, label=label, capsize=3)  # fmt: skip
-    names, params, accuracy = zip(*PUBLISHED, strict=True)
-    axes.scatter(params, accuracy, marker="x", color="black", label="published, as reported")
-    for name, x, y in zip(names, params, accuracy, strict=True):
-        left = name in ("Pramerdorfer VGG", "Khaireddin VGG")
-        axes.annotate(name, (x, y), xytext=(-7 if left else 7, -9), textcoords="offset points",
-                      fontsize=8, ha="right" if left else "left")  # fmt: skip
+    _, params, accuracy = zip(*PUBLISHED, strict=True)
+    axes.scatter(params, accuracy, marker="^", s=42, facecolors="none", edgecolors=PUBLISHED_COLOUR,
+                 linewidths=1.6, zorder=4, label="published, as reported")  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("parameters")
     axes.set_ylabel("PrivateTest accuracy, mirrored (%)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9,
+                  title="bars: 95 % intervals over seeds", title_fontsize=9)  # fmt: skip
+    bars = [(x, y + share * half) for x, y, half in
+            zip(table["params"], table["private_flip"], table["half"].fillna(0), strict=True)
+            for share in np.linspace(-1, 1, 21)]  # fmt: skip
+    marks = np.array([*zip(params, accuracy, strict=True), *bars])
+    figure.set_dpi(120)
+    place_labels(axes, [(n, x, y, PUBLISHED_COLOUR) for n, x, y in PUBLISHED], marks)
     figure.savefig(path, dpi=120)
 
 

@@ -35,6 +35,7 @@ from nas.evolution.objectives import OBJECTIVES
 from nas.evolution.optimizer import Proposal
 from nas.evolution.pareto import hypervolume
 from nas.report import table
+from nas.report.colours import BASELINE, BEST, FRONT
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
 from nas.search.elapsed import by_elapsed
@@ -53,7 +54,8 @@ POPULATION = 20
 CROSSOVER_RATE = 0.9
 SEED_ANEW = 1000  # of the trainings that repeat the fronts
 WAYS = ("default", "random", "nsga2")
-COLOURS = {"default": "#d55e00", "random": "#9a9a9a", "nsga2": "#0072b2"}
+STYLES = {"default": (FRONT, "-"), "nsga2": (BEST, "--"), "random": (BASELINE, ":")}
+ENDS = ("o", "s", "^")  # of the seeds
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -369,12 +371,14 @@ def picture(path: Path, curves: dict[str, list[tuple[float, float]]]) -> None:
     for name, rows in curves.items():
         way, seed = name.split("-")
         minutes, volumes = zip(*rows, strict=True)
-        axes.step(minutes, volumes, where="post", color=COLOURS[way], label=None if seed != "0"
-                  else way, linestyle=["-", "--", ":"][int(seed) % 3])  # fmt: skip
-    axes.set_xlabel("minutes (solid: seed 0, dashed: seed 1)")
+        colour, line = STYLES[way]
+        axes.step(minutes, volumes, where="post", color=colour, linestyle=line,
+                  label=way if seed == "0" else None)  # fmt: skip
+        axes.plot(minutes[-1], volumes[-1], ENDS[int(seed) % 3], color=colour)
+    axes.set_xlabel("minutes of running (circle: seed 0, square: seed 1)")
     axes.set_ylabel("share of the hypervolume of all networks found")
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
 
 

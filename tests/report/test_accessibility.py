@@ -129,7 +129,8 @@ def test_tab_walks_the_page_in_its_order_and_shows_where_it_is(shown):
     assert names[0] == "Skip to the table of"
     assert names[1:8] == ["id", "accuracy", "params", "macs", "fps", "show", "published"]
     assert [n.split(".")[0] for n in names[9:12]] == [
-        "Accuracy against params", "Accuracy against macs", "Accuracy against fps"]  # fmt: skip
+        "Accuracy against parameters", "Accuracy against MACs",
+        "Accuracy against frames a second"]  # fmt: skip
     assert all(outline not in ("none", "") for _, _, outline in seen)
     assert "60 marks" not in names[9]  # the one that failed has none
     assert "marks: walk with the arrow keys" in names[9]

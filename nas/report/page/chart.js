@@ -7,10 +7,14 @@ const MARGIN = { left: 58, right: 16, top: 10, bottom: 44 };
 const HEIGHT = 330;
 const REACH = 12; // pixels between a pointer and the mark that it means
 
+const NAMES = { params: "parameters", macs: "MACs", fps: "frames a second", peak_memory: "peak memory", int8_size: "int8 size" };
+const nameOf = (axis) => NAMES[axis.name] ?? axis.name.replaceAll("_", " ");
+const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 // What the box of a hypervolume is, in words. sides: of nas.search.volume.Box.
 function boxInWords(sides) {
   const told = (side, v) => (side.name === "accuracy" ? format.percent(v) : format.short(v));
-  const words = sides.map((s) => `${s.name} from ${told(s, s.worst)} to ${told(s, s.best)}${s.log ? " (logarithm)" : ""}`);
+  const words = sides.map((s) => `${nameOf(s)} from ${told(s, s.worst)} to ${told(s, s.best)}${s.log ? " (logarithm)" : ""}`);
   return words.length ? `The box of the hypervolume: ${words.join("; ")}.` : "";
 }
 

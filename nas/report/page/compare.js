@@ -18,7 +18,7 @@ function draw() {
     const host = html("figure", { id: `front-${axis.name}` });
     byId("fronts").append(host);
     const tell = (run, n) => `${run.run}\n${n.id}: ${m.name} ${format.of(m, of(n, m))}\n${axis.name} ${format.of(axis, of(n, axis))}`;
-    new Chart(host, { title: `${m.name} against ${axis.name}`, x: chartAxis(axis), y: measure }).draw(data.runs.map((run) => ({
+    new Chart(host, { title: `${title(nameOf(m))} against ${nameOf(axis)}`, x: chartAxis(axis), y: measure }).draw(data.runs.map((run) => ({
       name: name(run), kind: "points", size: 4, colour: hue(run.group), shape: SHAPES_OF[data.groups.indexOf(run.group) % 4], hollow: seedOf(run) % 2 === 1,
       points: run.front.filter((n) => axis.name in n.metrics && m.name in n.metrics).map((n) => ({ x: of(n, axis), y: of(n, m), low: n.low, high: n.high, tell: () => tell(run, n) })),
     })));
@@ -31,7 +31,7 @@ function draw() {
     const points = rows.map((r) => ({ x: r.x, y: r.median, low: r.low, high: r.high }));
     return [{ kind: "band", colour: hue(group), points }, { name: `${group}: median of seeds, worst to best`, kind: "line", dash: DASHES[data.groups.indexOf(group) % 4], colour: hue(group), points }];
   });
-  new Chart(byId("attainment"), { title: `${m.name} attained with at ${data.axes[0].maximize ? "least" : "most"} so much of ${data.axes[0].name}`, x: chartAxis(data.axes[0]), y: measure }).draw(attained);
+  new Chart(byId("attainment"), { title: `${title(nameOf(m))} attained with ${nameOf(data.axes[0])} at ${data.axes[0].maximize ? "least" : "most"}`, x: chartAxis(data.axes[0]), y: measure }).draw(attained);
 }
 
 function tables() {

@@ -49,9 +49,9 @@ function build() {
     host.replaceChildren();
     return new Chart(host, options);
   };
-  const name = data.measure.name;
+  const name = nameOf(data.measure);
   byId("fronts").replaceChildren(...data.axes.map((axis) => html("figure", { id: `front-${axis.name}` })));
-  charts.fronts = data.axes.map((axis) => chart(`front-${axis.name}`, { title: `${title(name)} against ${axis.name}`, x: chartAxis(axis), y: measure, onSelect: choose }));
+  charts.fronts = data.axes.map((axis) => chart(`front-${axis.name}`, { title: `${title(name)} against ${nameOf(axis)}`, x: chartAxis(axis), y: measure, onSelect: choose }));
   const volume = { label: "hypervolume (share of the box, %)", tick: (v) => +(100 * v).toPrecision(3) + "", from: 0 };
   charts.evaluations = chart("volume-evaluations", { title: "Hypervolume against evaluations", x: { label: "networks evaluated" }, y: volume });
   charts.time = chart("volume-time", { title: "Hypervolume against time", x: { label: "minutes that the search ran" }, y: volume });
@@ -70,7 +70,6 @@ function build() {
 }
 
 const COLUMNS = { params: "parameters", macs: "MMACs", fps: "fps predicted" };
-const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function filters() {
   limits = [data.measure, ...data.axes].map((axis) => {
@@ -239,7 +238,7 @@ function choose(id, move = true) {
   facts(pairs, [
     [data.measure.name, valueOf(n, data.measure) === null ? n.status : format.of(data.measure, valueOf(n, data.measure))],
     ["predicted before", n.predicted ? `${format.of(data.measure, n.predicted[0])} (${n.predicted.slice(1).map((v) => format.of(data.measure, v)).join(" to ")})` : "–"],
-    ...(n.front ? [["believed", format.of(data.measure, n.believed) + (n.low === null ? "" : ` (${format.of(data.measure, n.low)} to ${format.of(data.measure, n.high)})`)]] : []),
+    ...(n.low === undefined || n.low === null ? [] : [["believed", `${format.of(data.measure, n.believed)} (${format.of(data.measure, n.low)} to ${format.of(data.measure, n.high)})`]]),
     ...data.axes.map((axis) => [LONG[axis.name] ?? axis.name, format.of(axis, valueOf(n, axis))]),
     ...(n.fps_measured ? [["fps measured", format.count(n.fps_measured)]] : []),
     ["training", `${n.epochs} epochs of ${+(100 * n.fraction).toFixed(1)} % of the images, ${n.seconds} s`], ["asked as", `number ${n.index + 1}`],
