@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache
 from math import prod
 
@@ -14,6 +14,7 @@ from nas.arch.layers import (
     Concat,
     Conv2d,
     CoordinateAttention,
+    Cost,
     Dropout,
     EfficientChannelAttention,
     Flatten,
@@ -56,6 +57,7 @@ FOOTPRINT: dict[str, Callable[[Genome], int]] = {
     "peak_memory": peak_memory,
     "int8_size": int8_size,
 }
+COSTS = (*(field.name for field in fields(Cost)), *FOOTPRINT)  # metrics that a genome tells
 
 
 def static_metric(genome: Genome, name: str) -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
-from nas.arch.layers import Cost
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
@@ -19,12 +17,12 @@ from nas.evolution.denoise import Member, denoised_front
 from nas.evolution.objectives import SHARES
 from nas.evolution.pareto import Front, pareto_front
 from nas.evolution.predictor import Prediction
+from nas.search.settings import STATIC
 from nas.space.space import SearchSpace
 from nas.training.task import Change, Fidelity
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
-STATIC = (*(f.name for f in fields(Cost)), *FOOTPRINT, "fps")  # metrics that are exact
 ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
 MAX_INDEX = 10**9
 MAX_CHANGES = 256  # of one child

@@ -16,8 +16,9 @@ from nas.common.errors import UserError
 from nas.evolution.denoise import Member
 from nas.evolution.objectives import Objective
 from nas.report.axes import axes_of
-from nas.search.archive import STATIC, Evaluation
+from nas.search.archive import Evaluation
 from nas.search.compare import flatten, read_part
+from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 from nas.search.volume import Box, Curve
 from nas.space.space import SearchSpace

@@ -20,10 +20,10 @@ from nas.evolution.pareto import pareto_front
 from nas.report.axes import axes_of
 from nas.report.metrics import interval_of
 from nas.search import analysis, genealogy
-from nas.search.archive import STATIC, Evaluation
+from nas.search.archive import Evaluation
 from nas.search.elapsed import by_elapsed, running_seconds
 from nas.search.profile import load_machine, static_metrics
-from nas.search.settings import Settings
+from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space.space import SearchSpace

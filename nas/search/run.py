@@ -191,13 +191,19 @@ def _parts(
                 f"anything; if you know it, say so: --evaluator {shlex.quote(settings.evaluator)}"
             )
         function = load_function(evaluator) if isinstance(evaluator, str) else evaluator
-        return _Parts(settings, space, None, None, function)
+        return _Parts(settings, _feasible(space), None, None, function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)
     torch_device(settings.device)  # the workers open it themselves, and the teacher
     stored_teacher(settings.recipe, dataset.fingerprint)
-    space = space.for_data(len(dataset.classes), *dataset.shape)
+    space = _feasible(space.for_data(len(dataset.classes), *dataset.shape))
     return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
+
+
+def _feasible(space: SearchSpace) -> SearchSpace:
+    """The same. UserError where no network keeps its limits."""
+    space.sample(np.random.default_rng(0))
+    return space
 
 
 def _search(

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
+from nas.arch.footprint import COSTS
 from nas.common.environment import usable_cores
-from nas.common.errors import UserError
+from nas.common.errors import UserError, one_of
 from nas.common.files import parse_yaml, read_yaml
 from nas.common.options import add_options, changed, given_options, setting, with_options
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
 from nas.evolution.objectives import (
     ALGORITHMS,
     OBJECTIVES,
+    SHARES,
     Constraint,
     Fitness,
     Metrics,
@@ -27,6 +29,7 @@ from nas.evolution.objectives import (
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity
 
+STATIC = (*COSTS, "fps")  # metrics that are known before a training
 EVALUATIONS = 40  # where neither their number nor a time is given
 Time = Annotated[float, Seconds(0.001, 1e9)]
 
@@ -162,6 +165,8 @@ def checked(settings: Settings) -> Settings:
             "short trainings do not score; expected early_stopping 0 and another schedule"
         )
     check_objectives(settings.objectives)
+    if settings.evaluator is None:
+        _check_metrics(settings)
     if settings.address and not settings.workers:
         raise UserError(
             "--workers: missing; with an address say how many: each takes a CPU (and its share of "
@@ -182,6 +187,19 @@ def check_addressed(settings: Settings, said: bool) -> None:
             f"address {settings.address}: named by a file, and no file has us join a cluster; if "
             f"you know it, say so: --address {shlex.quote(settings.address)}, or --address none"
         )
+
+
+def _check_metrics(settings: Settings) -> None:
+    """UserError for a metric that the built-in evaluator does not give: before any training."""
+    named = {
+        "objectives": [o.name for o in settings.objectives],
+        "constraints": [c.name for c in settings.constraints],
+        "fitness": list(settings.fitness.names),
+    }
+    for where, names in named.items():
+        for name in names:
+            if name not in (*SHARES, *STATIC):
+                raise one_of(where, name, (*SHARES, *STATIC), "metric")
 
 
 def fixed_changes(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:

@@ -28,7 +28,6 @@ from nas.common.files import (
 from nas.evolution.denoise import Member
 from nas.evolution.pareto import Front
 from nas.search.archive import (
-    STATIC,
     Archive,
     Evaluation,
     as_measured,
@@ -36,7 +35,7 @@ from nas.search.archive import (
     check_metrics,
 )
 from nas.search.pending import Pending
-from nas.search.settings import Settings, fixed_changes, load_settings, read_settings
+from nas.search.settings import STATIC, Settings, fixed_changes, load_settings, read_settings
 from nas.space.space import SearchSpace
 
 EXPERIMENTS = Path("experiments")

@@ -192,6 +192,17 @@ def test_mistakes_leave_no_folder(tmp_path):
         with pytest.raises(UserError):
             begin(tmp_path / "run", **options)
         assert not (tmp_path / "run").exists()
+    known = [{"name": "accuracy"}, {"name": "params"}]
+    for where, found in (
+        ("objectives", {"objectives": [*known, {"name": "acuracy"}]}),
+        ("constraints", {"constraints": [{"name": "acuracy", "at_least": 0.1}]}),
+        ("fitness", {"fitness": {"metric": "acuracy"}}),
+    ):
+        with pytest.raises(UserError, match=f"{where}: unknown metric 'acuracy'.*mean 'accuracy'"):
+            nas.search("quick", run_dir=tmp_path / "run", **found)
+    with pytest.raises(UserError, match=r"0 of 1000 samples satisfy constraints.params \[0, 10\]"):
+        begin(tmp_path / "run", constraints=[{"name": "params", "at_most": 10}])
+    assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match="either a space, or a run to resume"):
         nas.search()
 
