@@ -43,7 +43,7 @@ from nas.search.machine import measure_front, measure_machine
 from nas.search.profile import load_machine, static_metrics
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.search.workers import start_workers
+from nas.search.workers import evaluations_of, start_workers
 from nas.space.genotype import Genotype
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
@@ -207,17 +207,6 @@ class Generational(Search):
         return not self.optimizer.waits and super()._ask(deadline)
 
 
-class Silent:
-    """Progress that is only told in words."""
-
-    def note(self, text: str) -> None:
-        print(text, flush=True)
-
-    def update(self, search: Search, evaluation: Evaluation | None) -> None: ...
-
-    def close(self) -> None: ...
-
-
 def train_fronts(args: argparse.Namespace) -> None:
     """Every network of a final front (accuracy, params), once, from scratch."""
     runs = read_runs()
@@ -233,18 +222,10 @@ def train_fronts(args: argparse.Namespace) -> None:
     print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)
     fidelity = next(iter(runs.values()))[0].fidelity  # one for all
     tasks = [Task(i, g, fidelity, SEED_ANEW) for i, g in enumerate(left, len(done))]
-    archive, flying = Archive.load(path), 0
+    archive = Archive.load(path)
     try:
-        while tasks or flying:
-            while tasks and flying < workers.capacity:
-                workers.submit(tasks.pop())
-                flying += 1
-            answer = workers.next()
-            if answer is None:
-                continue
-            flying -= 1
-            if isinstance(answer, Evaluation):
-                archive.append(answer)
+        for found in evaluations_of(workers, tasks):
+            archive.append(found)
     finally:
         archive.close()
         workers.close()

@@ -18,9 +18,7 @@ import numpy as np
 
 from nas.common.resources import SEARCH_SPACES
 from nas.data import open_dataset, search_data
-from nas.deploy.latency import FEATURES, FpsModel
-from nas.search.archive import Evaluation
-from nas.search.workers import RayWorkers, Workers
+from nas.search.workers import RayWorkers, Workers, evaluations_of
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.recipe import Recipe
@@ -29,16 +27,8 @@ from nas.training.task import Fidelity, Task
 
 def throughput(workers: Workers, tasks: list[Task]) -> float:
     """Genomes a second, workers kept busy."""
-    waiting = list(tasks)
     started = time.perf_counter()
-    for _ in range(min(workers.capacity, len(waiting))):
-        workers.submit(waiting.pop(0))
-    for _ in tasks:
-        found = workers.next()
-        assert isinstance(found, Evaluation)
-        assert found.ok
-        if waiting:
-            workers.submit(waiting.pop(0))
+    assert all(found.ok for found in evaluations_of(workers, tasks))
     return len(tasks) / (time.perf_counter() - started)
 
 
@@ -53,7 +43,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     genomes = [space.sample(rng).genome for _ in range(args.genomes)]
     tasks = [Task(i, g, Fidelity(1, 1.0), 0) for i, g in enumerate(genomes)]
-    arguments = (data, Recipe(), FpsModel((1.0,) * len(FEATURES)), (True, True))
+    arguments = (data, Recipe(), (True, True))
     settings = {
         "one worker, one thread": (1, 1),
         "one worker, two threads": (1, 2),

@@ -1,4 +1,7 @@
-"""Pictures of what a network's answers rest on: right and wrong ones of every class."""
+"""Which pixels a network's answers rest on: gradient maps, Grad-CAM, and a check of them.
+
+Pictures show right and wrong answers of every class.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from nas.arch.genome import Genome
+from nas.arch.lowering import lower
+from nas.common.errors import UserError
 from nas.common.files import replace_file
 from nas.common.pixels import normalise
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel
-from nas.deploy.saliency import deletion, saliency
 from nas.report import saliency_png
 from nas.training.predict import Subset, logits, views_of
 
 DELETED = 0.2  # of the pixels, in the check
 CHECKED = 128  # images in the check
+NOISE, SAMPLES = 0.15, 16  # of SmoothGrad: in normalised pixels, and how many
+LEAST_SIDE = 3  # a coarser map would tell no place
 
 
 def explain(
@@ -81,3 +89,79 @@ def explain(
     }  # fmt: skip
     replace_file(out / "explain.json", json.dumps(summary, indent=1))
     return summary
+
+
+def saliency(genome: Genome, model: nn.Module, x: Tensor, target: Tensor, method: str) -> Tensor:
+    """x: normalised (N, C, H, W), target: classes (N,) -> maps (N, H, W) in 0..1.
+
+    gradient: SmoothGrad (Smilkov et al. 2017), the mean absolute gradient over noisy copies.
+    gradcam: Selvaraju et al. 2017, at the last feature map of at least 3x3.
+    """
+    model.eval()
+    maps = (
+        _gradient(model, x, target) if method == "gradient" else _grad_cam(genome, model, x, target)
+    )
+    low = maps.amin((1, 2), keepdim=True)
+    spread = (maps.amax((1, 2), keepdim=True) - low).clamp(min=1e-12)
+    return (maps - low) / spread
+
+
+def _gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(x.shape[0], *x.shape[2:])
+    for _ in range(SAMPLES):
+        noisy = x + NOISE * torch.randn(x.shape, generator=generator)
+        noisy.requires_grad_()
+        chosen = model(noisy).gather(1, target[:, None]).sum()
+        (gradient,) = torch.autograd.grad(chosen, noisy)
+        total += gradient.abs().sum(1)
+    return total / SAMPLES
+
+
+def _grad_cam(genome: Genome, model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    kept: list[Tensor] = []
+    layer = model.get_submodule(feature_layer(genome))
+    hook = layer.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+    try:
+        chosen = model(x).gather(1, target[:, None]).sum()
+    finally:
+        hook.remove()
+    (features,) = kept  # (N, channels, h, w)
+    (gradient,) = torch.autograd.grad(chosen, features)
+    found = F.relu((gradient.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True))
+    return F.interpolate(found.detach(), x.shape[2:], mode="bilinear")[:, 0]
+
+
+def feature_layer(genome: Genome) -> str:
+    """The name of the last unit whose output still has places."""
+    for unit in reversed(lower(genome)):
+        if min(unit.out_shape[1:]) >= LEAST_SIDE:
+            return unit.name
+    raise UserError(f"genome {genome.id}: no feature map of {LEAST_SIDE}x{LEAST_SIDE} or more")
+
+
+@torch.no_grad()
+def deletion(
+    model: nn.Module, x: Tensor, target: Tensor, maps: Tensor, share: float = 0.2, seed: int = 0
+) -> tuple[float, float]:
+    """How much the target's probability falls when pixels are blurred away (0..1).
+
+    (by the `share` most salient pixels, by as many random ones): a map that means something has a
+    first number well above the second.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    before = _probability(model, x, target)
+    falls = []
+    for order in (maps, torch.rand(maps.shape, generator=generator)):
+        flat = order.flatten(1)
+        count = max(1, round(share * flat.shape[1]))
+        chosen = torch.zeros_like(flat).scatter_(1, flat.topk(count, 1).indices, 1.0)
+        mask = chosen.view_as(order)[:, None]
+        blurred = F.avg_pool2d(x, 15, 1, 7, count_include_pad=False)
+        erased = x * (1 - mask) + blurred * mask
+        falls.append(float((before - _probability(model, erased, target)).mean()))
+    return falls[0], falls[1]
+
+
+def _probability(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    return torch.softmax(model(x), 1).gather(1, target[:, None])[:, 0]

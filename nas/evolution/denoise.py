@@ -13,8 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from nas.evolution.objectives import OBJECTIVES, Constraint, Metrics, Objective
-from nas.evolution.pareto import front_ranks, minimized, pareto_front
+from nas.evolution.objectives import OBJECTIVES, Constraint, Objective
+from nas.evolution.pareto import Measured, front_ranks, minimized, pareto_front
 from nas.evolution.predictor import Predictor
 from nas.evolution.protocols import Space
 
@@ -24,20 +24,14 @@ OWN = 1 / 3
 CONSIDERED = 600  # networks of a long archive: the better half front by front, the rest evenly
 
 
-class Measured(Protocol):
-    """A network with what was measured of it; see pareto.Measured."""
+class Network(Measured, Protocol):
+    """A network with what was measured of it."""
 
-    @property
-    def index(self) -> int: ...
     @property
     def genome(self) -> Any: ...
-    @property
-    def metrics(self) -> Metrics: ...
-    @property
-    def ok(self) -> bool: ...
 
 
-T = TypeVar("T", bound=Measured)
+T = TypeVar("T", bound=Network)
 
 
 @dataclass(frozen=True)

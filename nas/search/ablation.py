@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +19,12 @@ from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
 from nas.report.metrics import mean_interval
 from nas.search.archive import Archive, Evaluation
-from nas.search.evaluate import failed
 from nas.search.machine import measure_machine
 from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, static_metrics
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.search.workers import Died, Workers, start_workers
+from nas.search.workers import Workers, evaluations_of, start_workers
 from nas.space.ablation import Variant, variants
 from nas.space.projection import project
 from nas.space.space import SearchSpace
@@ -34,7 +32,6 @@ from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Task
 from nas.training.teacher import stored_teacher
 
-ATTEMPTS = 3  # of one training whose worker dies
 WINNER, OTHER = "the network itself", "the other network"
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -149,24 +146,10 @@ def _train(
     tasks: Sequence[Task], workers: Workers, archive: Archive, profile: HardwareProfile
 ) -> None:
     """Every task on the workers, each result on disk before the next."""
-    queue, running = deque(tasks), 0
-    while queue or running:
-        while queue and running < workers.capacity:
-            workers.submit(queue.popleft())
-            running += 1
-        answer = workers.next()
-        if answer is None:
-            continue
-        running -= 1
-        if isinstance(answer, Died):
-            if answer.task.attempt < ATTEMPTS:
-                queue.appendleft(replace(answer.task, attempt=answer.task.attempt + 1))
-                continue
-            answer = failed(answer.task, answer.why)
-        assert isinstance(answer, Evaluation)  # without a deadline none is left unfinished
-        if answer.ok:
-            known = static_metrics(answer.genome, profile.calibration.model)
-            answer = replace(answer, metrics={**answer.metrics, **known})
-        archive.append(answer)
-        log.info("%s, seed %d: %s", answer.id, answer.seed,
-                 f"{answer.metrics['accuracy']:.2%}" if answer.ok else answer.error)  # fmt: skip
+    for found in evaluations_of(workers, tasks):
+        if found.ok:
+            known = static_metrics(found.genome, profile.calibration.model)
+            found = replace(found, metrics={**found.metrics, **known})
+        archive.append(found)
+        log.info("%s, seed %d: %s", found.id, found.seed,
+                 f"{found.metrics['accuracy']:.2%}" if found.ok else found.error)  # fmt: skip

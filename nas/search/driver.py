@@ -21,18 +21,17 @@ from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation, as_measured
 from nas.search.elapsed import ran_before
-from nas.search.evaluate import Unfinished, failed
+from nas.search.evaluate import Unfinished
 from nas.search.outcome import Outcome
 from nas.search.pending import Pending
 from nas.search.policy import make_optimizer
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.search.workers import Died, Workers
+from nas.search.workers import Died, Workers, again
 from nas.space.changes import changes
 from nas.space.space import SearchSpace
 from nas.training.task import Task
 
-ATTEMPTS = 3  # of one task, when the workers that hold it die
 LOOKAHEAD = 8  # tasks at once in deterministic mode, however many workers there are
 RETRY_SECONDS = 10.0  # between attempts to write to a full disk
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # that a user can mend
@@ -227,19 +226,16 @@ class Search:
 
     def _take(self, found: Evaluation | Died | Unfinished) -> None:
         """What a worker answered."""
-        if isinstance(found, Died):
-            task = found.task
-            if task.attempt < ATTEMPTS:
-                self._queue.appendleft(replace(task, attempt=task.attempt + 1))
-                return
-            why = f"broken off {task.attempt} times, at last because {found.why}"
-            found = failed(task, why)
-        elif isinstance(found, Unfinished):
-            self._queue.appendleft(found.task)  # for a resumed search: the time is up
+        ended = again(found) if isinstance(found, Died) else found
+        if isinstance(ended, Task):
+            self._queue.appendleft(ended)
             return
-        elif found.status == "stopped" and self.settings.deterministic:
+        if isinstance(ended, Unfinished):
+            self._queue.appendleft(ended.task)  # for a resumed search: the time is up
+            return
+        if ended.status == "stopped" and self.settings.deterministic:
             return  # how far it came is the machine's doing; a resumed search asks for it again
-        self._accept(replace(self._completed(found), elapsed=self._elapsed()))
+        self._accept(replace(self._completed(ended), elapsed=self._elapsed()))
 
     def _elapsed(self) -> float:
         """Seconds that this search has run by now."""

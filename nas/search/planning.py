@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,12 +28,11 @@ from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate
 from nas.evolution.optimizer import SpaceExhausted
 from nas.search.archive import Evaluation
-from nas.search.evaluate import Unfinished
 from nas.search.machine import CANDIDATES, sampled, training_precision
 from nas.search.policy import make_optimizer
 from nas.search.profile import static_metrics
 from nas.search.settings import Settings
-from nas.search.workers import Died, Workers, start_workers
+from nas.search.workers import Workers, evaluations_of, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Fidelity, Task
@@ -265,24 +263,8 @@ def _fidelity(count: int, rows: int, batch: int) -> Fidelity:
 
 def _evaluate(workers: Workers, tasks: list[Task]) -> tuple[list[Evaluation], list[str]]:
     """What the tasks after the warm-up gave, and why others failed."""
-    waiting, flying = deque(tasks), 0
-    ok: list[Evaluation] = []
-    failures: list[str] = []
-    while waiting or flying:
-        while waiting and flying < workers.capacity:
-            workers.submit(waiting.popleft())
-            flying += 1
-        answer = workers.next()
-        if answer is None or isinstance(answer, Unfinished):  # no time budget here
-            continue
-        flying -= 1
-        if isinstance(answer, Died):
-            failures.append(answer.why)
-        elif not answer.ok:
-            failures.append(answer.error)
-        elif answer.index >= 0:
-            ok.append(answer)
-    return ok, failures
+    found = list(evaluations_of(workers, tasks, attempts=1))
+    return [e for e in found if e.ok and e.index >= 0], [e.error for e in found if not e.ok]
 
 
 def _row(genome: Genome, steps: int) -> list[float]:

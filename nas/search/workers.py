@@ -6,8 +6,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from nas.search.settings import Settings
 from nas.training.task import Evaluator, Task
 
 START_SECONDS = 300.0  # until the first worker must be there
+ATTEMPTS = 3  # of one task, when the workers that hold it die
 FAILED_STARTS = 20  # in a row, of all workers together; then those that cannot start are given up
 GRACE = 2.0  # s; a worker that does not stop by itself when the time is up is ended
 
@@ -53,6 +54,37 @@ class Workers(Protocol):
     def next(self) -> Evaluation | Died | Unfinished | None: ...
 
     def close(self) -> None: ...
+
+
+def evaluations_of(
+    workers: Workers, tasks: Iterable[Task], attempts: int = ATTEMPTS
+) -> Iterator[Evaluation]:
+    """What workers without a deadline make of the tasks, as they end."""
+    queue, running = deque(tasks), 0
+    while queue or running:
+        while queue and running < workers.capacity:
+            workers.submit(queue.popleft())
+            running += 1
+        answer = workers.next()
+        if answer is None:
+            continue
+        running -= 1
+        ended = again(answer, attempts) if isinstance(answer, Died) else answer
+        if isinstance(ended, Task):
+            queue.appendleft(ended)
+            continue
+        assert isinstance(ended, Evaluation)
+        yield ended
+
+
+def again(died: Died, attempts: int = ATTEMPTS) -> Task | Evaluation:
+    """The next attempt of what a worker died with; a failure where there were enough."""
+    task = died.task
+    if task.attempt < attempts:
+        return replace(task, attempt=task.attempt + 1)
+    if task.attempt == 1:
+        return failed(task, died.why)
+    return failed(task, f"broken off {task.attempt} times, at last because {died.why}")
 
 
 class InProcess:

@@ -14,7 +14,7 @@ from nas.common.errors import UserError
 from nas.data import load as load_data
 from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights
-from nas.deploy.saliency import deletion, feature_layer, saliency
+from nas.deploy.explain import deletion, feature_layer, saliency
 from nas.explain import main
 from nas.training.predict import Subset
 from nas.training.recipe import Augment, Recipe
@@ -135,5 +135,5 @@ def test_mistakes(weights, faces_file, tmp_path, capsys):
     assert exit_code(main, ["--model", str(tmp_path), *argv]) == 2
     assert exit_code(main, ["--model", str(weights), *argv, "--per-class", "0"]) == 2
     errors = capsys.readouterr().err.strip().splitlines()
-    assert "not a readable safetensors file" in errors[0]
+    assert "cannot read: No such file or directory" in errors[0]
     assert "argument --per-class: must be in" in errors[1]

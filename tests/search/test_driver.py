@@ -15,8 +15,8 @@ from nas.search.driver import Callback, Search
 from nas.search.evaluate import run_task
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
-from nas.search.workers import Died, InProcess
-from nas.training.task import Fidelity
+from nas.search.workers import Died, InProcess, evaluations_of
+from nas.training.task import Fidelity, Task
 
 pytestmark = pytest.mark.slow
 
@@ -180,21 +180,39 @@ def test_a_callback_that_raises_ends_no_search(start, caplog):
     assert caplog.text.count("the log is on the full disk") == 1
 
 
+class Unsteady(OutOfOrder):
+    """Dies with every third task once, and with the seventh always."""
+
+    capacity = 0
+
+    def next(self):
+        if not self.tasks:
+            self.capacity = 2
+            return None
+        task = self.tasks.pop()
+        if (task.attempt == 1 and task.index % 3 == 0) or task.index == 7:
+            self.capacity = len(self.tasks)
+            return Died(task, "its node is gone")
+        return run_task(self.evaluator, task)
+
+
+def test_tasks_of_no_search_are_done_alike(quick, rng):
+    tasks = [Task(i, quick.sample(rng).genome, Fidelity(), 0) for i in range(10)]
+    found = list(evaluations_of(Unsteady(FakeEvaluator(), 0), tasks))
+    assert sorted(e.index for e in found) == list(range(10))
+    (failed,) = (e for e in found if not e.ok)
+    assert (failed.index, failed.error) == (
+        7,
+        "broken off 3 times, at last because its node is gone",
+    )
+    found = list(evaluations_of(Unsteady(FakeEvaluator(), 0), tasks, attempts=1))
+    assert {e.index: e.error for e in found if not e.ok} == dict.fromkeys(
+        (0, 3, 6, 7, 9), "its node is gone"
+    )
+
+
 def test_workers_that_come_and_go(start):
     """Capacity falls to nothing and grows again; every task that a death broke off is done."""
-
-    class Unsteady(OutOfOrder):
-        capacity = 0
-
-        def next(self):
-            if not self.tasks:
-                self.capacity = 2
-                return None
-            task = self.tasks.pop()
-            if (task.attempt == 1 and task.index % 3 == 0) or task.index == 7:
-                self.capacity = len(self.tasks)
-                return Died(task, "its node is gone")
-            return run_task(self.evaluator, task)
 
     for deterministic in (True, False):
         settings = {"evaluations": 20, "workers": 2, "deterministic": deterministic}
