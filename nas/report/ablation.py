@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from nas.report.colours import BEST, FRONT, INK
-from nas.report.plots import write_figure
+from nas.report.plots import plain, write_figure
 from nas.report.table import table
 
 Row = dict[str, Any]
@@ -39,7 +39,7 @@ def ablation_picture(path: Path, result: Row, title: str) -> None:
     rows = [row for row in _sorted(result) if row["gain"]][::-1]
     figure = Figure(figsize=(8.5, 1.5 + 0.36 * max(1, len(rows))), dpi=120, layout="constrained")
     axes = figure.subplots()
-    figure.suptitle(title, color=INK, fontsize=10)
+    figure.suptitle(plain(title), color=INK, fontsize=10)
     for place, row in enumerate(rows):
         gain = row["gain"]
         better = gain["mean"] >= 0
@@ -49,7 +49,7 @@ def ablation_picture(path: Path, result: Row, title: str) -> None:
             ends = [100 * gain["low"], 100 * gain["high"]]
             axes.plot(ends, [place, place], color=INK, linewidth=1.4, marker="|", markersize=7)
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8.5)
+    axes.set_yticks(range(len(rows)), [plain(_name(row)) for row in rows], fontsize=8.5)
     axes.set_xlabel("gain of the network's own value, points (95 % interval)")
     axes.grid(axis="x", alpha=0.3, linewidth=0.5)
     write_figure(path, figure)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nas.report.colours import BASELINE, FRONT, MUTED
-from nas.report.plots import write_figure
+from nas.report.plots import plain, write_figure
 
 Row = dict[str, Any]
 
@@ -47,8 +47,8 @@ def _volume(
 
 def _prediction(axes: Any, checked: Row | None, measure: Row) -> None:
     scale = 100 if measure["share"] else 1
-    axes.set_xlabel(f"measured {measure['label']}")
-    axes.set_ylabel(f"predicted {measure['name']}" + (" (%)" if measure["share"] else ""))
+    axes.set_xlabel(plain(f"measured {measure['label']}"))
+    axes.set_ylabel(plain(f"predicted {measure['name']}") + (" (%)" if measure["share"] else ""))
     axes.grid(alpha=0.3, linewidth=0.5)
     if checked is None:
         axes.text(0.5, 0.5, "too few networks", ha="center", transform=axes.transAxes)
@@ -63,5 +63,5 @@ def _prediction(axes: Any, checked: Row | None, measure: Row) -> None:
     how = "before its training" if checked["before"] else "from the others"
     title = f"{len(points)} networks, each predicted {how}"
     if checked["rank_correlation"] is not None:
-        title += f"; rank correlation {checked['rank_correlation']:.2f}"
+        title += f"\nrank correlation {checked['rank_correlation']:.2f}"
     axes.set_title(title, fontsize=9)

@@ -78,9 +78,14 @@ def front_latex(
     names = [axis["name"] for axis in axes]
     believed = any(_has_bar(row) for row in front)
     headers = [LATEX_HEADERS.get(name, _escaped(name)) for name in names]
-    headers[1:1] = ["believed"] if believed else []
+    headers[1:1] = [r"believed (\%)" if axes[0]["share"] else "believed"] if believed else []
     lines = [
         r"% \usepackage{booktabs}",
+        *(
+            [r"\begingroup\renewcommand{\arraystretch}{1.3}% room for the deviations"]
+            if believed
+            else []
+        ),
         rf"\begin{{tabular}}{{l{'r' * len(headers)}}}",
         r"\toprule",
         rf"network & {' & '.join(headers)} \\",
@@ -90,6 +95,7 @@ def front_latex(
         *(_latex_row(r, r["name"], names, believed, False) for r in references),
         r"\bottomrule",
         r"\end{tabular}",
+        *([r"\endgroup"] if believed else []),
     ]
     return "\n".join(lines) + "\n"
 

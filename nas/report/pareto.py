@@ -15,7 +15,7 @@ from nas.report.axes import axis
 from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
 from nas.report.front import staircase
 from nas.report.labels import place_labels
-from nas.report.plots import write_figure
+from nas.report.plots import plain, write_figure
 
 Row = dict[str, Any]
 
@@ -29,13 +29,13 @@ def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
     panels = [_Panel(overview, axis, published) for axis in overview["axes"]]
     figure = Figure(figsize=(0.4 + 4.2 * max(2, len(panels)), 5.2), dpi=120, layout="constrained")
     figure.suptitle(
-        f"{overview['space']} on {overview['data']}: {len(overview['networks'])} networks",
+        plain(f"{overview['space']} on {overview['data']}: {len(overview['networks'])} networks"),
         color=INK,
     )
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, ax in zip(panels, axes, strict=True):
         panel.draw(ax)
-    axes[0].set_ylabel(overview["measure"]["label"])
+    axes[0].set_ylabel(plain(overview["measure"]["label"]))
     handles, names = axes[0].get_legend_handles_labels()
     columns = 4 if len(panels) > 2 else 3 if len(panels) > 1 else 2
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False,
@@ -55,7 +55,7 @@ def objectives_figure(
     """
     (first, up), *others = objectives
     figure = Figure(figsize=(1.5 + 4 * len(others), 4.2), dpi=110, layout="constrained")
-    figure.suptitle(title, color=INK, fontsize=10)
+    figure.suptitle(plain(title), color=INK, fontsize=10)
     panels = figure.subplots(1, len(others), sharey=True, squeeze=False)[0]
     scale = 100 if first == "accuracy" else 1
     for axes, (key, more) in zip(panels, others, strict=True):
@@ -76,9 +76,9 @@ def objectives_figure(
                       linewidth=1, alpha=0.7, zorder=1)  # fmt: skip
         if all(x > 0 for x, _ in points[False] + points[True]):
             _logarithmic(axes)
-        axes.set_xlabel(axis(key, more)["label"])
+        axes.set_xlabel(plain(axis(key, more)["label"]))
         axes.grid(alpha=0.3, linewidth=0.5)
-    panels[0].set_ylabel(axis(first, up)["label"])
+    panels[0].set_ylabel(plain(axis(first, up)["label"]))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
                   frameon=False, fontsize=9)  # fmt: skip
     return figure
@@ -104,7 +104,7 @@ class _Panel:
     def draw(self, axes: Any) -> None:
         if self.axis["log"]:
             _logarithmic(axes)
-        axes.set_xlabel(self.axis["label"])
+        axes.set_xlabel(plain(self.axis["label"]))
         axes.grid(alpha=0.3, linewidth=0.5)
         rest = [n for n in self.networks if not n["front"]]
         order = LinearSegmentedColormap.from_list("order", ORDER)

@@ -27,6 +27,11 @@ def write_figure(path: Path, figure: Figure) -> None:
         figure.savefig(partial, metadata=UNDATED.get(path.suffix))
 
 
+def plain(text: str) -> str:
+    """For a picture: names of classes, metrics and data are no formulas, whatever they hold."""
+    return text.replace("$", r"\$")
+
+
 def as_html(figure: Figure, alt: str) -> str:
     """An `img` that holds the picture itself (PNG), for notebooks."""
     file = io.BytesIO()
@@ -50,11 +55,12 @@ def confusion_figure(confusion: list[list[int]], classes: tuple[str, ...], title
     figure = Figure(figsize=(side + 0.6, side), dpi=120, layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    names = [plain(name) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(plain(title), fontsize=10)
     for i, j in np.ndindex(*counts.shape):
         colour = "white" if share[i, j] > 0.55 else INK
         text = f"{100 * share[i, j]:.0f}%\n{counts[i, j]}"
@@ -66,7 +72,7 @@ def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
     """Loss, held-out accuracy and learning rate over the epochs."""
     figure = Figure(figsize=(11, 4), dpi=120, layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3, width_ratios=[3, 3, 2])
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     scored = [row for row in history if "validation_accuracy" in row]
     marker = "o" if len(history) < 3 else None
     for axes, rows, key, label, colour, line, scale in (
@@ -101,17 +107,19 @@ def saliency_png(path: Path, groups: dict[str, list[dict[str, Any]]], title: str
     figure = Figure(
         figsize=(1.6 + 1.25 * columns, 0.6 + 2.75 * len(full)), dpi=110, layout="constrained"
     )
-    figure.suptitle(title, color=INK, fontsize=10)
+    figure.suptitle(plain(title), color=INK, fontsize=10)
     axes = figure.subplots(2 * max(1, len(full)), columns, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for g, (name, items) in enumerate(full.items()):
-        axes[2 * g, 0].text(-0.25, 0.5, name, rotation=90, ha="center", va="center",
+        axes[2 * g, 0].text(-0.25, 0.5, plain(name), rotation=90, ha="center", va="center",
                             transform=axes[2 * g, 0].transAxes, fontsize=10)  # fmt: skip
         for i, item in enumerate(items):
             above, below = axes[2 * g, i], axes[2 * g + 1, i]
             above.imshow(item["image"], cmap="gray")
-            above.set_title(f"{item['answer']} {item['probability']:.0%}", fontsize=7, color=INK)
+            above.set_title(
+                plain(f"{item['answer']} {item['probability']:.0%}"), fontsize=7, color=INK
+            )
             below.imshow(item["image"], cmap="gray")
             drawn = below.imshow(item["map"], cmap="inferno", alpha=0.55, vmin=0, vmax=1)
     if full:

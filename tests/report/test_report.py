@@ -58,6 +58,19 @@ def test_maps_of_evidence_say_what_is_missing(tmp_path):
     assert (first != second).any()  # its title tells of it
 
 
+def test_names_are_no_formulas(tmp_path, overview):
+    r"""`$a_b^$` as a class, a metric or a data set is text; matplotlib would read mathematics."""
+    name = r"$a_b^$ \frac$"
+    confusion_png(tmp_path / "c.png", [[5, 1], [0, 3]], (name, "no"), name)
+    drawn(tmp_path / "c.png")
+    rows = [{**n, "metrics": {name: n["metrics"]["accuracy"], "params": n["metrics"]["params"]}}
+            for n in overview["networks"]]  # fmt: skip
+    measure, axes = axes_of(((name, True), ("params", False)), [n["metrics"] for n in rows])
+    changed = {"data": name, "networks": rows, "measure": measure, "axes": axes, "references": []}
+    pareto_picture(tmp_path / "p.png", {**overview, **changed})
+    drawn(tmp_path / "p.png")
+
+
 @pytest.fixture
 def overview():
     networks = [
