@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from nas.common.errors import UserError, one_of
 from nas.common.schema import Choice, Float, Text, read
+from nas.report.axes import SHARES
 
 Metrics = Mapping[str, float]
 ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
 MOST = 4  # objectives
 DIRECTIONS = ("minimize", "maximize")
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1")  # metrics that are 0..1
 LARGE = (*SHARES, "fps")  # of which more is better; of others less, unless the user says more
 Direction = Annotated[str, Choice(DIRECTIONS, "direction")]
 Name = Annotated[str, Text(64)]

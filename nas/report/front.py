@@ -13,12 +13,18 @@ Axes = Sequence[Row]  # of nas.report.axes: the measure, then what it is drawn a
 
 KNOWN: dict[str, tuple[str, str, float]] = {  # header, format, scale
     "accuracy": ("accuracy %", ".2f", 100.0),
+    "macro_f1": ("macro F1 %", ".2f", 100.0),
+    "balanced_accuracy": ("balanced accuracy %", ".2f", 100.0),
+    "peak_memory": ("memory kB", ",.1f", 1e-3),
+    "int8_size": ("int8 kB", ",.1f", 1e-3),
     "params": ("params", ",.0f", 1.0),
     "macs": ("MMACs", ".1f", 1e-6),
     "fps": ("fps predicted", ".0f", 1.0),
 }
 LATEX_HEADERS = {
-    "accuracy": r"accuracy (\%)", "params": "parameters", "macs": "MACs ($10^6$)", "fps": "fps",
+    "accuracy": r"accuracy (\%)", "macro_f1": r"macro F1 (\%)",
+    "balanced_accuracy": r"balanced accuracy (\%)", "peak_memory": "memory (kB)",
+    "int8_size": "int8 (kB)", "params": "parameters", "macs": "MACs ($10^6$)", "fps": "fps",
 }  # fmt: skip
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -14,9 +14,9 @@ from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
 from nas.evolution.denoise import Member, denoised_front
-from nas.evolution.objectives import SHARES
 from nas.evolution.pareto import Front, pareto_front
 from nas.evolution.predictor import Prediction
+from nas.report.axes import SHARES
 from nas.search.settings import STATIC
 from nas.space.space import SearchSpace
 from nas.training.task import Change, Fidelity

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.common.cli import note
+from nas.report.axes import SHARES
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
 from nas.search.outcome import Outcome
@@ -168,12 +169,12 @@ def _evaluated(e: Evaluation, search: Search) -> str:
 
 
 def _about(e: Evaluation, search: Search) -> str:
-    """The first objective and the size; where it is accuracy, percent say enough."""
+    """The first objective and the size; a percentage alone is accuracy."""
     first, m = search.settings.objectives[0].name, e.metrics
-    parts = [f"{m['accuracy']:.1%}"] if first == "accuracy" and first in m else []
-    parts += [f"{first} {m[first]:.4g}"] if first != "accuracy" and first in m else []
-    parts += [f"{m['params'] / 1e3:.0f}k params"] if "params" in m else []
-    return " ".join([e.id, *parts])
+    value = [f"{m[first]:.1%}" if first in SHARES else f"{m[first]:.4g}"] if first in m else []
+    name = [first] if value and first != "accuracy" else []
+    size = [f"{m['params'] / 1e3:.0f}k params"] if "params" in m else []
+    return " ".join([e.id, *name, *value, *size])
 
 
 def _time(seconds: float) -> str:

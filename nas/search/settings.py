@@ -19,13 +19,13 @@ from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
 from nas.evolution.objectives import (
     ALGORITHMS,
     OBJECTIVES,
-    SHARES,
     Constraint,
     Fitness,
     Metrics,
     Objective,
     check_objectives,
 )
+from nas.report.axes import SHARES
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity
 
