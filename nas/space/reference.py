@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from inspect import cleandoc
+from itertools import takewhile
 from types import NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 from nas.arch.block import searchable_kinds
 from nas.common.cli import say
+from nas.common.files import read_text
+from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Choice, Choices, Flag, Float, Int, Text, hints
+from nas.space.space import SearchSpace
 from nas.space.spec import Constraints, HeadSpec, InputSpec, SpaceSpec, StageSpec, StemSpec
 
 INTRODUCTION = """# The search space file
 
 After this page you can write a search space of your own: which networks a search may try. It is a
-YAML file; `--space FILE` takes it, `--space NAME` one of those in `search_spaces/`.
+YAML file; `--space FILE` takes it, `--space NAME` one of those that ship.
 `python -m nas.search --space FILE --dry-run` prints its size and a sample.
 
 A list is a choice, a scalar is fixed: `kernel: [3, 5]` is searched, `kernel: 3` is not. "Choice"
@@ -42,7 +46,7 @@ stride are the stage's. A block of your own is one class: `examples/own_block.py
 
 def page() -> str:
     """The page, as Markdown."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, "## The spaces that ship\n", _shipped()]
     for title, cls in SECTIONS:
         parts += [f"## {title}\n", _table(_rows(cls))]
     parts.append(BLOCKS)
@@ -53,7 +57,19 @@ def page() -> str:
     return "\n".join(parts)
 
 
-Row = tuple[str, str, str, str]
+Row = tuple[str, ...]
+
+
+def _shipped() -> str:
+    rows = []
+    for name in SEARCH_SPACES.names():
+        path = SEARCH_SPACES.path(name)
+        space, lines = SearchSpace.load(path), read_text(path).splitlines()
+        comment = takewhile(lambda line: line.startswith("#"), lines)
+        about = " ".join(line.removeprefix("# ") for line in comment)
+        kinds = dict.fromkeys(kind for stage in space.stages for kind in stage.blocks)
+        rows.append((f"`{name}`", f"{space.size():.0e}", ", ".join(kinds), about))
+    return _table(rows, ("space", "networks", "kinds of block", "for"))
 
 
 def _rows(cls: Any) -> list[Row]:
@@ -64,8 +80,8 @@ def _rows(cls: Any) -> list[Row]:
     ]
 
 
-def _table(rows: Iterable[Row]) -> str:
-    rows = [("key", "type", "default", "meaning"), ("---",) * 4, *rows]
+def _table(rows: Iterable[Row], head: Row = ("key", "type", "default", "meaning")) -> str:
+    rows = [head, ("---",) * len(head), *rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
