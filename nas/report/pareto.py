@@ -118,7 +118,8 @@ class _Panel:
         )
         if corners:
             axes.plot([x for x, _ in corners], [self.up * y for _, y in corners], color=FRONT,
-                      linewidth=1, alpha=0.7, zorder=1, label="best for its cost")  # fmt: skip
+                      linewidth=1, alpha=0.7, zorder=1, linestyle=":",
+                      label="best for its cost")  # fmt: skip
         self._bars(axes)
         axes.scatter(self._x(self.front), self._y(self.front), s=34, color=FRONT, zorder=3,
                      linewidths=0, label="Pareto front of all objectives")  # fmt: skip

@@ -11,12 +11,14 @@ from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
 from nas.search.outcome import Outcome
 
+FOLDER = "fer_nas.folder"  # the tag by which a resumed search finds its run
+
 
 class MLflow(Callback):
     """An MLflow run: settings as parameters, each evaluation's metrics, the results as artifacts.
 
-    uri: of the tracking server, or of a database such as sqlite:///mlflow.db. Nothing is sent
-    anywhere else. UserError where MLflow refuses it.
+    A resumed search goes on in the run that it began. uri: of the tracking server, or of a database
+    such as sqlite:///mlflow.db. Nothing is sent anywhere else. UserError where MLflow refuses it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -30,7 +32,15 @@ class MLflow(Callback):
         name = "fer-nas"
         found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)
-        run = self._client.create_run(experiment, run_name=search.run.path.name)
+        folder = str(search.run.path.resolve())
+        for run in self._client.search_runs([experiment]):
+            if run.data.tags.get(FOLDER) == folder:  # the search goes on
+                self._run = run.info.run_id
+                self._client.update_run(self._run, status="RUNNING")
+                return
+        run = self._client.create_run(
+            experiment, run_name=search.run.path.name, tags={FOLDER: folder}
+        )
         self._run = run.info.run_id
         for key, value in dataclasses.asdict(search.settings).items():
             self._client.log_param(self._run, key, str(value)[:500])

@@ -136,5 +136,11 @@ def test_mlflow(quick, tmp_path, monkeypatch):
     ok = [e for e in run.archive if e.ok]
     history = client.get_metric_history(stored.info.run_id, "accuracy")
     assert [m.value for m in history] == [e.metrics["accuracy"] for e in ok]
+    search(resume=run.path, evaluator=measured, evaluations=15, callbacks=[MLflow(uri)])
+    (stored,) = client.search_runs([stored.info.experiment_id])  # the same run goes on
+    history = client.get_metric_history(stored.info.run_id, "elapsed")
+    assert [m.step for m in history] == list(range(1, 16))
+    assert [m.value for m in history] == sorted(m.value for m in history)
+    assert stored.info.status == "FINISHED"
     with pytest.raises(UserError, match="--mlflow"):
         MLflow("nonsense://x")
