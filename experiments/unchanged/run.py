@@ -1,8 +1,8 @@
 """The same figures from several commits: a search, a surrogate, a training and the demo.
 
 Each commit is checked out and runs each case in an empty folder, on one thread, by its own commands
-and with files of version 0.1, which all of them read. Written is result.json: case -> commit ->
-figures, and a digest of all of them.
+and with files of version 0.1, which all of them read. result.json grows: for each case a digest of
+each commit's figures, and the figures of each digest.
 
     python experiments/unchanged/run.py --table macro.csv.gz --clip clip.mp4 ebe6b8e main
 """
@@ -26,6 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FIRST = "ebe6b8e"  # its files are what every commit is given
 EVALUATIONS, PROPOSALS, EPOCHS, FRAMES = 16, 40, 2, 200
+METRICS = ("accuracy", "params", "macs", "activations", "fps")  # that version 0.1 has
 # Names and one optimizer that every commit knows; the network is trained in float32.
 RECIPE = (
     "epochs: 2\nbatch: 64\noptimiser: nesterov\nlr: 0.05\nschedule: one_cycle\nmixup: 0.2\n"
@@ -64,6 +65,11 @@ class Tree:
         return done.stdout
 
 
+def plain(value: float | None) -> float | None:
+    """Without the digits by which an accuracy in float32 differs from the same in float64."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def searched(tree: Tree) -> Any:
     """Ids and metrics of a deterministic search on the synthetic faces."""
     tree.python(
@@ -77,7 +83,7 @@ def searched(tree: Tree) -> Any:
     errors = sorted({row["error"].splitlines()[0] for row in rows if row["error"]})
     return {
         "ids": [row["id"] for row in rows],
-        "metrics": [dict(sorted(row["metrics"].items())) for row in rows],
+        "metrics": [{k: plain(row["metrics"].get(k)) for k in METRICS} for row in rows],
         "errors": errors,
     }
 
@@ -101,8 +107,8 @@ def trained(tree: Tree) -> Any:
     report = json.loads((out / "report.json").read_text())
     keys = ("train_loss", "lr", "validation_accuracy", "validation_loss")
     return {
-        "curve": [{key: row[key] for key in keys} for row in map(json.loads, lines)],
-        "test": report["test"]["accuracy"],
+        "curve": [{key: plain(row[key]) for key in keys} for row in map(json.loads, lines)],
+        "test": plain(report["test"]["accuracy"]),
     }
 
 
@@ -140,17 +146,19 @@ def main() -> None:
         cases["table"] = lambda tree: asked(tree, args.table.resolve())
     if args.clip:
         cases["demo"] = lambda tree: shown(tree, args.clip.resolve())
-    found: dict[str, dict[str, Any]] = {name: {} for name in args.cases if name in cases}
+    found = json.loads(args.out.read_text()) if args.out.exists() else {}
     with tempfile.TemporaryDirectory() as name, checked_out(FIRST, Path(name) / "first") as first:
         for commit in args.commits:
             with checked_out(commit, Path(name) / "tree") as path:
-                for case, results in found.items():
+                for case in (case for case in args.cases if case in cases):
                     folder = Path(tempfile.mkdtemp(dir=name))
                     figures = cases[case](Tree(path, first, folder))
                     digest = hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:12]
-                    results[commit] = {"digest": digest, "figures": figures}
+                    known = found.setdefault(case, {"commits": {}, "figures": {}})
+                    known["commits"][commit] = digest
+                    known["figures"][digest] = figures
                     print(f"{case:8}  {commit}  {digest}", flush=True)
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+                    args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
