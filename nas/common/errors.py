@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 MAX_SHOWN = 100  # characters of a value in a message
 
@@ -19,6 +22,18 @@ def shown(value: object) -> str:
     except ValueError:  # Python prints no integer of more than 4300 digits
         return "a number of thousands of digits"
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def expect(value: Any, kinds: type | tuple[type, ...], where: str, expected: str) -> None:
+    """UserError unless it is one of these types: a mistake in Python is one line, too."""
+    if not isinstance(value, kinds):
+        raise UserError(f"{where}: found {shown(value)}; expected {expected}")
+
+
+def as_path(value: Any, where: str) -> Path:
+    """A path given in Python. UserError where it is none."""
+    expect(value, (str, os.PathLike), where, "a path")
+    return Path(value)
 
 
 def did_you_mean(word: object, allowed: Iterable[object]) -> str:

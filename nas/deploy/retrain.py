@@ -16,9 +16,9 @@ import yaml
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.common.cli import log_to_stderr
+from nas.common.cli import SEED, log_to_stderr
 from nas.common.environment import environment
-from nas.common.errors import UserError
+from nas.common.errors import UserError, as_path, expect, shown
 from nas.common.files import locked, make_folder, read_json, replace_file
 from nas.data import Dataset, duplicate_report, open_dataset, rows_without_copies
 from nas.deploy.checkpoint import save_weights
@@ -74,7 +74,10 @@ def retrain(
     """
     chosen = _seeds(seeds)
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    folder = Path(f"experiments/retrain-{genome.id}" if out is None else out)
+    expect(genome, Genome, "retrain: genome", "a Genome, such as Genome.load(name or path)")
+    folder = as_path(f"experiments/retrain-{genome.id}" if out is None else out, "retrain: out")
+    initial = None if initial is None else as_path(initial, "retrain: initial")
+    teachers = [as_path(teacher, "retrain: teachers") for teacher in teachers]
     dataset = open_dataset(data)
     _check_unread(folder)
     setup = set_up(genome, dataset, recipe, initial, teachers, device)
@@ -93,9 +96,12 @@ def retrain(
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:
-    seeds = list(range(given)) if isinstance(given, int) else [*given]
-    if given is True or not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds: found {given}; expected how many, or different ones")
+    some: Sequence[int] = range(given) if type(given) is int else ()
+    if isinstance(given, list | tuple | range):
+        some = given
+    seeds = [SEED.read(seed, "seeds") for seed in some]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds: found {shown(given)}; expected how many, or different ones")
     return seeds
 
 

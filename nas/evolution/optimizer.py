@@ -11,6 +11,7 @@ what is in flight.
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 from deap import base, tools
 
-from nas.common.errors import UserError, one_of
+from nas.common.errors import UserError, expect, one_of, shown
+from nas.common.schema import LARGEST, Int
 from nas.evolution.objectives import (
     ALGORITHMS,
     OBJECTIVES,
@@ -72,6 +74,11 @@ class Individual:
     excess: float
 
 
+def _expect_genome(value: Any, where: str) -> None:
+    if not hasattr(value, "id"):
+        raise UserError(f"{where}: found {shown(value)}; expected a genome")
+
+
 def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
@@ -116,6 +123,13 @@ class Optimizer:
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise one_of("algorithm", algorithm, ALGORITHMS, "algorithm")
+        expect(space, Space, "Optimizer: space", 'a SearchSpace, such as SearchSpace.load("fer")')
+        expect(objectives, (list, tuple), "Optimizer: objectives", "a list of them")
+        expect(initial, (list, tuple), "Optimizer: initial", "a list of genomes")
+        for genome in initial:
+            _expect_genome(genome, "Optimizer: initial")
+        seed = Int(0, LARGEST).read(seed, "Optimizer: seed")
+        population = Int(1, 100_000).read(population, "Optimizer: population")
         objectives, constraints = as_objectives(objectives), as_constraints(constraints)
         check_objectives(objectives)
         self.space, self.seed, self.size = space, seed, population
@@ -175,6 +189,8 @@ class Optimizer:
         measured. UserError: it was never asked or told before, and is not foreign; or a metric
         that is wanted is missing.
         """
+        _expect_genome(genome, "tell: genome")
+        expect(metrics, (Mapping, types.NoneType), "tell: metrics", "a dict of numbers, or None")
         name = genome.id
         if name not in self._pending and not foreign:
             why = "was told before" if name in self._told else "was never asked"

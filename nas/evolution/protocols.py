@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nas.space.operators import Rng
 
@@ -17,6 +17,7 @@ class Encodes(Protocol):
     def sample(self, rng: Rng) -> Any: ...
 
 
+@runtime_checkable
 class Space(Encodes, Protocol):
     """What is searched: genotypes, made at random, from one parent or from two.
 

@@ -9,6 +9,8 @@ from nas.common.options import setting
 from nas.common.schema import Choice, Flag, Float, Int, Text
 
 PRECISIONS = ("auto", "fp32", "int8")
+PRECISION = Choice(PRECISIONS, "precision")
+MIN_FACE, MARGIN, SHARE = Int(8, 4096), Float(0, 2), Float(0, 1)
 DETECTORS = ("haar", "haar-alt2", "yunet")
 
 
@@ -24,9 +26,7 @@ class Options:
         "model", "a model.onnx written by nas.retrain, or the name of a shipped one",
         metavar="ONNX|NAME",
     )  # fmt: skip
-    precision: Annotated[
-        Literal["auto", "fp32", "int8"], Choice(("auto", "fp32", "int8"), "precision")
-    ] = setting(
+    precision: Annotated[Literal["auto", "fp32", "int8"], PRECISION] = setting(
         "auto", "auto: the faster here of MODEL.onnx and MODEL.int8.onnx that is right here"
     )
     headless: Annotated[bool, Flag()] = setting(
@@ -49,13 +49,13 @@ class Options:
     detector_model: Annotated[str, Text()] = setting(
         "", "the YuNet model, which does not come with us", metavar="FILE"
     )
-    min_face: Annotated[int, Int(8, 4096)] | None = setting(
+    min_face: Annotated[int, MIN_FACE] | None = setting(
         None, "smallest face to look for, pixels; none: 40, or a twelfth of the height"
     )
-    margin: Annotated[float, Float(0, 2)] | None = setting(
+    margin: Annotated[float, MARGIN] | None = setting(
         None, "round the box, as a share of it; none: the model's own"
     )
-    threshold: Annotated[float, Float(0, 1)] = setting(
+    threshold: Annotated[float, SHARE] = setting(
         0.4, "probability below which a face is 'uncertain'"
     )
     mirror: Annotated[bool, Flag()] = setting(False, "swap left and right, as in a mirror")

@@ -17,6 +17,7 @@ from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import Detector, HaarDetector
 from nas.realtime.frames import Pixels
+from nas.realtime.options import MARGIN, MIN_FACE, PRECISION, SHARE
 from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
 from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.timing import StageTimer
@@ -54,6 +55,12 @@ class Recognizer:
         detector: Detector | None = None, smallest: int | None = None,
         threshold: float = THRESHOLD, precision: Precision = "auto",
     ) -> None:  # fmt: skip
+        PRECISION.read(precision, "precision")
+        margin = None if margin is None else MARGIN.read(margin, "margin")
+        smallest = None if smallest is None else MIN_FACE.read(smallest, "smallest")
+        threshold = SHARE.read(threshold, "threshold")
+        if detector is not None and not callable(detector):
+            raise UserError(f"detector: found {shown(detector)}; expected a Detector")
         self.network = choose_model(MODELS.find(str(model)), precision)
         self.preprocessing, self.model = self.network.info, self.network.path
         self.margin = self.preprocessing.margin if margin is None else margin

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome
-from nas.common.errors import UserError
+from nas.common.errors import UserError, as_path
 from nas.evolution.denoise import Member
 from nas.report import as_html, objectives_figure
 from nas.search.archive import Evaluation
@@ -67,7 +67,7 @@ class Run:
     @classmethod
     def open(cls, folder: str | Path) -> Run:
         """UserError when there is no run."""
-        return cls(RunDirectory.open(Path(folder)))
+        return cls(RunDirectory.open(as_path(folder, "Run.open")))
 
     @property
     def path(self) -> Path:

@@ -7,6 +7,7 @@ import json
 import logging
 import shlex
 import time
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ import numpy as np
 from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
-from nas.common.errors import UserError
+from nas.common.errors import UserError, as_path, expect
 from nas.common.options import options_of
 from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.predictor import StaticMetrics
@@ -95,22 +96,24 @@ def search(
     `nas.search(resume=run)`, with more `evaluations` or a further `time_budget`, if wanted.
     """
     started = time.monotonic() if started is None else started
+    expect(settings, (Settings, types.NoneType), "search: settings", "Settings")
+    expect(callbacks, Sequence, "search: callbacks", "a list of them")
     if (space is None) == (resume is None):
         raise UserError("search: expected either a space, or a run to resume")
     if resume is not None:
-        run = RunDirectory.open(Path(resume))
+        run = RunDirectory.open(as_path(resume, "search: resume"))
         parts, initial = _resumed(run, settings, evaluator, options, started)
     else:
         assert space is not None
         found = space if isinstance(space, SearchSpace) else SearchSpace.load(space)
         wanted = checked(_with(settings or Settings(), options, evaluator))
         parts = _parts(findable(wanted), found, evaluator, started)
-        profile = load_machine(Path(machine)) if machine else None
+        profile = load_machine(as_path(machine, "search: machine")) if machine else None
         initial = first_genomes(seed_genomes, parts.space)
+        folder = None if run_dir is None else as_path(run_dir, "search: run_dir")
         run = RunDirectory.create(
-            Path(run_dir) if run_dir else None, parts.settings, parts.space, initial, command,
-            parts.fingerprint,
-        )  # fmt: skip
+            folder, parts.settings, parts.space, initial, command, parts.fingerprint
+        )
         if profile is not None:
             run.write("machine.json", profile.to_json())
     if progress:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import types
 from collections.abc import Sequence
 from pathlib import Path
 
 from nas.arch.genome import Genome, read_genome
+from nas.common.errors import expect
 from nas.common.resources import PROPOSED, REFERENCES
 from nas.space.projection import project
 from nas.space.space import SearchSpace
@@ -20,6 +22,7 @@ def first_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> lis
     It is trained itself, for comparison, only where it was asked for by name or fits the space's
     limits: the report's network takes as long as a whole search of a small space.
     """
+    expect(given, (list, tuple, types.NoneType), "seed_genomes", "a list of names or files")
     asked = given is not None
     paths = [PROPOSED] if given is None else [
         REFERENCES.find(str(g), "--seed-genomes") for g in given]  # fmt: skip

@@ -1,0 +1,67 @@
+"""Wrong types and values from Python: one line that says what was found and what is allowed."""
+
+import pytest
+
+import nas
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.common.errors import UserError
+
+SPACE = nas.SearchSpace.load("quick")
+GENOME = Genome(Input(), 7, (Stage((Conv(4),)),), Head())
+
+
+def told(genome, metrics):
+    return nas.Optimizer(SPACE).tell(genome, metrics, foreign=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nas.Run.open(3), "Run.open: found 3; expected a path"),
+        (lambda: nas.search("quick", callbacks=3), "callbacks: found 3; expected a list"),
+        (lambda: nas.search("quick", settings=3), "settings: found 3; expected Settings"),
+        (lambda: nas.search("quick", seed_genomes="proposed", data="synthetic"),
+         "seed_genomes: found 'proposed'; expected a list"),
+        (lambda: nas.search("quick", machine=3), "machine: found 3; expected a path"),
+        (lambda: nas.search("quick", run_dir=3), "run_dir: found 3; expected a path"),
+        (lambda: nas.search(resume=3), "resume: found 3; expected a path"),
+        (lambda: nas.search("quick", evaluator=3), "evaluator: found int; expected a function"),
+        (lambda: nas.search("quick", data=3), "data: must be text"),
+        (lambda: nas.search("quick", evaluations="x"), "evaluations: must be a number"),
+        (lambda: nas.search("quick", nosuch=1), "unknown key 'nosuch'"),
+        (lambda: nas.Optimizer("fer"), "space: found 'fer'; expected a SearchSpace"),
+        (lambda: nas.Optimizer(SPACE, 3), "objectives: found 3; expected a list"),
+        (lambda: nas.Optimizer(SPACE, algorithm=3), "unknown algorithm 3"),
+        (lambda: nas.Optimizer(SPACE, seed="x"), "seed: must be a number"),
+        (lambda: nas.Optimizer(SPACE, population=0), "population: must be in"),
+        (lambda: nas.Optimizer(SPACE, initial=3), "initial: found 3; expected a list of genomes"),
+        (lambda: nas.Optimizer(SPACE, initial=["x"]), "initial: found 'x'; expected a genome"),
+        (lambda: told(3, {}), "genome: found 3"),
+        (lambda: told(GENOME, 3), "metrics: found 3; expected a dict"),
+        (lambda: nas.SearchSpace.load(3), "no search space '3'"),
+        (lambda: nas.Genome.load(3), "no reference genome '3'"),
+        (lambda: nas.Recipe.load(3), "no recipe '3'"),
+        (lambda: nas.retrain("nope"), "genome: found 'nope'; expected a Genome"),
+        (lambda: nas.retrain(GENOME, seeds=1.5), "seeds: found 1.5; expected how many"),
+        (lambda: nas.retrain(GENOME, seeds="x"), "seeds: found 'x'"),
+        (lambda: nas.retrain(GENOME, seeds=["a"]), "seeds: must be a number"),
+        (lambda: nas.retrain(GENOME, seeds=[-1]), "seeds: must be in"),
+        (lambda: nas.retrain(GENOME, out=3), "out: found 3; expected a path"),
+        (lambda: nas.retrain(GENOME, initial=3), "initial: found 3; expected a path"),
+        (lambda: nas.retrain(GENOME, teachers=[3]), "teachers: found 3; expected a path"),
+        (lambda: nas.export(3), "model: found 3; expected a path"),
+        (lambda: nas.Recognizer(3), "no model '3'"),
+        (lambda: nas.Recognizer(precision="x"), "unknown precision 'x'"),
+        (lambda: nas.Recognizer(threshold="x"), "threshold: must be a number"),
+        (lambda: nas.Recognizer(margin=-5), "margin: must be in"),
+        (lambda: nas.Recognizer(smallest="x"), "smallest: must be a number"),
+        (lambda: nas.Recognizer(detector=3), "detector: found 3; expected a Detector"),
+    ],
+)  # fmt: skip
+def test_one_line_says_what_is_wrong(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        call()
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not any(tmp_path.iterdir())
