@@ -32,6 +32,7 @@ def says(code):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOORS)
 @pytest.mark.parametrize(
     "first",

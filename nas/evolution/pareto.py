@@ -6,7 +6,7 @@ is no worse in any objective and better in one. Volumes are dominated up to a re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import moocore
@@ -107,11 +107,6 @@ def pareto_front(
     ok.sort(key=lambda e: e.index)
     keep = nondominated(minimized((e.metrics for e in ok), objectives))
     return _sorted([e for e, k in zip(ok, keep, strict=True) if k], objectives)
-
-
-def best(found: Iterable[T], fitness: Callable[[Metrics], float]) -> T | None:
-    """The member of the front with the highest fitness."""
-    return max(pareto_front(found), key=lambda e: fitness(e.metrics), default=None)
 
 
 def _sorted(members: Iterable[T], objectives: Sequence[Objective]) -> list[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nas.search.elapsed import Ran
 
@@ -21,7 +21,6 @@ class Outcome:
     seconds: float = 0.0
     loop_seconds: float = 0.0
     waited: float = 0.0
-    front_fps: dict[str, float] = field(default_factory=dict)
 
     @property
     def total(self) -> Ran:

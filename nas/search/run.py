@@ -246,7 +246,7 @@ def _search(
         outcome.before = search.before
     search.write_results(final=True)
     if outcome.stopped != "interrupted":
-        outcome.front_fps = _front_fps(search, end)
+        _measure_front(search, end)
     outcome.seconds = time.monotonic() - started
     run.write("summary.json", json.dumps(_summary(search, outcome, parts.data), indent=1))
     search.tell_callbacks("on_end", outcome)
@@ -282,19 +282,19 @@ def _workers(
     return start_workers(settings, TrainingEvaluator, arguments, deadline, alone=suspect)
 
 
-def _front_fps(search: Search, end: float | None) -> dict[str, float]:
+def _measure_front(search: Search, end: float | None) -> None:
     """Measured here, unless another machine is the target or fps is none of the objectives."""
     run, settings = search.run, search.settings
     if "fps" not in settings.wanted:
-        return {}
+        return
     if settings.fps_model is not None:
         log.info(
             "fps was predicted for the machine of %s; to measure the front, run there: "
             "python -m nas.fps --run %s", settings.fps_model, run.path,
         )  # fmt: skip
-        return {}
+        return
     members = run.front(search.archive)
-    return measure_front(run, [member.measured for member in members], end)
+    measure_front(run, [member.measured for member in members], end)
 
 
 def _summary(search: Search, outcome: Outcome, data: SearchData | None) -> dict[str, Any]:

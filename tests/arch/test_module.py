@@ -142,6 +142,7 @@ print("trained")
 """
 
 
+@pytest.mark.slow
 def test_a_strided_pointwise_convolution_trains_without_corrupting_memory():
     """oneDNN's weight gradient crashed for few input channels; in a process of its own."""
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "MALLOC_CHECK_": "3"}

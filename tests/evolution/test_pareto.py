@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness, Penalty
+from nas.evolution.objectives import OBJECTIVES, Constraint
 from nas.evolution.pareto import (
     Front,
-    best,
     front_ranks,
     hypervolume,
     minimized,
@@ -71,17 +70,6 @@ def test_what_breaks_a_constraint_is_never_on_the_front():
     front = Front(OBJECTIVES, constraints)
     assert [front.add(e) for e in found] == [False, True, False]
     assert pareto_front(found, OBJECTIVES, constraints) == list(front) == [found[1]]
-
-
-def test_best_follows_the_fitness():
-    small = network(0, 0.60, 100)
-    large = network(1, 0.65, 300)
-    light, strict = (
-        Fitness(penalties=(Penalty("params", at_most=100, weight=w),)) for w in (0.001, 0.1)
-    )
-    assert best([small, large], light) is large
-    assert best([small, large], strict) is small
-    assert best([], strict) is None
 
 
 def test_hypervolume_by_hand():

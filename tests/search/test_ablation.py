@@ -34,6 +34,7 @@ def files(pair, tmp_path):
     return [str(path) for path in paths]
 
 
+@pytest.mark.slow
 def test_equal_training_for_all_and_on_from_where_it_stopped(files, faces_file, tmp_path, capsys):
     out = tmp_path / "ablation"
     argv = ["--genome", files[0], "--against", files[1], "--space", str(QUICK), "--epochs", "1",
@@ -73,6 +74,7 @@ def test_gains_are_paired_by_seed(pair, quick):
     assert rows[2]["gain"]["count"] == 2
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(files, capsys):
     assert exit_code(main, ["--genome", files[0]]) == 2
     assert exit_code(main, ["--genome", files[0], "--against", files[0], "--space", "quick"]) == 2

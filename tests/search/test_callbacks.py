@@ -43,6 +43,7 @@ class Listening(Callback):
             self.seen.append(len(json.load(answer)["networks"]))
 
 
+@pytest.mark.slow
 def test_page_study_and_lines(quick, tmp_path, capsys):
     text = io.StringIO()
     view = ProgressView(time.monotonic(), Console(file=text))
@@ -60,6 +61,7 @@ def test_page_study_and_lines(quick, tmp_path, capsys):
     assert text.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_compact_view(quick, tmp_path):
     text = io.StringIO()
     view = ProgressView(time.monotonic(), Console(file=text, force_terminal=True, width=120))
@@ -71,6 +73,7 @@ def test_a_terminal_shows_a_compact_view(quick, tmp_path):
     assert run.archive.evaluations[-1].id in shown
 
 
+@pytest.mark.slow
 def test_the_live_page_ends_with_the_search(quick, tmp_path):
     pages = LivePages(0)
     listening = Listening(pages)

@@ -1,6 +1,7 @@
 """One tree of settings: its options, help, YAML, and what a run may go on with."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -134,3 +135,18 @@ def test_a_ga_climbs_its_fitness_to_the_end(algorithm):
     run = Settings(algorithm=algorithm)
     other = dataclasses.replace(run, fitness=Fitness(penalties=()))
     assert fixed_changes(run, other).keys() == {"fitness"}
+
+
+def test_the_choice_follows_the_fitness_where_it_knows_enough():
+    small, large = (
+        SimpleNamespace(metrics={"accuracy": a, "params": p}) for a, p in ((0.60, 100), (0.65, 300))
+    )
+
+    def settings(weight, name="params"):
+        fitness = Fitness(penalties=(Penalty(name, at_most=100, weight=weight),))
+        return Settings(fitness=fitness)
+
+    assert settings(0.001).choose([small, large]) is large
+    assert settings(0.1).choose([small, large]) is small
+    assert settings(0.1, "energy").choose([small, large]) is large  # by the first objective
+    assert settings(0.1).choose([]) is None
