@@ -6,6 +6,7 @@ may raise UserError; anything else is a bug.
 
 import dataclasses
 import gzip
+import hashlib
 import io
 import json
 import sqlite3
@@ -35,18 +36,20 @@ from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model
 from nas.deploy.setup import read_precision
+from nas.deploy.teach import trained_on
 from nas.realtime.sources import open_source
 from nas.search.archive import Archive, Evaluation
 from nas.search.overview import measured_fps
 from nas.search.pending import Pending
 from nas.search.profile import load_machine
 from nas.search.settings import Settings, load_settings
-from nas.search.store import RunDirectory
+from nas.search.store import FINGERPRINTED, RunDirectory
 from nas.space import space
 from nas.space.operators import draw
 from nas.training.predict import Subset
-from nas.training.recipe import Recipe
+from nas.training.recipe import Augment, Recipe
 from nas.training.task import Fidelity
+from nas.training.teacher import SoftLabels
 from nas.training.trainer import train
 from nas.training.tuning import StudyConfig, finished, open_study
 
@@ -182,6 +185,21 @@ def _weights(path: Path) -> None:
     save_weights(TINY, build(TINY), seven_faces(), path)
 
 
+def _check_fingerprints(path: Path) -> None:
+    for name in FINGERPRINTED:
+        (path.parent / name).touch()
+    _beside_settings(lambda run: run.check_unchanged("x"))(path)
+
+
+def _soft_labels(path: Path) -> None:
+    answers = torch.full((2, 12, 7), 36, dtype=torch.uint8)
+    SoftLabels(answers, torch.arange(12), Augment(), 0, {}).save(path)
+
+
+def _use_soft_labels(path: Path) -> None:
+    SoftLabels.load(path).lessons(_part(), 7)
+
+
 def _part() -> Subset:
     faces = seven_faces()
     labels = torch.tensor(faces.labels.astype(np.int64))
@@ -264,6 +282,15 @@ READERS = [
     Reader("ONNX", "model.onnx", _use_onnx, tiny_onnx),
     Reader("weights", "model.safetensors", open_trained,
            lambda: _written(_weights, "model.safetensors")),
+    Reader("soft labels", "labels.safetensors", _use_soft_labels,
+           lambda: _written(_soft_labels, "labels.safetensors")),
+    Reader("report", "report.json", trained_on, _json({"recipe": {"train_on": "fit"}})),
+    Reader("front", "front.json", _beside_settings(lambda run: run.front(run.archive())),
+           _json([])),
+    Reader("fingerprints", "fingerprints.json", _check_fingerprints, _json({
+        "settings": dataclasses.asdict(Settings()), "data": "x",
+        **dict.fromkeys(FINGERPRINTED, hashlib.sha256(b"").hexdigest()),
+    })),
     Reader("checkpoint", "checkpoint.pt", train_at, lambda: _written(train_at, "checkpoint.pt")),
     Reader("study", "study.db", _study, lambda: _written(_study, "study.db")),
 ]  # fmt: skip

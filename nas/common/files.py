@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from nas.common.errors import UserError, first_line, shown
 
 MAX_TEXT = 4 << 20  # bytes
+MAX_REPORT = 16 << 20  # of a report.json of nas.retrain
 MAX_YAML = 64 << 10  # PyYAML takes seconds and a thousand times the memory for a megabyte
 # What a file system without syncing of folders says (shared folders, CIFS, exFAT).
 NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.common.files import check_writable, open_regular, read_json
+from nas.common.files import MAX_REPORT, check_writable, open_regular, read_json
 from nas.data import Dataset, search_split
 from nas.deploy.checkpoint import open_trained
 from nas.training.precision import torch_device
@@ -51,10 +51,10 @@ def teach_from(
                 f"{path}: takes {trained.genome.input.height} pixels; expected the data set's own "
                 f"{dataset.images.shape[2]}"
             )
-        trained_on = _trained_on(path)
-        if trained_on not in allowed:
+        part_of_it = trained_on(path)
+        if part_of_it not in allowed:
             raise UserError(
-                f"{path}: trained on {trained_on}; to label {part} expected train_on "
+                f"{path}: trained on {part_of_it}; to label {part} expected train_on "
                 f"{' or '.join(allowed)}"
             )
     place = torch_device(device)
@@ -84,11 +84,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _trained_on(path: Path) -> str:
+def trained_on(path: Path) -> str:
+    """What the network of a model.safetensors was trained on, from the report beside it."""
     report = path.parent / "report.json"
     if not report.is_file():
         raise UserError(f"{report}: not found; it says what the network was trained on")
-    recipe = read_json(report).get("recipe", {})
+    found = read_json(report, MAX_REPORT)
+    recipe = found.get("recipe", {}) if isinstance(found, dict) else None
+    if not isinstance(recipe, dict):
+        raise UserError(f"{report}: not a report of nas.retrain")
     return str(recipe.get("train_on", recipe.get("fit_on", "unknown")))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.common.files import make_folder, read_json, replace_file
+from nas.common.files import MAX_REPORT, make_folder, read_json, replace_file
 from nas.data import open_dataset
 from nas.deploy.checkpoint import check_fit
 from nas.deploy.latency import measure_fps
@@ -28,7 +28,6 @@ from nas.report.final import final_figure
 from nas.report.metrics import interval_of
 from nas.report.plots import write_figure
 from nas.search.analysis import rank_correlation
-from nas.search.overview import MAX_REPORT
 from nas.search.store import RunDirectory
 
 POLL = 0.2  # s

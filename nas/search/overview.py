@@ -12,7 +12,7 @@ from typing import Any
 from nas.arch.genome import Genome, read_genome
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
-from nas.common.files import read_json, read_text
+from nas.common.files import MAX_REPORT, read_json, read_text
 from nas.common.resources import REFERENCES
 from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
@@ -28,7 +28,6 @@ from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space.space import SearchSpace
 
-MAX_REPORT = 16 << 20  # bytes of a retraining's report.json
 Row = dict[str, Any]
 
 
