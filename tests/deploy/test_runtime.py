@@ -142,6 +142,7 @@ def test_every_committed_model_is_taken(path):
     assert (answers[0] == answers[1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
 def test_the_references_are_within_the_bounds(path, tmp_path):
     genome = Genome.from_json(path.read_text())

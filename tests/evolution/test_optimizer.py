@@ -72,6 +72,7 @@ def volume_of(found):
     return hypervolume(minimized((e.metrics for e in found), OBJECTIVES[:2]), (0.0, 60_000.0))
 
 
+@pytest.mark.slow
 def test_evolution_beats_random_search(quick):
     def volume(algorithm, seed):
         return volume_of(run(quick, algorithm, 120, seed))

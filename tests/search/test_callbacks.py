@@ -103,6 +103,7 @@ def test_a_sparkline_keeps_the_last_value():
     assert line[-1] == "\u2588"
 
 
+@pytest.mark.slow
 def test_tensorboard(quick, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
