@@ -41,6 +41,18 @@ def networks(folder: Path) -> dict[str, tuple[str, Genome]]:
     }  # fmt: skip
 
 
+def load_finals(folder: Path) -> dict[str, tuple[Genome, dict[str, torch.Tensor]]]:
+    """ID/SEED -> genome and weights (float16) of each final network."""
+    weights: dict[str, torch.Tensor] = {}
+    for path in sorted(folder.glob("finals*.safetensors")):
+        weights |= load_file(path)
+    known, found = networks(folder), dict[str, tuple[Genome, dict[str, torch.Tensor]]]()
+    for key, value in weights.items():
+        genome, seed, name = key.split("/", 2)
+        found.setdefault(f"{genome}/{seed}", (known[genome][1], {}))[1][name] = value
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("results", type=Path)
@@ -48,9 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     dataset = open_dataset(args.data)
-    weights: dict[str, torch.Tensor] = {}
-    for path in sorted(args.results.glob("finals*.safetensors")):
-        weights |= load_file(path)
+    finals = load_finals(args.results)
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "scores.csv"
     done = set()
@@ -58,14 +68,11 @@ def main() -> None:
         with open(file, newline="") as stream:
             done = {(row["genome"], row["seed"]) for row in csv.DictReader(stream)}
     known = networks(args.results)
-    found = {tuple(key.split("/")[:2]) for key in weights}
-    cheap_first = sorted(found, key=lambda pair: (cost(known[pair[0]][1]).macs, pair))
-    for genome_id, seed in cheap_first:
+    for key in sorted(finals, key=lambda key: (cost(finals[key][0]).macs, key)):
+        genome_id, seed = key.split("/")
         if (genome_id, seed) in done:
             continue
-        name, genome = known[genome_id]
-        prefix = f"{genome_id}/{seed}/"
-        state = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        name, (genome, state) = known[genome_id][0], finals[key]
         row = {"name": name, "genome": genome_id, "seed": seed, "params": cost(genome).params,
                "macs": cost(genome).macs, **_scores(genome, state, dataset)}  # fmt: skip
         new = not file.exists()
