@@ -78,7 +78,13 @@ def _training_data(report: dict[str, Any]) -> str:
         + ", ".join(f"{n} of the {split} images" for split, n in copies.items())
         + " are in train too"
     )
-    chosen = "chosen on the validation split"
+    recipe = current_names("Recipe", report["recipe"])
+    if recipe.get("teacher") or report.get("teachers"):
+        lines.append(
+            f"- taught by other networks too: {100 * recipe['distill']:.0f} % of the loss is the "
+            "distance to their answers (soft labels)"
+        )
+    chosen = report.get("choice", "chosen on the validation split")
     if _validation_trained_on(report):
         chosen = "the last: the validation images were trained on, so they could not choose"
     lines.append(
