@@ -14,7 +14,7 @@ help:
 	@echo "make torture  set up, then kill, stop and starve searches, and look at what is left"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
 	@echo "make web     fetch ONNX Runtime Web with npm, for nas.realtime --web"
-	@echo "make ship MODEL=FOLDER  let the demo take this exported network by default"
+	@echo "make ship MODEL=FOLDER [NAME=best]  let the demo take this exported network, by default or by name"
 	@echo "make clean   remove the environment"
 
 # Made anew when the dependencies change; torch first and at one version. Where pip finds no CPU build,
@@ -59,9 +59,14 @@ bench: $(VENV)/installed
 web:
 	cd nas/realtime/page && npm ci
 
-# The model that nas.realtime takes where none is named, its int8 version and its card.
+# A model that comes with the package, its int8 version and its card; nas.realtime takes the one that
+# is called model where none is named, and others with --model NAME.
+NAME ?= model
+CARD = $(if $(filter model,$(NAME)),MODEL_CARD.md,$(NAME)_card.md)
 ship:
-	cp "$(MODEL)/model.onnx" "$(MODEL)/model.int8.onnx" "$(MODEL)/MODEL_CARD.md" experiments/models/
+	cp "$(MODEL)/model.onnx" "experiments/models/$(NAME).onnx"
+	cp "$(MODEL)/model.int8.onnx" "experiments/models/$(NAME).int8.onnx"
+	cp "$(MODEL)/MODEL_CARD.md" "experiments/models/$(CARD)"
 
 clean:
 	rm -rf $(VENV)

@@ -203,12 +203,12 @@ def onnx_runs() -> Iterator[Finding]:
     yield Finding("onnx runtime", OK, f"{metadata.version('onnxruntime')}: ran a network")
 
 
-def shipped_model() -> Iterator[Finding]:
-    """Its files against their probes: int8 is wrong on some CPUs, and the demo must know."""
-    from nas.common.resources import SHIPPED_MODEL
+def shipped_models() -> Iterator[Finding]:
+    """Their files against their probes: int8 is wrong on some CPUs, and the demo must know."""
+    from nas.common.resources import MODELS
     from nas.deploy.runtime import open_model
 
-    for path in (SHIPPED_MODEL, SHIPPED_MODEL.with_suffix(".int8.onnx")):
+    for path in map(MODELS.path, MODELS.names()):
         probed = open_model(path).check()
         if probed is None:
             yield Finding(path.name, WARN, "has no probes", "export it anew with nas.export")
@@ -216,7 +216,7 @@ def shipped_model() -> Iterator[Finding]:
         found = f"logits of its probes off by {probed.difference:.1%}, allowed {probed.limit:.0%}"
         if probed.ok:
             yield Finding(path.name, OK, f"right on this CPU: {found}")
-        elif path == SHIPPED_MODEL:
+        elif not path.stem.endswith(".int8"):
             advice = "reinstall onnxruntime: this CPU computes another network"
             yield Finding(path.name, FAIL, f"wrong on this CPU: {found}", advice)
         else:
@@ -317,7 +317,7 @@ def _kill_family(process: subprocess.Popen[str]) -> None:
 
 CHECKS: dict[str, Check] = {
     "install": install, "cores": cores, "torch": torch_works, "ray": ray_imports,
-    "onnx runtime": onnx_runs, "model": shipped_model, "face cascade": finds_faces,
+    "onnx runtime": onnx_runs, "models": shipped_models, "face cascade": finds_faces,
     "camera": camera_works, "display": display, "data": data_sets,
     "disk": disk_space, "experiments": can_write,
 }  # fmt: skip

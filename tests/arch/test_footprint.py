@@ -1,13 +1,11 @@
 """Memory and int8 bytes, by hand and against a file that was exported."""
 
-import json
 from math import prod
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import ROOT
 from drawn import make
 
 from nas.arch.block import searchable_kinds
@@ -15,9 +13,11 @@ from nas.arch.footprint import int8_size, peak_memory
 from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage
 from nas.arch.lowering import lower
 from nas.arch.module import build
+from nas.common.resources import MODELS
 from nas.deploy.checkpoint import TrainedModel
 from nas.deploy.export import write_onnx
 from nas.deploy.quantise import quantise
+from nas.deploy.runtime import open_model
 
 
 def network(*blocks, side=8):
@@ -43,12 +43,11 @@ def test_every_kind_of_block_holds_at_least_input_and_output(kind):
     assert 2 * one <= peak_memory(genome) <= 4 * sum(layer.activations for layer in units[1].layers)
 
 
-def test_int8_size_is_that_of_the_shipped_file():
-    """Shipped by an earlier ONNX Runtime."""
-    lines = (ROOT / "experiments/fer2013/search/evaluations.jsonl").read_text().splitlines()
-    shipped = next(json.loads(line) for line in lines if '"id":"35719afdc1fb"' in line)
-    stored = stored_bytes(ROOT / "experiments/models/model.int8.onnx")
-    assert int8_size(Genome.from_dict(shipped["genome"])) == stored
+@pytest.mark.parametrize("name", ["model", "best"])
+def test_int8_size_is_that_of_the_shipped_file(name):
+    genome = open_model(MODELS.path(name)).info.genome
+    stored = stored_bytes(MODELS.path(f"{name}.int8"))
+    assert int8_size(Genome.from_dict(genome)) == stored
 
 
 @pytest.mark.slow

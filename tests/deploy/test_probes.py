@@ -146,18 +146,21 @@ def test_probes_that_are_none(change, message):
         Probes.from_metadata({METADATA_KEY: text}, 1, 7, "m")
 
 
-def test_the_shipped_files_check_this_machine():
-    for name, limit in (("model.onnx", 0.01), ("model.int8.onnx", 0.15)):
-        found = open_model(SHIPPED / name).check()
+@pytest.mark.parametrize("name", ["model", "best"])
+def test_the_shipped_files_check_this_machine(name):
+    for file, limit in ((f"{name}.onnx", 0.01), (f"{name}.int8.onnx", 0.15)):
+        model = open_model(SHIPPED / file)
+        found = model.check()
         assert found.ok
         assert found.limit == limit
-    assert open_model(SHIPPED / "model.onnx").info.classes == CLASSES
+        assert model.info.classes == CLASSES
 
 
-def test_no_sum_of_two_products_in_the_shipped_int8_model_leaves_16_bits():
+@pytest.mark.parametrize("name", ["model", "best"])
+def test_no_sum_of_two_products_in_the_shipped_int8_model_leaves_16_bits(name):
     weights = [
         onnx.numpy_helper.to_array(t).astype(int)
-        for t in onnx.load(SHIPPED / "model.int8.onnx").graph.initializer
+        for t in onnx.load(SHIPPED / f"{name}.int8.onnx").graph.initializer
         if t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1
     ]
     assert len(weights) > 10
@@ -165,10 +168,11 @@ def test_no_sum_of_two_products_in_the_shipped_int8_model_leaves_16_bits():
 
 
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user")
-def test_the_shipped_int8_model_is_right_on_a_cpu_without_vnni():
+@pytest.mark.parametrize("name", ["model", "best"])
+def test_the_shipped_int8_model_is_right_on_a_cpu_without_vnni(name):
     code = (
         "from pathlib import Path; from nas.deploy.runtime import open_model; "
-        f"print(open_model(Path({str(SHIPPED / 'model.int8.onnx')!r})).check().ok)"
+        f"print(open_model(Path({str(SHIPPED / f'{name}.int8.onnx')!r})).check().ok)"
     )
     done = subprocess.run(
         ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", code],

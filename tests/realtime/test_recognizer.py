@@ -76,5 +76,7 @@ def test_what_is_no_frame_is_named(model, frame, message):
 
 def test_a_shipped_model_is_found_by_its_name():
     assert Recognizer("model", precision="fp32").model == SHIPPED_MODEL
+    small, best = Recognizer("model", precision="fp32"), Recognizer("best", precision="fp32")
+    assert small.network.path.stat().st_size < best.network.path.stat().st_size < 1_000_000
     with pytest.raises(UserError, match=r"no model 'modl': .*did you mean 'model'"):
         Recognizer("modl")
