@@ -3,7 +3,7 @@
 int8 arithmetic differs between CPUs: without VNNI, sums of uint8 x int8 products saturate at 16
 bits, and the same file gives other answers. The inputs are coarse random squares, which reach the
 extremes of every layer (a saturating network is off by 0.13 to 0.8 on them, a sound one by 0.02 to
-0.1), take a kilobyte and show nobody's face.
+0.13), take a kilobyte and show nobody's face.
 """
 
 from __future__ import annotations

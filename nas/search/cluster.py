@@ -83,7 +83,7 @@ class RaySession:
         self._cleaning.callback(self.ray.shutdown)
         # Without "local" Ray would join any cluster that happens to run on this machine.
         try:
-            with _patience():
+            with patience():
                 self.ray.init(
                     address="local", num_cpus=cpus, include_dashboard=False,
                     _temp_dir=str(folder / "r"), **QUIET,
@@ -103,7 +103,7 @@ class RaySession:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     """Let Ray's processes take START_SECONDS to start: it gives them 30 s, by a number in its code.
 
     It asks for its node until then; here each of its questions waits for the answer.

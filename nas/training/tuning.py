@@ -1,4 +1,4 @@
-"""Tune a recipe for one genome with Optuna; the only file that imports it.
+"""Tune a recipe for one genome with Optuna.
 
 The score is the accuracy on the part of Training that the search holds out too: neither the
 validation nor the test split is read.
@@ -7,8 +7,10 @@ validation nor the test split is read.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import numpy as np
 import optuna
 import torch
 import yaml
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.arch.genome import Genome
@@ -128,7 +131,7 @@ def open_study(goal: StudyConfig, folder: Path) -> optuna.Study:
     path = folder / "study.db"
     try:
         study = optuna.create_study(
-            storage=f"sqlite:///{path}",
+            storage=_database(path),
             study_name="recipe",  # one study in a file: one of another goal is found, and refused
             direction="maximize",
             load_if_exists=True,
@@ -283,6 +286,12 @@ def _scaled(augment: Augment, strength: float) -> Augment:
         erase=min(1.0, augment.erase * strength),
         noise=min(255.0, augment.noise * strength),
     )
+
+
+def _database(path: Path) -> RDBStorage:
+    """SQLite opened by path: in a URL `?` would end the name, and Optuna fills in `{}`."""
+    connect = functools.partial(sqlite3.connect, path, timeout=60.0, check_same_thread=False)
+    return RDBStorage("sqlite://", {"creator": connect})
 
 
 def _queue(study: optuna.Study, goal: StudyConfig) -> None:

@@ -146,7 +146,7 @@ def small_disk(tmp_path):
             yield path
             subprocess.run(["umount", "-l", str(path)], check=True)
             return
-    pytest.skip("may not mount a tmpfs here; tests/test_storage.py limits the size of files")
+    pytest.skip("may not mount a tmpfs here")
 
 
 def test_a_full_disk_is_waited_for(start, small_disk, tmp_path):

@@ -41,6 +41,16 @@ def test_study_csv_and_winner(goal, tmp_path):
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 3
 
 
+@pytest.mark.parametrize("name", ["a?b", "50%25", "{c}", "d#e é"])
+def test_any_folder_holds_its_study(goal, tmp_path, name):
+    """In a URL `?` ended the name: the study lay beside the folder, in a file called a."""
+    study = open_study(goal, tmp_path / name)
+    study.add_trial(optuna.trial.create_trial(value=0.5))
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "study.db").stat().st_size > 0
+    assert [t.value for t in open_study(goal, tmp_path / name).trials] == [0.5]
+
+
 def test_resume_adds_what_is_missing(goal, tmp_path):
     tune(goal, tmp_path, 2)
     study = tune(goal, tmp_path, 4)
