@@ -3,7 +3,7 @@
 from nas.report import axes_of
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror='owned()'>"
-BLOCKS = [
+BOXES = [
     ["stage0_block0", "conv3x3/2 bn relu", [16, 24, 24], 160, 92160, None],
     ["stage1_block0", "conv3x3 bn relu", [32, 24, 24], 4672, 2654208, "project"],
     ["classifier", "fc", [7, 1, 1], 231, 224, None],
@@ -19,8 +19,9 @@ def network(index, **more):
         "believed": 0.31 + 0.4 * share, "low": 0.29 + 0.4 * share, "high": 0.33 + 0.4 * share,
         "predicted": [0.4, 0.35, 0.44], "fps_measured": None, "fitness": 0.3 + 0.4 * share,
         "epochs": 2, "fraction": 0.5, "seconds": 1.5, "error": "", "parents": [],
-        "changes": [], "blocks": [0, 1, 2],
-        "genome": {"input": {"channels": 1, "height": 48, "width": 48}},
+        "changes": [], "boxes": [0, 1, 2],
+        "genome": {"input": {"channels": 1, "height": 48, "width": 48}, "bias": False,
+                   "stages": [{"blocks": [0, 1]}, {"blocks": [1]}]},
     } | more  # fmt: skip
 
 
@@ -30,7 +31,9 @@ def overview(networks, objectives=(("accuracy", True), ("params", False), ("fps"
         "measure": measure, "axes": axes, "box": [],
         "run": "runs/one", "space": "quick", "data": "faces", "synthetic": False,
         "algorithm": "nsga2", "seed": 1, "best": networks[0]["id"], "seconds": 80.0,
-        "networks": networks, "blocks": BLOCKS, "references": [], "baseline": None,
+        "networks": networks, "boxes": BOXES,
+        "blocks": [{"kind": "pool"}, {"kind": "conv", "channels": 32}],
+        "references": [], "baseline": None,
         "hypervolume": [[1, 2.0, 0.1], [40, 80.0, 0.4]], "population": [], "genes": [],
         "surrogate": None, "fidelities": [], "failures": [],
         "retrained": {"networks": [], "rank_correlation": None},

@@ -44,10 +44,7 @@ def test_the_snippets_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
         exec(compile(code, page.name, "exec"), names)
 
 
-# What was measured has a page of figures, not of steps.
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES[1:] if p.name != "measurements.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
 def test_a_page_begins_with_what_the_reader_can_do_after_it(page):
     _, first, *_ = page.read_text(encoding="utf-8").split("\n\n")
     assert first.startswith("After this page you "), first

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
+from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
 from nas.arch.chain import ATTENTIONS, Chain
@@ -68,6 +69,7 @@ class SearchableBlock(Block):
     stride: Stride = 1
 
     @classmethod
+    @cache
     def genes(cls) -> dict[str, tuple[Any, Any]]:
         """{searchable field: (the rule of its values, its default)}."""
         rules, defaults = hints(cls), {f.name: f.default for f in dataclasses.fields(cls)}

@@ -8,6 +8,7 @@ Shapes are (channels, height, width) of one image; a vector is (features, 1, 1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 Shape = tuple[int, int, int]
@@ -290,7 +291,7 @@ class Unit:
         last = (*self.main, *self.post)
         return last[-1].out_shape if last else self.in_shape
 
-    @property
+    @cached_property
     def cost(self) -> Cost:
         return sum((layer.cost for layer in self.layers), Cost())
 

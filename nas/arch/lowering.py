@@ -58,6 +58,7 @@ def lower(genome: Genome) -> tuple[Unit, ...]:
     return tuple(units)
 
 
+@lru_cache(maxsize=4096)  # networks of one search share most of their blocks
 def lower_block(block: Block, shape: Shape, bias: bool = False, name: str = "block") -> Unit:
     """One block that is given `shape`. UserError where it leaves no pixel."""
     unit = block.lower(Chain(name, shape, bias))
@@ -74,7 +75,7 @@ def lower_block(block: Block, shape: Shape, bias: bool = False, name: str = "blo
     return unit
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)  # one archive's
 def cost(genome: Genome) -> Cost:
     """Exact params, macs and activations of the genome's model, for one image."""
     return sum((unit.cost for unit in lower(genome)), Cost())

@@ -11,15 +11,16 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from functools import cache, partial
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from nas.common.aliases import current_names
 from nas.common.errors import UserError, did_you_mean, one_of, shown
 
 MAX_ITEMS = 256
+Reader = Callable[[Any, str], Any]  # of a value, and of where it stands
 LARGEST = 2**63  # of any number in a file, whatever its rule allows
 
 
@@ -143,20 +144,24 @@ def is_name(text: object) -> bool:
 
 def read(hint: Any, value: Any, where: str) -> Any:
     """`value` read as the annotated type `hint`. UserError names `where` it does not fit."""
+    return _reader(hint)(value, where)
+
+
+@cache
+def _reader(hint: Any) -> Reader:
+    """What reads values of an annotated type: found once, archives have thousands of genomes."""
     if hasattr(hint, "read") and not isinstance(hint, type):
-        return hint.read(value, where)
+        return cast(Reader, hint.read)
     if get_origin(hint) is Annotated:
         inner, *about = get_args(hint)
-        rules = [rule for rule in about if hasattr(rule, "read")]
-        return rules[0].read(value, where) if rules else read(inner, value, where)
+        return _reader(next((rule for rule in about if hasattr(rule, "read")), inner))
     if get_origin(hint) in (types.UnionType, typing.Union):
-        return _read_optional(get_args(hint), value, where)
+        (other,) = (o for o in get_args(hint) if o is not types.NoneType)
+        return partial(_read_optional, _reader(other))
     if get_origin(hint) is tuple:
-        return tuple(
-            read(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(_items(value, where))
-        )
+        return partial(_read_tuple, _reader(get_args(hint)[0]))
     if dataclasses.is_dataclass(hint):
-        return _read_dataclass(hint, value, where)
+        return partial(_read_dataclass, hint)
     raise TypeError(f"no rule to read {hint!r}")
 
 
@@ -188,9 +193,12 @@ def _items(value: Any, where: str) -> Sequence[Any]:
     return value
 
 
-def _read_optional(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    (other,) = (o for o in options if o is not types.NoneType)
-    return None if value is None else read(other, value, where)
+def _read_optional(read_other: Reader, value: Any, where: str) -> Any:
+    return None if value is None else read_other(value, where)
+
+
+def _read_tuple(read_each: Reader, value: Any, where: str) -> tuple[Any, ...]:
+    return tuple(read_each(v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
 
 
 def hints(cls: Any) -> dict[str, Any]:
@@ -202,6 +210,15 @@ def hints(cls: Any) -> dict[str, Any]:
 def _hints(cls: Any) -> dict[str, Any]:
     found = typing.get_type_hints(cls, include_extras=True)
     return {field.name: found[field.name] for field in dataclasses.fields(cls)}
+
+
+@cache
+def _required(cls: Any) -> tuple[str, ...]:
+    missing = dataclasses.MISSING
+    return tuple(
+        field.name for field in dataclasses.fields(cls)
+        if field.default is missing and field.default_factory is missing
+    )  # fmt: skip
 
 
 def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
@@ -216,10 +233,7 @@ def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
                 f"{did_you_mean(key, known)}"
             )
     given = {key: read(known[key], v, f"{where}.{key}") for key, v in value.items()}
-    for field in dataclasses.fields(cls):
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if required and field.name not in given:
-            raise UserError(f"{where}: {field.name} is missing")
+    for name in _required(cls):
+        if name not in given:
+            raise UserError(f"{where}: {name} is missing")
     return cls(**given)

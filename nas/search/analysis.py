@@ -30,16 +30,17 @@ Row = dict[str, Any]
 
 
 def population(
-    evaluations: Sequence[Evaluation], space: SearchSpace, settings: Settings, metric: str
+    evaluations: Sequence[Evaluation], inside: Sequence[Evaluation], settings: Settings, metric: str
 ) -> list[Row]:
     """Quartiles of a metric of the best networks after so many evaluations.
 
     The best are the first fronts that hold `settings.population` networks: what the search breeds
     from, but for the last front, of which it keeps the least crowded.
     """
-    allowed = [e.ok and space.contains(e.genome)
-               and not violation(e.metrics, settings.constraints) for e in evaluations]  # fmt: skip
-    metrics = [e.metrics for e, fits in zip(evaluations, allowed, strict=True) if fits]
+    feasible = [e for e in inside if not violation(e.metrics, settings.constraints)]
+    indices = {e.index for e in feasible}
+    allowed = [e.index in indices for e in evaluations]
+    metrics = [e.metrics for e in feasible]
     points = minimized(metrics, settings.objectives)
     if settings.single_objective:
         points = np.array([[-settings.fitness(m)] for m in metrics]).reshape(-1, 1)

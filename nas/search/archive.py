@@ -190,6 +190,7 @@ class Archive:
         self.front: Front[Evaluation] = Front() if front is None else front
         self.by_index: dict[int, Evaluation] = {}  # in the order of arrival
         self._belongs = belongs
+        self._outside: set[int] = set()  # indices of those whose genome does not belong
         self._file: LineFile | None = None
         self._whole = 0  # bytes of the lines that were read
 
@@ -209,6 +210,11 @@ class Archive:
     @property
     def evaluations(self) -> list[Evaluation]:
         return list(self.by_index.values())
+
+    @property
+    def inside(self) -> list[Evaluation]:
+        """Those that ended well and whose genome belongs to the space."""
+        return [e for e in self if e.ok and e.index not in self._outside]
 
     def append(self, evaluation: Evaluation) -> bool:
         """True when it changes the front. UserError when the disk does not take it; the file is
@@ -251,8 +257,10 @@ class Archive:
 
     def _admit(self, evaluation: Evaluation) -> bool:
         self.by_index[evaluation.index] = evaluation
-        belongs = self._belongs is None or self._belongs(evaluation.genome)
-        return evaluation.ok and belongs and self.front.add(evaluation)
+        if self._belongs is not None and not self._belongs(evaluation.genome):
+            self._outside.add(evaluation.index)
+            return False
+        return evaluation.ok and self.front.add(evaluation)
 
     def _read(self) -> int:
         """Parse whole lines; returns how many bytes they take."""

@@ -39,7 +39,7 @@ class ReportPage(Callback):
         self._write(search, deep=True)
 
     def _write(self, search: Search, deep: bool) -> None:
-        page = explorer_page(overview(search.run, deep=deep))
+        page = explorer_page(overview(search.run, deep=deep, archive=search.archive))
         replace_file(search.run.file("report.html"), page)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nas.arch.block import Block
 from nas.arch.genome import Genome, read_genome
+from nas.arch.layers import Unit
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
 from nas.common.files import MAX_REPORT, read_json, read_text
@@ -20,7 +24,7 @@ from nas.evolution.pareto import pareto_front
 from nas.report.axes import axes_of
 from nas.report.metrics import interval_of
 from nas.search import analysis, genealogy
-from nas.search.archive import Evaluation
+from nas.search.archive import Archive, Evaluation
 from nas.search.elapsed import by_elapsed, running_seconds
 from nas.search.profile import load_machine, static_metrics
 from nas.search.settings import STATIC, Settings
@@ -31,16 +35,19 @@ from nas.space.space import SearchSpace
 Row = dict[str, Any]
 
 
-def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool = True) -> Row:
+def overview(
+    run: RunDirectory, baseline: RunDirectory | None = None, deep: bool = True,
+    archive: Archive | None = None,
+) -> Row:  # fmt: skip
     """Everything that report.explorer draws of a run.
 
-    deep: also what takes seconds: the surrogate's check and the population.
+    deep: also what takes seconds: the surrogate's check and the population. archive: of the run,
+    where it has been read.
     """
     settings, space = run.settings(), SearchSpace.load(run.file("space.yaml"))
-    archive = run.archive(space.contains)
-    evaluations = archive.evaluations
+    archive = run.archive(space.contains) if archive is None else archive
+    evaluations, inside = archive.evaluations, archive.inside
     measured = measured_fps(run.file("measured_fps.json"))
-    inside = [e for e in evaluations if e.ok and space.contains(e.genome)]
     members = run.front(archive)
     front, winner = [m.measured for m in members], settings.choose(members)
     chosen = winner.measured if winner else None
@@ -48,8 +55,8 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
     box = Box.around([evaluations, other], space.classes, settings.objectives)
     measure, axes = run_axes(settings, evaluations)
     metric, maximize = measure["name"], measure["maximize"]
-    seen: dict[str, int] = {}  # blocks as JSON -> their place: networks share most of them
-    networks = _networks(evaluations, members, settings.fitness, measured, seen, space, metric)
+    shared = Shared()
+    networks = _networks(evaluations, members, settings.fitness, measured, shared, space, metric)
     return {
         "run": str(run.path),
         "space": space.name,
@@ -62,12 +69,13 @@ def overview(run: RunDirectory, baseline: RunDirectory | None = None, deep: bool
         "best": chosen.id if chosen else None,
         "seconds": running_seconds(evaluations),
         "networks": networks,
-        "blocks": [json.loads(block) for block in seen],
+        "blocks": [block.to_dict() for block in shared.blocks],
+        "boxes": [json.loads(box) for box in shared.boxes],
         "references": reference_rows(run, evaluations),
         "hypervolume": box.curve(evaluations) if box else [],
         "box": [asdict(side) for side in box.sides] if box else [],
         "baseline": _baseline(baseline, evaluations, box) if baseline else None,
-        "population": analysis.population(evaluations, space, settings, metric) if deep else [],
+        "population": analysis.population(evaluations, inside, settings, metric) if deep else [],
         "genes": analysis.shared_genes(front, inside, space),
         "surrogate": analysis.surrogate_check(evaluations, space, metric, maximize, deep),
         "fidelities": analysis.fidelity_ranks(evaluations, metric),
@@ -181,23 +189,45 @@ def measured_fps(path: Path) -> dict[str, float]:
     return data
 
 
-def blocks(genome: Genome) -> list[list[Any]]:
-    """A drawing's boxes: name, what it does, output shape, params, MACs, how it skips."""
+def drawing_box(unit: Unit) -> list[Any]:
+    """Of a drawing: name, what it does, output shape, params, MACs, how it skips."""
     skips = {True: "project", False: "identity"}
     return [
-        [
-            unit.name, summary(unit), list(unit.out_shape), unit.cost.params, unit.cost.macs,
-            None if unit.skip is None else skips[bool(unit.skip)],
-        ]
-        for unit in lower(genome)
+        unit.name, summary(unit), list(unit.out_shape), unit.cost.params, unit.cost.macs,
+        None if unit.skip is None else skips[bool(unit.skip)],
     ]  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _box_json(unit: Unit) -> str:
+    return json.dumps(drawing_box(unit))
+
+
+class Shared:
+    """Blocks, and boxes of drawings as JSON, each with its place: networks share most of them."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[Block, int] = {}
+        self.boxes: dict[str, int] = {}
+
+    def genome(self, genome: Genome) -> Row:
+        """As genome.to_dict(), but for its blocks, of which it has the places."""
+        stages = [
+            {"blocks": [self.blocks.setdefault(b, len(self.blocks)) for b in stage.blocks]}
+            for stage in genome.stages
+        ]
+        return {**dataclasses.replace(genome, stages=()).to_dict(), "stages": stages}
+
+    def drawing(self, genome: Genome) -> list[int]:
+        """Places of its boxes."""
+        return [self.boxes.setdefault(_box_json(u), len(self.boxes)) for u in lower(genome)]
 
 
 def _networks(
     evaluations: Sequence[Evaluation], front: Sequence[Member[Evaluation]], fitness: Fitness,
-    measured: Mapping[str, float], seen: dict[str, int], space: SearchSpace, metric: str,
+    measured: Mapping[str, float], shared: Shared, space: SearchSpace, metric: str,
 ) -> list[Row]:  # fmt: skip
-    """A row for each; its blocks are places in `seen`, which grows."""
+    """A row for each; its blocks and boxes are places in `shared`, which grows."""
     on_front = {m.index: m for m in front}
     by_id = genealogy.first_of_each(evaluations)
     rows = []
@@ -209,8 +239,7 @@ def _networks(
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
             "error": e.error, "predicted": e.predicted.get(metric),
             "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
-            "genome": e.genome.to_dict(),
-            "blocks": [seen.setdefault(json.dumps(b), len(seen)) for b in blocks(e.genome)],
+            "genome": shared.genome(e.genome), "boxes": shared.drawing(e.genome),
         }  # fmt: skip
         member = on_front.get(e.index)
         row |= _believed(member, metric) if member else {}

@@ -69,17 +69,18 @@ class Box:
 
     def share(self, evaluations: Sequence[Evaluation]) -> float:
         """Hypervolume of the ok evaluations as a share of the box."""
-        inside = [e for e in evaluations if self._counts(e)]
-        return hypervolume(self.costs(inside), np.ones(len(self.sides)))
+        return _share(self.costs([e for e in evaluations if self._counts(e)]))
 
     def curve(self, evaluations: Sequence[Evaluation]) -> Curve:
         """A point for each evaluation that enlarged the front, and the last."""
         ended = by_elapsed(evaluations)
+        counted = [e for e in evaluations if self._counts(e)]
+        costs = dict(zip((e.index for e in counted), self.costs(counted), strict=True))
         front: Front[Evaluation] = Front(self.objectives)
         points: Curve = []
         for number, (seconds, evaluation) in enumerate(ended, 1):
-            if self._counts(evaluation) and front.add(evaluation):
-                points.append((number, seconds, self.share(list(front))))
+            if evaluation.index in costs and front.add(evaluation):
+                points.append((number, seconds, _share([costs[e.index] for e in front])))
         if points and points[-1][0] < len(ended):
             points.append((len(ended), ended[-1][0], points[-1][2]))
         return points
@@ -87,6 +88,12 @@ class Box:
     def _counts(self, e: Evaluation) -> bool:
         """Whether it has the box's metrics: an evaluator of the user's may measure others."""
         return e.ok and all(side.name in e.metrics for side in self.sides)
+
+
+def _share(costs: Sequence[npt.NDArray[np.float64]] | npt.NDArray[np.float64]) -> float:
+    """Of the unit box, dominated by the points (N, M)."""
+    points = np.asarray(costs)
+    return hypervolume(points, np.ones(points.shape[-1]))
 
 
 def _side(objective: Objective, values: list[float], classes: int) -> Side:

@@ -49,13 +49,15 @@ class Encoder:
 
     def __init__(self, spec: SpaceSpec) -> None:
         self.columns = _columns(spec)
+        self.names = [".".join(map(str, column.path)) for column in self.columns]
         numbers = {g: i for i, g in enumerate(dict.fromkeys(c.group for c in self.columns))}
         self.groups = tuple(numbers[c.group] for c in self.columns for _ in range(c.width))
 
     def genes(self, genotype: Genotype) -> dict[str, str]:
         """Every gene's value as text by its path, "absent" where it is not expressed."""
-        values = {".".join(map(str, c.path)): _value(genotype, c.path) for c in self.columns}
-        return {name: "absent" if v is None else str(v) for name, v in values.items()}
+        values = [_value(genotype, column.path) for column in self.columns]
+        texts = ("absent" if value is None else str(value) for value in values)
+        return dict(zip(self.names, texts, strict=True))
 
     def encode(self, genotype: Genotype) -> npt.NDArray[np.float64]:
         """(columns,): every element between ABSENT and 1."""

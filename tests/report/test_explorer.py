@@ -46,6 +46,11 @@ def test_a_click_on_a_point_draws_its_architecture(shown):
     ]
     assert texts(browser, ".drawing .cost")[:2] == ["160", "92,160"]
     assert "show 000000000005\nretrain 000000000005.json" in texts(browser, "#network pre")
+    genome = browser.find_element("css selector", "#network details pre")
+    pool, conv = {"kind": "pool"}, {"kind": "conv", "channels": 32}
+    stages = [{"blocks": [pool, conv]}, {"blocks": [conv]}]
+    expected = {**network(5)["genome"], "stages": stages}
+    assert json.loads(genome.get_attribute("textContent")) == expected
     assert complaints(browser) == []
 
 
@@ -91,7 +96,7 @@ def test_names_of_a_stranger_stay_text(shown):
         genes=[{"gene": EVIL, "value": EVIL, "front": 1.0, "all": 0.5}],
         failures=[{"reason": EVIL, "count": 1, "ids": [lost["id"]]}],
         objectives=(("accuracy", True), (EVIL, False), ("params", False)),
-        blocks=[[EVIL, EVIL, [1, 2, 3], 4, 5, None]] * 3,
+        boxes=[[EVIL, EVIL, [1, 2, 3], 4, 5, None]] * 3,
         references=[{**network(2), "name": EVIL, "published": 0.7}],
         commands={"genome": EVIL, "retrain": EVIL},
     )  # fmt: skip

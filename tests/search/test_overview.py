@@ -5,10 +5,11 @@ import pytest
 from conftest import ROOT
 from fakes import evaluation
 
+from nas.arch.lowering import lower
 from nas.evolution.pareto import minimized
 from nas.search import analysis
 from nas.search.archive import Fidelity
-from nas.search.overview import blocks, overview
+from nas.search.overview import drawing_box, overview
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space.space import SearchSpace
@@ -38,6 +39,23 @@ def test_an_old_run_is_told_whole(found):
     retrained = found["retrained"]["networks"]
     assert {r["id"] for r in retrained} == {"35719afdc1fb", "3fccb0f2dfab"}
     assert all(len(r["curve"]) == r["epochs"] == 60 for r in retrained)
+
+
+def test_a_network_is_told_by_the_blocks_and_boxes_that_all_share(fer2013, found):
+    told, archived = found["networks"][100], fer2013.archive().evaluations[100]
+    stages = [{"blocks": [found["blocks"][at] for at in stage["blocks"]]}
+              for stage in told["genome"]["stages"]]  # fmt: skip
+    assert {**told["genome"], "stages": stages} == archived.genome.to_dict()
+    drawn = [found["boxes"][at] for at in told["boxes"]]
+    assert drawn == [drawing_box(unit) for unit in lower(archived.genome)]
+
+
+def test_an_archive_that_was_read_is_not_read_again(fer2013, found):
+    archive = fer2013.archive(SearchSpace.load(fer2013.file("space.yaml")).contains)
+    again = overview(RunDirectory.open(fer2013.path), deep=False, archive=archive)
+    assert again["networks"] == found["networks"]
+    assert again["genes"] == found["genes"]
+    assert again["hypervolume"][-1][0] == 168
 
 
 def test_the_surrogate_is_checked_on_networks_it_did_not_see(found):
@@ -91,7 +109,7 @@ def test_the_population_is_of_the_first_fronts_that_hold_it(fer2013, found):
 
 
 def test_blocks_sum_to_the_network(proposed):
-    rows = blocks(proposed)
+    rows = [drawing_box(unit) for unit in lower(proposed)]
     assert sum(row[3] for row in rows) == 784_263
     assert rows[0][2] == [32, 24, 24]
 

@@ -250,9 +250,14 @@ function choose(id, move = true) {
   const curves = data.retrained.networks.filter((r) => r.id === id && r.curve.length);
   if (curves.length) words.append(curvesOf(curves));
   words.append(html("h3", {}, "Retrain it"), pre(`${data.commands.genome}\n${data.commands.retrain}`.replaceAll("{id}", id), "Commands"),
-    html("details", {}, html("summary", {}, "Genome (JSON)"), pre(JSON.stringify(n.genome, null, 1), "Genome")));
-  byId("network").replaceChildren(drawing(n.blocks.map((at) => data.blocks[at]), image, id), words);
+    html("details", {}, html("summary", {}, "Genome (JSON)"), pre(JSON.stringify(genomeOf(n), null, 1), "Genome")));
+  byId("network").replaceChildren(drawing(n.boxes.map((at) => data.boxes[at]), image, id), words);
   if (move) byId("detail").scrollIntoView({ block: "nearest" });
+}
+
+function genomeOf(n) { // networks share most of their blocks: the page has each once
+  const stages = n.genome.stages.map((stage) => ({ blocks: stage.blocks.map((at) => data.blocks[at]) }));
+  return { ...n.genome, stages };
 }
 
 function lineOf(n) {
