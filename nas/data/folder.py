@@ -128,7 +128,7 @@ def _read(
                 log.warning("cannot be read: %s", why)
         raise UserError(
             f"{source.path}: {len(broken)} of {len(labelled.pictures)} pictures cannot be read "
-            f"(--skip-broken leaves them out): {named}"
+            f"(nas.data prepare --skip-broken leaves them out): {named}"
         )
     for name, why in broken.items():
         log.warning("left out: %s", why)

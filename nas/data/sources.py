@@ -12,9 +12,9 @@ import re
 from functools import cache
 from pathlib import Path
 
-from nas.common.errors import UserError, did_you_mean
+from nas.common.errors import UserError, did_you_mean, shown
 from nas.common.images import MAX_FILE
-from nas.data.dataset import DATA, Dataset, check_name, load, save
+from nas.data.dataset import DATA, Dataset, load, save
 from nas.data.files import Source, open_files
 from nas.data.folder import prepare_files
 from nas.data.intake import Intake
@@ -80,15 +80,14 @@ def _open(name_or_path: str | None) -> Dataset:
             return _prepared_once(files)
     here = sorted(p.stem for p in DATA.glob("*.npz"))
     raise UserError(
-        f"data set {check_name(name_or_path)!r}: no {prepared}, no such folder or .zip; found "
-        f"{', '.join([*here, SYNTHETIC])}{did_you_mean(name_or_path, [*here, SYNTHETIC])}. "
-        f"Prepare it with: python -m nas.data prepare {name_or_path} --from FILE_OR_FOLDER"
+        f"data set {shown(name_or_path)}: no {prepared}, no such folder or .zip; "
+        f"found {', '.join([*here, SYNTHETIC])}{did_you_mean(source.name, [*here, SYNTHETIC])}. "
+        f"Prepare it with: python -m nas.data prepare {_name_of(source)} --from FILE_OR_FOLDER"
     )
 
 
 def _prepared_once(source: Source) -> Dataset:
-    stem = re.sub(r"[^A-Za-z0-9_+]+", "_", source.path.resolve().stem).strip("_+") or "pictures"
-    name = f"{stem[:40]}-{content_key(source)}"
+    name = f"{_name_of(source.path)}-{content_key(source)}"
     path = DATA / f"{name}.npz"
     if path.is_file():
         dataset = load(path)
@@ -107,6 +106,12 @@ def _prepared_once(source: Source) -> Dataset:
     for line in intake.lines() if intake else []:
         log.info("data: %s", line)
     return dataset
+
+
+def _name_of(path: Path) -> str:
+    """The folder's or zip's name in letters that `check_name` takes."""
+    stem = re.sub(r"[^A-Za-z0-9_+]+", "_", path.resolve().stem).strip("_+")
+    return stem[:40] or "pictures"
 
 
 def content_key(source: Source) -> str:

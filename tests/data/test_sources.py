@@ -10,6 +10,7 @@ from drawn import make, write_images
 
 from nas.common.errors import UserError
 from nas.data import DATA, load, open_dataset, save
+from nas.data.sources import located
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_unknown_names(here):
     save(make(), DATA / "toy.npz")
     with pytest.raises(UserError, match=r"found toy, synthetic.*'toy'.*nas\.data prepare toi"):
         open_dataset("toi")
-    with pytest.raises(UserError, match="expected letters"):
+    with pytest.raises(UserError, match=r"passwd': .*no such folder or \.zip"):
         open_dataset("../../etc/passwd")
     with pytest.raises(UserError, match=r"gone\.zip: no such file"):
         open_dataset("gone.zip")
@@ -85,3 +86,14 @@ def test_drawn_faces_are_warned_of_once(here, caplog, faces, monkeypatch):
     monkeypatch.setattr("nas.data.sources.synthetic_faces", lambda: faces)
     np.testing.assert_array_equal(open_dataset(None).images, faces.images)
     assert caplog.text.count("SYNTHETIC") == 1
+
+
+@pytest.mark.parametrize("missing", ["my_faces", "./my faces", "/nowhere/my_faces"])
+def test_a_missing_folder_is_told_as_such(tmp_path, monkeypatch, missing):
+    monkeypatch.chdir(tmp_path)
+    for given in (missing, located(missing)):
+        with pytest.raises(
+            UserError, match=r"no such folder or \.zip.*prepare my_faces --from"
+        ) as error:
+            open_dataset(given)
+        assert str(given) in str(error.value)
