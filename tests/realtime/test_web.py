@@ -119,7 +119,7 @@ def test_what_is_refused(server, tmp_path, monkeypatch, capsys):
     taken = str(server.server_port)
     cases = [
         (["--web", taken], f"port {taken}: Address already in use"),
-        (["--web", "70000"], "--web: expected a port"),
+        (["--web", "70000"], "--web: must be in [0, 65535], got 70000"),
         (["--web", "--model", tmp_path / "no.onnx"], "no such file"),
     ]
     for argv, message in cases:

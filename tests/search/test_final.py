@@ -50,7 +50,7 @@ def table(run):
 def test_a_front_is_trained_and_goes_on(run, faces_file, capsys):
     genomes = front_genomes(run.directory)
     assert len(genomes) >= 3
-    assert [g.id for g in genomes] == list(run.front.sort_values("accuracy")["id"][::-1])
+    assert [g.id for g in genomes] == list(run.front.sort_values("accuracy").index[::-1])
     begin = ["--front", str(run.path), "--recipe", "short", "--epochs", "1", "--seeds", "2"]
     assert exit_code(main, [*begin, "--top", "1"]) == 0
     first = run.path / "retrain" / genomes[0].id / "report.json"
