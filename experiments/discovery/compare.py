@@ -2,20 +2,25 @@
 
     python experiments/discovery/compare.py OUT      # OUT of run.sh
 
-Reads OUT/search-long/front.csv and OUT/random-long/front.csv; writes OUT/fronts.png and prints the
-table, the hypervolume of each front, and how search accuracy ranks the networks after long training
-(Spearman, with a 95 % bootstrap interval over networks). Accuracy is that of PrivateTest, mirrored.
+Reads the folders of OUT/search-long and OUT/random-long; writes OUT/fronts.png, and OUT/scores.csv
+for figure.py; prints the table, the hypervolume of each front, and how search accuracy ranks the
+networks after long training (Spearman, with a 95 % bootstrap interval over networks). Accuracy is
+that of PrivateTest, mirrored.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from scipy import stats
+from score import FIELDS
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -34,6 +39,36 @@ def load(out: Path) -> pd.DataFrame:
         table = pd.read_csv(out / f"{kind}-long" / "front.csv")
         tables.append(table.assign(kind=kind))
     return pd.concat(tables, ignore_index=True)
+
+
+def score_of(report: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The seed that was kept, as a row of scores.csv."""
+    found = report["views_and_copies"]
+
+    def share(split: str, views: str, images: str = "all") -> float:
+        return round(100 * float(found[split][views][images]["accuracy"]), 2)
+
+    return {
+        "name": f"{kind}, CPU", "genome": report["genome"], "seed": report["seed"],
+        "params": report["cost"]["params"], "macs": report["cost"]["macs"],
+        "public": share("validation", "single"), "public_flip": share("validation", "flip"),
+        "private": share("test", "single"), "private_flip": share("test", "flip"),
+        "private_new": share("test", "single", "without_copies"),
+        "private_new_flip": share("test", "flip", "without_copies"),
+        "macro_f1_flip": round(100 * report["test_with_views"]["macro_f1"], 2),
+    }  # fmt: skip
+
+
+def write_scores(out: Path) -> None:
+    rows = [
+        score_of(json.loads(path.read_text()), kind)
+        for kind in KINDS
+        for path in sorted((out / f"{kind}-long").glob("*/report.json"))
+    ]
+    with open(out / "scores.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda row: row["params"]))
 
 
 def hypervolume(table: pd.DataFrame, largest: float) -> float:
@@ -76,6 +111,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 def main(out: Path) -> None:
     table = load(out)
+    write_scores(out)
     draw(table, out / "fronts.png")
     print("| search | network | parameters | seeds | search accuracy | public, mirrored | "
           "private, single | private, mirrored |")  # fmt: skip
