@@ -22,6 +22,8 @@ import pandas as pd
 from scipy import stats
 from score import FIELDS
 
+from nas.report.metrics import interval_of
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
@@ -32,13 +34,30 @@ FIGURES = ("validation_flip_mean", "test_mean", "test_flip_mean")
 RESAMPLES = 10_000
 
 
+def reports(out: Path, kind: str) -> list[dict[str, Any]]:
+    """Those of the long trainings that are done."""
+    files = sorted((out / f"{kind}-long").glob("*/report.json"))
+    return [json.loads(path.read_text()) for path in files]
+
+
 def load(out: Path) -> pd.DataFrame:
-    """The fronts' tables under each other; `kind` says whose."""
-    tables = []
+    """A row for each network that was trained long; accuracies are shares, means over seeds."""
+    rows = []
     for kind in KINDS:
-        table = pd.read_csv(out / f"{kind}-long" / "front.csv")
-        tables.append(table.assign(kind=kind))
-    return pd.concat(tables, ignore_index=True)
+        lines = (out / kind / "evaluations.jsonl").read_text().splitlines()
+        searched = {e["id"]: e["metrics"]["accuracy"] for e in map(json.loads, lines)}
+        for report in reports(out, kind):
+            seeds = report["seeds"]
+            flip = seeds["test"]["accuracy_flip"]
+            _, high = interval_of(len(seeds["list"]), flip["mean"], flip["std"])
+            rows.append({
+                "kind": kind, "id": report["genome"], "params": report["cost"]["params"],
+                "seeds": len(seeds["list"]), "search_accuracy": searched[report["genome"]],
+                "validation_flip_mean": seeds["validation"]["accuracy_flip"]["mean"],
+                "test_mean": seeds["test"]["accuracy"]["mean"],
+                "test_flip_mean": flip["mean"], "test_flip_high": high,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def score_of(report: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -60,11 +79,7 @@ def score_of(report: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def write_scores(out: Path) -> None:
-    rows = [
-        score_of(json.loads(path.read_text()), kind)
-        for kind in KINDS
-        for path in sorted((out / f"{kind}-long").glob("*/report.json"))
-    ]
+    rows = [score_of(report, kind) for kind in KINDS for report in reports(out, kind)]
     with open(out / "scores.csv", "w", newline="") as stream:
         writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
         writer.writeheader()
@@ -97,7 +112,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     for kind, (label, colour, marker) in KINDS.items():
         some = table[table["kind"] == kind].sort_values("params")
         mean = 100 * some["test_flip_mean"]
-        half = 100 * (some["test_flip_high"] - some["test_flip_mean"]).fillna(0)
+        half = 100 * (some["test_flip_high"].astype(float) - some["test_flip_mean"]).fillna(0)
         axes.errorbar(some["params"], mean, half, fmt=marker, color=colour, capsize=3, label=label)
         best = mean.cummax()
         axes.step(some["params"], best, where="post", color=colour, alpha=0.4)

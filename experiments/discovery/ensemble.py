@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from score import load_finals
+from score import load_finals, model_of
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.arch.module import build
 from nas.common.files import replace_file
 from nas.data import Dataset, copies_of_train, open_dataset
 from nas.report.metrics import classification_report, wilson_interval
@@ -35,12 +34,7 @@ def probabilities(
     genome: Genome, state: dict[str, torch.Tensor], dataset: Dataset, split: str
 ) -> Probabilities:
     """Mean over an image and its mirror image."""
-    model = build(genome)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64))
-    rows = torch.tensor(dataset.indices(split))
-    y = logits(model, genome, Subset(torch.tensor(dataset.images), labels, rows), views="flip")
+    y = logits(model_of(genome, state), genome, Subset.of(dataset, split), views="flip")
     return torch.softmax(y, 1).double().numpy()
 
 

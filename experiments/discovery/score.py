@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
@@ -53,6 +54,13 @@ def load_finals(folder: Path) -> dict[str, tuple[Genome, dict[str, torch.Tensor]
     return found
 
 
+def model_of(genome: Genome, state: dict[str, torch.Tensor]) -> nn.Module:
+    """The network with stored weights, in float32."""
+    model = build(genome)
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    return model.eval()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("results", type=Path)
@@ -85,18 +93,14 @@ def main() -> None:
 
 
 def _scores(genome: Genome, state: dict[str, torch.Tensor], dataset: Dataset) -> dict[str, Any]:
-    model = build(genome)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images, copies = torch.tensor(dataset.images), copies_of_train(dataset)
-    labels = torch.tensor(np.asarray(dataset.labels, dtype=np.int64))
+    model, copies = model_of(genome, state), copies_of_train(dataset)
     found: dict[str, Any] = {}
     for split, name in (("validation", "public"), ("test", "private")):
         rows = dataset.indices(split)
-        part = Subset(images, labels, torch.tensor(rows))
+        subset = Subset.of(dataset, split)
         fresh = ~copies[rows]
         for views, suffix in (("single", ""), ("flip", "_flip")):
-            y = torch.softmax(logits(model, genome, part, views=views), 1).numpy()
+            y = torch.softmax(logits(model, genome, subset, views=views), 1).numpy()
             truth = np.asarray(dataset.labels)[rows]
             right = y.argmax(1) == truth
             found[f"{name}{suffix}"] = round(100 * float(right.mean()), 2)

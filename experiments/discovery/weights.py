@@ -6,7 +6,6 @@
 Writes FOLDER/ID/model.safetensors, genome.json and what a model card says (report.json), for each
 network in finals_found.safetensors, of the seed that is best on PublicTest (mirrored). The stored
 weights are float16. Nothing is chosen by the PrivateTest figures of the card.
-
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ import pandas as pd
 import torch
 from gpu import STUDENT
 from safetensors.torch import load_file
+from score import model_of
 from torch import nn
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.arch.module import build
 from nas.common.files import make_folder, replace_file
 from nas.data import Dataset, duplicate_report, open_dataset
 from nas.deploy.checkpoint import save_weights
@@ -84,9 +83,7 @@ def main() -> None:
         prefix = f"{name}/{seed}/"
         state = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
         genome = Genome.load(HERE / f"{name}.json")
-        model = build(genome).eval()
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v
-                               for k, v in state.items()})  # fmt: skip
+        model = model_of(genome, state)
         folder = make_folder(args.out / name)
         save_weights(genome, model, dataset, folder / "model.safetensors")
         replace_file(folder / "genome.json", genome.to_json() + "\n")
