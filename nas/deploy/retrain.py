@@ -88,8 +88,6 @@ def retrain(
     with locked(folder):
         _check_unread(folder)  # another process may have just read it
         report = _retrain(genome, dataset, recipe, folder, chosen, setup, command or [])
-        report["initial"] = str(initial) if initial else None
-        report["teachers"] = [str(path) for path in teachers]
         # Last: its presence says that the test split has been read.
         replace_file(folder / REPORT, json.dumps(report, indent=1))
     return report
@@ -133,6 +131,7 @@ def _retrain(
     test = tests[trained.index(chosen)]
     parity = _export(genome, chosen.result, dataset, subsets["validation"], out)
     report = _report(genome, dataset, recipe, precision, chosen, test, parity)
+    report |= setup.origin
     report["command"] = command
     report["environment"] = environment(command)
     report["test_reads"] = reads

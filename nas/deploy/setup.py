@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +27,12 @@ from nas.training.teacher import SoftLabels
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training is given. initial: weights, None: random ones."""
+    """What a training is given. initial: weights, None: random ones. origin: as reports say it."""
 
     subsets: dict[str, Subset]
     initial: dict[str, Tensor] | None
     teacher: nn.Module | SoftLabels | None
+    origin: dict[str, Any]
 
 
 def set_up(
@@ -49,7 +51,11 @@ def set_up(
     subsets = _subsets(dataset, torch_device(device), recipe)
     start = None if initial is None else load_weights(genome, initial).state_dict()
     teacher = teacher_of(teachers, genome, dataset, subsets["train"].images.device, recipe)
-    return Setup(subsets, start, teacher)
+    origin = {
+        "initial": str(initial) if initial else None,
+        "teachers": [str(path) for path in teachers],
+    }
+    return Setup(subsets, start, teacher, origin)
 
 
 def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
