@@ -103,7 +103,7 @@ def _optuna(run: RunDirectory) -> int:
 def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argparse.Namespace) -> int:
     from nas.common.files import replace_file
     from nas.report import explorer_page, front_of, front_table, pareto_picture, plain_row
-    from nas.search.overview import overview
+    from nas.search.overview import majority_line, overview
 
     found = overview(run, baseline)
     page, picture = run.file("report.html"), run.file("pareto.png")
@@ -117,11 +117,13 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
         _paper(run.file("paper"), found)
     result = {
         "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
+        "majority_baseline": found["majority_baseline"],
         "front": [plain_row(row) for row in front], "picture": str(picture), "page": str(page),
     }  # fmt: skip
+    below = "".join(f"{line}\n" for line in majority_line(run))
     text = (
-        f"{front_table(front, found['best'], axes)}\n\n{result['evaluations']} evaluations; * is "
-        f"best.json\npage: {page}\npicture: {picture}"
+        f"{front_table(front, found['best'], axes)}\n{below}\n{result['evaluations']} evaluations; "
+        f"* is best.json\npage: {page}\npicture: {picture}"
     )
     show(result, args.json, lambda: text)
     return 0

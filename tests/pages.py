@@ -31,6 +31,7 @@ def overview(networks, objectives=(("accuracy", True), ("params", False), ("fps"
         "measure": measure, "axes": axes, "box": [],
         "run": "runs/one", "space": "quick", "data": "faces", "synthetic": False,
         "algorithm": "nsga2", "seed": 1, "best": networks[0]["id"], "seconds": 80.0,
+        "majority_baseline": 0.251,
         "networks": networks, "boxes": BOXES,
         "blocks": [{"kind": "pool"}, {"kind": "conv", "channels": 32}],
         "references": [], "baseline": None,

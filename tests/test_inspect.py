@@ -80,6 +80,17 @@ def test_the_front_as_json(run, capsys):
     assert found["best"] in {row["id"] for row in found["front"]}
 
 
+def test_the_majority_baseline_is_told_where_it_is_known(run, capsys):
+    file = run.file("summary.json")
+    for text, told in (('{"majority_baseline": 0.251}', True), ("[1]", False), ("{}", False)):
+        file.write_text(text)
+        assert main([str(run.path)]) == 0
+        line = "always naming the most frequent class: 25.1% of the same images"
+        assert (line in capsys.readouterr().out) == told
+        page = run.file("report.html").read_text()
+        assert ('"majority_baseline":0.251' in page.replace(" ", "")) == told
+
+
 def test_a_genome_as_text(run, proposed, capsys):
     assert main([str(run.path), "--genome", proposed.id[:6]]) == 0
     printed = capsys.readouterr().out

@@ -166,7 +166,7 @@ def _now(outcome: Outcome) -> str:
 
 
 def _text(run: Run) -> str:
-    from nas.common.files import read_json
+    from nas.search.overview import majority_line
 
     outcome = run.outcome
     assert outcome is not None
@@ -185,10 +185,7 @@ def _text(run: Run) -> str:
         why = "every one failed" if failures else "the time was up before the first one ended"
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])
     lines.append(_front(run, chosen.measured.id))
-    summary = run.directory.file("summary.json")
-    baseline = read_json(summary).get("majority_baseline") if summary.exists() else None
-    if baseline is not None:
-        lines.append(f"always naming the most frequent class: {baseline:.1%} of the same images")
+    lines += majority_line(run.directory)
     if run.settings.evaluator is not None:  # the command knows no data to retrain on
         lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
         return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])

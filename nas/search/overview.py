@@ -35,6 +35,14 @@ from nas.space.space import SearchSpace
 Row = dict[str, Any]
 
 
+def majority_line(run: RunDirectory) -> list[str]:
+    """What no network should fall below, as lines of text."""
+    share = run.majority_baseline()
+    if share is None:
+        return []
+    return [f"always naming the most frequent class: {share:.1%} of the same images"]
+
+
 def overview(
     run: RunDirectory, baseline: RunDirectory | None = None, deep: bool = True,
     archive: Archive | None = None,
@@ -68,6 +76,7 @@ def overview(
         "seed": settings.seed,
         "best": chosen.id if chosen else None,
         "seconds": running_seconds(evaluations),
+        "majority_baseline": run.majority_baseline(),
         "networks": networks,
         "blocks": [block.to_dict() for block in shared.blocks],
         "boxes": [json.loads(box) for box in shared.boxes],

@@ -99,6 +99,13 @@ class RunDirectory:
         """Write config.yaml."""
         self.write("config.yaml", yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False))
 
+    def majority_baseline(self) -> float | None:
+        """Share of the held-out images that are of the most frequent class, where that is known."""
+        summary = self.file("summary.json")
+        found = read_json(summary) if summary.exists() else None
+        share = found.get("majority_baseline") if isinstance(found, dict) else None
+        return share if isinstance(share, float) and 0 <= share <= 1 else None
+
     def archive(self, belongs: Callable[[Genome], bool] | None = None) -> Archive:
         """belongs: whether a genome may be on the front; the space's `contains`."""
         settings = self.settings()

@@ -31,6 +31,7 @@ function heading() {
     ["networks", `${data.networks.length.toLocaleString("en")} (${data.networks.length - ok} failed or stopped)`],
     ["running time", format.time(data.seconds)],
     ["best", winner ? `${winner.id}: ${[data.measure, data.axes[0]].map((a) => `${a.name} ${format.of(a, valueOf(winner, a))}`).join(", ")}` : "none yet"],
+    ...(data.majority_baseline === null ? [] : [["most frequent class alone", format.percent(data.majority_baseline)]]),
     ["hypervolume", data.hypervolume.length ? format.percent(data.hypervolume.at(-1)[2]) : "–"],
   ]);
 }
