@@ -83,7 +83,7 @@ def test_unknown_names(here):
 
 
 def test_drawn_faces_are_warned_of_once(here, caplog, faces, monkeypatch):
-    monkeypatch.setattr("nas.data.sources.synthetic_faces", lambda: faces)
+    monkeypatch.setattr("nas.data.sources.drawn_faces", lambda: faces)  # others' are kept
     np.testing.assert_array_equal(open_dataset(None).images, faces.images)
     assert caplog.text.count("SYNTHETIC") == 1
 
