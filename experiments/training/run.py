@@ -40,6 +40,18 @@ BATCH, BATCHES = 64, 4
 # --- one arm: a process that trains a few batches for each line that it reads -----------------
 
 
+def module(name: str) -> Any:
+    """Of the tree that is measured: an installed package must not fill its gaps."""
+    found = importlib.import_module(f"nas.{name}")
+    tree = os.environ["PYTHONPATH"]
+    assert Path(found.__file__ or "").is_relative_to(tree), f"{found.__file__} is not of {tree}"
+    return found
+
+
+# Version 0.1 had its files side by side.
+ROOMS = (Path(os.environ.get("PYTHONPATH", "")) / "nas/arch").is_dir()
+
+
 def plain_epoch(genome: Any, images: Any, labels: Any) -> Callable[[], object]:
     """DataLoader, per-image OpenCV, contiguous float32."""
     import cv2
@@ -48,10 +60,8 @@ def plain_epoch(genome: Any, images: Any, labels: Any) -> Callable[[], object]:
     import torch.nn.functional as F
     from torch.utils.data import DataLoader, Dataset
 
-    from nas.arch.module import build
-    from nas.training.recipe import Augment
-
-    settings, rng, side = Augment(), np.random.default_rng(0), images.shape[-1]
+    build, settings = module("arch.module").build, module("training.recipe").Augment()
+    rng, side = np.random.default_rng(0), images.shape[-1]
 
     class Plain(Dataset[Any]):
         def __len__(self) -> int:
@@ -90,14 +100,11 @@ def our_epoch(genome: Any, images: Any, labels: Any, bf16: bool) -> Callable[[],
     """`Training.train_epoch`, of version 0.1 too."""
     import torch
 
-    def module(name: str) -> Any:
-        return importlib.import_module(f"nas.{name}")
-
-    try:
+    if ROOMS:
         recipe, state, predict = (module(f"training.{n}") for n in ("recipe", "state", "predict"))
         subset, precision = predict.Subset, predict.Precision
         names = {"batch_size": BATCH, "optimizer": "nesterov"}
-    except ImportError:
+    else:
         recipe, state, predict = (module(n) for n in ("recipe", "train", "predict"))
         subset, precision = predict.Part, predict.Mode
         names = {"batch": BATCH, "optimiser": "nesterov"}
@@ -115,12 +122,10 @@ def arm(network: Path, precision: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    try:
-        from nas.arch.genome import Genome
-
-        genome: Any = Genome.load(network)
-    except ImportError:
-        genome = importlib.import_module("nas.genome").load(network)
+    if ROOMS:
+        genome = module("arch.genome").Genome.load(network)
+    else:
+        genome, _ = module("genome").load(network)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (BATCH * BATCHES, 1, 48, 48), dtype=np.uint8)
     labels = rng.integers(0, 7, len(images))
