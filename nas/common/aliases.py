@@ -24,7 +24,10 @@ ALIASES: dict[str, dict[str, str]] = {
 FILES = {"precision.json": "mode.json"}  # in a retraining's folder
 ATTRIBUTES = {"precision": "mode"}  # of a tuning's study
 # Options of version 0.1 that are gone: read over, with a word where they were on.
-GONE: dict[str, tuple[str, ...]] = {"Settings": ("inherit", "rungs")}
+GONE: dict[str, tuple[str, ...]] = {
+    "Settings": ("inherit", "rungs"),
+    "Augment": ("vertical_flip", "noise"),
+}
 # Settings of which version 0.1 wrote 0 for none, and algorithms that it could screen.
 NO_LIMIT = ("evaluations", "time_budget", "workers", "candidate_time", "candidate_memory")
 SCREENED = ("nsga2", "ga")

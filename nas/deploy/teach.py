@@ -68,7 +68,7 @@ def teach_from(
             for path, trained in zip(files, found, strict=True)
         ],
     }  # fmt: skip
-    geometric = dataclasses.replace(augment, erase=0.0, noise=0.0)
+    geometric = dataclasses.replace(augment, erase=0.0)
     labels = teach(
         [trained.model.to(place) for trained in found], subset, variants=variants,
         augment=geometric, seed=seed, origin=origin,

@@ -1,4 +1,4 @@
-"""Batched augmentation on the training device: one affine warp, erasing, noise, mixup, CutMix.
+"""Batched augmentation on the training device: one affine warp, erasing, mixup, CutMix.
 
 Nothing here waits for the device, so that a step can be recorded as a CUDA graph.
 """
@@ -14,9 +14,11 @@ from nas.training.recipe import Augment, Recipe
 
 def augment(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
     """images: float (N, C, H, W), pixels 0..255 -> the same shape, changed at random."""
-    return blemish(move(images, settings, draw(len(images), generator)), settings, generator)
+    moved = move(images, settings, draw(len(images), generator))
+    return erase(moved, settings.erase, generator)
 
 
+# The second was a vertical mirror's: stored soft labels (teacher.py) hold on to the others' places.
 DRAWS = 9
 
 
@@ -27,27 +29,14 @@ def draw(n: int, generator: torch.Generator) -> Tensor:
 
 def move(images: Tensor, settings: Augment, draws: Tensor) -> Tensor:
     """Mirror, shift, zoom and rotate: float (N, C, H, W), draws (N, DRAWS) -> (N, C, H, W)."""
-    wide, tall = draws[:, 0] < settings.flip, draws[:, 1] < settings.vertical_flip
+    mirrored = draws[:, 0] < settings.flip
     if settings.geometric:
-        return _warp(images, settings, wide, tall, draws[:, 2:6], draws[:, 6:9])
-    for axis, mirrored in ((3, wide), (2, tall)):
-        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(axis), images)
-    return images
-
-
-def blemish(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
-    """Erase a rectangle and add noise: float (N, C, H, W), pixels 0..255 -> the same shape."""
-    if settings.erase > 0:
-        chance = torch.rand(len(images), 5, generator=generator, device=images.device)
-        images = _erase(images, settings.erase, chance, generator)
-    if settings.noise > 0:
-        noise = torch.randn(images.shape, generator=generator, device=images.device)
-        images = (images + noise * settings.noise).clamp(0, 255)
-    return images
+        return _warp(images, settings, mirrored, draws[:, 2:6], draws[:, 6:9])
+    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
 
 
 def _warp(
-    images: Tensor, settings: Augment, wide: Tensor, tall: Tensor, amount: Tensor, apply: Tensor
+    images: Tensor, settings: Augment, mirrored: Tensor, amount: Tensor, apply: Tensor
 ) -> Tensor:
     """One bilinear resampling for flip, shift, scale and rotation; the border is repeated."""
     signed = 2 * amount - 1
@@ -56,21 +45,25 @@ def _warp(
     zoom = 1 + signed[:, 1] * on[:, 1] * settings.scale
     shift = 2 * settings.shift * signed[:, 2:] * on[:, 2:]  # grid coordinates span 2
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    sign_x, sign_y = torch.where(wide, -1.0, 1.0), torch.where(tall, -1.0, 1.0)
-    rows = [  # rotation and zoom, then the mirror: its signs belong to whole columns
-        torch.stack([cos * sign_x, -sin * sign_y, shift[:, 0]], 1),
-        torch.stack([sin * sign_x, cos * sign_y, shift[:, 1]], 1),
+    sign = torch.where(mirrored, -1.0, 1.0)
+    rows = [  # rotation and zoom, then the mirror: its sign belongs to a whole column
+        torch.stack([cos * sign, -sin, shift[:, 0]], 1),
+        torch.stack([sin * sign, cos, shift[:, 1]], 1),
     ]
     theta = torch.stack(rows, 1).to(images.dtype)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _erase(
-    images: Tensor, probability: float, chance: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Zhong et al. 2017: a rectangle of 2 to 25 % of the image becomes random grey."""
+def erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Zhong et al. 2017: a rectangle of 2 to 25 % of the image becomes random grey.
+
+    images: float (N, C, H, W), pixels 0..255 -> the same shape.
+    """
+    if probability == 0:
+        return images
     n, _, height, width = images.shape
+    chance = torch.rand(n, 5, generator=generator, device=images.device)
     area = 0.02 + 0.23 * chance[:, 1]
     ratio = torch.exp((2 * chance[:, 2] - 1) * 1.0986)  # 1:3 to 3:1
     h = (area * ratio).sqrt().clamp(max=1.0) * height

@@ -27,21 +27,18 @@ Share = Annotated[float, Float(0.0, 1.0)]
 class Augment:
     """What nas/training/augment.py does to training images.
 
-    Each geometric change happens to an image with probability `probability`. flip, vertical_flip:
-    probabilities. shift: largest share of the side. scale: the part shown is 1 - scale to
-    1 + scale of the side. rotate: degrees. erase: probability of
-    erasing one rectangle. noise: standard deviation in grey levels of 255. Khaireddin and Chen use
+    Each geometric change happens to an image with probability `probability`. flip: probability of
+    mirroring. shift: largest share of the side. scale: the part shown is 1 - scale to 1 + scale of
+    the side. rotate: degrees. erase: probability of erasing one rectangle. Khaireddin and Chen use
     shift 0.2, scale 0.2, rotate 10, probability 0.5, erase 0.5.
     """
 
     flip: Share = 0.5
-    vertical_flip: Share = 0.0
     probability: Share = 0.7
     shift: Share = 0.08
     scale: Share = 0.12
     rotate: Annotated[float, Float(0.0, 180.0)] = 10.0
     erase: Share = 0.0
-    noise: Annotated[float, Float(0.0, 255.0)] = 0.0
 
     @property
     def geometric(self) -> bool:

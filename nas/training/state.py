@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nas.arch.genome import Genome
 from nas.arch.module import build
 from nas.common.pixels import normalise
-from nas.training.augment import augment, blemish, mix, move, random_crop
+from nas.training.augment import augment, erase, mix, move, random_crop
 from nas.training.graph import RecordedStep
 from nas.training.optim import Optimizer, flatten, graphable, learning_rate
 from nas.training.predict import (
@@ -29,7 +29,7 @@ from nas.training.predict import (
     autocast,
     views_of,
 )
-from nas.training.recipe import Augment, Recipe
+from nas.training.recipe import Recipe
 from nas.training.teacher import SoftLabels
 
 
@@ -131,7 +131,7 @@ class Training:
             lesson = self._lessons.draw(rows, self.generator)
             taught = lesson.probabilities
             x = move(self._crop(rows), self._lessons.augment, lesson.draws)
-            x = blemish(x, settings, self.generator)
+            x = erase(x, settings.erase, self.generator)
         elif recipe.train_views == "ten_crop":
             x = self._ten_crops(rows)
             y = y.repeat(len(x) // len(y), 1)  # ten crops of each image
@@ -159,7 +159,7 @@ class Training:
         x = self.fit.images[rows].float()
         x = augment(x, dataclasses.replace(settings, erase=0.0), self.generator)
         x = torch.cat(views_of(x, size.height, size.width, "ten_crop"))
-        return blemish(x, Augment(erase=settings.erase), self.generator)
+        return erase(x, settings.erase, self.generator)
 
     def _loss(self, logits: Tensor, x: Tensor, y: Tensor, taught: Tensor | None) -> Tensor:
         """Cross entropy, and with a teacher Hinton et al. 2015's distillation."""

@@ -205,7 +205,7 @@ def teach(
     """The averaged probabilities of `models` for `variants` moved copies of each row of `fit`.
 
     models: normalised pixels (N, C, H, W) -> logits, of the images' own size. augment: its
-    geometric part is stored and replayed; erasing and noise stay the student's own.
+    geometric part is stored and replayed; erasing stays the student's own.
     """
     precision = precision or Precision()
     for model in models:

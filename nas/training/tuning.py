@@ -284,7 +284,6 @@ def _scaled(augment: Augment, strength: float) -> Augment:
         scale=min(0.9, augment.scale * strength),
         rotate=min(180.0, augment.rotate * strength),
         erase=min(1.0, augment.erase * strength),
-        noise=min(255.0, augment.noise * strength),
     )
 
 

@@ -65,3 +65,13 @@ def test_a_recipe_that_comes_with_us_has_a_name():
     assert Recipe.load("modern") == Recipe.load(ROOT / "experiments/recipes/modern.yaml")
     with pytest.raises(UserError, match=r"no recipe 'modren'.*did you mean 'modern'"):
         Recipe.load("modren")
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, False), (0.5, True)])
+def test_what_augmented_in_version_0_1_and_is_gone(tmp_path, caplog, value, said):
+    path = tmp_path / "r.yaml"
+    path.write_text(f"augment: {{vertical_flip: {value}, noise: 0, rotate: 3}}\n")
+    assert Recipe.load(path).augment == Augment(rotate=3.0)
+    lines = [record.getMessage() for record in caplog.records]
+    expected = ["vertical_flip: an option of version 0.1 that is gone; ignored"]
+    assert lines == (expected if said else [])

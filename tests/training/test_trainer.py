@@ -107,7 +107,7 @@ def test_early_stopping_ends_and_keeps_the_best(data):
 def test_interrupted_and_resumed_is_uninterrupted(data, tmp_path, schedule):
     recipe = dataclasses.replace(
         BASE, epochs=5, schedule=schedule, ema_decay=0.9, mixup_alpha=0.3, plateau_patience=0,
-        optimizer="adamw", lr=0.003, augment=Augment(erase=0.5, noise=3),
+        optimizer="adamw", lr=0.003, augment=Augment(erase=0.5),
     )  # fmt: skip
     whole = train(TINY, *data, recipe, seed=3, keep_best=True)
     checkpoint = tmp_path / "checkpoint.pt"
