@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nas.evolution.objectives import Constraint, Objective
     from nas.evolution.optimizer import Optimizer
     from nas.realtime.recognizer import Recognizer
+    from nas.search.ablation import ablate
     from nas.search.results import Run
     from nas.search.run import search
     from nas.space.space import SearchSpace
@@ -33,6 +34,7 @@ __all__ = [
     "SearchSpace",
     "UserError",
     "__version__",
+    "ablate",
     "export",
     "retrain",
     "search",
@@ -62,7 +64,7 @@ _name = lazy_names(
 
 def __getattr__(name: str) -> object:
     """The classes; and the commands that are functions too, which are modules (callable_module)."""
-    if name in ("export", "retrain", "search"):
+    if name in ("ablate", "export", "retrain", "search"):
         from importlib import import_module
 
         return import_module(f"nas.{name}")

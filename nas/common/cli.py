@@ -7,10 +7,10 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from nas.common.errors import UserError
+from nas.common.errors import UserError, shown
 from nas.common.options import metavar_of, value, written
 from nas.common.schema import Int, Seconds
 from nas.common.signals import ending_signals
@@ -51,6 +51,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
+
+
+def read_seeds(given: int | Sequence[int]) -> list[int]:
+    """How many, from 0, or which. UserError where there is none, or one twice."""
+    some: Sequence[int] = range(given) if type(given) is int else ()
+    if isinstance(given, list | tuple | range):
+        some = given
+    seeds = [SEED.read(seed, "seeds") for seed in some]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds: found {shown(given)}; expected how many, or different ones")
+    return seeds
 
 
 def printable(text: str) -> str:

@@ -16,9 +16,9 @@ import yaml
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.common.cli import SEED, log_to_stderr
+from nas.common.cli import log_to_stderr, read_seeds
 from nas.common.environment import environment
-from nas.common.errors import UserError, as_path, expect, shown
+from nas.common.errors import UserError, as_path, expect
 from nas.common.files import locked, make_folder, read_json, replace_file
 from nas.data import Dataset, duplicate_report, open_dataset, rows_without_copies
 from nas.deploy.checkpoint import save_weights
@@ -72,7 +72,7 @@ def retrain(
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
     report is refused. An interrupted call goes on from its checkpoints when repeated.
     """
-    chosen = _seeds(seeds)
+    chosen = read_seeds(seeds)
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     expect(genome, Genome, "retrain: genome", "a Genome, such as Genome.load(name or path)")
     folder = as_path(f"experiments/retrain-{genome.id}" if out is None else out, "retrain: out")
@@ -91,16 +91,6 @@ def retrain(
         # Last: its presence says that the test split has been read.
         replace_file(folder / REPORT, json.dumps(report, indent=1))
     return report
-
-
-def _seeds(given: int | Sequence[int]) -> list[int]:
-    some: Sequence[int] = range(given) if type(given) is int else ()
-    if isinstance(given, list | tuple | range):
-        some = given
-    seeds = [SEED.read(seed, "seeds") for seed in some]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds: found {shown(given)}; expected how many, or different ones")
-    return seeds
 
 
 def _check_unread(out: Path) -> None:

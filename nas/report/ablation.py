@@ -1,4 +1,4 @@
-"""An ablation as a table and a picture."""
+"""An ablation as a table and a picture. `result`: of nas.search.ablation, plain data."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ Row = dict[str, Any]
 
 
 def ablation_table(result: Row) -> str:
-    """Rows of nas.search.ablation: the networks, then the genes, the most valuable first."""
+    """The networks, then the genes, the most valuable first; gains in points where of 1."""
+    measure, points = result["measure"], result["measure"]["share"]
+    scale = 100 if points else 1
     rows = [
         {
             **row,
-            "accuracy": 100 * row["accuracy"]["mean"] if row["accuracy"] else None,
-            "gain": 100 * row["gain"]["mean"] if row["gain"] else None,
-            "interval": _interval(row["gain"]),
-            "seeds": row["accuracy"]["count"] if row["accuracy"] else 0,
+            "value": scale * row["value"]["mean"] if row["value"] else None,
+            "gain": scale * row["gain"]["mean"] if row["gain"] else None,
+            "interval": _interval(row["gain"], scale, points),
+            "seeds": row["value"]["count"] if row["value"] else 0,
         }
         for row in _sorted(result)
     ]
     return table(rows, [
         ("name", "gene set back", ""), ("ours", "from", ""), ("theirs", "to", ""),
-        ("accuracy", "accuracy %", ".2f"), ("gain", "own value gains", "+.2f"),
+        ("value", measure["name"].replace("_", " ") + (" %" if points else ""),
+         ".2f" if points else ".4g"),
+        ("gain", "own value gains", "+.2f" if points else "+.4g"),
         ("interval", "95 % interval", ""), ("seeds", "seeds", "d"),
         ("params", "params", ",d"), ("macs", "MACs", ",d"),
     ])  # fmt: skip
 
 
 def ablation_picture(path: Path, result: Row, title: str) -> None:
-    """A bar a gene, in points of accuracy that the network's own value gains."""
+    """A bar a gene: what the network's own value gains, with its interval over the seeds."""
+    measure = result["measure"]
+    scale = 100 if measure["share"] else 1
     rows = [row for row in _sorted(result) if row["gain"]][::-1]
     figure = Figure(figsize=(8.5, 1.5 + 0.36 * max(1, len(rows))), dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -43,22 +49,31 @@ def ablation_picture(path: Path, result: Row, title: str) -> None:
     for place, row in enumerate(rows):
         gain = row["gain"]
         better = gain["mean"] >= 0
-        axes.barh(place, 100 * gain["mean"], color=FRONT if better else BEST,
+        axes.barh(place, scale * gain["mean"], color=FRONT if better else BEST,
                   hatch=None if better else "///", edgecolor="white", height=0.7)  # fmt: skip
         if gain["low"] is not None:
-            ends = [100 * gain["low"], 100 * gain["high"]]
+            ends = [scale * gain["low"], scale * gain["high"]]
             axes.plot(ends, [place, place], color=INK, linewidth=1.4, marker="|", markersize=7)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [plain(_name(row)) for row in rows], fontsize=8.5)
-    axes.set_xlabel("gain of the network's own value, points (95 % interval)")
+    unit = "points of " if measure["share"] else ""
+    name = plain(measure["name"].replace("_", " "))
+    axes.set_xlabel(f"gain of the network's own value, {unit}{name}{_seeds(rows)}")
     axes.grid(axis="x", alpha=0.3, linewidth=0.5)
     write_figure(path, figure)
+
+
+def _seeds(rows: list[Row]) -> str:
+    """What the intervals are of, where there are any."""
+    counts = sorted({row["gain"]["count"] for row in rows if row["gain"]["low"] is not None})
+    return f" (95 % interval, {' to '.join(map(str, counts))} seeds)" if counts else ""
 
 
 def _sorted(result: Row) -> list[Row]:
     networks = [row for row in result["rows"] if row["ours"] is None]
     genes = [row for row in result["rows"] if row["ours"] is not None]
-    return networks + sorted(genes, key=lambda r: -(r["gain"]["mean"] if r["gain"] else -1.0))
+    worst = float("-inf")
+    return networks + sorted(genes, key=lambda r: -(r["gain"]["mean"] if r["gain"] else worst))
 
 
 def _name(row: Row) -> str:
@@ -66,7 +81,8 @@ def _name(row: Row) -> str:
     return name if row["ours"] is None else f"{name}: {row['ours']}, not {row['theirs']}"
 
 
-def _interval(gain: Row | None) -> str | None:
+def _interval(gain: Row | None, scale: float, points: bool) -> str | None:
     if not gain or gain["low"] is None:
         return None
-    return f"{100 * gain['low']:+.2f} to {100 * gain['high']:+.2f}"
+    spec = "+.2f" if points else "+.4g"
+    return f"{scale * gain['low']:{spec}} to {scale * gain['high']:{spec}}"

@@ -13,28 +13,97 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.arch.genome import Genome
+from nas.arch.genome import Genome, read_genome
 from nas.arch.lowering import cost
-from nas.common.errors import UserError
-from nas.data import Dataset, check_input, search_data
+from nas.common.cli import log_to_stderr, read_seeds
+from nas.common.errors import UserError, as_path
+from nas.common.resources import REFERENCES, SEARCH_SPACES
+from nas.data import Dataset, check_input, open_dataset, search_data
+from nas.evolution.objectives import Fitness, Objective
+from nas.report import ablation_picture
 from nas.report.metrics import mean_interval
 from nas.search.archive import Archive, Evaluation
+from nas.search.evaluate import (
+    EvaluatorFunction,
+    FunctionEvaluator,
+    chosen_function,
+    completed,
+    evaluator_name,
+)
 from nas.search.machine import measure_machine
+from nas.search.overview import run_axes
 from nas.search.paths import findable
-from nas.search.profile import HardwareProfile, static_metrics
-from nas.search.settings import Settings
-from nas.search.store import RunDirectory
+from nas.search.profile import static_metrics
+from nas.search.settings import Settings, checked
+from nas.search.store import EXPERIMENTS, RunDirectory, run_of
 from nas.search.workers import Workers, evaluations_of, start_workers
 from nas.space.ablation import Variant, variants
 from nas.space.projection import project
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
-from nas.training.task import Task
+from nas.training.task import Fidelity, Task
 from nas.training.teacher import stored_teacher
 
 WINNER, OTHER = "the network itself", "the other network"
+PICTURE = "ablation.png"
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
+
+
+def ablate(
+    genome: Genome | str | Path,
+    against: Genome | str | Path = "proposed",
+    *,
+    space: SearchSpace | str | Path | None = None,
+    settings: Settings | None = None,
+    data: str | Path | None = None,
+    evaluator: EvaluatorFunction | str | None = None,
+    epochs: int | None = None,
+    fraction: float | None = None,
+    seeds: int | Sequence[int] = 3,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+    command: Sequence[str] = (),
+) -> Row:
+    """What each gene of a network gains: set back to the other's value, trained by equal seeds.
+
+    genome, against: a Genome, or a name or file of one, such as a run's best.json; the other is
+    brought into the space first. space, settings: those of the run that the file lies in, where
+    none are given. data: another data set. evaluator: a function genome -> metrics instead of a
+    training, or its name "package.module:function"; where the run has one, it is given again.
+    epochs, fraction: of each training, as in the run where None. seeds: how many, from 0, or which.
+    out: the folder (None: ablation-<id> beside the genome's file); a repeated call goes on there.
+
+    Returns ablation.json: `measure` says which metric (the run's accuracy, or what else it
+    measured); `rows` have for each network its value and for each gene what the network's own one
+    gains, both with 95 % intervals over the seeds (`low`, `high`). The picture is ablation.png.
+    """
+    network, path = _genome(genome, "ablate: genome")
+    other, name = _named(against)
+    if progress:
+        log_to_stderr()
+    run = run_of(path) if path else None
+    found = _settings(settings or (run.settings() if run else Settings()), data, evaluator)
+    fidelity = Fidelity(epochs or found.fidelity.epochs, fraction or found.fidelity.fraction)
+    found = checked(replace(found, fidelity=fidelity, workers=workers))
+    where = _space(space, run, path)
+    by: Dataset | EvaluatorFunction
+    if found.evaluator:
+        by = chosen_function(found.evaluator, evaluator)
+    else:
+        by = open_dataset(found.data)
+        where = where.for_data(len(by.classes), *by.shape)
+    chosen = plan(network, other, where, read_seeds(seeds))
+    beside = path.parent if path else EXPERIMENTS
+    folder = beside / f"ablation-{network.id}" if out is None else as_path(out, "ablate: out")
+    log.info(
+        "%d networks, %d seeds, %d epochs of %.0f%% of the images each, into %s",
+        len(chosen.genomes), len(chosen.seeds), fidelity.epochs, 100 * fidelity.fraction, folder,
+    )  # fmt: skip
+    result, picture = measure(folder, chosen, where, by, found, command), folder / PICTURE
+    ablation_picture(picture, result, f"{network.id}, each gene set back to that of {name}")
+    return {**result, "picture": str(picture)}
 
 
 @dataclass(frozen=True)
@@ -68,88 +137,145 @@ def plan(network: Genome, other: Genome, space: SearchSpace, seeds: Sequence[int
     return Plan(tuple(names), tuple(genomes), tuple(found), tuple(seeds))
 
 
-def ablate(
-    out: Path, chosen: Plan, space: SearchSpace, dataset: Dataset, settings: Settings,
-    command: Sequence[str] = (),
+def measure(
+    out: Path, chosen: Plan, space: SearchSpace, by: Dataset | EvaluatorFunction,
+    settings: Settings, command: Sequence[str] = (),
 ) -> Row:  # fmt: skip
-    """Train what is missing in the folder `out`; returns the result, which is ablation.json too."""
-    check_input(dataset, f"space {space.name}", space.classes, *space.shape)
-    stored_teacher(settings.recipe, dataset.fingerprint)
-    with _folder(out, chosen, space, dataset, settings, command) as run:
-        profile = measure_machine(run, settings, space)
+    """Measure what is missing in the folder `out`; returns the result, ablation.json.
+
+    by: the data to train on, or the function that measures.
+    """
+    if isinstance(by, Dataset):
+        check_input(by, f"space {space.name}", space.classes, *space.shape)
+        stored_teacher(settings.recipe, by.fingerprint)
+    with _folder(out, chosen, space, by, settings, command) as run:
         archive = run.archive()
-        done = {e.index for e in archive if e.ok}
-        missing = [task for task in chosen.tasks(settings) if task.index not in done]
-        log.info("%d of %d trainings to make", len(missing), len(chosen.tasks(settings)))
+        missing = [t for t in chosen.tasks(settings) if t.index not in archive.by_index]
+        log.info("%d of %d to be measured", len(missing), len(chosen.tasks(settings)))
         if missing:
-            data = search_data(dataset)
-            arguments = (data, settings.recipe, profile.precision, settings.device)
-            workers = start_workers(settings, TrainingEvaluator, arguments)
+            workers = _workers(run, settings, space, by)
             try:
-                _train(missing, workers, archive, profile)
+                _measure(missing, workers, archive, settings.wanted)
             finally:
                 workers.close()
                 archive.close()
-        result = summarise(chosen, archive.evaluations)
+        result = summarise(chosen, archive.evaluations, run_axes(settings, [])[0])
         run.write("ablation.json", json.dumps(result, indent=1))
     return result
 
 
-def summarise(chosen: Plan, evaluations: Sequence[Evaluation]) -> Row:
-    """gain: the network's accuracy less the variant's with that gene set back, seed by seed.
+def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> Row:
+    """measure: what is compared, of report.axes. gain: the network's value less that of the
+    variant with the gene set back (the other way round where less is better), seed by seed.
 
     Above 0 the network's own value of the gene is the better one.
     """
-    accuracy = {(e.id, e.seed): e.metrics["accuracy"] for e in evaluations if e.ok}
+    values = {(e.id, e.seed): e.metrics[measure["name"]] for e in evaluations if e.ok}
+    sign = 1 if measure["maximize"] else -1
     by_gene = {v.gene: v for v in chosen.changed}
     base = chosen.genomes[0].id
     rows = []
     for name, genome in zip(chosen.names, chosen.genomes, strict=True):
-        found = [accuracy[genome.id, s] for s in chosen.seeds if (genome.id, s) in accuracy]
+        found = [values[genome.id, s] for s in chosen.seeds if (genome.id, s) in values]
         gains = [
-            accuracy[base, s] - accuracy[genome.id, s]
+            sign * (values[base, s] - values[genome.id, s])
             for s in chosen.seeds
-            if {(base, s), (genome.id, s)} <= accuracy.keys()
+            if {(base, s), (genome.id, s)} <= values.keys()
         ]
         total, variant = cost(genome), by_gene.get(name)
         rows.append({
             "name": name, "id": genome.id, "params": total.params, "macs": total.macs,
             "ours": variant.ours if variant else None,
             "theirs": variant.theirs if variant else None,
-            "accuracy": mean_interval(found) if found else None,
+            "value": mean_interval(found) if found else None,
             "gain": mean_interval(gains) if gains and name != WINNER else None,
         })  # fmt: skip
-    return {"seeds": list(chosen.seeds), "rows": rows}
+    asked = {(genome.id, seed) for genome in chosen.genomes for seed in chosen.seeds}
+    failures = [{"id": e.id, "seed": e.seed, "error": e.error} for e in evaluations
+                if not e.ok and (e.id, e.seed) in asked]  # fmt: skip
+    return {"measure": measure, "seeds": list(chosen.seeds), "rows": rows, "failures": failures}
+
+
+def _genome(given: Genome | str | Path, where: str) -> tuple[Genome, Path | None]:
+    """The genome, and its file where it is of one."""
+    if isinstance(given, Genome):
+        return given, None
+    path = REFERENCES.find(str(as_path(given, where)), where)
+    return Genome.load(path), path
+
+
+def _named(against: Genome | str | Path) -> tuple[Genome, str]:
+    genome, path = _genome(against, "ablate: against")
+    return genome, str(read_genome(path)[1].get("name", path.stem)) if path else genome.id
+
+
+def _space(given: SearchSpace | str | Path | None, run: RunDirectory | None, path: Path | None
+           ) -> SearchSpace:  # fmt: skip
+    if isinstance(given, SearchSpace):
+        return given
+    if given is not None:
+        return SearchSpace.load(SEARCH_SPACES.find(str(as_path(given, "--space")), "--space"))
+    if run is None:
+        raise UserError(f"--space: missing, since {path or 'the genome'} lies in no run")
+    return SearchSpace.load(run.file("space.yaml"))
+
+
+def _settings(
+    settings: Settings, data: str | Path | None, evaluator: EvaluatorFunction | str | None
+) -> Settings:
+    """Those of a run without its budget; its measure is the only objective that is kept."""
+    if data is not None and evaluator is not None:
+        raise UserError("--data, --evaluator: both say what measures the networks; give one")
+    if data is not None:
+        settings = replace(settings, data=str(data), evaluator=None)
+    if evaluator is not None:
+        settings = replace(settings, evaluator=evaluator_name(evaluator, "ablate"))
+    kept = run_axes(settings, [])[0]["name"]
+    first = next(o for o in settings.objectives if o.name == kept)
+    second = Objective("macs" if kept == "params" else "params")
+    return replace(
+        settings, objectives=(first, second), constraints=(), fitness=Fitness(), evaluations=1,
+        time_budget=None, address=None,
+    )  # fmt: skip
 
 
 def _folder(
-    out: Path, chosen: Plan, space: SearchSpace, dataset: Dataset, settings: Settings,
-    command: Sequence[str],
+    out: Path, chosen: Plan, space: SearchSpace, by: Dataset | EvaluatorFunction,
+    settings: Settings, command: Sequence[str],
 ) -> RunDirectory:  # fmt: skip
     """The folder anew, or as it was left. UserError when it is of another ablation."""
     genomes = list(chosen.genomes[:2])
+    fingerprint = by.fingerprint if isinstance(by, Dataset) else None
     if not (out / "config.yaml").exists():
-        settings = findable(settings)
-        return RunDirectory.create(out, settings, space, genomes, command, dataset.fingerprint)
+        return RunDirectory.create(out, findable(settings), space, genomes, command, fingerprint)
     run = RunDirectory.open(out)
     before, now = findable(run.settings()), findable(settings)
-    same = ("data", "fidelity", "recipe")
+    same = ("evaluator", *(() if settings.evaluator else ("data", "recipe")), "fidelity")
     unlike = [name for name in same if getattr(before, name) != getattr(now, name)]
     if unlike or run.initial() != genomes:
         what = ", ".join(unlike) or "genomes"
         raise UserError(f"{out}: holds an ablation of other {what}; expected a new --out")
-    run.check_unchanged(dataset.fingerprint)
+    run.check_unchanged(fingerprint)
     return run
 
 
-def _train(
-    tasks: Sequence[Task], workers: Workers, archive: Archive, profile: HardwareProfile
+def _workers(
+    run: RunDirectory, settings: Settings, space: SearchSpace, by: Dataset | EvaluatorFunction
+) -> Workers:
+    if not isinstance(by, Dataset):
+        return start_workers(settings, FunctionEvaluator, (by,))
+    profile = measure_machine(run, settings, space)
+    arguments = (search_data(by), settings.recipe, profile.precision, settings.device)
+    return start_workers(settings, TrainingEvaluator, arguments)
+
+
+def _measure(
+    tasks: Sequence[Task], workers: Workers, archive: Archive, wanted: Sequence[str]
 ) -> None:
     """Every task on the workers, each result on disk before the next."""
-    for found in evaluations_of(workers, tasks):
-        if found.ok:
-            known = static_metrics(found.genome, profile.calibration.model)
-            found = replace(found, metrics={**found.metrics, **known})
+    total = len(archive) + len(tasks)
+    for ended in evaluations_of(workers, tasks):
+        found = completed(ended, static_metrics(ended.genome, None), wanted)
         archive.append(found)
-        log.info("%s, seed %d: %s", found.id, found.seed,
-                 f"{found.metrics['accuracy']:.2%}" if found.ok else found.error)  # fmt: skip
+        value = f"{wanted[0]} {found.metrics[wanted[0]]:.4g}" if found.ok else found.error
+        log.info("%d of %d: %s, seed %d: %s", len(archive), total, found.id, found.seed, value)

@@ -21,7 +21,7 @@ from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation, as_measured
 from nas.search.elapsed import ran_before
-from nas.search.evaluate import Unfinished
+from nas.search.evaluate import Unfinished, completed
 from nas.search.outcome import Outcome
 from nas.search.pending import Pending
 from nas.search.policy import make_optimizer
@@ -243,18 +243,8 @@ class Search:
         return self.before.loop_seconds + time.perf_counter() - self._began
 
     def _completed(self, evaluation: Evaluation) -> Evaluation:
-        """With the metrics that need no measurement; failed where an objective has none."""
-        if evaluation.status == "failed":
-            return evaluation
-        metrics = dict(evaluation.metrics)
-        if self.static_metrics is not None:
-            metrics |= self.static_metrics(evaluation.genome)
-        missing = [name for name in self.settings.wanted if name not in metrics]
-        if missing:
-            names = ", ".join(missing)
-            error = f"the evaluator gave no {names}, which objectives or constraints need"
-            return replace(evaluation, status="failed", metrics={}, error=error)
-        return replace(evaluation, metrics=metrics)
+        known = self.static_metrics(evaluation.genome) if self.static_metrics is not None else {}
+        return completed(evaluation, known, self.settings.wanted)
 
     def _accept(self, evaluation: Evaluation) -> None:
         # On disk before the optimizer hears of it.

@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shlex
 import sys
 import time
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from nas.search.archive import Evaluation, check_measured
 from nas.training.task import Evaluator, Task
 
 MAX_ERROR_TEXT = 2000
+EvaluatorFunction = Callable[..., Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class FunctionEvaluator:
     names.
     """
 
-    def __init__(self, function: Callable[..., Mapping[str, float]]) -> None:
+    def __init__(self, function: EvaluatorFunction) -> None:
         self.function = function
         self.wants = {"budget", "seed"} & set(inspect.signature(function).parameters)
 
@@ -78,6 +80,44 @@ def load_function(name: str) -> Callable[..., Any]:
     if not isinstance(found, types.FunctionType) and not callable(found):
         raise UserError(f"evaluator: {name}: not a function")
     return found  # type: ignore[no-any-return]
+
+
+def evaluator_name(evaluator: EvaluatorFunction | str, where: str) -> str:
+    """`package.module:function`. UserError for what is neither a function nor a name."""
+    if isinstance(evaluator, str):
+        return evaluator
+    if not callable(evaluator):
+        raise UserError(
+            f"{where}: evaluator: found {type(evaluator).__name__}; expected a function, or its "
+            "name"
+        )
+    name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
+    return f"{evaluator.__module__}:{name}"
+
+
+def chosen_function(stored: str, evaluator: EvaluatorFunction | str | None) -> EvaluatorFunction:
+    """The function itself. UserError where only a file (`stored`) names it: none is imported."""
+    if evaluator is None:
+        raise UserError(
+            f"evaluator {stored}: named by a file, and no file has us import anything; if you "
+            f"know it, say so: --evaluator {shlex.quote(stored)}"
+        )
+    return load_function(evaluator) if isinstance(evaluator, str) else evaluator
+
+
+def completed(
+    evaluation: Evaluation, known: Mapping[str, float], wanted: Sequence[str]
+) -> Evaluation:
+    """With the metrics that need no measurement; failed where one that is wanted is missing."""
+    if evaluation.status == "failed":
+        return evaluation
+    metrics = {**evaluation.metrics, **known}
+    missing = [name for name in wanted if name not in metrics]
+    if missing:
+        names = ", ".join(missing)
+        error = f"the evaluator gave no {names}, which objectives or constraints need"
+        return replace(evaluation, status="failed", metrics={}, error=error)
+    return replace(evaluation, metrics=metrics)
 
 
 def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:

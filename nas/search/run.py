@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import shlex
 import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,12 @@ from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
 from nas.search.driver import Callback, Search
-from nas.search.evaluate import FunctionEvaluator, load_function
+from nas.search.evaluate import (
+    EvaluatorFunction,
+    FunctionEvaluator,
+    chosen_function,
+    evaluator_name,
+)
 from nas.search.machine import measure_front, measure_machine
 from nas.search.outcome import Outcome
 from nas.search.paths import findable
@@ -51,7 +55,6 @@ from nas.training.teacher import stored_teacher
 
 LAST_SHARE, LAST_SECONDS = 0.1, 30.0  # of a time budget, kept for the front's frame rates
 
-EvaluatorFunction = Callable[..., Mapping[str, float]]
 log = logging.getLogger(__name__)
 
 
@@ -149,7 +152,7 @@ def _with(
 ) -> Settings:
     """The settings with some given by name, read as YAML's would be."""
     if evaluator is not None:
-        options = {**options, "evaluator": _name(evaluator)}
+        options = {**options, "evaluator": evaluator_name(evaluator, "search")}
     if not options:
         return settings
     plain = dataclasses.asdict(settings)
@@ -167,17 +170,6 @@ def _with(
     return read_settings(json.loads(text), "search")
 
 
-def _name(evaluator: EvaluatorFunction | str) -> str:
-    if isinstance(evaluator, str):
-        return evaluator
-    if not callable(evaluator):
-        raise UserError(
-            f"search: evaluator: found {type(evaluator).__name__}; expected a function, or its name"
-        )
-    name = getattr(evaluator, "__qualname__", type(evaluator).__qualname__)
-    return f"{evaluator.__module__}:{name}"
-
-
 def _parts(
     settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | str | None,
     started: float,
@@ -188,12 +180,7 @@ def _parts(
     # Limits that the space knows too: then children are repaired, and not only refused.
     space = space.within({c.name: (c.at_least, c.at_most) for c in settings.constraints})
     if settings.evaluator is not None:
-        if evaluator is None:
-            raise UserError(
-                f"evaluator {settings.evaluator}: named by a file, and no file has us import "
-                f"anything; if you know it, say so: --evaluator {shlex.quote(settings.evaluator)}"
-            )
-        function = load_function(evaluator) if isinstance(evaluator, str) else evaluator
+        function = chosen_function(settings.evaluator, evaluator)
         return _Parts(settings, _feasible(space), None, None, function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)

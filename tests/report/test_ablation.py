@@ -3,18 +3,24 @@ import pytest
 
 from nas.report import ablation_picture, ablation_table
 
+ACCURACY = {"name": "accuracy", "share": True, "maximize": True}
+
 
 def row(name, mean, **more):
     gain = {"count": 3, "mean": mean, "low": mean - 0.01, "high": mean + 0.01}
     accuracy = {"count": 3, "mean": 0.5 - mean, "low": None, "high": None}
     return {"name": name, "id": name, "params": 1000, "macs": 2000, "ours": "a", "theirs": "b",
-            "accuracy": accuracy, "gain": gain} | more  # fmt: skip
+            "value": accuracy, "gain": gain} | more  # fmt: skip
 
 
 @pytest.fixture
 def result():
     base = row("the network itself", 0.0, ours=None, theirs=None, gain=None)
-    return {"seeds": [0, 1, 2], "rows": [base, row("stem.kernel", -0.02), row("bias", 0.03)]}
+    return {
+        "measure": ACCURACY,
+        "seeds": [0, 1, 2],
+        "rows": [base, row("stem.kernel", -0.02), row("bias", 0.03)],
+    }
 
 
 def test_the_most_valuable_gene_comes_first(result):
@@ -24,7 +30,17 @@ def test_the_most_valuable_gene_comes_first(result):
     assert "-2.00  -3.00 to -1.00" in lines[2]
 
 
+def test_a_measure_that_is_no_share_has_its_own_numbers(result):
+    found = result | {"measure": {"name": "energy_uj", "share": False, "maximize": False}}
+    lines = ablation_table(found).splitlines()
+    assert "energy uj" in lines[0]
+    assert "%" not in lines[0].replace("95 % interval", "")
+    assert "+0.03  +0.02 to +0.04" in lines[3]
+
+
 def test_the_picture(tmp_path, result):
     ablation_picture(tmp_path / "a.png", result, "a title")
     assert cv2.imread(str(tmp_path / "a.png")).std() > 5
-    ablation_picture(tmp_path / "b.png", {"seeds": [0], "rows": []}, "nothing yet")
+    ablation_picture(
+        tmp_path / "b.png", {"measure": ACCURACY, "seeds": [0], "rows": []}, "nothing yet"
+    )
