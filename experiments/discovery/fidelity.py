@@ -1,22 +1,25 @@
 """Does a short training predict the long one? A table of networks, each trained both ways.
 
     python experiments/discovery/gpu.py pack --data fer2013 --out PACKED
-    python experiments/discovery/fidelity.py PACKED OUT [--device cuda --together 12 --batch 256]
+    python experiments/discovery/fidelity.py PACKED OUT --device cuda --together 12 --batch 256
+    python experiments/discovery/fidelity.py PACKED OUT --spaces fer_tiny --macs 4e6   # a CPU
     python experiments/discovery/fidelity_figure.py OUT
 
-Networks: the report's, mini-Xception, two found ones, then random members of fer and fer_tiny by
-turns. Every arm trains on the search's fit rows and is scored on the rows that a search holds out
-and on PublicTest; PrivateTest is not in PACKED. OUT/results.jsonl gets a line for each training;
-what it holds is not trained again, so the same command goes on after an interruption.
+Networks: the report's, mini-Xception, found ones and the fronts of fer_tiny, then random members of
+the spaces by turns; --macs leaves out those that cost more. Every arm trains on the search's fit
+rows and is scored on the rows that a search holds out and on PublicTest; PrivateTest is not in
+PACKED. OUT/results.jsonl gets a line for each training; what it holds is not trained again, so the
+same command goes on after an interruption.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,37 +68,43 @@ ARMS = {
     "taught 2": arm(TAUGHT, 2), "taught 3": arm(TAUGHT, 3), "taught 6": arm(TAUGHT, 6),
     "taught 4 half": arm(TAUGHT, 4, 0.5),
     "long": arm(TAUGHT, LONG), "long again": arm(TAUGHT, LONG, seed=1, every=4),
-    "long untaught": arm(MUON, LONG, every=4),
+    "long untaught": arm(MUON, LONG, every=4), "long plain": arm(PLAIN, LONG, every=4),
 }  # fmt: skip
 
 
-def networks(count: int) -> list[tuple[str, Genome]]:
+def networks(count: int, spaces: Sequence[str], macs: float) -> list[tuple[str, Genome]]:
     """(where from, genome), always the same ones."""
-    references = Path("search_spaces/references")
-    found = [(name, Genome.load(references / f"{name}.json"))
-             for name in ("proposed", "mini_xception")]  # fmt: skip
-    found += [("found", Genome.load(path)) for path in sorted((HERE / "h200").glob("*.json"))]
-    spaces = [SearchSpace.load(Path(f"search_spaces/{name}.yaml")) for name in SPACES]
-    known = {genome.id for _, genome in found}
-    number = 0
-    while len(found) < count:
-        space, name = spaces[number % len(SPACES)], SPACES[number % len(SPACES)]
+    files = [
+        Path(f"search_spaces/references/{name}.json") for name in ("proposed", "mini_xception")
+    ]
+    files += sorted((HERE / "h200").glob("????????????.json"))
+    fronts = [
+        Genome.from_dict(member["genome"])
+        for run in ("search", "random")
+        for member in json.loads((HERE / "fer_tiny" / run / "front.json").read_text())
+    ]
+    first = [("found", genome) for genome in [*map(Genome.load, files), *fronts]]
+    found = {genome.id: (name, genome) for name, genome in first if cost(genome).macs <= macs}
+    loaded = [SearchSpace.load(Path(f"search_spaces/{name}.yaml")) for name in spaces]
+    for number in itertools.count():
+        if len(found) >= count:
+            return list(found.values())[:count]
+        space, name = loaded[number % len(spaces)], spaces[number % len(spaces)]
         genome = space.sample(np.random.default_rng([0, number])).genome
-        number += 1
-        if genome.id not in known:
-            known.add(genome.id)
-            found.append((name, genome))
-    return found[:count]
+        if cost(genome).macs <= macs:
+            found.setdefault(genome.id, (name, genome))
+    raise AssertionError("count() does not end")
 
 
-def todo(count: int, done: set[tuple[str, str]]) -> Iterator[tuple[str, int, str, Genome]]:
-    """(arm, number, space, genome) of what is not done; networks in tens, all arms of ten first."""
-    listed = networks(count)
-    for start in range(0, count, 10):
-        for name, one in ARMS.items():
-            for number in range(start, min(start + 10, count)):
+def todo(
+    listed: list[tuple[str, Genome]], arms: Sequence[str], together: int, done: set[tuple[str, str]]
+) -> Iterator[tuple[str, int, str, Genome]]:
+    """(arm, number, space, genome) of what is not done; all arms of the first group come first."""
+    for start in range(0, len(listed), together):
+        for name in arms:
+            for number in range(start, min(start + together, len(listed))):
                 space, genome = listed[number]
-                if number % one.every == 0 and (name, genome.id) not in done:
+                if number % ARMS[name].every == 0 and (name, genome.id) not in done:
                     yield name, number, space, genome
 
 
@@ -174,6 +183,9 @@ def main() -> None:
     parser.add_argument("packed", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--spaces", nargs="+", default=SPACES)
+    parser.add_argument("--macs", type=float, default=float("inf"), help="at most, a network")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--together", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
@@ -187,9 +199,10 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     data = Data(args.packed, args.device)
     labels = SoftLabels.load(HERE / "h200/soft_labels.safetensors")
-    precision = Precision(True, True)
+    precision = Precision(bf16=args.device == "cuda", channels_last=True)
+    listed = networks(args.networks, args.spaces, args.macs)
     group: list[tuple[str, int, str, Genome]] = []
-    for job in [*todo(args.networks, done), None]:
+    for job in [*todo(listed, args.arms, args.together, done), None]:
         if group and (job is None or job[0] != group[0][0] or len(group) == args.together):
             if time.perf_counter() > end:
                 return
