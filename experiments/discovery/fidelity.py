@@ -1,8 +1,8 @@
 """Does a short training predict the long one? A table of networks, each trained both ways.
 
     python experiments/discovery/gpu.py pack --data fer2013 --out PACKED
-    python experiments/discovery/fidelity.py PACKED OUT --device cuda --together 12 --batch 256
-    python experiments/discovery/fidelity.py PACKED OUT --spaces fer_tiny --macs 4e6   # a CPU
+    python experiments/discovery/fidelity.py PACKED OUT --spaces fer_tiny --macs 4e6
+    python experiments/discovery/fidelity.py PACKED OUT --device cuda --bf16 --batch 256 --together 12
     python experiments/discovery/fidelity_figure.py OUT
 
 Networks: the report's, mini-Xception, found ones and the fronts of fer_tiny, then random members of
@@ -120,7 +120,9 @@ def train_together(
     precision: Precision,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of results.jsonl; all of one arm. Step by step in turns, each on its own stream."""
-    one, started = ARMS[jobs[0][0]], time.perf_counter()
+    # On a CPU, which others may share, the seconds of this process.
+    clock = time.perf_counter if data.images.is_cuda else time.process_time
+    one, started = ARMS[jobs[0][0]], clock()
     recipe = dataclasses.replace(one.recipe, batch_size=batch)
     fit, teacher = part(data.fit, one.fraction), labels if recipe.distill else None
     runs = [
@@ -144,14 +146,14 @@ def train_together(
                     curves[i].append(scores(run, data.held_out, precision)["accuracy"])
                 except DivergedError as error:
                     failed[i] = str(error)
-    seconds = (time.perf_counter() - started) / len(runs)
+    seconds = (clock() - started) / len(runs)
     rows = []
     for i, ((name, number, space, genome), (run, _)) in enumerate(zip(jobs, runs, strict=True)):
         row: dict[str, Any] = {
             "arm": name, "number": number, "space": space, "id": genome.id,
             **dataclasses.asdict(cost(genome)), "epochs": recipe.epochs, "fraction": one.fraction,
-            "seed": one.seed, "batch": batch, "seconds": seconds, "together": len(jobs),
-            "curve": [round(a, 5) for a in curves[i]],
+            "seed": one.seed, "batch": batch, "bf16": precision.bf16, "seconds": seconds,
+            "together": len(jobs), "curve": [round(a, 5) for a in curves[i]],
         }  # fmt: skip
         if i in failed:
             rows.append(row | {"failed": failed[i]})
@@ -187,6 +189,7 @@ def main() -> None:
     parser.add_argument("--macs", type=float, default=float("inf"), help="at most, a network")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="where the processor has it")
     parser.add_argument("--together", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=float("inf"))
@@ -199,7 +202,7 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     data = Data(args.packed, args.device)
     labels = SoftLabels.load(HERE / "h200/soft_labels.safetensors")
-    precision = Precision(bf16=args.device == "cuda", channels_last=True)
+    precision = Precision(bf16=args.bf16, channels_last=True)
     listed = networks(args.networks, args.spaces, args.macs)
     group: list[tuple[str, int, str, Genome]] = []
     for job in [*todo(listed, args.arms, args.together, done), None]:
