@@ -2,7 +2,7 @@
 
     python experiments/discovery/gpu.py pack --data fer2013 --out PACKED
     python experiments/discovery/fidelity.py PACKED OUT --spaces fer_tiny --macs 4e6
-    python experiments/discovery/fidelity.py PACKED OUT --device cuda --bf16 --batch 256 --together 12
+    python experiments/discovery/fidelity.py PACKED OUT --device cuda --bf16 --together 12
     python experiments/discovery/fidelity_figure.py OUT
 
 Networks: the report's, mini-Xception, found ones and the fronts of fer_tiny, then random members of
