@@ -22,8 +22,8 @@ from nas.common.resources import REFERENCES
 from nas.common.schema import Choice, Flag, Int, read
 
 __all__ = [  # the first blocks, beside what is made here
-    "Block", "Conv", "Dense", "Genome", "Head", "Input", "Inverted", "Pool", "Residual",
-    "Separable", "Stage", "read_genome",
+    "Block", "Conv", "Dense", "Genome", "GenomeRule", "Head", "Input", "Inverted", "Pool",
+    "Residual", "Separable", "Stage", "read_genome",
 ]  # fmt: skip
 
 FORMAT = "fer-nas.genome/1"
@@ -131,7 +131,6 @@ class Genome:
     def from_dict(cls, data: Any, where: str = "genome") -> Genome:
         """Read and check plain data. UserError names the field that does not fit."""
         genome = read(cls, data, where)
-        assert isinstance(genome, Genome)
         if not genome.stages or not any(stage.blocks for stage in genome.stages):
             raise UserError(f"{where}.stages: a network needs at least one block")
         blocks = sum(len(stage.blocks) for stage in genome.stages)
@@ -148,6 +147,13 @@ class Genome:
     def from_json(cls, text: str, where: str = "genome.json") -> Genome:
         """Parse what `to_json` writes."""
         return _from_file(parse_json(text, where), where)
+
+
+class GenomeRule:
+    """Reads a genome from plain data."""
+
+    def read(self, value: Any, where: str) -> Genome:
+        return Genome.from_dict(value, where)
 
 
 def read_genome(path: str | Path) -> tuple[Genome, dict[str, Any]]:

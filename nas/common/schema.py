@@ -14,12 +14,13 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, overload
 
 from nas.common.aliases import current_names
 from nas.common.errors import UserError, did_you_mean, one_of, shown
 
 MAX_ITEMS = 256
+T = TypeVar("T")
 Reader = Callable[[Any, str], Any]  # of a value, and of where it stands
 LARGEST = 2**63  # of any number in a file, whatever its rule allows
 
@@ -57,6 +58,49 @@ class Float:
                 f"{where}: must be in [{self.low:g}, {self.high:g}], got {shown(value)}"
             )
         return number + 0.0  # -0.0 becomes 0.0
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number of any size; an integer stays one."""
+
+    def read(self, value: Any, where: str) -> float:
+        return _number(value, where)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """So many numbers in [low, high], read into a tuple."""
+
+    count: int
+    low: float = -LARGEST
+    high: float = LARGEST
+
+    def read(self, value: Any, where: str) -> tuple[float, ...]:
+        if not isinstance(value, list | tuple) or len(value) != self.count:
+            raise UserError(f"{where}: expected {self.count} numbers, got {shown(value)}")
+        each = Float(self.low, self.high)
+        return tuple(each.read(v, f"{where}[{i}]") for i, v in enumerate(value))
+
+
+@dataclass(frozen=True)
+class Map:
+    """A mapping of names to values of `each`."""
+
+    each: Any
+
+    def read(self, value: Any, where: str) -> dict[str, Any]:
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            raise UserError(f"{where}: must be a mapping, got {shown(value)}")
+        return {name: read(self.each, v, f"{where}.{name}") for name, v in value.items()}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Any value that JSON can hold."""
+
+    def read(self, value: Any, where: str) -> Any:
+        return value
 
 
 @dataclass(frozen=True)
@@ -142,6 +186,10 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and 0 < len(text) <= 100 and text.isprintable() and "/" not in text
 
 
+@overload
+def read(hint: type[T], value: Any, where: str) -> T: ...
+@overload
+def read(hint: Any, value: Any, where: str) -> Any: ...
 def read(hint: Any, value: Any, where: str) -> Any:
     """`value` read as the annotated type `hint`. UserError names `where` it does not fit."""
     return _reader(hint)(value, where)

@@ -49,9 +49,7 @@ class Intake:
         """None where the data set has none (version 0.1). UserError where it is malformed."""
         if KEY not in provenance:
             return None
-        found = read(cls, provenance[KEY], f"{where}: provenance.{KEY}")
-        assert isinstance(found, cls)
-        return found
+        return read(cls, provenance[KEY], f"{where}: provenance.{KEY}")
 
     def to_provenance(self) -> dict[str, Any]:
         """As `from_provenance` reads it."""

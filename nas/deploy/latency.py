@@ -35,7 +35,7 @@ from nas.arch.lowering import cost, lower
 from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
 from nas.common.files import read_json
-from nas.common.schema import Float, Int, read
+from nas.common.schema import Float, Int, Numbers, read
 from nas.deploy.runtime import session
 
 FEATURES = (
@@ -53,20 +53,11 @@ FEATURES = (
 FOLDS = 5
 
 
-class _Coefficients:
-    """One number of at least 0 for each feature."""
-
-    def read(self, value: Any, where: str) -> tuple[float, ...]:
-        if not isinstance(value, list) or len(value) != len(FEATURES):
-            raise UserError(f"{where}: expected {len(FEATURES)} numbers")
-        return tuple(Float(0.0, 1e12).read(v, f"{where}[{i}]") for i, v in enumerate(value))
-
-
 @dataclass(frozen=True)
 class FpsModel:
     """Milliseconds as a non-negative combination of analytic features; plain numbers only."""
 
-    coefficients: Annotated[tuple[float, ...], _Coefficients()]
+    coefficients: Annotated[tuple[float, ...], Numbers(len(FEATURES), 0.0, 1e12)]
 
     def predict(self, genome: Genome) -> float:
         """Frames per second, batch 1, one thread."""
@@ -93,9 +84,7 @@ def read_calibration(path: Path) -> Calibration:
     data = read_json(path)
     if not isinstance(data, dict) or "calibration" not in data:
         raise UserError(f"{path}: no calibration; expected a machine.json, or a file of nas.fps")
-    found = read(Calibration, data["calibration"], f"{path}: calibration")
-    assert isinstance(found, Calibration)
-    return found
+    return read(Calibration, data["calibration"], f"{path}: calibration")
 
 
 def features(genome: Genome) -> Any:

@@ -20,8 +20,7 @@ from nas.evolution.surrogate import GaussianProcess
 Array = npt.NDArray[np.float64]
 # Metrics of a genome that need no training, all above 0.
 StaticMetrics = Callable[[Any], dict[str, float]]
-# A metric's predicted mean, and it less and plus one standard deviation of a measurement: the scale
-# of the process is not the metric's, so that the two arms differ.
+# As training.task has it: the mean, and it less and plus one standard deviation of a measurement.
 Prediction = tuple[float, float, float]
 
 WARM_UP = 8  # evaluations before the surrogate is trusted

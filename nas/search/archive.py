@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
-from nas.common.schema import LARGEST, Choice, Float, Int, Text, read
+from nas.common.schema import Choice, Map, Number, Text, hints, read
 from nas.evolution.denoise import Member, denoised_front
 from nas.evolution.pareto import Front, pareto_front
-from nas.evolution.predictor import Prediction
 from nas.report.axes import SHARES
 from nas.search.settings import STATIC
 from nas.space.space import SearchSpace
-from nas.training.task import Change, Fidelity
+from nas.training.task import Changes, Fidelity, Index, Parents, Predicted, Seed, Stored, Time
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
 ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
-MAX_INDEX = 10**9
-MAX_CHANGES = 256  # of one child
-MAX_PREDICTED = 16  # metrics
-FINITE = Float(-LARGEST, LARGEST)
-RULES: dict[str, Int | Float | Choice | Text] = {  # of an evaluation's plain fields, as stored
-    "index": Int(0, MAX_INDEX),
-    "seed": Int(0, 2**31 - 1),
-    "status": Choice(("ok", "stopped", "failed"), "status"),
-    "error": Text(),
-    "seconds": Float(0.0, 1e12),
-    "started": Float(0.0, 1e12),
-}
+Metrics = Annotated[dict[str, float], Map(Number())]
 
 
 @dataclass(frozen=True)
@@ -50,19 +38,19 @@ class Evaluation:
     had run when it was stored, see elapsed.py; None by older versions.
     """
 
-    index: int
-    genome: Genome
+    index: Index
+    genome: Stored
     fidelity: Fidelity
-    seed: int
-    status: str
-    metrics: dict[str, float] = field(default_factory=dict)
-    error: str = ""
-    seconds: float = 0.0
-    started: float = 0.0
-    parents: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
-    predicted: Mapping[str, Prediction] = field(default_factory=dict)
-    elapsed: float | None = None
+    seed: Seed
+    status: Annotated[str, Choice(("ok", "stopped", "failed"), "status")]
+    metrics: Metrics = field(default_factory=dict)
+    error: Annotated[str, Text()] = ""
+    seconds: Time = 0.0
+    started: Time = 0.0
+    parents: Parents = ()
+    changes: Changes = ()
+    predicted: Predicted = field(default_factory=dict)
+    elapsed: Time | None = None
 
     @property
     def id(self) -> str:
@@ -86,91 +74,30 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], where: str) -> Evaluation:
+    def from_dict(cls, data: Any, where: str) -> Evaluation:
         """Check and read what `to_dict` gives. UserError when it does not fit."""
-        try:
-            plain: dict[str, Any] = {
-                k: rule.read(data[k], f"{where}: {k}") for k, rule in RULES.items()
-            }
-            found = cls(
-                genome=Genome.from_dict(data["genome"], f"{where}: genome"),
-                fidelity=read(Fidelity, data["fidelity"], f"{where}: fidelity"),
-                metrics=check_metrics(dict(data["metrics"])),
-                parents=read_parents(data.get("parents", []), where),
-                changes=read_changes(data.get("changes", []), where),
-                predicted=read_predicted(data.get("predicted", {}), where),
-                elapsed=_read_elapsed(data.get("elapsed"), where),
-                **plain,
+        known = {k: v for k, v in data.items() if k in hints(cls)} if type(data) is dict else data
+        found = read(cls, known, where)
+        if found.status == "failed" and not found.error:
+            raise UserError(f"{where}.error: missing; a failed evaluation says why")
+        if found.status != "failed" and not found.metrics:
+            raise UserError(f"{where}.metrics: none")
+        if min(found.metrics.get(name, 1) for name in ABOVE_0) <= 0:
+            raise UserError(f"{where}.metrics: {', '.join(ABOVE_0)} must be above 0")
+        if data.get("id", found.id) != found.id:
+            raise UserError(
+                f"{where}: id {shown(data['id'])} is not that of its genome, {found.id}"
             )
-            if found.status == "failed" and not found.error:
-                raise ValueError("error: a failed evaluation says why")
-            if found.status != "failed" and not found.metrics:
-                raise ValueError("metrics: none")
-            if min(found.metrics.get(name, 1) for name in ABOVE_0) <= 0:
-                raise ValueError(f"metrics: {', '.join(ABOVE_0)} must be above 0")
-            if data.get("id", found.id) != found.id:
-                raise ValueError(f"id {shown(data['id'])} is not that of its genome, {found.id}")
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{where}: not an evaluation: {error}") from None
         return found
 
 
 def check_measured(metrics: dict[str, float]) -> None:
-    """ValueError where what an evaluator gave cannot be meant, such as an accuracy in percent."""
-    for name, value in check_metrics(metrics).items():
+    """UserError where what an evaluator gave cannot be meant, such as an accuracy in percent."""
+    for name, value in read(Metrics, metrics, "metrics").items():
         if name in SHARES and not 0 <= value <= 1:
-            raise ValueError(f"metric {name} is {value:g}; expected a share, 0 to 1")
+            raise UserError(f"metric {name} is {value:g}; expected a share, 0 to 1")
         if name in ABOVE_0 and value <= 0:
-            raise ValueError(f"metric {name} is {value:g}; expected more than 0")
-
-
-def check_metrics(metrics: dict[str, float]) -> dict[str, float]:
-    """The same. ValueError for a metric that is not finite: it must never reach ranking."""
-    for name, value in metrics.items():
-        if not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
-            raise ValueError(f"metric {name} is {shown(value)}")
-    return metrics
-
-
-def check_interval(ends: Any) -> tuple[float, float]:
-    """Two finite numbers. ValueError for anything else."""
-    low, high = ends
-    check_metrics({"low": low, "high": high})
-    return low, high
-
-
-def read_parents(value: Any, where: str) -> tuple[str, ...]:
-    """Ids as `to_dict` writes them."""
-    if not isinstance(value, list) or len(value) > 2:
-        raise UserError(f"{where}: parents: must be a list of at most two ids, got {shown(value)}")
-    return tuple(Text(64).read(v, f"{where}: parents") for v in value)
-
-
-def read_changes(value: Any, where: str) -> tuple[Change, ...]:
-    """Changes of genes as `to_dict` writes them: mappings of plain values."""
-    if not isinstance(value, list) or len(value) > MAX_CHANGES:
-        raise UserError(f"{where}: changes: must be a list of at most {MAX_CHANGES}")
-    for change in value:
-        if not isinstance(change, dict) or not all(isinstance(key, str) for key in change):
-            raise UserError(f"{where}: changes: must be mappings, got {shown(change)}")
-    return tuple(value)
-
-
-def read_predicted(value: Any, where: str) -> dict[str, Prediction]:
-    """Predictions as `to_dict` writes them: metric -> mean, and less and plus one deviation."""
-    if not isinstance(value, dict) or len(value) > MAX_PREDICTED:
-        raise UserError(f"{where}: predicted: must map at most {MAX_PREDICTED} metrics")
-    found: dict[str, Prediction] = {}
-    for name, numbers in value.items():
-        if not isinstance(numbers, list) or len(numbers) != len(("mean", "low", "high")):
-            raise UserError(f"{where}: predicted: {name}: must be three numbers")
-        mean, low, high = (FINITE.read(n, f"{where}: predicted: {name}") for n in numbers)
-        found[name] = (mean, low, high)
-    return found
-
-
-def _read_elapsed(value: Any, where: str) -> float | None:
-    return None if value is None else Float(0.0, 1e12).read(value, f"{where}: elapsed")
+            raise UserError(f"metric {name} is {value:g}; expected more than 0")
 
 
 def as_measured(found: Sequence[Evaluation]) -> list[Member[Evaluation]]:
@@ -276,7 +203,7 @@ class Archive:
                     raise UserError(
                         f"{where}: not valid JSON; delete that line to go on without it"
                     ) from None
-                evaluation = Evaluation.from_dict(data, where)
+                evaluation = Evaluation.from_dict(data, f"{where}: evaluation")
                 names = [*(o.name for o in self.front.objectives),
                          *(c.name for c in self.front.constraints)]  # fmt: skip
                 missing = [name for name in names if name not in evaluation.metrics]

@@ -18,6 +18,7 @@ from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
 from nas.common.files import MAX_REPORT, read_json, read_text
 from nas.common.resources import REFERENCES
+from nas.common.schema import Map, Number
 from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import pareto_front
@@ -192,10 +193,7 @@ def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list
 
 def measured_fps(path: Path) -> dict[str, float]:
     """Genome id -> frames per second, of a run's measured_fps.json; {} before there is one."""
-    data = read_json(path) if path.exists() else {}
-    if not isinstance(data, dict) or not all(type(v) in (int, float) for v in data.values()):
-        raise UserError(f"{path}: must map genome ids to frames per second")
-    return data
+    return Map(Number()).read(read_json(path) if path.exists() else {}, str(path))
 
 
 def drawing_box(unit: Unit) -> list[Any]:

@@ -8,15 +8,12 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
-from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.files import LineFile, lines_of, open_regular, replace_file
-from nas.common.schema import Int, read
-from nas.search.archive import MAX_INDEX, read_changes, read_parents, read_predicted
-from nas.training.task import Fidelity, Task
+from nas.common.schema import read
+from nas.training.task import Task
 
 LINES_BEFORE_REWRITE = 10_000
-MAX_ATTEMPTS = 1000  # in a file
 
 
 class Pending:
@@ -97,17 +94,9 @@ def _read(path: Path) -> Iterator[tuple[Task, bool]]:
             where = f"{path}:{number}"
             try:
                 data: dict[str, Any] = json.loads(line)
-                index = Int(0, MAX_INDEX).read(data["index"], where)
-                seed = Int(0, 2**31 - 1).read(data["seed"], where)
+                running = bool(data.pop("running", data["attempt"]))
                 # 0 in files of version 0.1, where the driver's own end counted.
-                attempt = max(1, Int(0, MAX_ATTEMPTS).read(data["attempt"], where))
-                task = Task(
-                    index, Genome.from_dict(data["genome"], where),
-                    read(Fidelity, data["fidelity"], where), seed, attempt,
-                    parents=read_parents(data.get("parents", []), where),
-                    changes=read_changes(data.get("changes", []), where),
-                    predicted=read_predicted(data.get("predicted", {}), where),
-                )  # fmt: skip
-                yield task, bool(data.get("running", data["attempt"]))
+                data["attempt"] = max(1, data["attempt"])
+                yield read(Task, data, where), running
             except (UserError, KeyError, TypeError, ValueError, RecursionError):
                 continue

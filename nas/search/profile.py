@@ -36,9 +36,7 @@ class HardwareProfile:
 
 def load_machine(path: Path) -> HardwareProfile:
     """A machine.json. UserError when it is none."""
-    found = read(HardwareProfile, read_json(path), str(path))
-    assert isinstance(found, HardwareProfile)
-    return found
+    return read(HardwareProfile, read_json(path), str(path))
 
 
 def static_metrics(

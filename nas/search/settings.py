@@ -144,9 +144,7 @@ def load_settings(path: Path) -> Settings:
 
 def read_settings(plain: Any, where: str) -> Settings:
     """Settings of plain data. UserError names the key that does not fit."""
-    found = read(Settings, plain, where)
-    assert isinstance(found, Settings)
-    return found
+    return read(Settings, plain, where)
 
 
 def checked(settings: Settings) -> Settings:

@@ -25,14 +25,14 @@ from nas.common.files import (
     reason,
     replace_file,
 )
+from nas.common.schema import Map, Numbers, read
 from nas.evolution.denoise import Member
 from nas.evolution.pareto import Front
 from nas.search.archive import (
     Archive,
     Evaluation,
+    Metrics,
     as_measured,
-    check_interval,
-    check_metrics,
 )
 from nas.search.pending import Pending
 from nas.search.settings import STATIC, Settings, fixed_changes, load_settings, read_settings
@@ -40,6 +40,7 @@ from nas.space.space import SearchSpace
 
 EXPERIMENTS = Path("experiments")
 MAX_FRONT = 64 << 20  # bytes of front.json
+INTERVALS = Map(Numbers(2))
 # What the numbers of a run follow from; checked when it goes on.
 FINGERPRINTED = ("space.yaml", "initial.json")
 
@@ -124,9 +125,8 @@ class RunDirectory:
         try:
             for row in (row for row in rows if "believed" in row):
                 evaluation = evaluations[row["id"]]
-                check_metrics(row["believed"])
-                metrics = {**evaluation.metrics, **row["believed"]}
-                interval = {name: check_interval(v) for name, v in row.get("interval", {}).items()}
+                metrics = evaluation.metrics | read(Metrics, row["believed"], "believed")
+                interval = read(INTERVALS, row.get("interval", {}), "interval")
                 members.append(Member(evaluation, metrics, interval))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not a front of this run: {error}") from None

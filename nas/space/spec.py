@@ -207,7 +207,6 @@ class SpaceSpec:
         """A search space by name (`fer`) or path. UserError names the key that does not fit."""
         path = SEARCH_SPACES.find(str(name))
         spec = read(cls, read_yaml(path), str(path))
-        assert isinstance(spec, cls)
         spec._check(str(path))
         return spec
 

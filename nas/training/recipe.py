@@ -103,6 +103,4 @@ class Recipe:
         data = read_yaml(path)
         if data is None:
             raise UserError(f"{path}: empty; expected at least one setting")
-        recipe = read(cls, data, str(path))
-        assert isinstance(recipe, Recipe)
-        return recipe
+        return read(cls, data, str(path))

@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
-from nas.arch.genome import Genome
+from nas.arch.genome import Genome, GenomeRule
 from nas.common.options import setting
-from nas.common.schema import Float, Int
+from nas.common.schema import Float, Int, Map, Numbers, Plain, Text
 
 Change = dict[str, Any]  # of one gene: the operator, the gene, its value before and after
+# A metric's predicted mean, and it less and plus one standard deviation of a measurement: the scale
+# of the process is not the metric's, so that the two arms differ.
+Prediction = tuple[float, float, float]
+
+Index = Annotated[int, Int(0, 10**9)]
+Seed = Annotated[int, Int(0, 2**31 - 1)]
+Stored = Annotated[Genome, GenomeRule()]
+Parents = tuple[Annotated[str, Text(64)], ...]
+Changes = tuple[Annotated[Change, Map(Plain())], ...]
+Predicted = Annotated[Mapping[str, Prediction], Map(Numbers(3))]
+Time = Annotated[float, Float(0.0, 1e12)]  # s
 
 
 @dataclass(frozen=True)
@@ -33,15 +44,15 @@ class Task:
     foretold, the mean, and it less and plus one standard deviation.
     """
 
-    index: int
-    genome: Genome
+    index: Index
+    genome: Stored
     fidelity: Fidelity
-    seed: int
-    attempt: int = 1
-    seconds: float | None = None
-    parents: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
-    predicted: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    seed: Seed
+    attempt: Annotated[int, Int(1, 1000)] = 1
+    seconds: Time | None = None
+    parents: Parents = ()
+    changes: Changes = ()
+    predicted: Predicted = field(default_factory=dict)
 
 
 class Evaluator(Protocol):

@@ -58,7 +58,7 @@ def test_a_damaged_line_is_named(proposed, tmp_path, broken):
     archive.append(evaluation(proposed))
     archive.close()
     path.write_bytes(path.read_bytes() + broken)
-    with pytest.raises(UserError, match=r"evaluations.jsonl:2: not"):
+    with pytest.raises(UserError, match=r"evaluations.jsonl:2: (not valid JSON|evaluation: )"):
         Archive.load(path)
 
 
@@ -79,8 +79,8 @@ def test_a_rate_of_nothing_is_refused(proposed, tmp_path):
         ({"index": 1, "id": "0123456789ab"}, "id '0123456789ab' is not that of its genome"),
         ({"index": 1, "error": "", "status": "failed"}, "a failed evaluation says why"),
         ({"index": 1, "metrics": {"accuracy": 0.5}}, "metrics: no params, fps"),
-        ({"index": 1, "parents": ["a", "b", "c"]}, "parents: must be a list of at most two ids"),
-        ({"index": 1, "changes": [1]}, "changes: must be mappings"),
+        ({"index": 1, "parents": [1]}, r"parents\[0\]: must be text"),
+        ({"index": 1, "changes": [1]}, r"changes\[0\]: must be a mapping"),
     ],
 )
 def test_a_line_that_contradicts_is_refused_by_its_number(proposed, tmp_path, change, message):
