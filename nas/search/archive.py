@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
-from nas.common.schema import Choice, Map, Number, Text, hints, read
+from nas.common.schema import LARGEST, Choice, Map, Number, Text, hints, read
 from nas.evolution.denoise import Member, denoised_front
 from nas.evolution.pareto import Front, pareto_front
 from nas.report.axes import SHARES
@@ -92,12 +92,14 @@ class Evaluation:
 
 
 def check_measured(metrics: dict[str, float]) -> None:
-    """UserError where what an evaluator gave cannot be meant, such as an accuracy in percent."""
-    for name, value in read(Metrics, metrics, "metrics").items():
+    """ValueError where what an evaluator gave cannot be meant, such as an accuracy in percent."""
+    for name, value in metrics.items():
+        if not -LARGEST <= value <= LARGEST:
+            raise ValueError(f"metric {name} is {value:g}")
         if name in SHARES and not 0 <= value <= 1:
-            raise UserError(f"metric {name} is {value:g}; expected a share, 0 to 1")
+            raise ValueError(f"metric {name} is {value:g}; expected a share, 0 to 1")
         if name in ABOVE_0 and value <= 0:
-            raise UserError(f"metric {name} is {value:g}; expected more than 0")
+            raise ValueError(f"metric {name} is {value:g}; expected more than 0")
 
 
 def as_measured(found: Sequence[Evaluation]) -> list[Member[Evaluation]]:
