@@ -11,7 +11,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from nas.report import curves_png, hypervolume_png, pareto_picture
+from nas.report.pareto import pareto_picture
+from nas.report.plots import curves_png, hypervolume_png
 from nas.search.overview import overview
 from nas.search.store import RunDirectory
 

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from nas.report import ablation_table
+    from nas.report.ablation import ablation_table
 
     failed = [f"failed: {f['id']}, seed {f['seed']}: {f['error'].splitlines()[0]}"
               for f in found["failures"]]  # fmt: skip

@@ -62,7 +62,7 @@ def _parser() -> Parser:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     rows = []
     for result in found["results"]:
@@ -106,7 +106,7 @@ def _text(found: dict[str, Any]) -> str:
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:
-    from nas.report import confusion_png
+    from nas.report.plots import confusion_png
 
     replace_file(out / EVALUATION, json.dumps(found, indent=1))
     for i, result in enumerate(r for r in found["results"] if r["subset"] == "all"):

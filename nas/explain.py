@@ -53,7 +53,7 @@ def _parser() -> Parser:
 
 
 def _text(summary: dict[str, Any]) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     lines = [
         table(

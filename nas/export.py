@@ -47,7 +47,7 @@ def _parser() -> Parser:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     lines = [
         f"{found['genome']}, {found['params']:,} parameters; int8 calibrated on "

@@ -102,7 +102,9 @@ def _optuna(run: RunDirectory) -> int:
 
 def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argparse.Namespace) -> int:
     from nas.common.files import replace_file
-    from nas.report import explorer_page, front_of, front_table, pareto_picture, plain_row
+    from nas.report.explorer import explorer_page
+    from nas.report.front import front_of, front_table, plain_row
+    from nas.report.pareto import pareto_picture
     from nas.search.overview import majority_line, overview
 
     found = overview(run, baseline)
@@ -133,7 +135,9 @@ def _paper(folder: Path, found: dict[str, Any]) -> None:
     import matplotlib
 
     from nas.common.files import make_folder, replace_file
-    from nas.report import course_picture, front_latex, front_of, pareto_picture
+    from nas.report.course import course_picture
+    from nas.report.front import front_latex, front_of
+    from nas.report.pareto import pareto_picture
 
     make_folder(folder)
     with matplotlib.rc_context(
@@ -152,7 +156,7 @@ def _paper(folder: Path, found: dict[str, Any]) -> None:
 
 def _compare(paths: list[Path], args: argparse.Namespace) -> int:
     from nas.common.files import replace_file
-    from nas.report import comparison_page
+    from nas.report.explorer import comparison_page
     from nas.search.comparison import comparison
     from nas.search.store import RunDirectory
 
@@ -165,7 +169,7 @@ def _compare(paths: list[Path], args: argparse.Namespace) -> int:
 
 
 def _comparison_text(found: dict[str, Any], page: Path) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     shares = ("hypervolume", "at_evaluations", "at_seconds")
     rows = [
@@ -218,7 +222,7 @@ def _references(as_json: bool) -> int:
 
 
 def _references_text(rows: list[dict[str, Any]]) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     columns = [
         ("name", "name", ""),

@@ -120,7 +120,7 @@ def _options(args: argparse.Namespace) -> list[str]:
 
 
 def _front_text(found: Final, out: Path) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     def percent(mean: float | None, low: float | None) -> str | None:
         if mean is None:
@@ -203,7 +203,7 @@ def _parser() -> Parser:
 
 
 def _text(report: dict[str, Any], out: Path) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     rows = []
     views = report.get("test_with_views")

@@ -102,7 +102,7 @@ def _parser() -> Parser:
 
 
 def _table(found: list[dict[str, Any]], grid: bool) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     for row in found:
         row["percent"] = None if row["accuracy"] is None else 100 * row["accuracy"]

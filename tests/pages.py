@@ -1,6 +1,6 @@
 """A made-up run as the page of a search takes it."""
 
-from nas.report import axes_of
+from nas.report.axes import axes_of
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror='owned()'>"
 BOXES = [

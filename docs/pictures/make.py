@@ -12,7 +12,7 @@ from typing import Any
 
 from selenium import webdriver
 
-from nas.report import comparison_page, explorer_page
+from nas.report.explorer import comparison_page, explorer_page
 from nas.search.comparison import comparison
 from nas.search.overview import overview
 from nas.search.store import RunDirectory

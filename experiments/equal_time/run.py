@@ -34,8 +34,8 @@ from nas.data import open_dataset, search_data
 from nas.evolution.objectives import OBJECTIVES
 from nas.evolution.optimizer import Proposal
 from nas.evolution.pareto import hypervolume
-from nas.report import table
 from nas.report.colours import BASELINE, BEST, FRONT
+from nas.report.table import table
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
 from nas.search.elapsed import by_elapsed

@@ -67,7 +67,7 @@ def _scale(args: argparse.Namespace) -> int:
 
 
 def _scale_text(found: dict[str, list[dict[str, float]]]) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     driver = table(found["driver"], [
         ("archived", "archived", ",.0f"), ("ask_ms", "ask ms", ".1f"),
@@ -143,7 +143,7 @@ def _parser() -> Parser:
 
 
 def _scores_text(rows: list[dict[str, Any]], table: Any) -> str:
-    from nas.report import table as text
+    from nas.report.table import table as text
 
     head = f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)"
     for row in rows:
@@ -162,7 +162,7 @@ def _scores_text(rows: list[dict[str, Any]], table: Any) -> str:
 
 
 def _realtime_text(found: dict[str, Any]) -> str:
-    from nas.report import table
+    from nas.report.table import table
 
     head = f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart"
     rows = [
@@ -188,7 +188,7 @@ def _realtime_text(found: dict[str, Any]) -> str:
 
 
 def _write(out: Path, name: str, scores: Any, curves: Any) -> None:
-    from nas.report import hypervolume_png
+    from nas.report.plots import hypervolume_png
 
     make_folder(out)
     medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]

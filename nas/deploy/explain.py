@@ -21,7 +21,7 @@ from nas.common.files import replace_file
 from nas.common.pixels import normalise
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel
-from nas.report import saliency_png
+from nas.report.plots import saliency_png
 from nas.training.predict import Subset, logits, views_of
 
 DELETED = 0.2  # of the pixels, in the check

@@ -28,7 +28,7 @@ from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import FLOAT_LIMIT, Probes
 from nas.deploy.quantise import quantise
 from nas.deploy.runtime import OnnxModel, open_model
-from nas.report import model_card
+from nas.report.card import model_card
 from nas.training.predict import EVALUATION_BATCH, Subset, logits, views_of
 
 PARITY_IMAGES = 512

@@ -25,8 +25,9 @@ from nas.deploy.checkpoint import save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
 from nas.deploy.setup import Setup, precision_of, set_up
-from nas.report import confusion_png, curves_png, model_card
+from nas.report.card import model_card
 from nas.report.metrics import classification_report, summarise, summarise_seeds, wilson_interval
+from nas.report.plots import confusion_png, curves_png
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
 from nas.training.trainer import TrainingResult, train

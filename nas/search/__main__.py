@@ -132,7 +132,7 @@ def _dry_run(args: argparse.Namespace) -> int:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The result as JSON has it."""
-    from nas.report import plain_row
+    from nas.report.front import plain_row
 
     assert run.outcome is not None
     chosen = run.settings.choose(run.results)
@@ -145,7 +145,7 @@ def _plain(run: Run) -> dict[str, Any]:
 
 def _front(run: Run, best: str) -> str:
     """The front as a table, of whatever metrics."""
-    from nas.report import front_table
+    from nas.report.front import front_table
     from nas.search.overview import run_axes
 
     measure, axes = run_axes(run.settings, run.archive.evaluations)

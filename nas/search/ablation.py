@@ -20,7 +20,7 @@ from nas.common.errors import UserError, as_path
 from nas.common.resources import REFERENCES, SEARCH_SPACES
 from nas.data import Dataset, check_input, open_dataset, search_data
 from nas.evolution.objectives import Fitness, Objective
-from nas.report import ablation_picture
+from nas.report.ablation import ablation_picture
 from nas.report.metrics import mean_interval
 from nas.search.archive import Archive, Evaluation
 from nas.search.evaluate import (

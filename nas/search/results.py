@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, as_path
 from nas.evolution.denoise import Member
-from nas.report import as_html, objectives_figure
+from nas.report.pareto import objectives_figure
+from nas.report.plots import as_html
 from nas.search.archive import Evaluation
 from nas.search.outcome import Outcome
 from nas.search.settings import Settings

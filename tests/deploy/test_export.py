@@ -153,7 +153,7 @@ def test_measured_and_predicted_fps_are_compared(network, faces_file, tmp_path, 
 
 
 def test_the_card_tells_of_int8(exported):
-    from nas.report import model_card
+    from nas.report.card import model_card
 
     report = json.loads((ROOT / "experiments/fer2013/retrain/found/report.json").read_text())
     found = json.loads((exported / "export.json").read_text())

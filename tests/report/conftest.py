@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from nas.report import explorer_page
+from nas.report.explorer import explorer_page
 
 
 @pytest.fixture(scope="module")

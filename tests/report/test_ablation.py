@@ -1,7 +1,7 @@
 import cv2
 import pytest
 
-from nas.report import ablation_picture, ablation_table
+from nas.report.ablation import ablation_picture, ablation_table
 
 ACCURACY = {"name": "accuracy", "share": True, "maximize": True}
 

@@ -7,7 +7,8 @@ from conftest import ROOT
 from pages import network, overview
 from selenium.webdriver.common.keys import Keys
 
-from nas.report import colours, comparison_page
+from nas.report import colours
+from nas.report.explorer import comparison_page
 from nas.search.comparison import comparison
 from nas.search.store import RunDirectory
 

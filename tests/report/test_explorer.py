@@ -5,8 +5,7 @@ import json
 import pytest
 from pages import EVIL, network, overview
 
-from nas.report import explorer_page
-from nas.report.explorer import as_json
+from nas.report.explorer import as_json, explorer_page
 
 
 def texts(browser, selector):

@@ -1,5 +1,5 @@
-from nas.report import axes_of, front_latex, front_of, front_table
-from nas.report.front import staircase
+from nas.report.axes import axes_of
+from nas.report.front import front_latex, front_of, front_table, staircase
 
 METRICS = {"accuracy": 0.5, "params": 1234567, "macs": 2e6, "fps": 900.4}
 ROW = {"id": "ab", "metrics": METRICS, "fitness": 0.5, "epochs": 2, "front": True}

@@ -3,16 +3,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from nas.report import (
-    axes_of,
-    confusion_png,
-    course_picture,
-    curves_png,
-    pareto_picture,
-    saliency_png,
-    table,
-)
+from nas.report.axes import axes_of
+from nas.report.course import course_picture
 from nas.report.labels import place_labels
+from nas.report.pareto import pareto_picture
+from nas.report.plots import confusion_png, curves_png, saliency_png
+from nas.report.table import table
 
 
 def test_table_is_aligned():

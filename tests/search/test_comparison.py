@@ -3,7 +3,7 @@
 import pytest
 from conftest import ROOT
 
-from nas.report import comparison_page
+from nas.report.explorer import comparison_page
 from nas.search.comparison import comparison
 from nas.search.store import RunDirectory
 
