@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -203,11 +202,11 @@ def _parser() -> Parser:
 
 
 def _text(report: dict[str, Any], out: Path) -> str:
+    from nas.report.card import run_line, several_views
     from nas.report.table import table
 
     rows = []
-    views = report.get("test_with_views")
-    several = {f"test, {views['views']}": {"n": report["test"]["n"], **views}} if views else {}
+    several = {f"{split}, {views['views']}": views for split, views in several_views(report)}
     for split, found in {
         "validation": report["validation"],
         "test": report["test"],
@@ -240,7 +239,7 @@ def _text(report: dict[str, Any], out: Path) -> str:
     classes = [
         {
             "class": name,
-            **{k: 100 * v[k] for k in ("precision", "recall", "f1")},
+            **{k: 100 * v[k] if v["support"] else None for k in ("precision", "recall", "f1")},
             "support": v["support"],
         }
         for name, v in report["test"]["per_class"].items()
@@ -263,12 +262,13 @@ def _text(report: dict[str, Any], out: Path) -> str:
     if len(report["seeds"]["list"]) > 1:
         seeds = report["seeds"]
         lines.append(
-            f"\nover seeds {seeds['list']}, of which {seeds['shipped']} ships: "
-            f"{json.dumps(seeds['test'])}"
+            f"\nseeds {', '.join(map(str, seeds['list']))}, of which {seeds['shipped']} ships; "
+            f"test: {_spread(seeds['test'])}"
         )
     for split, views in report["views_and_copies"].items():
         for name, found in views.items():
-            if fresh := found["without_copies"]:
+            fresh = found["without_copies"]
+            if fresh and fresh["n"] < found["all"]["n"]:
                 lines.append(
                     f"{split}, {name} views: {found['all']['accuracy']:.2%}; "
                     f"{fresh['accuracy']:.2%} without exact copies of training images"
@@ -278,10 +278,18 @@ def _text(report: dict[str, Any], out: Path) -> str:
         f"\n{report['cost']['params']:,} parameters, {report['fps']:.0f} fps (batch 1, one "
         f"thread); ONNX differs from torch by at most {parity['max_difference']:.1g}",
         f"everything is in {out}\nNext:",
-        f"  python -m nas.realtime --model {out / 'model.onnx'} --source 0",
+        f"  {run_line(out / 'model.onnx', report['test']['per_class'])}",
         f"  python -m nas.export --model {out}  # adds int8; the demo takes the faster",
     ]
     return "\n".join(lines)
+
+
+def _spread(figures: dict[str, dict[str, float]]) -> str:
+    """Mean and sample standard deviation, in percent."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {100 * found['mean']:.2f} +- {100 * found['std']:.2f} %"
+        for name, found in figures.items()
+    )
 
 
 if __name__ == "__main__":

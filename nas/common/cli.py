@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -99,6 +100,7 @@ def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     log_to_stderr()
+    before, threading.excepthook = threading.excepthook, _thread_ended
     try:
         with ending_signals():
             return main(sys.argv[1:] if argv is None else argv)
@@ -114,6 +116,16 @@ def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -
     except KeyboardInterrupt:
         say("interrupted", sys.stderr)
         return INTERRUPTED
+    finally:
+        threading.excepthook = before
+
+
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    """The system's troubles in a library's own thread (TensorBoard's on a full disk): one line."""
+    if isinstance(args.exc_value, OSError):
+        note(f"{args.exc_value}")
+    else:
+        threading.__excepthook__(args)
 
 
 class _Stderr(logging.Handler):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas.common.expressions import CLASSES, SYNONYMS
 from nas.common.lazy import lazy_names
 from nas.data.dataset import (
     DATA,
@@ -17,7 +18,6 @@ from nas.data.dataset import (
     load,
     save,
 )
-from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.ferplus import prepare_ferplus, with_votes
 from nas.data.splits import (
     SearchData,

@@ -16,9 +16,9 @@ from typing import IO, Any
 import numpy as np
 
 from nas.common.errors import UserError, one_of
+from nas.common.expressions import CLASSES, SYNONYMS
 from nas.common.files import lines_of, open_regular
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
-from nas.data.emotions import CLASSES, SYNONYMS
 from nas.data.files import open_files
 from nas.data.intake import Intake
 from nas.data.labelled import Picture

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from nas.common.errors import UserError, shown
+from nas.common.expressions import CLASSES
 from nas.common.files import read_bytes
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset
-from nas.data.emotions import CLASSES
 from nas.data.intake import Intake, LeftOut
 
 COLUMNS = {  # of fer2013new.csv, by our classes

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nas.common.errors import UserError, did_you_mean
+from nas.common.expressions import SYNONYMS
 from nas.common.images import HEAD, is_picture
 from nas.data.affectnet import affectnet
 from nas.data.dataset import MAX_CLASSES
-from nas.data.emotions import SYNONYMS
 from nas.data.files import File, Source
 from nas.data.intake import listed
 from nas.data.labelled import SPLIT_FOLDERS, Labelled, Picture, read_list, read_number

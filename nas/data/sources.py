@@ -54,9 +54,10 @@ def drawn_faces() -> Dataset:
 def located(name_or_path: str) -> str:
     """The same, for whoever opens it later from another folder: a path absolute, a name as it is.
 
-    A name is the synthetic faces' or that of a prepared data set; see `_open`.
+    A name is the synthetic faces' or that of a prepared data set (see `_open`), or of nothing.
     """
-    if name_or_path == SYNTHETIC or _is_prepared(name_or_path):
+    is_path = any(c in name_or_path for c in "/.") or os.path.exists(name_or_path)
+    if not is_path or name_or_path == SYNTHETIC or _is_prepared(name_or_path):
         return name_or_path
     return os.path.abspath(name_or_path)
 
@@ -78,11 +79,22 @@ def _open(name_or_path: str | None) -> Dataset:
     if source.is_dir() or source.suffix.lower() == ".zip":
         with open_files(source) as files:
             return _prepared_once(files)
-    here = sorted(p.stem for p in DATA.glob("*.npz"))
-    raise UserError(
-        f"data set {shown(name_or_path)}: no {prepared}, no such folder or .zip; "
-        f"found {', '.join([*here, SYNTHETIC])}{did_you_mean(source.name, [*here, SYNTHETIC])}. "
-        f"Prepare it with: python -m nas.data prepare {_name_of(source)} --from FILE_OR_FOLDER"
+    raise _not_found(name_or_path)
+
+
+def _not_found(name_or_path: str) -> UserError:
+    """What was looked for and where, and what there is."""
+    path = Path(name_or_path)
+    names = [*sorted(p.stem for p in DATA.glob("*.npz")), SYNTHETIC]
+    looked = f"no folder or .zip {os.path.abspath(path)}"
+    if path.is_file():
+        looked = f"{os.path.abspath(path)} is a file, but no .npz or .zip"
+    if "/" not in name_or_path:
+        looked = f"no prepared data set of this name in {os.path.abspath(DATA)}, and {looked}"
+    return UserError(
+        f"data {shown(name_or_path)}: {looked}; prepared are {', '.join(names)}"
+        f"{did_you_mean(path.name, names)}. To prepare it: python -m nas.data prepare "
+        f"{_name_of(path)} --from FILE_OR_FOLDER"
     )
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError
+from nas.common.expressions import CLASSES
 from nas.data.dataset import Bytes, Dataset
-from nas.data.emotions import CLASSES
 
 SYNTHETIC = "synthetic"  # the data set's name
 SIDE = 48

@@ -20,9 +20,9 @@ from nas.arch.genome import Genome
 from nas.arch.layers import Cost
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
+from nas.common.expressions import canonical
 from nas.common.pixels import normalise
 from nas.data import Dataset, check_name, copies_of_train
-from nas.data.emotions import SYNONYMS
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model as open_onnx
@@ -107,11 +107,6 @@ def evaluate(
                                   - set(classes)),
         "results": results,
     }  # fmt: skip
-
-
-def canonical(name: str) -> str:
-    """One word for one expression: `Happiness` and `happy` are the same."""
-    return SYNONYMS.get(name.lower(), name.lower())
 
 
 def _canonical(classes: Sequence[str], where: str) -> list[str]:

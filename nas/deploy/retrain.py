@@ -137,9 +137,9 @@ def _retrain(
     for split in ("validation", "test"):
         shares = [found[split]["flip"]["all"]["accuracy"] for found in views]
         report["seeds"][split]["accuracy_flip"] = summarise(shares)
-    if recipe.views != "single":
-        several = _evaluate(genome, dataset, chosen.result, subsets["test"], recipe.views)
-        report["test_with_views"] = {
+    for split in ("validation", "test") if recipe.views != "single" else ():
+        several = _evaluate(genome, dataset, chosen.result, subsets[split], recipe.views)
+        report[f"{split}_with_views"] = {
             "views": recipe.views,
             **{k: several[k] for k in ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")},
         }
@@ -247,6 +247,7 @@ def _report(
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "genome": genome.id,
+        "input": asdict(genome.input),
         "cost": asdict(cost(genome)),
         "fps": measure_fps([genome])[0],
         "data": {

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from nas.common.expressions import are_expressions
 from nas.common.text import unknown_letters
 from nas.deploy.preprocessing import ModelInfo
 
-EXPRESSIONS = {
-    "anger", "angry", "contempt", "disgust", "disgusted", "fear", "fearful", "happiness", "happy",
-    "joy", "neutral", "sad", "sadness", "surprise", "surprised",
-}  # fmt: skip
 SHOWN = 7  # classes of a list in a message
 
 
 def cautions(model: ModelInfo, drawn: bool) -> list[str]:
     """A line for each. drawn: its labels go into pictures."""
     found = []
-    if not EXPRESSIONS & {name.lower() for name in model.classes}:
+    if not are_expressions(model.classes):
         more = ", ..." if len(model.classes) > SHOWN else ""
         found.append(
             f"the model tells apart {', '.join(model.classes[:SHOWN])}{more} (data: "

@@ -22,7 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 class Frame:
     """pixels: uint8 (H, W, 3) BGR. seconds: since the start of the source.
 
-    started: `time.perf_counter()` when reading it began.
+    started, decoded: `time.perf_counter()` when reading it began, and when its pixels were there.
     """
 
     source: str
@@ -30,6 +30,7 @@ class Frame:
     seconds: float
     pixels: Pixels
     started: float = field(default_factory=time.perf_counter)
+    decoded: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True)

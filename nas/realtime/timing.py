@@ -22,7 +22,11 @@ class StageTimer:
         try:
             yield
         finally:
-            self.milliseconds[name].append(1000 * (time.perf_counter() - started))
+            self.add(name, time.perf_counter() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """A frame's step that was timed elsewhere."""
+        self.milliseconds[name].append(1000 * seconds)
 
     def means(self) -> dict[str, float]:
         """Milliseconds a frame, by step."""

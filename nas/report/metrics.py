@@ -32,7 +32,7 @@ def classification_report(
     pairs = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
     confusion = pairs.reshape(len(classes), len(classes))
     hits, support, answers = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    # Nothing of nothing is 0: a class without images, or that is never answered.
+    # Nothing of nothing: 0 of a class that is never answered, None of one without images.
     precision, recall = hits / np.maximum(answers, 1), hits / np.maximum(support, 1)
     f1 = 2 * hits / np.maximum(answers + support, 1)
     right, scores = int((predicted == labels).sum()), class_scores(confusion)
@@ -49,8 +49,8 @@ def classification_report(
         "per_class": {
             name: {
                 "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
+                "recall": float(recall[i]) if support[i] else None,
+                "f1": float(f1[i]) if support[i] else None,
                 "support": int(support[i]),
             }
             for i, name in enumerate(classes)

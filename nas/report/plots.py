@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import warnings
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
 UNDATED: dict[str, dict[str, None]] = {
     ".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}
 }  # fmt: skip
+
+# What the font lacks is drawn as boxes: preparing the data says so, once.
+warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
 
 
 def write_figure(path: Path, figure: Figure) -> None:

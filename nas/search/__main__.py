@@ -190,11 +190,9 @@ def _text(run: Run) -> str:
         lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
         return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
     best = run.directory.file("best.json")
-    model = run.directory.file(f"retrain/{chosen.measured.id}/model.onnx")
     lines += [
         f"\nNext:\n  python -m nas.inspect {run.path}",
         f"  python -m nas.retrain --genome {best} --data {shlex.quote(run.settings.data)}",
-        f"  python -m nas.realtime --model {model} --source 0",
     ]
     return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
 

@@ -87,8 +87,12 @@ class Search:
     @property
     def complete(self) -> bool:
         """Whether as many evaluations as are wanted have been made."""
+        return self._enough(len(self.archive))
+
+    def _enough(self, made: int) -> bool:
+        """Whether so many evaluations, those running included, are all that are wanted."""
         limit = self.settings.evaluations
-        return limit is not None and len(self.archive) + self._lost >= limit
+        return limit is not None and made + self._lost >= limit
 
     @property
     def busy(self) -> int:
@@ -173,7 +177,9 @@ class Search:
             self._advance(deadline)
         elif not self._queue:
             self._ask(deadline)
-        if not self._queue or _past(deadline):  # what is left, a resumed search asks for again
+        # What is left, a resumed search asks for again.
+        enough = self._enough(len(self.archive) + self._running)
+        if not self._queue or enough or _past(deadline):
             return None
         return self._queue.popleft()
 

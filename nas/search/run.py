@@ -215,8 +215,11 @@ def _search(
             search = Search(
                 run, settings, parts.space, initial, callbacks, _static(profile, settings)
             )
-            if not fresh and search.complete and not search.pending.tasks:
-                log.info("%s: finished already; it goes on with more --evaluations", run.path)
+            if not fresh and search.complete:
+                log.info(
+                    "%s: finished already, with %d evaluations; it goes on with more --evaluations",
+                    run.path, len(search.archive),
+                )  # fmt: skip
                 return Outcome("finished", search.before)
             if not fresh and settings != run.settings():
                 run.store(settings)

@@ -7,8 +7,9 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.arch.genome import Genome, read_genome
-from nas.common.errors import expect
+from nas.arch.footprint import static_metric
+from nas.arch.genome import Genome, Input, read_genome
+from nas.common.errors import UserError, expect
 from nas.common.resources import PROPOSED, REFERENCES
 from nas.space.projection import project
 from nas.space.space import SearchSpace
@@ -38,12 +39,35 @@ def first_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> lis
         genomes += [genome] if trained else []
         genomes += [relative] if relative else []
         log.info(
-            "%s: outside space %s; %s%s", beside["name"], space.name,
-            f"its nearest relative {relative.id} is bred from" if relative else
-            "no relative of it satisfies the constraints",
-            "; itself trained for comparison" if trained else "",
+            "network %s lies outside of space %s: %s; %s; %s", beside["name"], space.name,
+            _why(genome, space),
+            f"the search begins with what the space has nearest to it, {relative.id}" if relative
+            else "the space has nothing near it that keeps its limits",
+            "it is trained itself too, for comparison" if trained else "it is not trained itself",
         )  # fmt: skip
     return genomes
+
+
+def _why(genome: Genome, space: SearchSpace) -> str:
+    """What keeps the genome out: the images, a limit, or else a gene."""
+    if not _same_task(genome, space):
+        return f"it is for {_task(genome.input, genome.num_classes)}; the space for " + _task(
+            Input(*space.shape), space.classes
+        )
+    for name, (low, high) in space.constraints.bounds().items():
+        found = static_metric(genome, name)
+        if not low <= found <= high:
+            return f"{name.replace('_', ' ')} {found:,}, allowed {low:,} to {high:,}"
+    try:
+        space.genotype(genome)
+    except UserError as error:
+        return str(error).removeprefix(f"space {space.name}: ")
+    return "it has genes of another space"
+
+
+def _task(size: Input, classes: int) -> str:
+    tone = "grey" if size.channels == 1 else "colour"
+    return f"{classes} classes of {tone} {size.height}x{size.width} pixels"
 
 
 def _same_task(genome: Genome, space: SearchSpace) -> bool:

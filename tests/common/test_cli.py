@@ -1,6 +1,7 @@
 """A command line that is wrong is one line; what is printed does not steer the terminal."""
 
 import re
+import threading
 
 import pytest
 
@@ -43,3 +44,17 @@ def test_one_line_for_an_error_whatever_it_says(capsys):
     said = capsys.readouterr().err
     assert said.startswith("error: bad ?[31mxxx")
     assert len(said) < 1100
+
+
+def test_a_librarys_thread_that_the_disk_ends_is_one_line(capsys):
+    """TensorBoard writes in a thread of its own: where its folder is gone, it ended in a traceback."""
+
+    def main(argv):
+        thread = threading.Thread(target=open, args=("/nowhere/events", "a"))
+        thread.start()
+        thread.join()
+        return 0
+
+    assert exit_code(main, []) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "[Errno 2] No such file or directory: '/nowhere/events'"

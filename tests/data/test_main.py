@@ -45,8 +45,8 @@ def test_command_line(tmp_path, monkeypatch, capsys):
         (("prepare", "synthetic", "--from", "x"), "choose another name"),
         (("prepare", "../x", "--from", "x"), "expected letters"),
         (("prepare", "jaffe", "--download"), "only fer2013 and ferplus can be downloaded"),
-        (("info", "nothing"), "no data/nothing.npz"),
-        (("preview", "nothing", "--out", "x.png"), "no data/nothing.npz"),
+        (("info", "nothing"), "data 'nothing': no prepared data set of this name in "),
+        (("preview", "nothing", "--out", "x.png"), "no folder or .zip "),
     ],
 )
 def test_user_errors_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, argv, message):

@@ -203,6 +203,7 @@ def test_a_picture_says_what_it_shows(model, picture, squares, capsys):
     assert "60x60 pixels at 20, 30" in lines[1]
     assert run("--model", model, "--source", picture, "--headless", "--json") == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["ms_per_frame"]["decode"] > 0.02  # it was 0.0: read when opened
     assert not {"fps", "median_fps", "p99_ms", "tracks"} & set(found)
     ((source, faces),) = [(p["source"], p["faces"]) for p in found["pictures"]]
     assert source == "in.png"

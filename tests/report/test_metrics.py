@@ -41,7 +41,8 @@ def test_by_hand():
 
 def test_a_class_that_does_not_occur_is_no_error():
     found = classification_report([0, 1], one_hot([0, 1]), ("a", "b", "c"))
-    assert found["per_class"]["c"]["support"] == 0
+    assert found["per_class"]["c"] == {"precision": 0.0, "recall": None, "f1": None, "support": 0}
+    assert found["macro_f1"] == 1.0  # of the two that occur
     assert found["weighted_f1"] == 1.0
 
 

@@ -122,7 +122,7 @@ def test_resume_goes_on_without_repeating(finished, capsys):
     assert after[: len(before)] == before
     assert len(after) == 8 == len(set(after))
     printed = capsys.readouterr().out
-    for command in ("inspect", "retrain --genome", "realtime --model"):
+    for command in ("inspect", "retrain --genome"):
         assert f"python -m nas.{command} {path}" in printed
 
 
@@ -271,8 +271,9 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     relative = project(Genome.load(vggnet), quick).genome
     assert [e.id for e in Archive.load(run / "evaluations.jsonl")] == [relative.id]
     said = capsys.readouterr().err
-    assert f"its nearest relative {relative.id} is bred from" in said
-    assert "for comparison" not in said
+    why = "it is for 7 classes of grey 40x40 pixels; the space for 7 classes of grey 48x48 pixels"
+    assert f"network vggnet lies outside of space quick: {why}; the search begins with" in said
+    assert f"nearest to it, {relative.id}; it is not trained itself" in said
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,17 @@ def test_resumed_with_two_workers_is_uninterrupted(start):
     assert rows(again.archive) == rows(whole.archive)
 
 
+def test_what_was_begun_goes_on_only_as_far_as_is_wanted(start):
+    """Two were running when the search ended; the resumed one wants one more."""
+    cut = start("cut", evaluations=20, workers=2)
+    cut.loop(OutOfOrder(FakeEvaluator(6), 1))
+    assert (len(cut.archive), len(cut.pending.tasks)) == (6, 2)
+    again = start("cut", evaluations=7, workers=2)
+    again.loop(OutOfOrder(FakeEvaluator(), 2))
+    assert len(again.archive) == 7
+    assert len(again.pending.tasks) == 1  # for a further resume
+
+
 def test_failed_candidates_do_not_end_the_search(start):
     found = start("run", evaluations=20)
     outcome = found.loop(in_process(FakeEvaluator(fail=(2, 7))))

@@ -114,6 +114,9 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
     assert run.outcome.stopped == "interrupted"
     assert len(run.archive) == 3
     assert json.loads((run.path / "summary.json").read_text())["stopped"] == "interrupted"
+    for enough in (2, 3):  # nothing is wanted, though one had begun
+        fewer = nas.search(resume=run.path, evaluator=evaluator, evaluations=enough)
+        assert (len(fewer.archive), len(calls)) == (3, 4)
     again = nas.search(resume=run.path, evaluator=evaluator)
     assert again.outcome.stopped == "finished"
     assert sorted(again.archive.by_index) == list(range(8))

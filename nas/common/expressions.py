@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SYNONYMS = {
     "anger": "angry",
@@ -16,3 +18,14 @@ SYNONYMS = {
     **{"an": "angry", "di": "disgust", "fe": "fear", "af": "fear", "ha": "happy", "sa": "sad"},
     **{"su": "surprise", "ne": "neutral"},
 }
+RARER = ("contempt",)  # in CK+, AffectNet and FERPlus
+
+
+def canonical(name: str) -> str:
+    """One word for one expression: `Happiness` and `happy` are the same."""
+    return SYNONYMS.get(name.lower(), name.lower())
+
+
+def are_expressions(classes: Iterable[str]) -> bool:
+    """Whether classes of these names are of faces, as far as names tell."""
+    return any(canonical(name) in (*CLASSES, *RARER) for name in classes)
