@@ -47,7 +47,7 @@ def test_one_line_for_an_error_whatever_it_says(capsys):
 
 
 def test_a_librarys_thread_that_the_disk_ends_is_one_line(capsys):
-    """TensorBoard writes in a thread of its own: where its folder is gone, it ended in a traceback."""
+    """TensorBoard writes in a thread of its own: without its folder, a traceback."""
 
     def main(argv):
         thread = threading.Thread(target=open, args=("/nowhere/events", "a"))
