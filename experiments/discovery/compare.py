@@ -23,6 +23,7 @@ from scipy import stats
 from score import FIELDS
 
 from nas.report.metrics import interval_of
+from nas.space.space import SearchSpace
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -86,8 +87,15 @@ def write_scores(out: Path) -> None:
         writer.writerows(sorted(rows, key=lambda row: row["params"]))
 
 
+def limit(out: Path) -> int:
+    """Parameters that the space allows at most."""
+    constraints = SearchSpace.load(out / "search" / "space.yaml").constraints
+    assert constraints.params is not None
+    return constraints.params[1]
+
+
 def hypervolume(table: pd.DataFrame, largest: float) -> float:
-    """Of accuracy above WORST, and of the logarithm of parameters below the largest; 0..1."""
+    """Of accuracy above WORST, and of the logarithm of parameters below the limit; 0..1."""
     area, reached = 0.0, WORST
     span = np.log10(largest / 1000)
     for row in table.sort_values("params").itertuples():
@@ -137,7 +145,7 @@ def main(out: Path) -> None:
         cells = [row.kind, f"`{row.id}`", f"{row.params:,}", row.seeds,
                  *(f"{100 * a:.1f}" for a in accuracies)]  # fmt: skip
         print(f"| {' | '.join(map(str, cells))} |")
-    largest = 1.1 * table["params"].max()
+    largest = limit(out)
     for kind, (label, *_) in KINDS.items():
         some = table[table["kind"] == kind]
         print(f"{label}: hypervolume {hypervolume(some, largest):.4f}, {len(some)} networks")
