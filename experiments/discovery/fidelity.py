@@ -97,12 +97,16 @@ def networks(count: int, spaces: Sequence[str], macs: float) -> list[tuple[str, 
 
 
 def todo(
-    listed: list[tuple[str, Genome]], arms: Sequence[str], together: int, done: set[tuple[str, str]]
+    listed: list[tuple[str, Genome]],
+    numbers: range,
+    arms: Sequence[str],
+    together: int,
+    done: set[tuple[str, str]],
 ) -> Iterator[tuple[str, int, str, Genome]]:
     """(arm, number, space, genome) of what is not done; all arms of the first group come first."""
-    for start in range(0, len(listed), together):
+    for start in range(0, len(numbers), together):
         for name in arms:
-            for number in range(start, min(start + together, len(listed))):
+            for number in numbers[start : start + together]:
                 space, genome = listed[number]
                 if number % ARMS[name].every == 0 and (name, genome.id) not in done:
                     yield name, number, space, genome
@@ -185,6 +189,7 @@ def main() -> None:
     parser.add_argument("packed", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--skip", type=int, default=0, help="networks, for another process")
     parser.add_argument("--spaces", nargs="+", default=SPACES)
     parser.add_argument("--macs", type=float, default=float("inf"), help="at most, a network")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
@@ -203,9 +208,10 @@ def main() -> None:
     data = Data(args.packed, args.device)
     labels = SoftLabels.load(HERE / "h200/soft_labels.safetensors")
     precision = Precision(bf16=args.bf16, channels_last=True)
+    numbers = range(args.skip, args.networks)
     listed = networks(args.networks, args.spaces, args.macs)
     group: list[tuple[str, int, str, Genome]] = []
-    for job in [*todo(listed, args.arms, args.together, done), None]:
+    for job in [*todo(listed, numbers, args.arms, args.together, done), None]:
         if group and (job is None or job[0] != group[0][0] or len(group) == args.together):
             if time.perf_counter() > end:
                 return
