@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from nas.arch.genome import Genome
     from nas.common.errors import UserError
     from nas.deploy.export import export
-    from nas.deploy.retrain import retrain
     from nas.evolution.objectives import Constraint, Objective
     from nas.evolution.optimizer import Optimizer
     from nas.realtime.recognizer import Recognizer
     from nas.search.ablation import ablate
     from nas.search.results import Run
+    from nas.search.retrain import retrain
     from nas.search.run import search
     from nas.space.space import SearchSpace
     from nas.training.recipe import Recipe

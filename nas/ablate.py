@@ -45,8 +45,9 @@ def _parser() -> Parser:
     )
     add = parser.add_argument
     as_run = "as in the genome's run"
-    add("--genome", required=True, metavar="NAME|JSON", help="such as a run's best.json")
-    add("--against", default="proposed", metavar="NAME|JSON",
+    add("--genome", required=True, metavar="NAME|FOLDER|JSON",
+        help="a run (its best.json), a genome file or a reference genome")  # fmt: skip
+    add("--against", default="proposed", metavar="NAME|FOLDER|JSON",
         help="the other network, or its relative in the space (default proposed)")  # fmt: skip
     add("--space", metavar="NAME|YAML", help="default: that of the genome's run")
     add("--data", metavar="NAME|PATH", help=f"to train on (default: {as_run})")

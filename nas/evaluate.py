@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     from nas.data import open_dataset
     from nas.deploy.evaluate import evaluate, open_model, training_data
 
-    models = [open_model(Path(path)) for path in args.model]
+    models = [open_model(given) for given in args.model]
     dataset = open_dataset(args.data or training_data(models))
     if args.split == "test":
         note("the test split: whoever chooses a model by these figures has none left to report")
@@ -44,8 +44,9 @@ def _parser() -> Parser:
         "--model",
         required=True,
         action="append",
-        metavar="FOLDER|FILE",
-        help="a retrained folder, model.safetensors or model.onnx; several make an ensemble",
+        metavar="NAME|FOLDER|FILE",
+        help="a retrained folder, model.safetensors, model.onnx, or the name of a shipped one; "
+        "several make an ensemble",
     )
     add("--data", metavar="NAME|FOLDER", help="images (default: those of their training)")
     add(

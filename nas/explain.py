@@ -10,6 +10,7 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError
 from nas.common.files import make_folder
+from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
 
 METHODS = ("gradient", "gradcam")
@@ -17,17 +18,12 @@ METHODS = ("gradient", "gradcam")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    path = Path(args.model)
-    if path.suffix == ".onnx":
-        raise UserError(
-            f"{path}: an ONNX model gives no gradients; expected a folder that nas.retrain wrote, "
-            "or its model.safetensors"
-        )
+    path = find_model(args.model, "--model", WEIGHTS)
     from nas.data import check_name, open_dataset
     from nas.deploy.checkpoint import check_fit, open_trained
     from nas.deploy.explain import explain
 
-    found = open_trained(path / "model.safetensors" if path.is_dir() else path)
+    found = open_trained(path)
     dataset = open_dataset(args.data or check_name(found.info.training_data))
     check_fit(found.genome, dataset)
     if dataset.classes != found.info.classes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.lazy import callable_module
+from nas.common.resources import WEIGHTS, find_model
 
 callable_module(__name__, "nas.deploy.export:export")
 
@@ -20,9 +20,10 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.deploy.export import export
 
-    out = args.out or (args.model if Path(args.model).is_dir() else Path(args.model).parent)
+    model = find_model(args.model, "--model", WEIGHTS)
+    out = args.out or model.parent
     found = export(
-        args.model, args.data, out, run=args.search,
+        model, args.data, out, run=args.search,
         command=["python", "-m", "nas.export", *argv],
     )  # fmt: skip
     show(found, args.json, lambda: f"{_text(found)}\nwritten: {out} (and export.json)")

@@ -27,8 +27,8 @@ def main(argv: list[str]) -> int:
     if len(args.run) > 1:
         return _compare([Path(run) for run in args.run], args)
     path = Path(args.run[0])
-    if path.is_file():
-        return _describe_file(path, args.json)
+    if path.is_file() or args.run[0] in REFERENCES.names() or (path / "genome.json").is_file():
+        return _describe_file(REFERENCES.find(path), args.json)
     from nas.search.store import RunDirectory
 
     run = RunDirectory.open(path)
@@ -50,8 +50,8 @@ def main(argv: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser("nas.inspect", "A run's front, page and figures; runs compared; genomes.")
     add = parser.add_argument
-    add("run", nargs="*", metavar="RUN|GENOME.json",
-        help="a run directory or a genome file; several runs are compared")  # fmt: skip
+    add("run", nargs="*", metavar="RUN|GENOME", help="a run, of which several are compared; or a "
+        "genome by name, file or retrained folder")  # fmt: skip
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
     add("--paper", action="store_true",
         help="also write RUN/paper: PDF and SVG figures, a LaTeX table of the front")  # fmt: skip

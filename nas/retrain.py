@@ -13,14 +13,16 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, Parser, exit_code, note, show
 from nas.common.errors import UserError
 from nas.common.lazy import callable_module
-from nas.common.resources import RECIPES, REFERENCES
+from nas.common.options import add_set, with_key
+from nas.common.resources import RECIPES, REFERENCES, WEIGHTS, find_model
 from nas.common.schema import Int
 
 if TYPE_CHECKING:
     from nas.search.final import Final
     from nas.search.store import RunDirectory
+    from nas.training.recipe import Recipe
 
-callable_module(__name__, "nas.deploy.retrain:retrain")
+callable_module(__name__, "nas.search.retrain:retrain")
 
 
 def main(argv: list[str]) -> int:
@@ -32,31 +34,20 @@ def main(argv: list[str]) -> int:
 
 def _one(args: argparse.Namespace, command: list[str]) -> int:
     from nas.arch.genome import Genome
-    from nas.deploy.retrain import retrain
-    from nas.search.store import run_of
-    from nas.training.recipe import Recipe
+    from nas.search.retrain import default_out, retrain
 
     if args.top is not None or args.workers > 1:
         raise UserError("--top, --workers: of several networks; expected --front, or more --genome")
     path = REFERENCES.find(args.genome[0], "--genome")
-    genome = Genome.load(path)
-    recipe = Recipe.load(args.recipe)
-    if args.epochs is not None:
-        recipe = dataclasses.replace(recipe, epochs=args.epochs)
-    run = run_of(path)
-    out = Path(args.out) if args.out else default_out(run, genome.id)
+    out = Path(args.out) if args.out else default_out(path, Genome.load(path).id)
     try:
         report = retrain(
-            genome,
-            args.data or (run.settings().data if run else None),
-            recipe,
-            out,
-            seeds=list(range(args.seed, args.seed + args.seeds)),
-            device=args.device,
-            initial=Path(args.initial) if args.initial else None,
-            teachers=[Path(folder) / "model.safetensors" for folder in args.teacher],
+            path, args.data, _recipe(args), out,
+            seeds=range(args.seed, args.seed + args.seeds), device=args.device,
+            initial=args.initial and find_model(args.initial, "--initial", WEIGHTS),
+            teachers=[find_model(given, "--teacher", WEIGHTS) for given in args.teacher],
             command=command,
-        )
+        )  # fmt: skip
     except KeyboardInterrupt:
         note(f"interrupted; the same command goes on from {out}")
         return INTERRUPTED
@@ -68,31 +59,41 @@ def _one(args: argparse.Namespace, command: list[str]) -> int:
     return 0
 
 
+def _recipe(args: argparse.Namespace) -> Recipe:
+    from nas.training.recipe import Recipe
+
+    recipe = Recipe.load(args.recipe)
+    for text in args.keys:
+        recipe = with_key(recipe, text)
+    return recipe if args.epochs is None else dataclasses.replace(recipe, epochs=args.epochs)
+
+
 def _several(args: argparse.Namespace) -> int:
     """A process for each network, by this same command."""
     from nas.arch.genome import Genome
     from nas.search.final import front_genomes, retrain_all, search_accuracies
+    from nas.search.retrain import shared_data
     from nas.search.store import RunDirectory, run_of
-    from nas.training.recipe import Recipe
 
     if args.top is not None and args.front is None:
         raise UserError("--top: of a front; expected --front RUN with it")
     if args.initial:
         raise UserError("--initial: of one genome; expected a single --genome with it")
-    Recipe.load(args.recipe)  # a mistake is told once, before anything is trained
+    _recipe(args)  # a mistake is told once, before anything is trained
     if args.front is not None:
         run: RunDirectory | None = RunDirectory.open(Path(args.front))
         assert run is not None
         genomes = front_genomes(run, args.top)
         if not genomes:
             raise UserError(f"{run.path}: no network on its front yet")
+        data = args.data or run.trained_on()
     else:
         paths = [REFERENCES.find(given, "--genome") for given in args.genome]
         genomes = list({g.id: g for g in map(Genome.load, paths)}.values())
+        data = args.data or shared_data(paths)
         runs = {path.parent: run_of(path) for path in paths}
         run = next(iter(runs.values())) if len(runs) == 1 else None
     out = Path(args.out or (run.file("retrain") if run else "experiments/retrain"))
-    data = args.data or (run.settings().data if run else None)
     try:
         found = retrain_all(
             genomes, data, out, _options(args), workers=args.workers,
@@ -115,6 +116,8 @@ def _options(args: argparse.Namespace) -> list[str]:
         given = getattr(args, name)
         for each in given if isinstance(given, list) else [given]:
             found += [] if each is None else [f"--{name}", str(each)]
+    for text in args.keys:
+        found += ["--set", text]
     return found
 
 
@@ -153,10 +156,6 @@ def _front_text(found: Final, out: Path) -> str:
     return "\n".join([*lines, f"table: {out / 'front.csv'}\npicture: {out / 'front.png'}"])
 
 
-def default_out(run: RunDirectory | None, genome_id: str) -> Path:
-    return run.file(f"retrain/{genome_id}") if run else Path(f"experiments/retrain-{genome_id}")
-
-
 def _parser() -> Parser:
     parser = Parser("nas.retrain", "Train a genome fully, report on the test split, export ONNX.")
     add = parser.add_argument
@@ -165,8 +164,8 @@ def _parser() -> Parser:
         "--genome",
         action="append",
         default=[],
-        metavar="NAME|JSON",
-        help="such as a run's best.json, or a reference genome; of several each is trained",
+        metavar="NAME|FOLDER|JSON",
+        help="a run (its best.json), a genome file or a reference; of several each is trained",
     )
     which.add_argument("--front", metavar="RUN", help="each network on this run's front")
     parser.add_value("--top", Int(1, 10_000), "of the front, the N of highest search accuracy")
@@ -181,13 +180,14 @@ def _parser() -> Parser:
     parser.add_value("--epochs", Int(1, 10_000), "instead of the recipe's")
     parser.add_seed()
     parser.add_value("--seeds", Int(1, 100), "train N times; report mean and spread", 1)
-    add("--initial", metavar="WEIGHTS", help="fine-tune this model.safetensors of the genome")
+    add_set(parser, "any setting of the recipe, such as lr=0.01 augment.flip=0")
+    add("--initial", metavar="FOLDER|FILE", help="fine-tune this trained network of the genome")
     add(
         "--teacher",
         action="append",
         default=[],
-        metavar="FOLDER",
-        help="a retrained network's folder to distil from; may be given several times",
+        metavar="FOLDER|FILE",
+        help="a trained network to distil from; may be given several times",
     )
     parser.add_device()
     add(

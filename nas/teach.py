@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.common.cli import Parser, exit_code, show
+from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
 
 
@@ -20,7 +21,7 @@ def main(argv: list[str]) -> int:
     out = Path(args.out) if args.out else Path("data") / f"{dataset.name}.teacher.safetensors"
     recipe = Recipe.load(args.recipe)
     report = teach_from(
-        [Path(folder) / "model.safetensors" for folder in args.models], dataset, out,
+        [find_model(given, "--models", WEIGHTS) for given in args.models], dataset, out,
         variants=args.variants, augment=recipe.augment, seed=args.seed, part=args.part,
         device=args.device,
     )  # fmt: skip
@@ -42,7 +43,8 @@ def _parser() -> Parser:
         "Store what trained networks say of augmented training images, as soft labels.",
     )
     add = parser.add_argument
-    add("--models", required=True, nargs="+", metavar="FOLDER", help="folders of nas.retrain")
+    add("--models", required=True, nargs="+", metavar="FOLDER|FILE",
+        help="networks of nas.retrain")  # fmt: skip
     add("--data", required=True, metavar="NAME|FOLDER", help="its training images are labelled")
     parser.add_value("--variants", Int(1, 256), "augmented copies of each image", 24)
     add("--recipe", default="modern", metavar="NAME|YAML",

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     from nas.arch.genome import Genome
     from nas.data import open_dataset
     from nas.deploy.checkpoint import check_fit
-    from nas.search.store import run_of
+    from nas.search.retrain import data_of
     from nas.training.precision import torch_device
     from nas.training.recipe import Recipe
     from nas.training.tuning import StudyConfig, rows, tune
@@ -31,8 +31,7 @@ def main(argv: list[str]) -> int:
     genome = Genome.load(path)
     default = "khaireddin" if args.grid else "modern"
     base = Recipe.load(args.recipe or default)
-    run = run_of(path)
-    data = args.data or (run.settings().data if run else None)
+    data = args.data or data_of(path)
     dataset = open_dataset(data)
     check_fit(genome, dataset)
     device = str(torch_device(args.device))
@@ -80,8 +79,8 @@ def _parser() -> Parser:
     add(
         "--genome",
         required=True,
-        metavar="NAME|JSON",
-        help="such as a run's best.json, or a reference genome",
+        metavar="NAME|FOLDER|JSON",
+        help="a run (its best.json), a genome file or a reference genome",
     )
     add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
     add(

@@ -19,7 +19,7 @@ from nas.common.errors import UserError
 
 DOORS = {
     "search": "nas.search.run",
-    "retrain": "nas.deploy.retrain",
+    "retrain": "nas.search.retrain",
     "export": "nas.deploy.export",
 }
 
@@ -56,7 +56,7 @@ assert nas.{name} is __import__("sys").modules["nas.{name}"]
 
 
 def test_what_is_given_arrives(monkeypatch):
-    monkeypatch.setattr("nas.deploy.retrain.retrain", lambda *given, **named: (given, named))
+    monkeypatch.setattr("nas.search.retrain.retrain", lambda *given, **named: (given, named))
     assert nas.retrain(1, out=2) == ((1,), {"out": 2})
 
 

@@ -22,7 +22,7 @@ from nas.arch.genome import Genome, read_genome
 from nas.common.resources import REFERENCES
 from nas.data import open_dataset
 from nas.deploy.latency import measure_fps
-from nas.deploy.retrain import retrain
+from nas.deploy.retrain import retrain_on
 from nas.training.recipe import Recipe
 
 OUT = Path("experiments/references")
@@ -74,7 +74,7 @@ def train_all(args: argparse.Namespace) -> None:
         print(f"{name}: training, into {out}", flush=True)
         genome = Genome.load(REFERENCES.path(name))
         command = f"python experiments/references/run.py --data {args.data} --epochs {args.epochs}"
-        retrain(
+        retrain_on(
             genome, dataset, recipe, out, seeds=[0], device=args.device, command=command.split(),
         )  # fmt: skip
         write_table()

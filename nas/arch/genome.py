@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ from nas.common.schema import Choice, Flag, Int, read
 
 __all__ = [  # the first blocks, beside what is made here
     "Block", "Conv", "Dense", "Genome", "GenomeRule", "Head", "Input", "Inverted", "Pool",
-    "Residual", "Separable", "Stage", "read_genome",
+    "Residual", "Separable", "Stage", "find_genome", "read_genome",
 ]  # fmt: skip
 
 FORMAT = "fer-nas.genome/1"
@@ -123,9 +124,9 @@ class Genome:
         )
 
     @classmethod
-    def load(cls, name: str | Path) -> Genome:
-        """A reference genome by name (`proposed`), or a genome file, such as a run's best.json."""
-        return read_genome(REFERENCES.find(str(name)))[0]
+    def load(cls, name: str | PathLike[str]) -> Genome:
+        """A reference genome by name (`proposed`), a file, or a run's folder (its best.json)."""
+        return read_genome(REFERENCES.find(name))[0]
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "genome") -> Genome:
@@ -154,6 +155,14 @@ class GenomeRule:
 
     def read(self, value: Any, where: str) -> Genome:
         return Genome.from_dict(value, where)
+
+
+def find_genome(given: Genome | str | PathLike[str], where: str) -> tuple[Genome, Path | None]:
+    """What `Genome.load` takes, or a genome itself; and its file, where it is of one."""
+    if isinstance(given, Genome):
+        return given, None
+    path = REFERENCES.find(given, where)
+    return Genome.load(path), path
 
 
 def read_genome(path: str | Path) -> tuple[Genome, dict[str, Any]]:

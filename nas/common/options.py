@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from nas.common.errors import UserError
+from nas.common.files import parse_yaml
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, read
 
 Settings = TypeVar("Settings")
@@ -110,6 +111,29 @@ def changed(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:
         for (path, field, _, old), (_, _, _, new) in pairs
         if old != new and field.metadata.get("fixed")
     }
+
+
+def add_set(parser: argparse.ArgumentParser, help: str) -> None:
+    """`--set KEY=VALUE ...`, as `keys`, each of which `with_key` reads."""
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", dest="keys", help=help
+    )
+
+
+def with_key(settings: Settings, text: str) -> Settings:
+    """`fidelity.epochs=5`: one value of the tree, written as in YAML; any field, of `--set`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set: expected KEY=VALUE, got {text!r}")
+    plain = dataclasses.asdict(settings)  # type: ignore[call-overload]
+    *above, name = key.split(".")
+    place: Any = plain
+    for part in above:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise UserError(f"--set: {key}: no such setting; expected names as in the YAML")
+    place[name] = parse_yaml(value, f"--set: {key}")
+    return read(type(settings), plain, "--set")
 
 
 def value(rule: Any) -> Callable[[str], Any]:

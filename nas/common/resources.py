@@ -5,12 +5,15 @@ In a checkout nas/search_spaces, nas/recipes and nas/models are links; in a whee
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.common.errors import UserError, did_you_mean, shown
+from nas.common.errors import UserError, did_you_mean, expect, shown
 
 PACKAGE = Path(__file__).parents[1]
+MAX_LISTED = 8  # folders, in a message
 
 
 def _folder(link: str, linked: str) -> Path:
@@ -21,11 +24,15 @@ def _folder(link: str, linked: str) -> Path:
 
 @dataclass(frozen=True)
 class Resources:
-    """Files of one kind. A name is that of a file, without its suffix."""
+    """Files of one kind. A name is that of a file, without its suffix.
+
+    inside: the names that such a file has in the folder of a run or of a retrained network.
+    """
 
     what: str
     folder: Path
     suffix: str
+    inside: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob(f"*{self.suffix}"))
@@ -33,23 +40,71 @@ class Resources:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}{self.suffix}"
 
-    def find(self, given: str, option: str = "") -> Path:
-        """The file of that name, or the path given. UserError lists the names there are."""
-        names = self.names()
-        if given in names:
-            return self.path(given)
-        if Path(given).exists():
-            return Path(given)
-        where = f"{option}: " if option else ""
+    def find(
+        self, given: str | os.PathLike[str], option: str = "", inside: Sequence[str] = ()
+    ) -> Path:
+        """The file of that name, the path given, or the first of `inside` in the folder given.
+
+        UserError lists the names there are, or the folders below that hold such a file.
+        """
+        expect(given, (str, os.PathLike), option or self.what, "a name or a path")
+        names, path = self.names(), Path(given)
+        if str(path) in names:
+            return self.path(str(path))
+        where, inside = f"{option}: " if option else "", inside or self.inside
+        if path.is_dir() and inside:
+            for name in inside:
+                if (path / name).is_file():
+                    return path / name
+            raise UserError(
+                f"{where}{path}: no {self.what} in this folder; expected {' or '.join(inside)}"
+                f"{_below(path, inside)}"
+            )
+        if path.exists():
+            return path
         raise UserError(
-            f"{where}no {self.what} {shown(given)}: no such file; expected one, or a name of "
-            f"{', '.join(names)}{did_you_mean(given, names)}"
+            f"{where}no {self.what} {shown(str(path))}: no such file; expected one, or a name of "
+            f"{', '.join(names)}{did_you_mean(str(path), names)}"
         )
 
 
-SEARCH_SPACES = Resources("search space", _folder("search_spaces", "search_spaces"), ".yaml")
-REFERENCES = Resources("reference genome", SEARCH_SPACES.folder / "references", ".json")
+def _below(folder: Path, inside: Sequence[str]) -> str:
+    """Where such a file is: below a run it is in retrain/ID."""
+    found = {path.parent for name in inside for path in (
+        *folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}"))}  # fmt: skip
+    listed = [str(path) for path in sorted(found)[:MAX_LISTED]]
+    more = len(found) - len(listed)
+    return f"; there is {', '.join(listed)}{f' and {more} more' if more else ''}" if found else ""
+
+
+SEARCH_SPACES = Resources(
+    "search space", _folder("search_spaces", "search_spaces"), ".yaml", ("space.yaml",)
+)
+REFERENCES = Resources(
+    "genome", SEARCH_SPACES.folder / "references", ".json", ("best.json", "genome.json")
+)
 RECIPES = Resources("recipe", _folder("recipes", "experiments/recipes"), ".yaml")
 MODELS = Resources("model", _folder("models", "experiments/models"), ".onnx")
 SHIPPED_MODEL = MODELS.path("model")
 PROPOSED = REFERENCES.path("proposed")  # the report's own model
+
+ONNX, WEIGHTS = ".onnx", ".safetensors"  # the forms of a trained network
+WRITERS = {ONNX: "nas.retrain and nas.export write", WEIGHTS: "nas.retrain writes"}
+
+
+def find_model(given: str | os.PathLike[str], option: str, *forms: str) -> Path:
+    """A trained network by name, folder or file, in the first of `forms` that is there.
+
+    UserError says which form is needed, and where it lies, if it does.
+    """
+    path = MODELS.find(given, option, [f"model{form}" for form in forms])
+    if path.suffix not in WRITERS or path.suffix in forms:
+        return path
+    (needed,) = forms
+    whole = path.with_name(path.name.replace(".int8.", "."))
+    beside = [p for p in (whole.with_suffix(needed), path.with_name(f"model{needed}"))
+              if p.is_file()]  # fmt: skip
+    raise UserError(
+        f"{option}: {path}: found {path.suffix}; expected model{needed}, which {WRITERS[needed]}"
+        f"; {f'it is {beside[0]}' if beside else f'there is none in {path.parent}'}"
+    )

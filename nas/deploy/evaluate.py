@@ -22,6 +22,7 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.common.expressions import canonical
 from nas.common.pixels import normalise
+from nas.common.resources import ONNX, WEIGHTS, find_model
 from nas.data import Dataset, check_name, copies_of_train
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.preprocessing import ModelInfo
@@ -56,11 +57,10 @@ def training_data(models: Sequence[Classifier]) -> str:
     return check_name(names[0])
 
 
-def open_model(path: Path) -> Classifier:
-    """A model.safetensors or model.onnx of nas.retrain, or the folder that holds them."""
-    if path.is_dir():
-        path = path / "model.safetensors"
-    return _open_onnx(path) if path.suffix == ".onnx" else _open_weights(path)
+def open_model(given: str | Path) -> Classifier:
+    """A trained network by name, folder or file; of a folder's files the weights."""
+    path = find_model(given, "--model", WEIGHTS, ONNX)
+    return _open_onnx(path) if path.suffix == ONNX else _open_weights(path)
 
 
 def evaluate(

@@ -19,8 +19,9 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.arch.onnx import to_onnx
 from nas.common.environment import environment
-from nas.common.errors import UserError, as_path
+from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
+from nas.common.resources import WEIGHTS, find_model
 from nas.data import Dataset, check_name, open_dataset
 from nas.deploy.checkpoint import TrainedModel, check_fit, open_trained
 from nas.deploy.latency import FpsModel, read_calibration, time_in_turns
@@ -105,8 +106,7 @@ def export(
     what the network was trained on. out: None: the network's own folder. run: the search whose fps
     model is compared; None: the run that holds the folder, if any. Returns what export.json holds.
     """
-    path = as_path(model, "export: model")
-    path = path / "model.safetensors" if path.is_dir() else path
+    path = find_model(model, "export: model", WEIGHTS)
     folder = path.parent if out is None else Path(out)
     trained = open_trained(path)
     dataset = open_dataset(check_name(trained.info.training_data) if data is None else data)

@@ -16,11 +16,10 @@ import yaml
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
-from nas.common.cli import log_to_stderr, read_seeds
 from nas.common.environment import environment
-from nas.common.errors import UserError, as_path, expect
+from nas.common.errors import UserError
 from nas.common.files import locked, make_folder, read_json, replace_file
-from nas.data import Dataset, duplicate_report, open_dataset, rows_without_copies
+from nas.data import Dataset, duplicate_report, rows_without_copies
 from nas.deploy.checkpoint import save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
@@ -49,48 +48,36 @@ class _Trained:
         return float(rows[self.result.best_epoch]["validation_accuracy"])
 
 
-def retrain(
+def retrain_on(
     genome: Genome,
-    data: Dataset | str | Path | None = None,
-    recipe: Recipe | str | Path = "modern",
-    out: str | Path | None = None,
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
     *,
-    seeds: int | Sequence[int] = 1,
+    seeds: Sequence[int],
     initial: Path | None = None,
     teachers: Sequence[Path] = (),
     device: str = "auto",
-    command: list[str] | None = None,
-    progress: bool = True,
+    command: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train once for each seed and write everything into `out`; returns the report.
 
-    data: as `--data` names it, or a Dataset; None: synthetic faces. recipe: a name, a file or a
-    Recipe. out: None: experiments/retrain-<id>. seeds: how many, from 0, or which. initial: weights
-    (safetensors) to start from instead of random ones. teachers: model.safetensors files of
+    initial: weights (safetensors) to start from instead of random ones. teachers: weights of
     networks whose averaged logits are distilled by the recipe's `distill`.
 
     Checkpoints are chosen on the validation split (PublicTest for FER2013). The test split
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
     report is refused. An interrupted call goes on from its checkpoints when repeated.
     """
-    chosen = read_seeds(seeds)
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    expect(genome, Genome, "retrain: genome", "a Genome, such as Genome.load(name or path)")
-    folder = as_path(f"experiments/retrain-{genome.id}" if out is None else out, "retrain: out")
-    initial = None if initial is None else as_path(initial, "retrain: initial")
-    teachers = [as_path(teacher, "retrain: teachers") for teacher in teachers]
-    dataset = open_dataset(data)
-    _check_unread(folder)
+    _check_unread(out)
     setup = set_up(genome, dataset, recipe, initial, teachers, device)
-    if progress and not log.hasHandlers():
-        log_to_stderr()
-    log.info("retraining %s on %s, into %s", genome.id, dataset.name, folder)
-    make_folder(folder)
-    with locked(folder):
-        _check_unread(folder)  # another process may have just read it
-        report = _retrain(genome, dataset, recipe, folder, chosen, setup, command or [])
+    log.info("retraining %s on %s, into %s", genome.id, dataset.name, out)
+    make_folder(out)
+    with locked(out):
+        _check_unread(out)  # another process may have just read it
+        report = _retrain(genome, dataset, recipe, out, seeds, setup, [*command])
         # Last: its presence says that the test split has been read.
-        replace_file(folder / REPORT, json.dumps(report, indent=1))
+        replace_file(out / REPORT, json.dumps(report, indent=1))
     return report
 
 
@@ -102,7 +89,8 @@ def _check_unread(out: Path) -> None:
 
 
 def _retrain(
-    genome: Genome, dataset: Dataset, recipe: Recipe, out: Path, seeds: list[int], setup: Setup,
+    genome: Genome, dataset: Dataset, recipe: Recipe, out: Path, seeds: Sequence[int],
+    setup: Setup,
     command: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     subsets = setup.subsets
@@ -129,7 +117,7 @@ def _retrain(
     views = [_views_and_copies(genome, dataset, t.result, subsets) for t in trained]
     report["views_and_copies"] = views[trained.index(chosen)]
     report["seeds"] = {
-        "list": seeds,
+        "list": [*seeds],
         "shipped": chosen.seed,
         "validation": summarise_seeds([t.validation for t in trained]),
         "test": summarise_seeds(tests),

@@ -9,7 +9,7 @@ from pathlib import Path
 from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
 from nas.common.errors import UserError
 from nas.common.options import add_options, with_options
-from nas.common.resources import MODELS
+from nas.common.resources import ONNX, find_model
 from nas.realtime.options import Options
 
 log = logging.getLogger("nas.realtime")
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
 
     window = None if options.headless else Window(Path(options.snapshots))
     recognizer = Recognizer(
-        MODELS.find(options.model, "--model"), margin=options.margin,
+        find_model(options.model, "--model", ONNX), margin=options.margin,
         detector=make_detector(options.detector, options.detector_model),
         smallest=options.min_face, threshold=options.threshold, precision=options.precision,
     )  # fmt: skip
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
 def _serve(options: Options, port: int) -> int:
     from nas.realtime.web import serve
 
-    serve(MODELS.find(options.model, "--model"), port, say)
+    serve(find_model(options.model, "--model", ONNX), port, say)
     return 0
 
 

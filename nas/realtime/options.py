@@ -23,8 +23,8 @@ class Options:
         metavar="0|URL|FILE|FOLDER",
     )  # fmt: skip
     model: Annotated[str, Text()] = setting(
-        "model", "a model.onnx written by nas.retrain, or the name of a shipped one",
-        metavar="ONNX|NAME",
+        "model", "a model.onnx of nas.retrain, its folder, or the name of a shipped one",
+        metavar="NAME|FOLDER|ONNX",
     )  # fmt: skip
     precision: Annotated[Literal["auto", "fp32", "int8"], PRECISION] = setting(
         "auto", "auto: the faster here of MODEL.onnx and MODEL.int8.onnx that is right here"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from nas.common.errors import UserError, shown
-from nas.common.resources import MODELS
+from nas.common.resources import ONNX, find_model
 from nas.deploy.runtime import BATCH, Precision, choose_model, softmax
 from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
@@ -44,7 +44,7 @@ class Face:
 class Recognizer:
     """`Recognizer(model)(frame)` -> the faces of one picture; `.stream()` for a video or camera.
 
-    model: an ONNX file written by nas.retrain or nas.export, or the name of one that ships.
+    model: an ONNX file of nas.retrain or nas.export, its folder, or the name of one that ships.
     precision: "auto" takes the faster here of model.onnx and model.int8.onnx, if it lies beside.
     margin: round the box, instead of the model's own. smallest: face, pixels. threshold: of the
     strongest probability, below which a face is "uncertain". UserError where the model is unfit.
@@ -61,7 +61,7 @@ class Recognizer:
         threshold = SHARE.read(threshold, "threshold")
         if detector is not None and not callable(detector):
             raise UserError(f"detector: found {shown(detector)}; expected a Detector")
-        self.network = choose_model(MODELS.find(str(model)), precision)
+        self.network = choose_model(find_model(model, "model", ONNX), precision)
         self.preprocessing, self.model = self.network.info, self.network.path
         self.margin = self.preprocessing.margin if margin is None else margin
         self.detector = detector or HaarDetector()

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.arch.genome import Genome, read_genome
+from nas.arch.genome import Genome, find_genome, read_genome
 from nas.arch.lowering import cost
 from nas.common.cli import log_to_stderr, read_seeds
 from nas.common.errors import UserError, as_path
-from nas.common.resources import REFERENCES, SEARCH_SPACES
+from nas.common.resources import SEARCH_SPACES
 from nas.data import Dataset, check_input, open_dataset, search_data
 from nas.evolution.objectives import Fitness, Objective
 from nas.report.ablation import ablation_picture
@@ -68,7 +68,7 @@ def ablate(
 ) -> Row:
     """What each gene of a network gains: set back to the other's value, trained by equal seeds.
 
-    genome, against: a Genome, or a name or file of one, such as a run's best.json; the other is
+    genome, against: a Genome, or a name, file or run's folder (its best.json); the other is
     brought into the space first. space, settings: those of the run that the file lies in, where
     none are given. data: another data set. evaluator: a function genome -> metrics instead of a
     training, or its name "package.module:function"; where the run has one, it is given again.
@@ -79,7 +79,7 @@ def ablate(
     measured); `rows` have for each network its value and for each gene what the network's own one
     gains, both with 95 % intervals over the seeds (`low`, `high`). The picture is ablation.png.
     """
-    network, path = _genome(genome, "ablate: genome")
+    network, path = find_genome(genome, "ablate: genome")
     other, name = _named(against)
     if progress:
         log_to_stderr()
@@ -196,16 +196,8 @@ def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> 
     return {"measure": measure, "seeds": list(chosen.seeds), "rows": rows, "failures": failures}
 
 
-def _genome(given: Genome | str | Path, where: str) -> tuple[Genome, Path | None]:
-    """The genome, and its file where it is of one."""
-    if isinstance(given, Genome):
-        return given, None
-    path = REFERENCES.find(str(as_path(given, where)), where)
-    return Genome.load(path), path
-
-
 def _named(against: Genome | str | Path) -> tuple[Genome, str]:
-    genome, path = _genome(against, "ablate: against")
+    genome, path = find_genome(against, "ablate: against")
     return genome, str(read_genome(path)[1].get("name", path.stem)) if path else genome.id
 
 
@@ -214,7 +206,7 @@ def _space(given: SearchSpace | str | Path | None, run: RunDirectory | None, pat
     if isinstance(given, SearchSpace):
         return given
     if given is not None:
-        return SearchSpace.load(SEARCH_SPACES.find(str(as_path(given, "--space")), "--space"))
+        return SearchSpace.load(SEARCH_SPACES.find(given, "--space"))
     if run is None:
         raise UserError(f"--space: missing, since {path or 'the genome'} lies in no run")
     return SearchSpace.load(run.file("space.yaml"))

@@ -73,6 +73,7 @@ class Search:
     ) -> None:
         self.run, self.settings, self.space = run, settings, space
         self.callbacks, self.static_metrics = list(callbacks), static_metrics
+        self._unused: set[str] = set()  # metrics of the evaluator's
         self.optimizer = make_optimizer(space, settings, initial, static_metrics)
         self.archive: Archive = run.archive(space.contains)
         self.pending: Pending = run.pending(self.archive.by_index.keys())
@@ -250,7 +251,17 @@ class Search:
 
     def _completed(self, evaluation: Evaluation) -> Evaluation:
         known = self.static_metrics(evaluation.genome) if self.static_metrics is not None else {}
+        given = evaluation.metrics
+        self._tell_unused({k for k in known if given.get(k, known[k]) != known[k]})
         return completed(evaluation, known, self.settings.wanted)
+
+    def _tell_unused(self, names: set[str]) -> None:
+        if new := names - self._unused:
+            self._unused |= new
+            log.warning(
+                "the evaluator's %s: not used, since the search knows it before a measurement; "
+                "give your own another name", ", ".join(sorted(new)),
+            )  # fmt: skip
 
     def _accept(self, evaluation: Evaluation) -> None:
         # On disk before the optimizer hears of it.

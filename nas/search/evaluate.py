@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation, check_measured
@@ -44,7 +42,7 @@ class FunctionEvaluator:
 
     def __init__(self, function: EvaluatorFunction) -> None:
         self.function = function
-        self.wants = {"budget", "seed"} & set(inspect.signature(function).parameters)
+        self.wants = _wants(function)
 
     def __call__(self, task: Task) -> dict[str, float]:
         offered = {"budget": task.fidelity, "seed": task.seed}
@@ -58,11 +56,31 @@ class FunctionEvaluator:
 
 def _number(name: object, value: object) -> float:
     """A plain number, as JSON has it; NumPy's and one-element tensors' are taken."""
-    if isinstance(value, np.generic | np.ndarray) or hasattr(value, "item"):
-        value = value.item()
+    if hasattr(value, "item"):
+        try:
+            value = value.item()
+        except (RuntimeError, ValueError):
+            raise TypeError(
+                f"the evaluator's metric {name} has several values; expected a number"
+            ) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"the evaluator's metric {name} is {type(value).__name__}, no number")
     return value
+
+
+def _wants(function: Callable[..., Any]) -> set[str]:
+    return {"budget", "seed"} & set(inspect.signature(function).parameters)
+
+
+def check_function(function: Callable[..., Any], name: str) -> None:
+    """UserError unless it can be called with a genome: before a folder is made."""
+    try:
+        inspect.signature(function).bind("a genome", **dict.fromkeys(_wants(function)))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"evaluator: {name}: {error}; expected a function of a genome, and of budget and seed "
+            "where it wants them"
+        ) from None
 
 
 def load_function(name: str) -> Callable[..., Any]:
@@ -102,7 +120,9 @@ def chosen_function(stored: str, evaluator: EvaluatorFunction | str | None) -> E
             f"evaluator {stored}: named by a file, and no file has us import anything; if you "
             f"know it, say so: --evaluator {shlex.quote(stored)}"
         )
-    return load_function(evaluator) if isinstance(evaluator, str) else evaluator
+    function = load_function(evaluator) if isinstance(evaluator, str) else evaluator
+    check_function(function, stored)
+    return function
 
 
 def completed(
@@ -138,11 +158,11 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
             return Unfinished(task)
         epochs, metrics = reading
         task, status = replace(task, fidelity=replace(task.fidelity, epochs=epochs)), "stopped"
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:  # a function of the user's may exit, too
         metrics, status = {}, "failed"
         error = f"{type(problem).__name__}: {problem}"[:MAX_ERROR_TEXT]
         if not str(problem).strip():
-            error = traceback.format_exc(limit=-3)[-MAX_ERROR_TEXT:]
+            error = f"{type(problem).__name__}\n{traceback.format_exc(limit=-3)}"[:MAX_ERROR_TEXT]
     seconds = time.perf_counter() - clock
     return evaluation(task, status, metrics, error, seconds, started)
 

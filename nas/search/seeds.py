@@ -26,7 +26,7 @@ def first_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> lis
     expect(given, (list, tuple, types.NoneType), "seed_genomes", "a list of names or files")
     asked = given is not None
     paths = [PROPOSED] if given is None else [
-        REFERENCES.find(str(g), "--seed-genomes") for g in given]  # fmt: skip
+        REFERENCES.find(g, "--seed-genomes") for g in given]  # fmt: skip
     genomes: list[Genome] = []
     for path in paths:
         genome, beside = read_genome(path)

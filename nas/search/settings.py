@@ -13,8 +13,16 @@ from typing import Annotated, Any, Protocol, TypeVar
 from nas.arch.footprint import COSTS
 from nas.common.environment import usable_cores
 from nas.common.errors import UserError, one_of
-from nas.common.files import parse_yaml, read_yaml
-from nas.common.options import add_options, changed, given_options, setting, with_options
+from nas.common.files import read_yaml
+from nas.common.options import (
+    add_options,
+    add_set,
+    changed,
+    given_options,
+    setting,
+    with_key,
+    with_options,
+)
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
 from nas.evolution.objectives import (
     ALGORITHMS,
@@ -119,10 +127,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """The options of the settings, and those that give any of them."""
     add_options(parser, Settings)
     parser.add_argument("--config", metavar="YAML", help="settings, as config.yaml of a run")
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", dest="keys",
-        help="any setting of --config, such as fitness.params_limit=200000",
-    )  # fmt: skip
+    add_set(parser, "any setting of --config, such as fitness.params_limit=200000")
 
 
 def settings_of(args: argparse.Namespace, stored: Settings | None = None) -> Settings:
@@ -133,7 +138,7 @@ def settings_of(args: argparse.Namespace, stored: Settings | None = None) -> Set
     if stored is not None and "time_budget" in given and "evaluations" not in given:
         found = dataclasses.replace(found, evaluations=None)  # time alone decides
     for text in args.keys:
-        found = _with_key(found, text)
+        found = with_key(found, text)
     return checked(found)
 
 
@@ -215,19 +220,3 @@ def changeable() -> str:
     names = [f.name for f in dataclasses.fields(Settings)
              if f.metadata and not f.metadata["fixed"]]  # fmt: skip
     return ", ".join([*names, "fitness (not with ga)"])
-
-
-def _with_key(settings: Settings, text: str) -> Settings:
-    """`fidelity.epochs=5`: one value of the tree, written as in YAML."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"--set: expected KEY=VALUE, got {text!r}")
-    plain = dataclasses.asdict(settings)
-    *above, name = key.split(".")
-    place: Any = plain
-    for part in above:
-        place = place.get(part) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
-        raise UserError(f"--set: {key}: no such setting; expected names as in config.yaml")
-    place[name] = parse_yaml(value, f"--set: {key}")
-    return read_settings(plain, "--set")

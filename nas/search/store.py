@@ -96,6 +96,15 @@ class RunDirectory:
     def settings(self) -> Settings:
         return load_settings(self.file("config.yaml"))
 
+    def trained_on(self) -> str:
+        """The data set of its networks. UserError where an evaluator of the user's needed none."""
+        settings = self.settings()
+        if settings.evaluator and settings.data == Settings().data:
+            raise UserError(
+                f"--data: missing; the run {self.path} has an evaluator of its own, and no data set"
+            )
+        return settings.data
+
     def store(self, settings: Settings) -> None:
         """Write config.yaml."""
         self.write("config.yaml", yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False))

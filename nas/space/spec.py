@@ -205,7 +205,7 @@ class SpaceSpec:
     @classmethod
     def load(cls, name: str | Path) -> Self:
         """A search space by name (`fer`) or path. UserError names the key that does not fit."""
-        path = SEARCH_SPACES.find(str(name))
+        path = SEARCH_SPACES.find(name)
         spec = read(cls, read_yaml(path), str(path))
         spec._check(str(path))
         return spec

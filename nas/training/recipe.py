@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,7 +91,16 @@ class Recipe:
     augment: Augment = Augment()
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return asdict(self)
+
+    def changed(self, settings: Mapping[str, Any], where: str = "recipe") -> Recipe:
+        """With some settings given by name, those of `augment` too. UserError names a wrong one."""
+        plain = self.to_dict()
+        for name, given in settings.items():
+            value = asdict(given) if isinstance(given, Augment) else given
+            nested = isinstance(value, Mapping) and isinstance(plain.get(name), dict)
+            plain[name] = {**plain[name], **value} if nested else value
+        return read(Recipe, plain, where)
 
     @classmethod
     def load(cls, name: str | Path) -> Recipe:
@@ -99,7 +108,7 @@ class Recipe:
 
         UserError names what is wrong.
         """
-        path = RECIPES.find(str(name))
+        path = RECIPES.find(name)
         data = read_yaml(path)
         if data is None:
             raise UserError(f"{path}: empty; expected at least one setting")

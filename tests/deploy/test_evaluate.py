@@ -133,8 +133,8 @@ def test_mistakes(folder, faces_file, faces, tmp_path, capsys):
     for name, dataset in (("c", coloured), ("s", smaller), ("l", larger)):
         save(dataset, tmp_path / f"{name}.npz")
     cases = [
-        (["--model", str(tmp_path / "no.safetensors")], "cannot read: No such file"),
-        (["--model", str(tmp_path / "no.onnx")], "no such model file"),
+        (["--model", str(tmp_path / "no.safetensors")], "no.safetensors': no such file"),
+        (["--model", str(tmp_path / "no.onnx")], "no.onnx': no such file"),
         (["--model", str(folder), "--data", str(tmp_path / "c.npz")], "takes 1 channels"),
         (["--model", str(folder), "--data", str(tmp_path / "s.npz")], "smaller than the input"),
         (["--model", str(folder), "--data", str(tmp_path / "l.npz")], "with --size 48"),

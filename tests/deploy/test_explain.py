@@ -135,5 +135,5 @@ def test_mistakes(weights, faces_file, tmp_path, capsys):
     assert exit_code(main, ["--model", str(tmp_path), *argv]) == 2
     assert exit_code(main, ["--model", str(weights), *argv, "--per-class", "0"]) == 2
     errors = capsys.readouterr().err.strip().splitlines()
-    assert "cannot read: No such file or directory" in errors[0]
+    assert "no model in this folder; expected model.safetensors" in errors[0]
     assert "argument --per-class: must be in" in errors[1]

@@ -10,16 +10,20 @@ import onnxruntime
 import pytest
 from conftest import ROOT
 
+import nas
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.common.files import locked
 from nas.data import load as load_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, save_weights
 from nas.deploy.preprocessing import ModelInfo
-from nas.retrain import default_out, main
-from nas.search.store import run_of
+from nas.realtime.recognizer import Recognizer
+from nas.retrain import main
+from nas.search.retrain import default_out, retrain, shared_data
 from nas.training.predict import DivergedError
+from nas.training.recipe import Recipe
 
 pytestmark = pytest.mark.slow
 
@@ -186,7 +190,7 @@ def test_interrupted_and_repeated(arguments, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--genome", "none.json"], "no reference genome 'none.json': no such file"),
+        (["--genome", "none.json"], "no genome 'none.json': no such file"),
         (["--data", "nothing"], "nothing"),
         (["--recipe", "none.yaml"], "no recipe 'none.yaml': no such file"),
         (["--epochs", "0"], "argument --epochs: must be in"),
@@ -253,9 +257,9 @@ def test_a_diverging_training_is_a_users_mistake(arguments, tmp_path, monkeypatc
 
 
 def test_without_out_a_reference_goes_to_experiments(genome_file, tmp_path):
-    assert default_out(run_of(genome_file), "abc") == Path("experiments/retrain-abc")
+    assert default_out(genome_file, "abc") == Path("experiments/retrain-abc")
     (tmp_path / "config.yaml").write_text("")
-    assert default_out(run_of(tmp_path / "best.json"), "abc") == tmp_path / "retrain" / "abc"
+    assert default_out(tmp_path / "best.json", "abc") == tmp_path / "retrain" / "abc"
 
 
 def test_a_teacher_needs_a_share(arguments, out, tmp_path, capsys):
@@ -278,3 +282,64 @@ def test_classes_must_fit(arguments, tmp_path, capsys):
     argv = [*arguments, "--genome", str(path), "--out", str(tmp_path / "out")]
     assert exit_code(main, argv) == 2
     assert "5 classes: does not fit data set synthetic, which has 7" in capsys.readouterr().err
+
+
+def test_settings_of_the_recipe_by_name(arguments, tmp_path, capsys):
+    """`--epochs` and `--set` of the command, the same names in Python; folders for files."""
+    (tmp_path / "genome.json").write_text(TINY.to_json())
+    data, recipe = arguments[3], arguments[5]
+    argv = ["--genome", str(tmp_path), "--data", data, "--recipe", recipe, "--epochs", "1"]
+    more = ["--set", "lr=0.01", "augment.flip=0", "--out", str(tmp_path / "typed"), "--json"]
+    assert main([*argv, *more]) == 0
+    typed = json.loads(capsys.readouterr().out)
+    found = retrain(
+        tmp_path, data, recipe, tmp_path / "called", epochs=1, lr=0.01, augment={"flip": 0}
+    )
+    assert found["recipe"] == typed["recipe"]
+    base = Recipe.load(recipe).to_dict()
+    changes = {"epochs": 1, "lr": 0.01, "augment": {**base["augment"], "flip": 0.0}}
+    assert found["recipe"] == {**base, **changes}
+    assert found["epochs_trained"] == 1
+
+
+def test_a_run_stands_for_its_best_network_and_its_data(faces_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = nas.search("quick", data=str(faces_file), evaluations=1, epochs=1, workers=1,
+                     run_dir="run", progress=False, calibration_genomes=10)  # fmt: skip
+    found = nas.retrain(run, recipe="short", epochs=1)
+    assert found["genome"] == run.best.id
+    assert found["data"]["fingerprint"] == load_data(faces_file).fingerprint
+    folder = tmp_path / "run/retrain" / run.best.id
+    assert (folder / "report.json").is_file()
+    assert Recognizer(folder).model == folder / "model.onnx"
+
+
+def test_a_run_without_data_has_none_to_retrain_on(tmp_path, monkeypatch, capsys):
+    """Its networks were measured by a function; synthetic faces would be a surprise."""
+    monkeypatch.chdir(tmp_path)
+    nas.search("quick", evaluator=measured, evaluations=1, run_dir="run", progress=False,
+               objectives=[{"name": "a"}, {"name": "params"}], seed_genomes=[])  # fmt: skip
+    for which in ("--genome", "--front"):
+        assert exit_code(main, [which, "run"]) == 2
+        assert "--data: missing; the run run has an evaluator" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--data: missing"):
+        nas.retrain("run")
+
+
+def measured(genome):
+    return {"a": len(genome.stages)}
+
+
+def test_networks_of_runs_with_different_data_need_it_named(tmp_path):
+    paths = []
+    for name, data in (("a", "faces"), ("b", "leaves"), ("c", "leaves")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(f"data: {data}\n")
+        paths.append(tmp_path / name / "best.json")
+    assert shared_data(paths[1:]) == "leaves"
+    with pytest.raises(UserError) as error:
+        shared_data(paths[:2])
+    assert str(error.value) == (
+        "--data: missing; the genomes' runs have different data "
+        f"({paths[0]}: faces, {paths[1]}: leaves)"
+    )

@@ -369,7 +369,7 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--fraction", "2"], "--fraction: must be in"),
         (
             ["--space", QUICK, "--seed-genomes", "none.json"],
-            "no reference genome 'none.json'",
+            "no genome 'none.json'",
         ),
         (["--space", QUICK, "--data", "FACES", "--run-dir", "nas"], "nas: exists and is not empty"),
         (["--space", QUICK, "--config", "STALLS"], "recipe: early_stopping and schedule plateau"),

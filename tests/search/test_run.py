@@ -77,12 +77,19 @@ def test_genes_and_costs_are_metrics_too(tmp_path):
             "ValueError: metric macro_f1 is -0.1; expected a share, 0 to 1",
         ),
         ({"score": 1, "joules": 1, "fps": 0}, "ValueError: metric fps is 0; expected more than 0"),
+        (
+            {"score": 1, "joules": np.ones(2)},
+            "TypeError: the evaluator's metric joules has several",
+        ),
+        ({"score": 1, "joules": torch.ones(2)}, "TypeError: the evaluator's metric joules has sev"),
         (ZeroDivisionError("no current"), "ZeroDivisionError: no current"),
+        (ZeroDivisionError(), "ZeroDivisionError\nTraceback"),
+        (SystemExit(3), "SystemExit: 3"),
     ],
 )
 def test_what_it_should_not_return_is_a_failed_evaluation(tmp_path, answer, reason):
     def evaluator(genome):
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -91,6 +98,34 @@ def test_what_it_should_not_return_is_a_failed_evaluation(tmp_path, answer, reas
     assert all(e.error.startswith(reason) for e in run.archive)
     with pytest.raises(UserError, match="no successful evaluation yet"):
         _ = run.best
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda: {}, "too many positional arguments"),
+        (lambda genome, other: {}, "missing a required argument: 'other'"),
+        (dict, "no signature found"),
+    ],
+)
+def test_a_function_that_takes_no_genome_is_refused_before_a_folder_is_made(
+    tmp_path, function, reason
+):
+    with pytest.raises(UserError, match=f"evaluator: .*{reason}.*expected a function of a genome"):
+        begin(tmp_path / "run", function)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_the_search_knows_is_not_the_evaluators(tmp_path, caplog):
+    def evaluator(genome):
+        return {"score": 1.0, "joules": 1.0, "params": 7}
+
+    run = begin(tmp_path / "run", evaluator, evaluations=2)
+    assert (run.evaluations.params > 7).all()
+    assert [r.message for r in caplog.records if "params" in r.message] == [
+        "the evaluator's params: not used, since the search knows it before a measurement; give "
+        "your own another name"
+    ]
 
 
 def test_numbers_of_numpy_and_torch_are_taken(tmp_path):
