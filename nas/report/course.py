@@ -61,7 +61,7 @@ def _prediction(axes: Any, checked: Row | None, measure: Row) -> None:
     ends = [min(x), max(x)]
     axes.plot(ends, ends, color=MUTED, linestyle="--", linewidth=1)
     how = "before its training" if checked["before"] else "from the others"
-    title = f"{len(points)} networks, each predicted {how}"
+    title = f"{len(points)} networks, each predicted {how}; bars: one deviation"
     if checked["rank_correlation"] is not None:
         title += f"\nrank correlation {checked['rank_correlation']:.2f}"
     axes.set_title(title, fontsize=9)

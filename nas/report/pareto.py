@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.report.axes import axis
 from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
@@ -18,6 +18,7 @@ from nas.report.labels import place_labels
 from nas.report.plots import plain, write_figure
 
 Row = dict[str, Any]
+MOST_TICKS = 6  # on a logarithmic axis
 
 
 def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
@@ -120,7 +121,7 @@ class _Panel:
             axes.plot([x for x, _ in corners], [self.up * y for _, y in corners], color=FRONT,
                       linewidth=1, alpha=0.7, zorder=1, linestyle=":",
                       label="best for its cost")  # fmt: skip
-        self._bars(axes)
+        self._bars(axes, self.front, FRONT, "believed, one deviation")
         axes.scatter(self._x(self.front), self._y(self.front), s=34, color=FRONT, zorder=3,
                      linewidths=0, label="Pareto front of all objectives")  # fmt: skip
         best = [n for n in self.front if n["id"] == self.overview["best"]][:1]
@@ -131,6 +132,7 @@ class _Panel:
         if self.overview["baseline"]:
             others = [n for n in self.overview["baseline"]["front"] if self._has(n)]
             name = f"front of the baseline ({self.overview['baseline']['algorithm']})"
+            self._bars(axes, others, BASELINE)
             _hollow(axes, self._x(others), self._y(others), "s", BASELINE, name)
         shares = [100 * n["published"] for n in self.published]
         name = "published, test split, fully trained"
@@ -147,13 +149,13 @@ class _Panel:
         marks += [(x, y) for _, x, y in known] + [(x, y) for _, x, y, _ in labels]
         place_labels(axes, labels, np.array(marks).reshape(-1, 2))
 
-    def _bars(self, axes: Any) -> None:
-        bars = [n for n in self.front if n.get("low") is not None]
+    def _bars(self, axes: Any, rows: list[Row], colour: str, name: str | None = None) -> None:
+        bars = [n for n in rows if n.get("low") is not None]
         for network, x in zip(bars, self._x(bars), strict=True):
             ends = [self.scale * network["low"], self.scale * network["high"]]
-            name = "believed, one deviation" if network is bars[0] else None
-            axes.plot([x, x], ends, color=FRONT, linewidth=1.2, alpha=0.6, marker="_",
+            axes.plot([x, x], ends, color=colour, linewidth=1.2, alpha=0.6, marker="_",
                       markersize=5, zorder=2, label=name)  # fmt: skip
+            name = None  # one entry of the legend
 
     def _has(self, row: Row) -> bool:
         return all(a["name"] in row["metrics"] for a in (self.axis, self.measure))
@@ -168,9 +170,26 @@ class _Panel:
 def _logarithmic(axes: Any) -> None:
     """A logarithmic x axis with numbers such as 20k, which stay apart however short it is."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(_FewTicks())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+class _FewTicks(LogLocator):
+    """1, 2 and 5 times the powers of ten, or fewer of them, so that their numbers stay apart; even
+    steps where the axis holds less than two of them.
+    """
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        for subs in ((1, 2, 5), (1, 3), (1,)):
+            self.set_params(subs=subs)
+            found = list(super().tick_values(vmin, vmax))
+            inside = sum(vmin <= tick <= vmax for tick in found)
+            if inside < 2:
+                return list(MaxNLocator(MOST_TICKS - 1).tick_values(vmin, vmax))
+            if inside <= MOST_TICKS:
+                break
+        return found
 
 
 def _hollow(axes: Any, x: list[float], y: list[float], marker: str, colour: str, name: str) -> None:

@@ -21,7 +21,6 @@ from nas.common.resources import REFERENCES
 from nas.common.schema import Map, Number
 from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
-from nas.evolution.pareto import pareto_front
 from nas.report.axes import axes_of
 from nas.report.metrics import interval_of
 from nas.search import analysis, genealogy
@@ -64,6 +63,8 @@ def overview(
     box = Box.around([evaluations, other], space.classes, settings.objectives)
     measure, axes = run_axes(settings, evaluations)
     metric, maximize = measure["name"], measure["maximize"]
+    # Of a run of which only the results were kept, the first genomes are not known.
+    first = run.initial() if run.file("initial.json").exists() else []
     shared = Shared()
     networks = _networks(evaluations, members, settings.fitness, measured, shared, space, metric)
     return {
@@ -84,14 +85,14 @@ def overview(
         "references": reference_rows(run, evaluations),
         "hypervolume": box.curve(evaluations) if box else [],
         "box": [asdict(side) for side in box.sides] if box else [],
-        "baseline": _baseline(baseline, evaluations, box) if baseline else None,
+        "baseline": _baseline(baseline, evaluations, box, metric) if baseline else None,
         "population": analysis.population(evaluations, inside, settings, metric) if deep else [],
         "genes": analysis.shared_genes(front, inside, space),
         "surrogate": analysis.surrogate_check(evaluations, space, metric, maximize, deep),
         "fidelities": analysis.fidelity_ranks(evaluations, metric),
         "retrained": _retrained(run, evaluations),
         "failures": analysis.failures(evaluations),
-        "genealogy": genealogy.trace(evaluations, chosen, run.initial(), space, metric, maximize),
+        "genealogy": genealogy.trace(evaluations, chosen, first, space, metric, maximize),
         "commands": {
             "genome": shlex.join(["python", "-m", "nas.inspect", str(run.path), "--json"])
             + " --genome {id} > {id}.json",
@@ -255,10 +256,10 @@ def _networks(
     return rows
 
 
-def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) -> Row:
+def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None, metric: str) -> Row:
     """The random search that ours is measured against, and how its budget compares."""
-    evaluations, settings = run.archive().evaluations, run.settings()
-    front = pareto_front(evaluations, settings.objectives)
+    archive, settings = run.archive(), run.settings()
+    evaluations = archive.evaluations
     return {
         "run": str(run.path),
         "algorithm": settings.algorithm,
@@ -268,7 +269,10 @@ def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None) ->
         "fidelity": asdict(settings.fidelity),
         "equal_fidelity": {e.fidelity for e in evaluations} == {e.fidelity for e in ours},
         "hypervolume": box.curve(evaluations) if box else [],
-        "front": [{"id": e.id, "metrics": e.metrics} for e in front],
+        "front": [
+            {"id": m.measured.id, "metrics": m.measured.metrics, **_believed(m, metric)}
+            for m in run.front(archive)
+        ],
     }
 
 

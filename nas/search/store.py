@@ -156,6 +156,7 @@ class RunDirectory:
         return Pending.load(self.file("pending.jsonl"), done)
 
     def initial(self) -> list[Genome]:
+        """The genomes that it began with. UserError where the file is missing."""
         path = self.file("initial.json")
         data = read_json(path, 64 << 20)
         if not isinstance(data, list):

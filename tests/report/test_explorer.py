@@ -134,6 +134,57 @@ def test_light_and_dark(shown):
     assert seen == ["rgb(255, 255, 255)", "rgb(21, 24, 28)"]
 
 
+def test_the_line_to_the_winner_says_what_changed_and_what_it_gained(shown):
+    block = {"kind": "inverted", "kernel": 3, "attention": "none"}
+    grown = [{"operator": "mutation", "gene": "stages.0.blocks.0", "old": None, "new": block},
+             {"operator": "mutation", "gene": "stem.kernel", "old": 5, "new": 3}]  # fmt: skip
+    ids = [f"{i:012x}" for i in range(3)]
+    networks = [network(0), network(1, parents=[ids[0]], changes=grown),
+                network(2, parents=[ids[0], ids[1]], changes=grown[1:])]  # fmt: skip
+    browser = shown(overview(networks, genealogy={"line": ids, "paid": []}))
+    rows = [row.text for row in browser.find_elements("css selector", "#line tbody tr")]
+    assert rows[0].startswith(f"{ids[0]} 30.00 %")
+    assert "+1.00 stages.0.blocks.0: none → inverted (kernel 3); stem.kernel: 5 → 3" in rows[1]
+    assert f"crossover of {ids[0]} and {ids[1]}; of the first: stem.kernel: 5 → 3" in rows[2]
+
+
+def test_a_chart_without_data_is_not_shown(shown):
+    browser = shown(overview([network(0)]))
+    assert not browser.find_element("id", "retrained").is_displayed()
+    assert not browser.find_element("id", "surrogate").is_displayed()
+    assert browser.find_element("id", "volume-time").is_displayed()
+
+
+def test_a_long_name_of_an_axis_stays_in_its_chart(shown):
+    browser = shown(overview([network(i) for i in range(3)]))
+    for width in (1300, 420):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        outside = browser.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]("
+            "[...document.querySelectorAll('svg text.axis')].filter((text) => {"
+            "const [a, b] = [text, text.ownerSVGElement].map((e) => e.getBoundingClientRect());"
+            "return b.width && (a.left < b.left - 1 || a.right > b.right + 1); })"
+            ".map((text) => text.textContent))))"
+        )
+        assert outside == []
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_page_that_opens_draws_each_chart_once(browser, shown):
+    count = ("const scale = CanvasRenderingContext2D.prototype.scale; window.drawn = 0;"
+             "CanvasRenderingContext2D.prototype.scale = function (...by) {"
+             "window.drawn += 1; return scale.apply(this, by); }")  # fmt: skip
+    before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": count})
+    shown(overview([network(i) for i in range(40)]))
+    charts, drawn = browser.execute_async_script(
+        "setTimeout(() => arguments[0]([[...document.querySelectorAll('canvas')]"
+        ".filter((c) => c.clientWidth).length, window.drawn]), 200)"
+    )
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
+    assert charts == drawn == 6
+
+
 def test_five_thousand_networks_do_not_lag(shown):
     networks = [network(i % 40) | {"index": i, "id": f"{i:012x}"} for i in range(5000)]
     browser = shown(overview(networks))

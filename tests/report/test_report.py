@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from matplotlib.figure import Figure
 from nas.report.axes import axes_of
 from nas.report.course import course_picture
 from nas.report.labels import place_labels
-from nas.report.pareto import pareto_picture
+from nas.report.pareto import objectives_figure, pareto_picture
 from nas.report.plots import confusion_png, curves_png, saliency_png
 from nas.report.table import table
 
@@ -90,6 +92,20 @@ def test_the_front_as_pictures(tmp_path, overview):
     assert (tmp_path / "p.svg").read_text().count("<svg") == 1
     pareto_picture(tmp_path / "p.pdf", {**overview, "references": []})
     assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("decades", [1, 2, 4, 6])
+def test_numbers_of_a_logarithmic_axis_stay_apart(tmp_path, decades):
+    rows = [{"accuracy": 0.5, "params": 2000 * 10**n, "fps": 10 + n, "front": n > 1}
+            for n in range(decades + 1)]  # fmt: skip
+    figure = objectives_figure(rows, (("accuracy", True), ("params", False), ("fps", True)), "t")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        shown = [t for t in axes.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+        boxes = [t.label1.get_window_extent() for t in shown if t.label1.get_text()]
+        assert len(boxes) > 1
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
 
 @pytest.mark.parametrize("baseline", [None, {"algorithm": "random", "hypervolume": [[1, 2, 0.1]]}])

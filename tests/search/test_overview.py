@@ -1,5 +1,8 @@
 """A run as plain data, and what its evaluations say."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -48,6 +51,26 @@ def test_a_network_is_told_by_the_blocks_and_boxes_that_all_share(fer2013, found
     assert {**told["genome"], "stages": stages} == archived.genome.to_dict()
     drawn = [found["boxes"][at] for at in told["boxes"]]
     assert drawn == [drawing_box(unit) for unit in lower(archived.genome)]
+
+
+def test_the_front_of_the_baseline_has_what_is_believed_of_it(fer2013):
+    baseline = RunDirectory.open(ROOT / "experiments/equal_time/random-0")
+    told = overview(fer2013, baseline, deep=False)["baseline"]["front"]
+    stored = json.loads(baseline.file("front.json").read_text())
+    assert [row["id"] for row in told] == [row["id"] for row in stored]
+    for row, member in zip(told, stored, strict=True):
+        assert row["believed"] == member.get("believed", member)["accuracy"]
+        assert [row["low"], row["high"]] == member.get("interval", {}).get("accuracy", [None] * 2)
+
+
+def test_a_run_of_which_only_the_results_were_kept(tmp_path):
+    """Without its first genomes the line begins at the oldest ancestor that is known."""
+    kept = ROOT / "experiments/discovery/fer_tiny/search"
+    for name in ("config.yaml", "space.yaml", "evaluations.jsonl", "front.json"):
+        shutil.copy(kept / name, tmp_path)
+    line = ["aa621f86994a", "a9035033df54", "1f8ca14e9b93"]
+    for run in (RunDirectory.open(tmp_path), RunDirectory.open(kept)):
+        assert overview(run, deep=False)["genealogy"]["line"] == line
 
 
 def test_an_archive_that_was_read_is_not_read_again(fer2013, found):

@@ -5,6 +5,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 58, right: 16, top: 10, bottom: 44 };
 const HEIGHT = 330;
+const FARTHEST = 70; // pixels between a mark and its label
 const REACH = 12; // pixels between a pointer and the mark that it means
 
 const NAMES = { params: "parameters", macs: "MACs", fps: "frames a second", peak_memory: "peak memory", int8_size: "int8 size" };
@@ -24,6 +25,12 @@ function svg(name, attributes, parent, text) {
   if (text !== undefined) element.textContent = text;
   if (parent) parent.append(element);
   return element;
+}
+
+// In smaller letters where the text is longer than its room, in pixels.
+function fitted(text, room) {
+  const length = text.getComputedTextLength();
+  if (length > room) text.style.fontSize = `${(12 * room) / length}px`;
 }
 
 function html(name, attributes = {}, ...children) {
@@ -121,7 +128,7 @@ class Chart {
     this.svg.addEventListener("click", (e) => { const p = this.#near(e); if (p) this.#choose(p); });
     this.svg.addEventListener("blur", () => this.#leave());
     this.svg.addEventListener("keydown", (e) => this.#key(e));
-    new ResizeObserver(() => this.redraw()).observe(this.plot);
+    new ResizeObserver(() => { if (this.plot.clientWidth !== this.width) this.redraw(); }).observe(this.plot);
   }
 
   // series: [{name, kind: points|line|step|band, shape, colour, size, dash, hollow, points: [
@@ -142,7 +149,8 @@ class Chart {
 
   redraw() {
     const width = this.plot.clientWidth;
-    if (!width) return;
+    if (!width) return; // hidden
+    this.width = width;
     this.#scales(width);
     const ratio = window.devicePixelRatio || 1;
     Object.assign(this.canvas, { width: width * ratio, height: HEIGHT * ratio });
@@ -197,9 +205,10 @@ class Chart {
       grid(MARGIN.left, y, right, y);
       svg("text", { x: MARGIN.left - 7, y: y + 4, "text-anchor": "end" }, axes, show(this.y)(v));
     }
-    svg("text", { x: (MARGIN.left + right) / 2, y: HEIGHT - 7, "text-anchor": "middle", class: "axis" }, axes, this.x.label);
+    const centre = (MARGIN.left + right) / 2;
+    fitted(svg("text", { x: centre, y: HEIGHT - 7, "text-anchor": "middle", class: "axis" }, axes, this.x.label), 2 * (width - centre));
     const middle = (MARGIN.top + bottom) / 2;
-    svg("text", { transform: `translate(14 ${middle}) rotate(-90)`, "text-anchor": "middle", class: "axis" }, axes, this.y.label);
+    fitted(svg("text", { transform: `translate(14 ${middle}) rotate(-90)`, "text-anchor": "middle", class: "axis" }, axes, this.y.label), 2 * middle);
   }
 
   #series(c, s) {
@@ -261,13 +270,14 @@ class Chart {
       const text = svg("text", { class: "label" }, this.svg, p.label);
       text.style.fill = colour(s.colour);
       const [w, h] = [text.getComputedTextLength() + 4, 14];
+      const near = marks.filter(([a, b]) => Math.abs(a - x) < w + FARTHEST + 5 && Math.abs(b - y) < h + FARTHEST + 4);
       let best = null;
-      for (const far of [9, 20, 34, 50, 70]) for (const [dx, dy] of [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [-1, -1], [1, 1], [-1, 1]]) {
+      for (const far of [9, 20, 34, 50, FARTHEST]) for (const [dx, dy] of [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [-1, -1], [1, 1], [-1, 1]]) {
         const left = x + dx * far - (dx < 0 ? w : dx ? 0 : w / 2);
         const top = y + dy * far - h / 2;
         if (left < MARGIN.left || left + w > width - 2 || top < 0 || top + h > HEIGHT - MARGIN.bottom) continue;
         if (taken.some(([a, b, v]) => left < a + v && a < left + w && top < b + h && b < top + h)) continue;
-        const covered = marks.filter(([a, b]) => a > left - 5 && a < left + w + 5 && b > top - 4 && b < top + h + 4).length;
+        const covered = near.filter(([a, b]) => a > left - 5 && a < left + w + 5 && b > top - 4 && b < top + h + 4).length;
         if (!best || covered + far / 1000 < best.cost) best = { cost: covered + far / 1000, left, top, far };
       }
       if (!best) { text.remove(); continue; }

@@ -118,7 +118,7 @@ function frontSeries(ok, axis, published) {
     { name: "best.json", kind: "points", shape: "star", size: 11, colour: "--best", points: inside.filter((n) => n.id === data.best).slice(0, 1).map(point) },
     { name: "reference, trained in this search", kind: "points", shape: "diamond", hollow: true, size: 7, colour: "--reference", points: data.references.filter(has).map((r) => ({ ...point(r), label: r.name, tell: () => `${r.name}\n${about(r)}` })) },
   ];
-  if (data.baseline) series.push({ name: `front of ${data.baseline.run}`, kind: "points", shape: "square", hollow: true, size: 3.5, colour: "--baseline", points: data.baseline.front.filter(has).map((n) => ({ ...point(n), id: null, tell: () => `baseline ${about(n)}` })) });
+  if (data.baseline) series.push({ name: `front of ${data.baseline.run}`, kind: "points", shape: "square", hollow: true, size: 3.5, colour: "--baseline", points: data.baseline.front.filter(has).map((n) => ({ ...point(n), low: n.low, high: n.high, id: null, tell: () => `baseline ${about(n)}` })) });
   if (published) series.push({ name: "published (test split, fully trained)", kind: "points", shape: "triangle", hollow: true, size: 6, colour: "--published", points: data.references.filter((r) => r.published && valueOf(r, axis) !== null).map((r) => ({ x: valueOf(r, axis), y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
   return series;
 }
@@ -174,6 +174,7 @@ function genes() {
 function surrogate() {
   const found = data.surrogate;
   const points = found ? found.points : [];
+  byId("surrogate").hidden = !points.length;
   const ends = points.map((p) => p.measured);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   charts.surrogate.draw([
@@ -187,6 +188,7 @@ function surrogate() {
 
 function retrained() {
   const rows = data.retrained.networks;
+  byId("retrained").hidden = !rows.length;
   charts.retrained.draw([{ name: rows.some((r) => r.low !== null) ? "retrained network, 95 % interval over seeds" : "retrained network", kind: "points", size: 5, shape: "diamond", colour: "--best", points: rows.map((r) => ({ x: r.search, y: r.final, low: r.low, high: r.high, id: r.id, tell: () => `${r.id}: ${format.percent(r.search)} in the search, ${format.percent(r.final)} after ${r.epochs} epochs${r.low === null ? "" : `, mean of ${r.seeds} seeds, ${format.percent(r.low)} to ${format.percent(r.high)}`}` })) }]);
 }
 
@@ -200,11 +202,34 @@ function fidelities() {
 
 function genealogy() {
   const { line, paid } = data.genealogy;
-  put("line", line.length && html("div", {}, html("h3", {}, "From the first ancestor to the winner"), ancestors(line)), "This run recorded no parents of its winner.");
+  put("line", line.length && html("div", {}, html("h3", {}, "From the first ancestor to the winner"), table(line.map(step), [
+    ["id", "network", link, "text"], ["value", data.measure.name, (v) => format.of(data.measure, v)],
+    ["gain", `gain${data.measure.share ? ", points" : ""}`, (v) => (v === null ? "–" : signed(v))], ["what", "what changed", null, "text"],
+  ], "One short training each: a gain of the size of its noise says nothing.")), "This run recorded no parents of its winner.");
   put("paid", paid.length && table(paid, [
     ["change", "kind of change", null, "text"], ["count", "children", format.count], ["mean", `mean gain${data.measure.share ? ", points" : ""}`, (v) => signed(v)],
     ["low", "95 % interval", (v, row) => (v === null ? "–" : `${signed(v)} to ${signed(row.high)}`)],
   ], `How much better a child's ${data.measure.name} is than its first parent's${data.measure.share ? ", in points of a percent" : ""}.`), "");
+}
+
+// A network of the line and what made it of the one before.
+function step(id, at, line) {
+  const [n, before] = [networks.get(id), networks.get(line[at - 1])];
+  const value = n ? valueOf(n, data.measure) : null;
+  const gain = before && value !== null && valueOf(before, data.measure) !== null ? value - valueOf(before, data.measure) : null;
+  const changed = n ? n.changes.map((c) => `${c.gene}: ${told(c.old)} → ${told(c.new)}`).join("; ") : "";
+  const crossed = n && n.parents.length > 1 ? `crossover of ${n.parents.join(" and ")}; of the first: ` : "";
+  return { id, value, gain: gain === null || data.measure.maximize ? gain : -gain, what: at ? crossed + changed : "–" };
+}
+
+// A value of a gene in words: a block by its kind and what it sets.
+function told(value) {
+  if (value === null || value === undefined) return "none";
+  if (Array.isArray(value)) return value.map(told).join(", ") || "none";
+  if (typeof value !== "object") return String(value);
+  const { kind, ...rest } = value;
+  const set = Object.entries(rest).filter(([, v]) => v !== "none").map(([key, v]) => `${key.replaceAll("_", " ")} ${told(v)}`);
+  return [kind ?? "", set.length ? `(${set.join(", ")})` : ""].join(" ").trim();
 }
 
 function failures() {
@@ -247,7 +272,7 @@ function choose(id, move = true) {
   const words = html("div", {}, pairs);
   if (n.error) words.append(html("h3", {}, "Why it failed"), pre(n.error, "Error"));
   if (n.parents.length) words.append(html("h3", {}, "Ancestors"), ancestors(lineOf(n)));
-  if (n.changes.length) words.append(table(n.changes, [["gene", "gene that changed", null, "text"], ["old", "from", JSON.stringify, "text"], ["new", "to", JSON.stringify, "text"]]));
+  if (n.changes.length) words.append(table(n.changes, [["gene", "gene that changed", null, "text"], ["old", "from", told, "text"], ["new", "to", told, "text"]]));
   const curves = data.retrained.networks.filter((r) => r.id === id && r.curve.length);
   if (curves.length) words.append(curvesOf(curves));
   words.append(html("h3", {}, "Retrain it"), pre(`${data.commands.genome}\n${data.commands.retrain}`.replaceAll("{id}", id), "Commands"),
