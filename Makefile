@@ -10,7 +10,7 @@ help:
 	@echo "make test    set up, then run all the tests"
 	@echo "make quick   set up, then run those that take under a minute together"
 	@echo "make lint    set up, then run ruff and mypy"
-	@echo "make fuzz    set up, then fuzz the readers of text files, guided by coverage (26 minutes)"
+	@echo "make fuzz    set up, then fuzz the readers of text files, guided by coverage (30 minutes)"
 	@echo "make torture  set up, then kill, stop and starve searches, and look at what is left"
 	@echo "make bench   set up, then run the benchmarks (quiet machine, some minutes)"
 	@echo "make web     fetch ONNX Runtime Web with npm, for nas.realtime --web"
@@ -43,8 +43,8 @@ lint: $(VENV)/installed
 # Coverage-guided, two minutes a reader; tests/test_fuzz.py is the quick one.
 fuzz: $(VENV)/installed
 	$(RUN) -m pip install -q --disable-pip-version-check -e ".[fuzz]"
-	for reader in space recipe settings genome evaluations pending machine front fingerprints report FER2013 FERPlus table; do \
-	  PYTHONPATH=. $(RUN) tests/fuzz.py $$reader -max_total_time=120 || exit 1; \
+	for reader in space recipe settings genome evaluations pending machine front fingerprints report epochs "test reads" FER2013 FERPlus table; do \
+	  PYTHONPATH=. $(RUN) tests/fuzz.py "$$reader" -max_total_time=120 || exit 1; \
 	done
 
 # Kills, stopped workers, full and read-only disks: half an hour; what cannot be mounted is skipped.

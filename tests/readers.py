@@ -34,6 +34,7 @@ from nas.data.files import open_files
 from nas.data.layouts import label_pictures
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import ModelInfo
+from nas.deploy.private_test import read_once
 from nas.deploy.runtime import open_model
 from nas.deploy.setup import read_precision
 from nas.deploy.teach import trained_on
@@ -46,6 +47,7 @@ from nas.search.settings import Settings, load_settings
 from nas.search.store import FINGERPRINTED, RunDirectory
 from nas.space import space
 from nas.space.operators import draw
+from nas.training.history import read_history
 from nas.training.predict import Subset
 from nas.training.recipe import Augment, Recipe
 from nas.training.task import Fidelity
@@ -284,6 +286,10 @@ READERS = [
            lambda: _written(_weights, "model.safetensors")),
     Reader("soft labels", "labels.safetensors", _use_soft_labels,
            lambda: _written(_soft_labels, "labels.safetensors")),
+    Reader("epochs", "metrics.jsonl", lambda p: read_history(p.parent),
+           _json({"epoch": 1, "train_loss": 1.5, "validation_accuracy": 0.5})),
+    Reader("test reads", "test_reads.json", lambda p: read_once(p.parent, "k", list),
+           lambda: _written(lambda p: read_once(p.parent, "k", list), "test_reads.json")),
     Reader("report", "report.json", trained_on, _json({"recipe": {"train_on": "fit"}})),
     Reader("front", "front.json", _beside_settings(lambda run: run.front(run.archive())),
            _json([])),

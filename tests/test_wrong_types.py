@@ -1,5 +1,7 @@
 """Wrong types and values from Python: one line that says what was found and what is allowed."""
 
+import dataclasses
+
 import pytest
 
 import nas
@@ -42,6 +44,11 @@ def told(genome, metrics):
         (lambda: nas.Genome.load(3), "genome: found 3; expected a name or a path"),
         (lambda: nas.Recipe.load(3), "recipe: found 3; expected a name or a path"),
         (lambda: nas.retrain("nope"), "genome: no genome 'nope': no such file"),
+        (lambda: nas.Recipe(lr="x"), "Recipe: lr: must be a number, got 'x'"),
+        (lambda: nas.Recipe(epochs=0), "Recipe: epochs: must be in [1, 10000], got 0"),
+        (lambda: nas.Recipe(soft_labels=1), "Recipe: soft_labels: must be true or false, got 1"),
+        (lambda: nas.Recipe(augment={"flip": 1}), "Recipe: augment: must be Augment(...), got {"),
+        (lambda: dataclasses.replace(nas.Recipe(), optimizer="x"), "Recipe: optimizer: "),
         (lambda: nas.retrain(GENOME, seeds=1.5), "seeds: found 1.5; expected how many"),
         (lambda: nas.retrain(GENOME, seeds="x"), "seeds: found 'x'"),
         (lambda: nas.retrain(GENOME, seeds=["a"]), "seeds: must be a number"),

@@ -249,6 +249,20 @@ def _read_tuple(read_each: Reader, value: Any, where: str) -> tuple[Any, ...]:
     return tuple(read_each(v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
 
 
+def checked_fields(made: Any) -> None:
+    """For `__post_init__` of a frozen dataclass: made in Python, it obeys the rules of a file.
+
+    UserError names class and field. What a rule coerces (3.0 to 3) is kept so.
+    """
+    name = type(made).__name__
+    for field, hint in hints(type(made)).items():
+        value = getattr(made, field)
+        if not isinstance(hint, type):
+            object.__setattr__(made, field, read(hint, value, f"{name}: {field}"))
+        elif not isinstance(value, hint):  # another dataclass, which has checked itself
+            raise UserError(f"{name}: {field}: must be {hint.__name__}(...), got {shown(value)}")
+
+
 def hints(cls: Any) -> dict[str, Any]:
     """{field: annotated type} of a dataclass, in order."""
     return _hints(cls)

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,23 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.environment import environment
 from nas.common.errors import UserError
-from nas.common.files import locked, make_folder, read_json, replace_file
+from nas.common.files import locked, make_folder, replace_file
 from nas.data import Dataset, duplicate_report, rows_without_copies
 from nas.deploy.checkpoint import save_weights
 from nas.deploy.export import Parity, export_onnx
 from nas.deploy.latency import measure_fps
+from nas.deploy.private_test import key_of, read_once
 from nas.deploy.setup import Setup, precision_of, set_up
 from nas.report.card import model_card
 from nas.report.metrics import classification_report, summarise, summarise_seeds, wilson_interval
 from nas.report.plots import confusion_png, curves_png
+from nas.training.history import write_history
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
 from nas.training.trainer import TrainingResult, train
 
 REPORT = "report.json"
+WITH_VIEWS = ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +43,6 @@ log = logging.getLogger(__name__)
 class _Trained:
     seed: int
     result: TrainingResult
-    validation: dict[str, Any]
 
     @property
     def logged_accuracy(self) -> float:
@@ -67,7 +70,8 @@ def retrain_on(
 
     Checkpoints are chosen on the validation split (PublicTest for FER2013). The test split
     (PrivateTest) is read here, after the last training, and never again: a folder that holds a
-    report is refused. An interrupted call goes on from its checkpoints when repeated.
+    report is refused. An interrupted call goes on from its checkpoints when repeated, and from
+    the test's figures where it has them.
     """
     _check_unread(out)
     setup = set_up(genome, dataset, recipe, initial, teachers, device)
@@ -105,32 +109,28 @@ def _retrain(
     if len(seeds) > 1:
         accuracy = 100 * chosen.logged_accuracy
         log.info("seed %d ships: validation %.2f %% in the log", chosen.seed, accuracy)
-    reads = _mark_test_read(out)
-    tests = [_evaluate(genome, dataset, t.result, subsets["test"]) for t in trained]
-    test = tests[trained.index(chosen)]
+    figures = partial(_figures, genome, dataset, subsets, recipe.views)
+    validation = [figures(t, "validation") for t in trained]
+    asked = {"seeds": [*seeds], "data": dataset.fingerprint, "views": recipe.views}
+    key = key_of([t.result.model.state_dict() for t in trained], asked)
+    test, reads = read_once(out, key, lambda: [figures(t, "test") for t in trained])
+    splits = {"validation": validation, "test": test}
+    ours = {split: found[trained.index(chosen)] for split, found in splits.items()}
     parity = _export(genome, chosen.result, dataset, subsets["validation"], out)
-    report = _report(genome, dataset, recipe, precision, chosen, test, parity)
+    report = _report(genome, dataset, recipe, precision, chosen, ours, parity)
     report |= setup.origin
     report["command"] = command
     report["environment"] = environment(command)
     report["test_reads"] = reads
-    views = [_views_and_copies(genome, dataset, t.result, subsets) for t in trained]
-    report["views_and_copies"] = views[trained.index(chosen)]
-    report["seeds"] = {
-        "list": [*seeds],
-        "shipped": chosen.seed,
-        "validation": summarise_seeds([t.validation for t in trained]),
-        "test": summarise_seeds(tests),
-    }
-    for split in ("validation", "test"):
-        shares = [found[split]["flip"]["all"]["accuracy"] for found in views]
-        report["seeds"][split]["accuracy_flip"] = summarise(shares)
-    for split in ("validation", "test") if recipe.views != "single" else ():
-        several = _evaluate(genome, dataset, chosen.result, subsets[split], recipe.views)
-        report[f"{split}_with_views"] = {
-            "views": recipe.views,
-            **{k: several[k] for k in ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")},
-        }
+    report["views_and_copies"] = {split: found["views_and_copies"] for split, found in ours.items()}
+    report["seeds"] = {"list": [*seeds], "shipped": chosen.seed}
+    for split, found in splits.items():
+        flipped = [each["views_and_copies"]["flip"]["all"]["accuracy"] for each in found]
+        report["seeds"][split] = summarise_seeds([each["single"] for each in found])
+        report["seeds"][split]["accuracy_flip"] = summarise(flipped)
+    if recipe.views != "single":
+        for split, each in ours.items():
+            report[f"{split}_with_views"] = {"views": recipe.views, **each["with_views"]}
     _write(out, report, chosen, genome)
     return report
 
@@ -166,10 +166,8 @@ def _train_seed(
     # Only now: a checkpoint of another recipe was refused above.
     settings = {"data": dataset.name, "seed": seed, "recipe": recipe.to_dict()}
     replace_file(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
-    lines = "".join(json.dumps(row) + "\n" for row in result.history)
-    replace_file(folder / "metrics.jsonl", lines)
-    validation = _evaluate(genome, dataset, result, setup.subsets["validation"])
-    return _Trained(seed, result, validation)
+    write_history(folder, result.history)
+    return _Trained(seed, result)
 
 
 def _evaluate(
@@ -181,36 +179,32 @@ def _evaluate(
     return classification_report(labels, y.cpu().numpy().astype(np.float64), dataset.classes)
 
 
-def _mark_test_read(out: Path) -> int:
-    """Written and synced before the test split is read; how often it has been, this time included.
-
-    Whoever is killed between the reading and the report reads it again, and the report says so.
-    """
-    mark = out / "test_reads.json"
-    before = read_json(mark) if mark.exists() else 0
-    if type(before) is not int or before < 0:
-        raise UserError(f"{mark}: expected how often the test split was read")
-    if before:
-        log.info("the test split was read %d time(s) before: the report will say so", before)
-    replace_file(mark, json.dumps(before + 1))
-    return before + 1
+def _figures(
+    genome: Genome, dataset: Dataset, subsets: dict[str, Subset], views: str, trained: _Trained,
+    split: str,
+) -> dict[str, Any]:  # fmt: skip
+    """All that a report has of a split: by single views, by the recipe's, and without copies."""
+    single = _evaluate(genome, dataset, trained.result, subsets[split])
+    several = _evaluate(genome, dataset, trained.result, subsets[split], views)
+    return {
+        "single": single,
+        "with_views": {k: several[k] for k in WITH_VIEWS},
+        "views_and_copies": _views_and_copies(genome, dataset, trained.result, subsets, split),
+    }
 
 
 def _views_and_copies(
-    genome: Genome, dataset: Dataset, result: TrainingResult, subsets: dict[str, Subset]
+    genome: Genome, dataset: Dataset, result: TrainingResult, subsets: dict[str, Subset], split: str
 ) -> dict[str, Any]:
-    """Accuracy by split and views, of all images and without exact copies of Training images."""
+    """Accuracy by views, of all images and without exact copies of Training images."""
+    subset = subsets[split]
+    labels = subset.labels[subset.rows]
+    fresh = np.isin(dataset.indices(split), rows_without_copies(dataset, split))
     found: dict[str, Any] = {}
-    for split in ("validation", "test"):
-        subset = subsets[split]
-        labels = subset.labels[subset.rows]
-        fresh = np.isin(dataset.indices(split), rows_without_copies(dataset, split))
-        for views in ("single", "flip"):
-            answers = logits(result.model, genome, subset, views=views).argmax(1)
-            right = (answers == labels).cpu().numpy()
-            found.setdefault(split, {})[views] = {
-                "all": _share(right), "without_copies": _share(right[fresh])
-            }  # fmt: skip
+    for views in ("single", "flip"):
+        answers = logits(result.model, genome, subset, views=views).argmax(1)
+        right = (answers == labels).cpu().numpy()
+        found[views] = {"all": _share(right), "without_copies": _share(right[fresh])}
     return found
 
 
@@ -231,7 +225,7 @@ def _export(
 
 def _report(
     genome: Genome, dataset: Dataset, recipe: Recipe, precision: Precision, chosen: _Trained,
-    test: dict[str, Any], parity: Parity,
+    figures: dict[str, dict[str, Any]], parity: Parity,
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "genome": genome.id,
@@ -254,8 +248,7 @@ def _report(
             f"training_{key}": sum(row[key] for row in chosen.result.history)
             for key in ("seconds", "cpu_seconds")
         },
-        "validation": chosen.validation,
-        "test": test,
+        **{split: found["single"] for split, found in figures.items()},
         "onnx_parity": asdict(parity),
     }
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from nas.common.files import read_text
 from nas.report.plots import confusion_figure
+from nas.training.history import read_history
 
 
 def log_retraining(folder: Path, report: dict[str, Any]) -> Path:
@@ -20,8 +19,7 @@ def log_retraining(folder: Path, report: dict[str, Any]) -> Path:
     out = folder / "tensorboard"
     for seed in report["seeds"]["list"]:
         writer = SummaryWriter(str(out / f"seed{seed}"))
-        for line in read_text(folder / f"seed{seed}" / "metrics.jsonl").splitlines():
-            row = json.loads(line)
+        for row in read_history(folder / f"seed{seed}"):
             for name, value in row.items():
                 if name != "epoch":
                     writer.add_scalar(name, value, int(row["epoch"]))

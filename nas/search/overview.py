@@ -16,7 +16,7 @@ from nas.arch.genome import Genome, read_genome
 from nas.arch.layers import Unit
 from nas.arch.lowering import cost, lower, summary
 from nas.common.errors import UserError
-from nas.common.files import MAX_REPORT, read_json, read_text
+from nas.common.files import MAX_REPORT, read_json
 from nas.common.resources import REFERENCES
 from nas.common.schema import Map, Number
 from nas.evolution.denoise import Member
@@ -31,6 +31,7 @@ from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
 from nas.space.space import SearchSpace
+from nas.training.history import FILE, read_history
 
 Row = dict[str, Any]
 
@@ -304,10 +305,7 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
 
 def _curve(folder: Path) -> list[list[float]]:
     """[epoch, validation accuracy] of a retraining's first seed; [] where its folder has none."""
-    paths = sorted(folder.glob("seed*/metrics.jsonl"))
-    try:
-        rows = [json.loads(line) for line in read_text(paths[0]).splitlines()] if paths else []
-        return [[float(row["epoch"]), float(row["validation_accuracy"])] for row in rows
-                if "validation_accuracy" in row]  # fmt: skip
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{paths[0]}: not the epochs of nas.retrain") from None
+    paths = sorted(folder.glob(f"seed*/{FILE}"))
+    rows = read_history(paths[0].parent) if paths else []
+    return [[row["epoch"], row["validation_accuracy"]] for row in rows
+            if "validation_accuracy" in row]  # fmt: skip

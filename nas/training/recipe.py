@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from nas.common.errors import UserError
 from nas.common.files import read_yaml
 from nas.common.resources import RECIPES
-from nas.common.schema import Choice, Flag, Float, Int, Text, read
+from nas.common.schema import Choice, Flag, Float, Int, Text, checked_fields, read
 
 OPTIMIZERS = (
     "sgd", "nesterov", "asgd", "adam", "amsgrad", "adamw", "adadelta", "adagrad", "muon"
@@ -40,6 +41,9 @@ class Augment:
     rotate: Annotated[float, Float(0.0, 180.0)] = 10.0
     erase: Share = 0.0
 
+    def __post_init__(self) -> None:
+        checked_fields(self)
+
     @property
     def geometric(self) -> bool:
         return self.probability > 0 and (self.shift > 0 or self.scale > 0 or self.rotate > 0)
@@ -55,8 +59,9 @@ class Recipe:
     adamw_lr: with muon, the rate of AdamW for what is no matrix, on the same schedule.
     asgd keeps the mean of the weights since the first epoch, unless ema is on. mixup, cutmix: alpha
     of the Beta distribution, 0 is off. teacher: a file of nas.teach, soft labels for the training
-    images. distill: the teachers' share of the loss, at `temperature`; without a teacher it is
-    nothing. soft_labels: train on the votes of the data set (FERPlus).
+    images; a relative path starts at the current folder, wherever the recipe stands. distill: the
+    teachers' share of the loss, at `temperature`; without a teacher it is nothing. soft_labels:
+    train on the votes of the data set (FERPlus).
     train_on: with train+validation the last epoch is taken, since nothing is left to choose one on;
     fit is the part of train that a search trains on, for a search's own teacher.
     views, train_views: see nas/training/predict.py; an image's logits are their mean.
@@ -90,6 +95,9 @@ class Recipe:
     views: Annotated[str, Choice(VIEWS, "views")] = "single"
     augment: Augment = Augment()
 
+    def __post_init__(self) -> None:
+        checked_fields(self)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -112,4 +120,10 @@ class Recipe:
         data = read_yaml(path)
         if data is None:
             raise UserError(f"{path}: empty; expected at least one setting")
-        return read(cls, data, str(path))
+        recipe = read(cls, data, str(path))
+        if recipe.teacher is not None and not Path(recipe.teacher).exists():
+            raise UserError(
+                f"{path}: teacher: no file {os.path.abspath(recipe.teacher)}; a relative path "
+                "starts at the current folder"
+            )
+        return recipe

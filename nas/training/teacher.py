@@ -181,7 +181,13 @@ def stored_teacher(recipe: Recipe, fingerprint: str | None = None) -> SoftLabels
         return None
     if not recipe.distill:
         raise UserError("recipe: teacher is set and distill is 0; expected a share above it")
-    found = SoftLabels.load(Path(recipe.teacher))
+    path = Path(recipe.teacher)
+    if not path.exists():
+        raise UserError(
+            f"recipe: teacher: no file {path.absolute()}; a relative path starts at the current "
+            "folder"
+        )
+    found = SoftLabels.load(path)
     seen = found.origin.get("fingerprint")
     if None not in (seen, fingerprint) and seen != fingerprint:
         raise UserError(

@@ -110,11 +110,28 @@ def test_a_folder_is_one_processs_alone(arguments, tmp_path, capsys):
 def test_a_test_split_that_was_read_before_is_told(out, report, arguments, tmp_path, capsys):
     """Killed after the reading: the mark stands, the report does not."""
     assert report["test_reads"] == 1
-    assert json.loads((out / "test_reads.json").read_text()) == 1
+    assert json.loads((out / "test_reads.json").read_text())["reads"] == 1
     (tmp_path / "test_reads.json").write_text("1")
-    assert main([*arguments, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert exit_code(main, [*arguments, "--epochs", "1", "--out", str(tmp_path)]) == 0
     assert "the test split was read 1 time(s) before" in capsys.readouterr().err
     assert json.loads((tmp_path / "report.json").read_text())["test_reads"] == 2
+
+
+def test_killed_after_the_reading_it_is_not_read_again(arguments, tmp_path, monkeypatch, capsys):
+    """The figures were kept with the mark: the repeated call reports them."""
+    exported = retraining.export_onnx
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retraining, "export_onnx", killed)
+    assert exit_code(main, [*arguments, "--epochs", "1", "--out", str(tmp_path)]) == 130
+    kept = json.loads((tmp_path / "test_reads.json").read_text())["figures"][0]["single"]
+    monkeypatch.setattr(retraining, "export_onnx", exported)
+    assert exit_code(main, [*arguments, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert "the test split was read before: its figures are taken" in capsys.readouterr().err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["test_reads"], report["test"]) == (1, kept)
 
 
 def test_the_exported_model_gives_the_reported_accuracy(out, report, faces_file):

@@ -61,6 +61,20 @@ def test_mistakes_are_named(tmp_path, text, message):
     assert str(path) in str(error.value)
 
 
+def test_a_teacher_is_looked_for_from_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "recipes").mkdir()
+    path = tmp_path / "recipes" / "r.yaml"
+    path.write_text("teacher: labels.safetensors\ndistill: 0.5\n")
+    (tmp_path / "recipes" / "labels.safetensors").touch()  # beside the recipe is not there
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        Recipe.load(path)
+    looked = tmp_path / "labels.safetensors"
+    assert str(error.value).startswith(f"{path}: teacher: no file {looked}; a relative path starts")
+    looked.touch()
+    assert Recipe.load(path).teacher == "labels.safetensors"
+
+
 def test_a_recipe_that_comes_with_us_has_a_name():
     assert Recipe.load("modern") == Recipe.load(ROOT / "experiments/recipes/modern.yaml")
     with pytest.raises(UserError, match=r"no recipe 'modren'.*did you mean 'modern'"):
