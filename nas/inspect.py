@@ -12,7 +12,7 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, no_formula, note, say, show
 from nas.common.errors import UserError
 from nas.common.resources import REFERENCES
-from nas.common.web import PORT
+from nas.common.web import PORT, serve
 
 if TYPE_CHECKING:
     from nas.search.store import RunDirectory
@@ -40,9 +40,9 @@ def main(argv: list[str]) -> int:
         return _optuna(run)
     baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
     if args.serve is not None:
-        from nas.search.serve import serve
+        from nas.search.serve import page_server
 
-        serve(run, args.serve, baseline, say)
+        serve(page_server(run, args.serve, baseline), say)
         return 0
     return _inspect_run(run, baseline, args)
 

@@ -18,7 +18,7 @@ from nas.common.errors import UserError, one_of
 from nas.common.files import read_bytes
 from nas.evolution.pareto import hypervolume, nondominated
 from nas.search.archive import Archive
-from nas.space.encoding import Column, Encoder
+from nas.space.encoding import Column
 from nas.space.operators import Rng
 from nas.space.space import SearchSpace
 
@@ -239,15 +239,13 @@ def archive_frame(path: Path) -> pd.DataFrame:
     There is no second measurement: test_accuracy is the same as val_accuracy.
     """
     space = SearchSpace.load(path.with_name("space.yaml"))
-    encoder = Encoder(space)
     rows: dict[str, dict[str, Any]] = {}
     for evaluation in Archive.load(path):
         if not evaluation.ok or not space.contains(evaluation.genome):
             continue
         accuracy = 100 * evaluation.metrics["accuracy"]
-        genes = encoder.genes(space.genotype(evaluation.genome))
         rows[evaluation.id] = {
-            **{GENE + name: value for name, value in genes.items()},
+            **{GENE + name: value for name, value in space.genes(evaluation.genome).items()},
             "val_accuracy": accuracy,
             "test_accuracy": accuracy,
             **{COST + name: evaluation.metrics[name] for name in ("params", "macs")},

@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -125,15 +125,22 @@ def with_key(settings: Settings, text: str) -> Settings:
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set: expected KEY=VALUE, got {text!r}")
+    return with_values(settings, {key: parse_yaml(value, f"--set: {key}")}, "--set")
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Settings:
+    """With plain values by the names of options (`epochs`) or of the YAML (`fidelity.epochs`)."""
     plain = dataclasses.asdict(settings)  # type: ignore[call-overload]
-    *above, name = key.split(".")
-    place: Any = plain
-    for part in above:
-        place = place.get(part) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
-        raise UserError(f"--set: {key}: no such setting; expected names as in the YAML")
-    place[name] = parse_yaml(value, f"--set: {key}")
-    return read(type(settings), plain, "--set")
+    paths = {option.dest: option.path for option in options_of(type(settings))}
+    for name, value in values.items():
+        *above, last = paths.get(name) or name.split(".")
+        place: Any = plain
+        for part in above:
+            place = place.get(part) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise UserError(f"{where}: {name}: no such setting; expected names as in the YAML")
+        place[last] = value
+    return read(type(settings), plain, where)
 
 
 def value(rule: Any) -> Callable[[str], Any]:

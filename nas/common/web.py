@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,6 +71,16 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A visitor that hangs up is no event."""
+
+
+def serve(server: Server, say: Callable[[str], None]) -> None:
+    """Until Ctrl-C. say: prints the address."""
+    with server:
+        say(f"{server.url} (this machine only; Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("ended")
 
 
 class _Handler(BaseHTTPRequestHandler):

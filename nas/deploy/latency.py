@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
@@ -51,6 +52,7 @@ FEATURES = (
     "other_layers",
 )
 FOLDS = 5
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read_calibration(path: Path) -> Calibration:
     return read(Calibration, data["calibration"], f"{path}: calibration")
 
 
-def features(genome: Genome) -> Any:
+def features(genome: Genome) -> Floats:
     """The analytic quantities that the fit uses, in the order of FEATURES (in millions)."""
     found = dict.fromkeys(FEATURES, 0.0)
     found["constant"] = 1.0
@@ -170,7 +172,7 @@ def calibrate(pool: Sequence[Genome], count: int = 40) -> Calibration:
     error = float(np.median(np.abs(predicted / milliseconds - 1)))
     correlation = float(spearmanr(predicted, milliseconds).statistic) if len(chosen) > 2 else 1.0
     return Calibration(
-        FpsModel(tuple(float(c) for c in _fit(table, milliseconds))),
+        FpsModel(tuple(float(c) for c in fit_relative(table, milliseconds))),
         error,
         correlation,
         len(chosen),
@@ -178,23 +180,27 @@ def calibrate(pool: Sequence[Genome], count: int = 40) -> Calibration:
     )
 
 
-def _cross_validate(table: Any, milliseconds: Any) -> Any:
+def _cross_validate(table: Floats, milliseconds: Floats) -> Floats:
     if len(milliseconds) == 1:  # nothing to learn from but itself
         return milliseconds.copy()
     fold = np.arange(len(milliseconds)) % FOLDS
     predicted = np.empty_like(milliseconds)
     for k in range(FOLDS):
         held_out = fold == k
-        predicted[held_out] = table[held_out] @ _fit(table[~held_out], milliseconds[~held_out])
+        coefficients = fit_relative(table[~held_out], milliseconds[~held_out])
+        predicted[held_out] = table[held_out] @ coefficients
     return predicted
 
 
-def _fit(table: Any, milliseconds: Any) -> Any:
-    # Rows divided by their target: relative errors count alike for small and large networks.
+def fit_relative(table: Floats, target: Floats) -> Floats:
+    """Non-negative coefficients (D,) by which the columns of `table` (N, D) give `target` (N,).
+
+    Least squares of relative errors, which count alike for small and large networks.
+    """
     scale = np.maximum(np.abs(table).max(0), 1e-12)
-    rows = table / scale / milliseconds[:, None]
+    rows = table / scale / target[:, None]
     coefficients, _ = nnls(rows, np.ones(len(rows)))
-    return coefficients / scale
+    return np.asarray(coefficients / scale)
 
 
 def _call(genome: Genome) -> Callable[[], object]:

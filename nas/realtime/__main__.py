@@ -10,6 +10,7 @@ from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
 from nas.common.errors import UserError
 from nas.common.options import add_options, with_options
 from nas.common.resources import ONNX, find_model
+from nas.common.web import serve
 from nas.realtime.options import Options
 
 log = logging.getLogger("nas.realtime")
@@ -21,7 +22,10 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     options = with_options(Options(), args)
     if args.web is not None:
-        return _serve(options, args.web)
+        from nas.realtime.web import server
+
+        serve(server(find_model(options.model, "--model", ONNX), args.web), say)
+        return 0
     from nas.realtime.cautions import cautions
     from nas.realtime.detector import make_detector
     from nas.realtime.frames import transformed
@@ -57,13 +61,6 @@ def main(argv: list[str]) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return BROKEN if source.problems else 0
-
-
-def _serve(options: Options, port: int) -> int:
-    from nas.realtime.web import serve
-
-    serve(find_model(options.model, "--model", ONNX), port, say)
-    return 0
 
 
 def _parser() -> Parser:

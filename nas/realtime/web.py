@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from cv2.data import haarcascades
@@ -76,13 +75,3 @@ def _card(model: Path, genome_id: str) -> str:
 def server(model: Path, port: int) -> Server:
     """Not running yet. port: 0 for any free one."""
     return Server(files(model), port, HEADERS)
-
-
-def serve(model: Path, port: int, say: Callable[[str], None]) -> None:
-    """Until Ctrl-C. say: prints the address."""
-    with server(model, port) as running:
-        say(f"{running.url} (this machine only; Ctrl-C ends it)")
-        try:
-            running.serve_forever()
-        except KeyboardInterrupt:
-            say("ended")

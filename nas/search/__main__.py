@@ -133,31 +133,16 @@ def _dry_run(args: argparse.Namespace) -> int:
 def _plain(run: Run) -> dict[str, Any]:
     """The result as JSON has it."""
     from nas.report.front import plain_row
+    from nas.search.overview import front_rows
 
     assert run.outcome is not None
     chosen = run.settings.choose(run.results)
+    rows, _ = front_rows(run.directory, run.archive)
     return {
         "run": str(run.path), "stopped": run.outcome.stopped, "evaluations": len(run.archive),
         "best": chosen.measured.id if chosen else None,
-        "front": [plain_row(row) for row in _rows(run)],
+        "front": [plain_row(row) for row in rows],
     }  # fmt: skip
-
-
-def _front(run: Run, best: str) -> str:
-    """The front as a table, of whatever metrics."""
-    from nas.report.front import front_table
-    from nas.search.overview import run_axes
-
-    measure, axes = run_axes(run.settings, run.archive.evaluations)
-    return front_table(_rows(run), best, [measure, *axes])
-
-
-def _rows(run: Run) -> list[dict[str, Any]]:
-    from nas.search.overview import front_rows, measured_fps, run_axes
-
-    measured = measured_fps(run.directory.file("measured_fps.json"))
-    measure, _ = run_axes(run.settings, run.archive.evaluations)
-    return front_rows(run.results, run.settings.fitness, measured, measure["name"])
 
 
 def _now(outcome: Outcome) -> str:
@@ -166,7 +151,8 @@ def _now(outcome: Outcome) -> str:
 
 
 def _text(run: Run) -> str:
-    from nas.search.overview import majority_line
+    from nas.report.front import front_table
+    from nas.search.overview import front_rows, majority_line
 
     outcome = run.outcome
     assert outcome is not None
@@ -184,16 +170,13 @@ def _text(run: Run) -> str:
     if chosen is None:
         why = "every one failed" if failures else "the time was up before the first one ended"
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])
-    lines.append(_front(run, chosen.measured.id))
+    rows, axes = front_rows(run.directory, run.archive)
+    lines.append(front_table(rows, chosen.measured.id, axes))
     lines += majority_line(run.directory)
-    if run.settings.evaluator is not None:  # the command knows no data to retrain on
-        lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
-        return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
-    best = run.directory.file("best.json")
-    lines += [
-        f"\nNext:\n  python -m nas.inspect {run.path}",
-        f"  python -m nas.retrain --genome {best} --data {shlex.quote(run.settings.data)}",
-    ]
+    lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
+    if run.settings.evaluator is None:  # else the command knows no data to retrain on
+        best, data = run.directory.file("best.json"), shlex.quote(run.settings.data)
+        lines.append(f"  python -m nas.retrain --genome {best} --data {data}")
     return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, spearmanr
 
-from nas.common.errors import UserError
 from nas.evolution.objectives import violation
 from nas.evolution.pareto import front_ranks, minimized
 from nas.evolution.surrogate import GaussianProcess
@@ -62,17 +61,13 @@ def shared_genes(
     front: Sequence[Evaluation], evaluations: Sequence[Evaluation], space: SearchSpace
 ) -> list[Row]:
     """Each gene's commonest value on the front, its share there and among all; clearest first."""
-    encoder = Encoder(space)
     ids = {e.id for e in front}
     here: dict[str, Counter[str]] = defaultdict(Counter)
     everywhere: dict[str, Counter[str]] = defaultdict(Counter)
     total = 0
     for evaluation in evaluations:
-        try:
-            genes = encoder.genes(space.genotype(evaluation.genome))
-        except UserError:  # a seed genome from outside the space
-            continue
-        total += 1
+        genes = space.genes(evaluation.genome)
+        total += bool(genes)
         for gene, value in genes.items():
             here[gene][value] += evaluation.id in ids
             everywhere[gene][value] += 1

@@ -19,11 +19,6 @@ LONGEST = 1000  # generations of a line
 CROSSOVER = "crossover"
 
 
-def parents_of(evaluation: Evaluation) -> list[str]:
-    """Ids of the genomes that it was bred from; empty for random ones and in older runs."""
-    return [str(parent) for parent in evaluation.parents]
-
-
 def changes_of(
     evaluation: Evaluation, by_id: dict[str, Evaluation], space: SearchSpace
 ) -> list[Row]:
@@ -32,7 +27,7 @@ def changes_of(
     Empty where the parent is not among the evaluations `by_id`, or lies outside the space.
     """
     recorded = [dict(change) for change in evaluation.changes]
-    parents = [by_id[name] for name in parents_of(evaluation) if name in by_id]
+    parents = [by_id[name] for name in evaluation.parents if name in by_id]
     if recorded or not parents:
         return recorded
     try:
@@ -76,14 +71,14 @@ def kind_of(change: Row) -> str:
 
 def _line(by_id: dict[str, Evaluation], winner: Evaluation | None, seeds: set[str]) -> list[str]:
     """Breadth first over the parents: the shortest way to a seed genome, else to the oldest."""
-    if winner is None or not parents_of(winner):
+    if winner is None or not winner.parents:
         return []
     child_of: dict[str, str] = {winner.id: ""}
     queue = [winner.id]
     for name in queue:
         if name in seeds:
             return _down(child_of, name)
-        for parent in parents_of(by_id[name]) if name in by_id else ():
+        for parent in by_id[name].parents if name in by_id else ():
             if parent not in child_of:
                 child_of[parent] = name
                 queue.append(parent)
@@ -107,12 +102,12 @@ def _paid(
     """
     gains: dict[str, list[float]] = defaultdict(list)
     for child in by_id.values():
-        parents = [by_id[p] for p in parents_of(child) if p in by_id]
+        parents = [by_id[p] for p in child.parents if p in by_id]
         if not parents or any(metric not in e.metrics for e in (child, parents[0])):
             continue
         gain = child.metrics[metric] - parents[0].metrics[metric]
         kinds = {CROSSOVER}
-        if len(parents_of(child)) == 1:
+        if len(child.parents) == 1:
             kinds = {kind_of(change) for change in changes_of(child, by_id, space)}
         for kind in kinds:
             gains[kind].append(gain if maximize else -gain)

@@ -56,7 +56,7 @@ def overview(
     settings, space = run.settings(), SearchSpace.load(run.file("space.yaml"))
     archive = run.archive(space.contains) if archive is None else archive
     evaluations, inside = archive.evaluations, archive.inside
-    measured = measured_fps(run.file("measured_fps.json"))
+    measured = measured_fps(run)
     members = run.front(archive)
     front, winner = [m.measured for m in members], settings.choose(members)
     chosen = winner.measured if winner else None
@@ -109,26 +109,27 @@ def run_axes(settings: Settings, evaluations: Sequence[Evaluation]) -> tuple[Row
     return axes_of(objectives, [e.metrics for e in evaluations if e.ok], STATIC)
 
 
-def front_rows(
-    front: Sequence[Member[Evaluation]], fitness: Fitness, measured: Mapping[str, float],
-    metric: str,
-) -> list[Row]:  # fmt: skip
-    """The front as plain rows; `fps_measured` is None where it was not measured.
+def front_rows(run: RunDirectory, archive: Archive) -> tuple[list[Row], list[Row]]:
+    """The front as plain rows, and its axes, the measure first.
 
-    believed: the metric by its measurement and its neighbours, with low and high, one deviation off
-    it, once the search has ended; the fitness is of what is believed.
+    believed: the measure by its measurement and its neighbours, with low and high, one deviation
+    off it, once the search has ended; the fitness is of what is believed. fps_measured: None where
+    it was not measured.
     """
-    return [
+    settings, measured = run.settings(), measured_fps(run)
+    measure, axes = run_axes(settings, archive.evaluations)
+    rows = [
         {
             "id": m.measured.id,
             "metrics": m.measured.metrics,
-            **_believed(m, metric),
+            **_believed(m, measure["name"]),
             "fps_measured": measured.get(m.measured.id),
-            "fitness": fitness.known(m.metrics),
+            "fitness": settings.fitness.known(m.metrics),
             "epochs": m.measured.fidelity.epochs,
         }
-        for m in front
+        for m in run.front(archive)
     ]
+    return rows, [measure, *axes]
 
 
 def _believed(member: Member[Evaluation], metric: str) -> Row:
@@ -142,7 +143,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
     archive = run.archive(space.contains)
     evaluations = archive.evaluations
     ids = {member.measured.id for member in run.front(archive)}
-    measured = measured_fps(run.file("measured_fps.json"))
+    measured = measured_fps(run)
     elapsed = {e.index: seconds for seconds, e in by_elapsed(evaluations)}
     names = list(dict.fromkeys(name for e in evaluations for name in e.metrics))
     metric = run_axes(settings, evaluations)[0]["name"]
@@ -154,7 +155,7 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
             **_prediction(e, metric),
             "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
             "elapsed": elapsed[e.index], "seconds": e.seconds,
-            "parents": " ".join(genealogy.parents_of(e)), "error": e.error,
+            "parents": " ".join(e.parents), "error": e.error,
             "genome": json.dumps(e.genome.to_dict(), separators=(",", ":")),
         }
         for e in evaluations
@@ -193,8 +194,9 @@ def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list
     return rows
 
 
-def measured_fps(path: Path) -> dict[str, float]:
-    """Genome id -> frames per second, of a run's measured_fps.json; {} before there is one."""
+def measured_fps(run: RunDirectory) -> dict[str, float]:
+    """Genome id -> frames per second, of the run's measured_fps.json; {} before there is one."""
+    path = run.file("measured_fps.json")
     return Map(Number()).read(read_json(path) if path.exists() else {}, str(path))
 
 
@@ -247,7 +249,7 @@ def _networks(
             "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
             "error": e.error, "predicted": e.predicted.get(metric),
-            "parents": genealogy.parents_of(e), "changes": genealogy.changes_of(e, by_id, space),
+            "parents": list(e.parents), "changes": genealogy.changes_of(e, by_id, space),
             "genome": shared.genome(e.genome), "boxes": shared.drawing(e.genome),
         }  # fmt: skip
         member = on_front.get(e.index)

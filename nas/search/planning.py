@@ -18,21 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.environment import peak_memory
 from nas.common.errors import UserError
 from nas.data import Dataset, check_input, search_data
-from nas.deploy.latency import Calibration, calibrate
+from nas.deploy.latency import Calibration, calibrate, fit_relative
 from nas.evolution.optimizer import SpaceExhausted
 from nas.search.archive import Evaluation
 from nas.search.machine import CANDIDATES, sampled, training_precision
 from nas.search.policy import make_optimizer
 from nas.search.profile import static_metrics
 from nas.search.settings import Settings
-from nas.search.workers import Workers, evaluations_of, start_workers
+from nas.search.workers import evaluations_of, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Fidelity, Task
@@ -137,9 +136,11 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     tasks = _tasks(space, settings, len(data.fit), genomes)
     try:
         log.info("timing %d random networks", genomes)
-        ok, failures = _evaluate(workers, tasks)
+        found = list(evaluations_of(workers, tasks, attempts=1))
     finally:
         workers.close()
+    ok = [e for e in found if e.ok and e.index >= 0]  # without the warm-up
+    failures = [e.error for e in found if not e.ok]
     if len(ok) < len(failures):
         count = len(ok) + len(failures)
         raise UserError(f"{len(failures)} of {count} trainings failed: {failures[-1]}")
@@ -168,12 +169,14 @@ def plan(
         each = steps(settings, fidelity, rows)
         return float(np.mean([timing.speed.seconds(g, each) for g in proposed]))
 
+    def between(seconds: float) -> float:
+        """Seconds from one evaluation's end to the next one's."""
+        return max((seconds + thinking) / workers, thinking)
+
     def room(seconds: float) -> int:
-        each = max((seconds + thinking) / workers, thinking)
-        return int(max(0.0, 3600 * hours - timing.setup) / each)
+        return int(max(0.0, 3600 * hours - timing.setup) / between(seconds))
 
     seconds = mean(settings.fidelity)
-    each = max((seconds + thinking) / workers, thinking)
     evaluations = settings.evaluations or room(seconds)
     options = [
         Option(epochs, fraction, room(mean(Fidelity(epochs, fraction))))
@@ -182,9 +185,9 @@ def plan(
     fitting = [o for o in options if o.evaluations >= SENSIBLE] or options[:1]
     return Plan(
         seconds,
-        3600 / each,
+        3600 / between(seconds),
         evaluations,
-        evaluations * each + timing.setup,
+        evaluations * between(seconds) + timing.setup,
         timing.memory(workers),
         timing,
         tuple(dataclasses.replace(o, suggested=o is fitting[-1]) for o in options),
@@ -261,12 +264,6 @@ def _fidelity(count: int, rows: int, batch: int) -> Fidelity:
     return Fidelity(round(count / max(1, rows // batch)))
 
 
-def _evaluate(workers: Workers, tasks: list[Task]) -> tuple[list[Evaluation], list[str]]:
-    """What the tasks after the warm-up gave, and why others failed."""
-    found = list(evaluations_of(workers, tasks, attempts=1))
-    return [e for e in found if e.ok and e.index >= 0], [e.error for e in found if not e.ok]
-
-
 def _row(genome: Genome, steps: int) -> list[float]:
     """One forward pass over the held-out part; a step goes forward and backward."""
     found = cost(genome)
@@ -282,11 +279,8 @@ def _row(genome: Genome, steps: int) -> list[float]:
 
 
 def _fit(found: list[Evaluation], counts: list[int]) -> Speed:
-    """Least squares on relative errors, so that small and large networks count alike."""
     seconds = np.array([e.seconds for e in found])
     rows = np.array([_row(e.genome, n) for e, n in zip(found, counts, strict=True)])
-    scale = np.maximum(rows.max(0), 1e-12)
-    coefficients, _ = nnls(rows / scale / seconds[:, None], np.ones(len(rows)))
-    coefficients = coefficients / scale
+    coefficients = fit_relative(rows, seconds)
     error = float(np.median(np.abs(rows @ coefficients / seconds - 1)))
     return Speed(tuple(float(c) for c in coefficients), error)

@@ -96,11 +96,12 @@ class Run:
         """
         first, *others = [objective.name for objective in self.settings.objectives]
         rows = [
-            _row(member.measured.id, {
+            {
+                "id": member.measured.id,
                 first: member.measured.metrics[first], "believed": member.metrics[first],
                 **{name: member.measured.metrics[name] for name in others},
                 **member.measured.metrics, "genome": member.measured.genome,
-            })
+            }
             for member in self.results
         ]  # fmt: skip
         ascending = not self.settings.objectives[0].maximize
@@ -115,12 +116,12 @@ class Run:
         """Every evaluation, a row each, in the order of their arrival."""
         ids = {member.index for member in self.results}
         return _frame([
-            _row(e.id, {
-                "index": e.index, "status": e.status, "front": e.index in ids, **e.metrics,
-                "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction,
+            {
+                "id": e.id, "index": e.index, "status": e.status, "front": e.index in ids,
+                **e.metrics, "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction,
                 "seconds": e.seconds, "error": e.error, "parents": " ".join(e.parents),
                 "genome": e.genome,
-            })
+            }
             for e in self.archive
         ])  # fmt: skip
 
@@ -152,10 +153,6 @@ class Run:
     def __repr__(self) -> str:
         done, front = len(self.archive), len(self.results)
         return f"Run({str(self.path)!r}: {done} evaluations, {front} on the front)"
-
-
-def _row(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {"id": name, **values}
 
 
 def _frame(rows: Sequence[dict[str, Any]]) -> Networks:

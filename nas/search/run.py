@@ -19,7 +19,7 @@ from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError, as_path, expect
-from nas.common.options import options_of
+from nas.common.options import with_values
 from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
@@ -44,7 +44,6 @@ from nas.search.settings import (
     check_addressed,
     checked,
     fixed_changes,
-    read_settings,
 )
 from nas.search.store import RunDirectory
 from nas.search.workers import Workers, start_workers
@@ -153,21 +152,11 @@ def _with(
     """The settings with some given by name, read as YAML's would be."""
     if evaluator is not None:
         options = {**options, "evaluator": evaluator_name(evaluator, "search")}
-    if not options:
-        return settings
-    plain = dataclasses.asdict(settings)
-    paths = {option.dest: option.path for option in options_of(Settings)}
-    for name, value in options.items():
-        *above, last = paths.get(name, (name,))
-        place = plain
-        for part in above:
-            place = place[part]
-        place[last] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
     try:
-        text = json.dumps(plain, default=dataclasses.asdict)  # objectives may be dataclasses
+        text = json.dumps(options, default=dataclasses.asdict)  # objectives may be dataclasses
     except TypeError as error:
         raise UserError(f"search: {error}; expected plain values") from None
-    return read_settings(json.loads(text), "search")
+    return with_values(settings, json.loads(text), "search")
 
 
 def _parts(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from nas.common.web import Server
@@ -52,15 +51,3 @@ class LivePage:
 def page_server(run: RunDirectory, port: int, baseline: RunDirectory | None = None) -> Server:
     """Not running yet. port: 0 for any free one."""
     return Server(LivePage(run, baseline), port, HEADERS)
-
-
-def serve(
-    run: RunDirectory, port: int, baseline: RunDirectory | None, say: Callable[[str], None]
-) -> None:
-    """Until Ctrl-C. say: prints the address."""
-    with page_server(run, port, baseline) as server:
-        say(f"{server.url} (this machine only; Ctrl-C ends it)")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            say("ended")

@@ -14,7 +14,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas.common.errors import UserError
 from nas.evolution.objectives import Objective
 from nas.search.archive import Evaluation
 from nas.space.encoding import Encoder
@@ -34,10 +33,10 @@ class Study:
         evaluations: Iterable[Evaluation] = (),
     ) -> None:  # fmt: skip
         self.space, self.objectives = space, objectives
-        self._encoder = Encoder(space)
+        encoder = Encoder(space)
         self._choices = {
-            ".".join(map(str, c.path)): CategoricalDistribution(tuple(map(str, c.choices)))
-            for c in self._encoder.columns
+            name: CategoricalDistribution(tuple(map(str, column.choices)))
+            for name, column in zip(encoder.names, encoder.columns, strict=True)
         }
         path.unlink(missing_ok=True)  # it may be a stranger's: nothing in it is read
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -59,7 +58,7 @@ class Study:
     def _trial(self, e: Evaluation) -> FrozenTrial:
         values = [e.metrics.get(o.name) for o in self.objectives]
         complete = e.ok and None not in values
-        genes = self._genes(e)
+        genes = {k: v for k, v in self.space.genes(e.genome).items() if v != "absent"}
         trial = create_trial(
             state=TrialState.COMPLETE if complete else TrialState.FAIL,
             values=[v for v in values if v is not None] if complete else None,
@@ -70,13 +69,6 @@ class Study:
         trial.datetime_start = _time(e.started)
         trial.datetime_complete = _time(e.started + e.seconds)
         return trial
-
-    def _genes(self, e: Evaluation) -> dict[str, str]:
-        try:
-            genes = self._encoder.genes(self.space.genotype(e.genome))
-        except UserError:  # a seed genome from outside the space
-            return {}
-        return {name: value for name, value in genes.items() if value != "absent"}
 
 
 def _attributes(e: Evaluation) -> dict[str, Any]:

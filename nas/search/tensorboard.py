@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch.utils.tensorboard import SummaryWriter
 
-from nas.common.errors import UserError
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
 from nas.search.outcome import Outcome
 from nas.search.progress import hypervolumes
-from nas.space.encoding import Encoder
 
 
 class TensorBoard(Callback):
@@ -43,12 +41,8 @@ class TensorBoard(Callback):
             return
         for step, share in enumerate(hypervolumes(search)):
             self._writer.add_scalar("search/hypervolume_of_enlarged_fronts", share, step)
-        encoder = Encoder(search.space)
         for e in search.archive.results():
-            try:
-                genes = encoder.genes(search.space.genotype(e.genome))
-            except UserError:  # a seed genome from outside the space
-                continue
             metrics = {f"front/{name}": value for name, value in e.metrics.items()}
-            self._writer.add_hparams(genes, metrics, run_name=e.id)
+            if genes := search.space.genes(e.genome):
+                self._writer.add_hparams(genes, metrics, run_name=e.id)
         self._writer.close()

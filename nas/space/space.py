@@ -48,6 +48,16 @@ class SearchSpace(SpaceSpec):
         """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
         return operators.violation(genome, self)
 
+    def genes(self, genome: Genome) -> dict[str, str]:
+        """Every gene's value as text by its path, "absent" where it is not expressed.
+
+        Empty for a genome from outside, such as a seed of a search.
+        """
+        try:
+            return self._encoder.genes(parse(genome, self))
+        except UserError:
+            return {}
+
     def encode(self, genotype: Genotype) -> npt.NDArray[np.float64]:
         """(columns,): the genes as a vector, see encoding.py."""
         return self._encoder.encode(genotype)
