@@ -107,13 +107,13 @@ def _text(found: dict[str, Any]) -> str:
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:
-    from nas.report.plots import confusion_png
+    from nas.report.plots import confusion_figure, write_figure
 
     replace_file(out / EVALUATION, json.dumps(found, indent=1))
     for i, result in enumerate(r for r in found["results"] if r["subset"] == "all"):
         title = f"{result['model']}, {found['data']} {found['split']}: {result['accuracy']:.2%}"
-        name = out / f"confusion_{i}.png"
-        confusion_png(name, result["confusion"], tuple(found["classes"]), title[-90:])
+        figure = confusion_figure(result["confusion"], tuple(found["classes"]), title[-90:])
+        write_figure(out / f"confusion_{i}.png", figure)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
-from nas.common.errors import UserError
 from nas.common.files import make_folder
 from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
@@ -20,14 +19,12 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     path = find_model(args.model, "--model", WEIGHTS)
     from nas.data import check_name, open_dataset
-    from nas.deploy.checkpoint import check_fit, open_trained
+    from nas.deploy.checkpoint import open_trained
     from nas.deploy.explain import explain
 
     found = open_trained(path)
     dataset = open_dataset(args.data or check_name(found.info.training_data))
-    check_fit(found.genome, dataset)
-    if dataset.classes != found.info.classes:
-        raise UserError(f"{path}: has other classes than data set {dataset.name}")
+    found.check_fit(dataset, str(path))
     out = make_folder(Path(args.out))
     summary = explain(found, dataset, args.split, args.method, args.per_class, out)
     show(summary, args.json, lambda: _text(summary))

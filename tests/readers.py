@@ -26,7 +26,9 @@ from nas.arch.lowering import check_size, cost, describe
 from nas.arch.module import build
 from nas.arch.onnx import to_onnx
 from nas.bench.table import Table
+from nas.common.files import read_json
 from nas.common.images import read_picture
+from nas.common.schema import read
 from nas.data import Dataset, dataset, prepare_fer2013, prepare_ferplus, prepare_folder
 from nas.data.affectnet import COLUMNS as AFFECTNET_COLUMNS
 from nas.data.ferplus import COLUMNS, OTHERS
@@ -36,7 +38,6 @@ from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.private_test import read_once
 from nas.deploy.runtime import open_model
-from nas.deploy.setup import read_precision
 from nas.deploy.teach import trained_on
 from nas.realtime.sources import open_source
 from nas.search.archive import Archive, Evaluation
@@ -48,7 +49,7 @@ from nas.search.store import FINGERPRINTED, RunDirectory
 from nas.space import space
 from nas.space.operators import draw
 from nas.training.history import read_history
-from nas.training.predict import Subset
+from nas.training.predict import Precision, Subset
 from nas.training.recipe import Augment, Recipe
 from nas.training.task import Fidelity
 from nas.training.teacher import SoftLabels
@@ -272,7 +273,7 @@ READERS = [
     Reader("machine", "machine.json", _machine, _json(MACHINE)),
     Reader("measured fps", "measured_fps.json", lambda p: measured_fps(RunDirectory(p.parent)),
            _json({TINY.id: 100.0})),
-    Reader("precision", "precision.json", read_precision,
+    Reader("precision", "precision.json", lambda p: read(Precision, read_json(p), str(p)),
            _json({"bf16": True, "channels_last": False})),
     Reader("data set", "faces.npz", dataset.load, lambda: _written(_npz, "faces.npz")),
     Reader("FER2013", "fer2013.csv", lambda p: prepare_fer2013(p, check_counts=False), _csv),

@@ -74,7 +74,7 @@ def score(data: str, files: Path, images: int | None, timed: bool) -> dict[str, 
         }
         print(name, results[name], flush=True)
     if timed:
-        from nas.deploy.latency import time_in_turns
+        from nas.deploy.runtime import time_in_turns
 
         face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
         calls = [partial(logits, model, face) for model in sessions]

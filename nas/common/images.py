@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError
-from nas.common.files import read_bytes
+from nas.common.files import read_bytes, replace_file
 from nas.common.quiet import Quiet
 
 MAX_FILE = 50 << 20  # bytes
@@ -39,37 +39,11 @@ FOREIGN = {  # pictures that OpenCV does not decode, or only to floating point
     "PFM": rb"P[fF]\s",
     "Photoshop": rb"8BPS",
 }
-SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jfif",
-        ".jpe",
-        ".png",
-        ".gif",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".dib",
-        ".avif",
-        ".jp2",
-        ".j2k",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".pam",
-        ".ras",
-        ".sr",
-        ".heic",
-        ".heif",
-        ".hdr",
-        ".exr",
-        ".pfm",
-        ".psd",
-    ]
-)
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".dib",
+    ".avif", ".jp2", ".j2k", ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".ras", ".sr", ".heic",
+    ".heif", ".hdr", ".exr", ".pfm", ".psd",
+))  # fmt: skip
 
 
 def picture_format(head: bytes) -> str | None:
@@ -121,3 +95,13 @@ def _has_whole_chunks(png: bytes) -> bool:
 def read_picture(path: Path, colour: bool = True) -> npt.NDArray[np.uint8]:
     """The picture in a file, as `decode` gives it. UserError also when it cannot be read."""
     return decode(read_bytes(path, MAX_FILE, "a picture of at most 50 MiB"), str(path), colour)
+
+
+def write_picture(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    """(height, width[, channels]) BGR as the suffix says. UserError where it cannot be written."""
+    done = False
+    with Quiet(), contextlib.suppress(cv2.error):  # of a suffix that it does not know
+        done, raw = cv2.imencode(path.suffix.lower() or ".png", picture)
+    if not done:
+        raise UserError(f"{path}: cannot write a picture of this size and kind")
+    replace_file(path, raw.tobytes())

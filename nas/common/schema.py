@@ -163,6 +163,17 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Name:
+    """What a class or a data set may be called: it is printed, and it names files."""
+
+    def read(self, value: Any, where: str) -> str:
+        text = value if isinstance(value, str) else ""
+        if not 0 < len(text) <= 100 or not text.isprintable() or "/" in text:
+            raise UserError(f"{where}: expected a name of 1 to 100 characters, got {shown(value)}")
+        return text
+
+
+@dataclass(frozen=True)
 class Choices:
     """A list is a choice, a scalar is fixed: read into a tuple of distinct values of `each`."""
 
@@ -179,11 +190,6 @@ class Choices:
         if len(set(found)) != len(found):
             raise UserError(f"{where}: the same value stands twice in {shown(value)}")
         return found
-
-
-def is_name(text: object) -> bool:
-    """Whether a class or a data set may be called so: it is printed, and it names files."""
-    return isinstance(text, str) and 0 < len(text) <= 100 and text.isprintable() and "/" not in text
 
 
 @overload

@@ -15,9 +15,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.common.errors import UserError, first_line, one_of, shown
+from nas.common.errors import UserError, first_line, one_of
 from nas.common.files import make_folder, open_regular, replacing
-from nas.common.schema import is_name
+from nas.common.schema import Name
 
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
@@ -148,10 +148,7 @@ def check(dataset: Dataset, where: str) -> Dataset:
         if len(getattr(dataset, name)) != n:
             found = len(getattr(dataset, name))
             raise UserError(f"{where}: {name}: found {found} entries; expected {n}, one an image")
-    if not is_name(dataset.name):
-        raise UserError(
-            f"{where}: name: expected one of 1 to 100 characters, got {shown(dataset.name)}"
-        )
+    Name().read(dataset.name, f"{where}: name")
     _check_classes(dataset.classes, where)
     _check_depth(dataset.provenance, where)
     if dataset.votes is not None:
@@ -169,10 +166,7 @@ def _check_classes(classes: tuple[str, ...], where: str) -> None:
     if not 2 <= len(classes) <= MAX_CLASSES:
         raise UserError(f"{where}: classes: found {len(classes)}; allowed 2 to {MAX_CLASSES}")
     for name in classes:
-        if not is_name(name):
-            raise UserError(
-                f"{where}: classes: expected names of 1 to 100 characters, got {shown(name)}"
-            )
+        Name().read(name, f"{where}: classes")
     if len(set(classes)) < len(classes):
         raise UserError(f"{where}: classes: found a name twice in {list(classes)}; expected once")
 

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +18,7 @@ from nas.common.errors import UserError, one_of
 from nas.common.expressions import CLASSES, SYNONYMS
 from nas.common.files import lines_of, open_regular
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
-from nas.data.files import open_files
+from nas.data.files import BROKEN_ZIP, open_files
 from nas.data.intake import Intake
 from nas.data.labelled import Picture
 from nas.data.layouts import label_pictures
@@ -36,10 +35,7 @@ MAX_LINE = 1 << 16  # a row has at most 9.3 kB
 Stream = IO[bytes] | gzip.GzipFile
 PIXELS = {str(value): value for value in range(256)}
 FORMS = "fer2013.csv (plain, .gz or in a .zip), a folder with one, or train/ and test/"
-BROKEN = (
-    zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError,
-    ValueError, LookupError, struct.error,
-)  # fmt: skip
+BROKEN = (*BROKEN_ZIP, struct.error)
 
 
 def prepare_fer2013(source: Path, check_counts: bool = True) -> Dataset:

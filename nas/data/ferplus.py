@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.common.errors import UserError, shown
 from nas.common.expressions import CLASSES
-from nas.common.files import read_bytes
+from nas.common.files import read_text
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset
 from nas.data.intake import Intake, LeftOut
 
@@ -69,7 +69,8 @@ def _votes(dataset: Dataset, path: Path) -> Bytes:
     if dataset.classes != CLASSES or not dataset.provenance.get("official_splits"):
         raise UserError("--votes: only for FER2013 prepared from its CSV, whose order they follow")
     columns = [*(COLUMNS[name] for name in CLASSES), *OTHERS]
-    reader = csv.DictReader(io.StringIO(_text(path)))
+    text = read_text(path, MAX_BYTES).removeprefix("\ufeff")  # a mark of its encoding
+    reader = csv.DictReader(io.StringIO(text))
     try:
         rows = list(itertools.islice(reader, len(dataset) + 1))
     except csv.Error as error:
@@ -94,10 +95,3 @@ def _count(text: str | None, where: str) -> int:
     if text not in VOTES:
         raise UserError(f"{where}: found {shown(text)} votes; expected 0 to 100")
     return int(text)
-
-
-def _text(path: Path) -> str:
-    try:
-        return read_bytes(path, MAX_BYTES, "fer2013new.csv").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; expected fer2013new.csv") from None

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def prepare_folder(
     source: Path, name: str, size: int | None = None, colour: bool | None = None,
-    skip_broken: bool = False, seed: int = 0,
+    skip_broken: bool = False,
 ) -> Dataset:  # fmt: skip
     """Read the pictures of a folder or zip in one of the layouts of layouts.py.
 
@@ -46,12 +46,12 @@ def prepare_folder(
     names tell no subject, are never in two splits.
     """
     with open_files(source) as files:
-        return prepare_files(files, name, size, colour, skip_broken, seed)
+        return prepare_files(files, name, size, colour, skip_broken)
 
 
 def prepare_files(
     source: Source, name: str, size: int | None = None, colour: bool | None = None,
-    skip_broken: bool = False, seed: int = 0,
+    skip_broken: bool = False,
 ) -> Dataset:  # fmt: skip
     """`prepare_folder` for files that are listed already."""
     if size is not None and not SMALLEST <= size <= MAX_SIDE:
@@ -62,7 +62,7 @@ def prepare_files(
     classes = tuple(sorted({picture.label for picture in pictures}))
     labels = np.array([classes.index(picture.label) for picture in pictures], np.uint8)
     groups = _groups(pictures, duplicate_groups(images))
-    parts, splits = _parts(pictures, labels, groups, seed, source)
+    parts, splits = _parts(pictures, labels, groups, source)
     provenance = {
         "source": source.path.resolve().name,
         "layout": labelled.layout,
@@ -149,12 +149,12 @@ def _groups(pictures: Sequence[Picture], copies: Indices) -> Indices:
 
 
 def _parts(
-    pictures: Sequence[Picture], labels: Bytes, groups: Indices, seed: int, source: Source
+    pictures: Sequence[Picture], labels: Bytes, groups: Indices, source: Source
 ) -> tuple[Indices, str]:
     """The split of each picture, and how it came about."""
     if pictures[0].split is None:
         how = "80/10/10 within each class"
-        parts = stratified_parts(labels, groups, SHARES, seed)
+        parts = stratified_parts(labels, groups, SHARES, seed=0)
     else:
         how = "given by the source"
         parts = np.array([picture.split for picture in pictures], np.int64)
@@ -165,7 +165,7 @@ def _parts(
             how = "train and test given, a tenth of train is validation"
         train = np.flatnonzero(parts == 0)
         if not (parts == 1).any() and len(train):
-            parts[train] = stratified_parts(labels[train], groups[train], (0.9, 0.1), seed)
+            parts[train] = stratified_parts(labels[train], groups[train], (0.9, 0.1), seed=0)
     for index, name in enumerate(SPLITS):
         if not (parts == index).any():
             raise UserError(

@@ -82,27 +82,22 @@ def stratified_parts(
     return np.array([part_of[g] for g in groups.tolist()], dtype=np.int64)
 
 
-def search_split(
-    dataset: Dataset, seed: int = 0, fraction: float | None = None
-) -> tuple[Indices, Indices]:
+def search_split(dataset: Dataset) -> tuple[Indices, Indices]:
     """Rows of the train split: (to fit on, held out for the search's scores), both ascending.
 
     The search must not see the official validation and test splits. Copies of one image stay on
-    the same side, or the held-out score would reward memorising. By default a tenth is held out,
-    of a small data set up to a quarter, so that scores have a standard error of about 2 points.
+    the same side, or the held-out score would reward memorising. A tenth is held out, of a small
+    data set up to a quarter, so that scores have a standard error of about 2 points.
     """
-    if fraction is None:
-        fraction = min(0.25, max(0.1, 600 / max(1, len(dataset.indices("train")))))
-    if not 0.0 < fraction < 1.0:
-        raise UserError(f"search split: fraction: expected a number in (0, 1), got {fraction!r}")
     train = dataset.indices("train")
+    share = min(0.25, max(0.1, 600 / max(1, len(train))))
     groups = duplicate_groups(dataset.images[train])
-    part = stratified_parts(dataset.labels[train], groups, (1.0 - fraction, fraction), seed)
+    part = stratified_parts(dataset.labels[train], groups, (1.0 - share, share), seed=0)
     fit, held_out = train[part == 0], train[part == 1]
     if not len(fit) or not len(held_out):
         raise UserError(
             f"{dataset.name}: train split has {len(train)} images, too few different ones to hold "
-            f"out a share of {fraction}"
+            f"out a share of {share:.2g}"
         )
     return fit, held_out
 

@@ -33,6 +33,15 @@ class TrainedModel:
         margin = dataset.provenance.get("margin", 0.0)
         return cls(info_of(genome, dataset.classes, dataset.name, float(margin)), model)
 
+    def check_fit(self, dataset: Dataset, where: str) -> None:
+        """UserError when the data set's images or classes are not the network's."""
+        check_fit(self.genome, dataset)
+        if dataset.classes != self.info.classes:
+            raise UserError(
+                f"{where}: classes {', '.join(self.info.classes)}; data set {dataset.name} has "
+                f"classes {', '.join(dataset.classes)}"
+            )
+
     @cached_property
     def genome(self) -> Genome:
         return Genome.from_dict(self.info.genome)

@@ -23,12 +23,12 @@ from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
 from nas.common.resources import WEIGHTS, find_model
 from nas.data import Dataset, check_name, open_dataset
-from nas.deploy.checkpoint import TrainedModel, check_fit, open_trained
-from nas.deploy.latency import FpsModel, read_calibration, time_in_turns
+from nas.deploy.checkpoint import TrainedModel, open_trained
+from nas.deploy.latency import FpsModel, read_calibration
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import FLOAT_LIMIT, Probes
 from nas.deploy.quantise import quantise
-from nas.deploy.runtime import OnnxModel, open_model
+from nas.deploy.runtime import OnnxModel, open_model, time_in_turns
 from nas.report.card import model_card
 from nas.training.predict import EVALUATION_BATCH, Subset, logits, views_of
 
@@ -110,7 +110,10 @@ def export(
     folder = path.parent if out is None else Path(out)
     trained = open_trained(path)
     dataset = open_dataset(check_name(trained.info.training_data) if data is None else data)
-    _check(trained, dataset)
+    trained.check_fit(dataset, str(path))
+    for split in ("train", "validation"):
+        if not len(dataset.indices(split)):
+            raise UserError(f"data set {dataset.name}: no {split} images; expected some")
     machine = _machine_file(path, run)
     fps_model = read_calibration(machine).model if machine else None
     found = export_trained(trained, dataset, make_folder(folder), fps_model)
@@ -161,18 +164,6 @@ def export_trained(
         "files": files,
         "predicted_fps": None if fps_model is None else fps_model.predict(trained.genome),
     }
-
-
-def _check(trained: TrainedModel, dataset: Dataset) -> None:
-    check_fit(trained.genome, dataset)
-    if dataset.classes != trained.info.classes:
-        raise UserError(
-            f"data set {dataset.name}: classes {', '.join(dataset.classes)}; the network has "
-            f"{', '.join(trained.info.classes)}"
-        )
-    for split in ("train", "validation"):
-        if not len(dataset.indices(split)):
-            raise UserError(f"data set {dataset.name}: no {split} images; expected some")
 
 
 def _machine_file(weights: Path, run: str | Path | None) -> Path | None:

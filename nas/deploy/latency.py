@@ -5,7 +5,6 @@ Measured means: the genome's ONNX graph, ONNX Runtime on the CPU, batch 1, one t
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.common.schema import Float, Int, Numbers, read
-from nas.deploy.runtime import session
+from nas.deploy.runtime import session, time_in_turns
 
 FEATURES = (
     "constant",
@@ -142,18 +141,6 @@ def measure(genomes: Sequence[Genome], rounds: int = 5, runs: int = 8) -> list[f
     return time_in_turns([_call(genome) for genome in genomes], rounds, runs)
 
 
-def time_in_turns(
-    calls: Sequence[Callable[[], object]], rounds: int = 5, runs: int = 8
-) -> list[float]:
-    """Milliseconds of each call: median over rounds of the median over runs."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, found in zip(calls, times, strict=True):
-            call()  # brings weights back into the caches
-            found.append(statistics.median(_time(call) for _ in range(runs)))
-    return [statistics.median(found) for found in times]
-
-
 def measure_fps(genomes: Sequence[Genome], rounds: int = 7, runs: int = 20) -> list[float]:
     """Measured frames per second of each genome."""
     return [1000.0 / ms for ms in measure(genomes, rounds, runs)]
@@ -210,9 +197,3 @@ def _call(genome: Genome) -> Callable[[], object]:
     image = {"image": pixels.astype(np.float32)}
     runtime = session(to_onnx(genome).SerializeToString())
     return lambda: runtime.run(None, image)
-
-
-def _time(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.common.errors import UserError, shown
+from nas.common.errors import UserError
 from nas.common.pixels import MEAN, STD, normalise
-from nas.common.schema import LARGEST, is_name
+from nas.common.schema import Float, Int, Map, Name, Plain, Text, hints, read
 
 FORMAT = "fer-nas.model/2"
 FORMAT_1 = "fer-nas.preprocessing/1"  # of version 0.1: without the genome
 METADATA_KEY = "fer-nas"
-MAX_SIDE = 1024
-MAX_CLASSES = 1000
+Side = Annotated[int, Int(1, 1024)]  # pixels
 MAX_METADATA = 1 << 18  # characters
 MAX_MODEL_BYTES = 1 << 30  # of a model's file
 
@@ -33,16 +32,16 @@ class ModelInfo:
     plain data (arch.genome.Genome.to_dict), None in files of version 0.1.
     """
 
-    channels: int
-    height: int
-    width: int
-    classes: tuple[str, ...]
-    mean: float = MEAN
-    std: float = STD
-    margin: float = 0.0
-    training_data: str = "unknown"
-    genome_id: str = ""
-    genome: dict[str, Any] | None = None
+    channels: Annotated[int, Int(1, 3, odd=True)]
+    height: Side
+    width: Side
+    classes: tuple[Annotated[str, Name()], ...]
+    mean: Annotated[float, Float(-1e9, 1e9)] = MEAN
+    std: Annotated[float, Float(1e-9, 1e9)] = STD
+    margin: Annotated[float, Float(0.0, 2.0)] = 0.0
+    training_data: Annotated[str, Name()] = "unknown"
+    genome_id: Annotated[str, Text(64)] = ""
+    genome: Annotated[dict[str, Any], Map(Plain())] | None = None
 
     def normalise(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 images of any shape -> float32 of the same shape."""
@@ -80,39 +79,9 @@ class ModelInfo:
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> ModelInfo:
         """Plain data. A missing field is refused: another margin would be another pair of eyes."""
-        known = set(cls.__dataclass_fields__)
-        if unknown := sorted(set(data) - known):
-            raise UserError(f"{where}: has unknown field {shown(unknown[0])}")
-        if missing := sorted(known - set(data)):
+        if missing := sorted(hints(cls).keys() - data.keys()):
             raise UserError(f"{where}: lacks field {missing[0]!r}")
-        try:
-            info = cls(**{**data, "classes": tuple(data["classes"])})
-            info._check()
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: {error}") from None
+        info = read(cls, data, where)
+        if not 2 <= len(set(info.classes)) == len(info.classes):
+            raise UserError(f"{where}.classes: expected two or more, none twice")
         return info
-
-    def _check(self) -> None:
-        for name in ("channels", "height", "width"):
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= MAX_SIDE:
-                raise ValueError(f"{name}: expected an integer in [1, {MAX_SIDE}], got {value!r}")
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels: expected 1 or 3, got {self.channels}")
-        if not isinstance(self.genome_id, str) or not isinstance(self.genome, dict | None):
-            raise ValueError("genome_id, genome: expected text and a mapping")
-        names = [*self.classes, self.training_data]
-        if not all(is_name(name) for name in names):
-            raise ValueError("classes, training_data: expected names of 1 to 100 characters")
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("classes: found a name twice")
-        if not 2 <= len(self.classes) <= MAX_CLASSES:
-            raise ValueError(f"classes: expected 2 to {MAX_CLASSES}, got {len(self.classes)}")
-        for name in ("mean", "std", "margin"):
-            value = getattr(self, name)
-            if type(value) not in (int, float) or not -LARGEST <= value <= LARGEST:
-                raise ValueError(f"{name}: expected a finite number, got {shown(value)}")
-        if not self.std > 0:
-            raise ValueError(f"std: expected above 0, got {self.std}")
-        if not 0.0 <= self.margin <= 2.0:
-            raise ValueError(f"margin: expected a number in [0, 2], got {self.margin!r}")

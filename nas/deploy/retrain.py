@@ -28,7 +28,7 @@ from nas.deploy.private_test import key_of, read_once
 from nas.deploy.setup import Setup, precision_of, set_up
 from nas.report.card import model_card
 from nas.report.metrics import classification_report, summarise, summarise_seeds, wilson_interval
-from nas.report.plots import confusion_png, curves_png
+from nas.report.plots import confusion_figure, curves_png, write_figure
 from nas.training.history import write_history
 from nas.training.predict import DivergedError, Precision, Subset, logits
 from nas.training.recipe import Recipe
@@ -258,7 +258,8 @@ def _write(out: Path, report: dict[str, Any], chosen: _Trained, genome: Genome) 
     for split in ("validation", "test"):
         found = report[split]
         title = f"{genome.id}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
-        confusion_png(out / f"confusion_{split}.png", found["confusion"], classes, title)
+        figure = confusion_figure(found["confusion"], classes, title)
+        write_figure(out / f"confusion_{split}.png", figure)
     curves_png(out / "curves.png", chosen.result.history, f"{genome.id}, seed {chosen.seed}")
     replace_file(out / "genome.json", genome.to_json() + "\n")
     replace_file(out / "MODEL_CARD.md", model_card(report))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +31,7 @@ __all__ = [
     "open_model",
     "session",
     "softmax",
+    "time_in_turns",
 ]
 
 log = logging.getLogger(__name__)
@@ -143,7 +146,9 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
     if found is not None and not found.ok:
         log.warning("%s; using %s", found, path.name)
         return full
-    return small if milliseconds(small) < milliseconds(full) else full
+    face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
+    slow, quick = time_in_turns([partial(full, face), partial(small, face)], rounds=3, runs=10)
+    return small if quick < slow else full
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -160,16 +165,22 @@ def _checked(model: OnnxModel) -> OnnxModel:
     return model
 
 
-def milliseconds(model: OnnxModel, repeats: int = 30) -> float:
-    """Of one face, the median, after a warm-up."""
-    p = model.info
-    face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        model(face)
-        times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times[repeats // 3 :])
+def time_in_turns(
+    calls: Sequence[Callable[[], object]], rounds: int = 5, runs: int = 8
+) -> list[float]:
+    """Milliseconds of each call: median over rounds of the median over runs."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, found in zip(calls, times, strict=True):
+            call()  # brings weights back into the caches
+            found.append(statistics.median(_time(call) for _ in range(runs)))
+    return [statistics.median(found) for found in times]
+
+
+def _time(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000
 
 
 def _read(path: Path) -> bytes:

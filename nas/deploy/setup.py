@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from nas.arch.genome import Genome
 from nas.common.aliases import present
 from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
+from nas.common.schema import read
 from nas.data import Dataset, search_split
 from nas.deploy.checkpoint import check_fit, load_weights
 from nas.deploy.teach import teacher_of
@@ -60,7 +60,7 @@ def set_up(
 
 def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
     """The splits, and `fit`: what is trained on."""
-    train = Subset.of(dataset, "train", device)
+    train = Subset.of(dataset, "train", device, recipe.soft_labels)
     subsets = {name: train.at(dataset.indices(name)) for name in ("train", "validation", "test")}
     for name, subset in subsets.items():
         if not len(subset):
@@ -69,27 +69,16 @@ def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str
     if recipe.train_on == "train+validation":
         rows = torch.cat([rows, subsets["validation"].rows])
     elif recipe.train_on == "fit":
-        rows = torch.tensor(search_split(dataset)[0], device=device)
-    targets = None
-    if recipe.soft_labels:
-        targets = torch.tensor(dataset.soft_labels(), device=device)
-    subsets["fit"] = dataclasses.replace(train, rows=rows, targets=targets)
+        rows = torch.tensor(search_split(dataset)[0])
+    subsets["fit"] = train.at(rows)
     return subsets
-
-
-def read_precision(path: Path) -> Precision:
-    data = read_json(path)
-    names = set(Precision.__dataclass_fields__)
-    if not isinstance(data, dict) or set(data) != names or {*map(type, data.values())} != {bool}:
-        raise UserError(f"{path}: must map {', '.join(sorted(names))} to true or false; remove it")
-    return Precision(**data)
 
 
 def precision_of(genome: Genome, subset: Subset, batch: int, out: Path) -> Precision:
     """Measured once for a folder: a resumed training must not change its arithmetic."""
     path = present(out / "precision.json")
     if path.exists():
-        return read_precision(path)
+        return read(Precision, read_json(path), str(path))
     precision = fastest_precision(subset.images.device, [genome], batch)
     make_folder(out)
     replace_file(path, json.dumps(asdict(precision)))

@@ -44,8 +44,7 @@ def teach_from(
     found = [open_trained(path) for path in files]
     allowed = ("fit",) if part == "fit" else ("train", "fit")
     for path, trained in zip(files, found, strict=True):
-        if trained.info.classes != dataset.classes:
-            raise UserError(f"{path}: other classes than data set {dataset.name}")
+        trained.check_fit(dataset, str(path))
         if trained.genome.input.height != dataset.images.shape[2]:
             raise UserError(
                 f"{path}: takes {trained.genome.input.height} pixels; expected the data set's own "
@@ -119,9 +118,5 @@ def teacher_of(
     for path, trained in zip(files, found, strict=True):
         if trained.genome.input != student.input:
             raise UserError(f"{path}: another input than genome {student.id}")
-        if trained.info.classes != dataset.classes:
-            raise UserError(
-                f"{path}: found classes {', '.join(trained.info.classes)}; the data set has "
-                f"{', '.join(dataset.classes)}"
-            )
+        trained.check_fit(dataset, str(path))
     return _Teachers([trained.model for trained in found]).eval().to(device)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import IO, Any, Protocol
-
-import cv2
+from typing import IO, Protocol
 
 from nas.common.cli import no_formula
 from nas.common.errors import UserError
-from nas.common.files import cannot_write, make_folder, replace_file
-from nas.common.quiet import Quiet
+from nas.common.files import cannot_write, make_folder
+from nas.common.images import write_picture
 from nas.realtime.frames import Frame, Pixels, Source
 from nas.realtime.recognizer import Face
 from nas.realtime.recording import Video
@@ -148,12 +146,3 @@ def open_sinks(
     if lines:
         sinks.append(JsonLines(Path(lines), classes))
     return sinks
-
-
-def write_picture(path: Path, picture: Any) -> None:
-    """UserError where it cannot be written. We write: OpenCV takes no name that is not UTF-8."""
-    with Quiet():
-        done, raw = cv2.imencode(path.suffix.lower(), picture)
-    if not done:
-        raise UserError(f"{path}: cannot write a picture of this size")
-    replace_file(path, raw.tobytes())

@@ -11,8 +11,8 @@ import cv2
 
 from nas.common.errors import UserError
 from nas.common.files import make_folder
+from nas.common.images import write_picture
 from nas.realtime.frames import Frame, Pixels
-from nas.realtime.sinks import write_picture
 
 TITLE = "fer-nas (s snapshot, q quits)"
 POLL_MS = 50  # a signal ends us only between two calls of OpenCV

@@ -44,15 +44,8 @@ def as_html(figure: Figure, alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
 
 
-def confusion_png(
-    path: Path, confusion: list[list[int]], classes: tuple[str, ...], title: str
-) -> None:
-    """Percent of each true class, with counts."""
-    write_figure(path, confusion_figure(confusion, classes, title))
-
-
 def confusion_figure(confusion: list[list[int]], classes: tuple[str, ...], title: str) -> Figure:
-    """The same, for whoever shows figures."""
+    """Percent of each true class, with counts."""
     counts = np.asarray(confusion)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 1.6 + 0.75 * len(classes)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.common.errors import UserError, shown
 from nas.common.files import parse_json, read_text, replace_file
-from nas.common.schema import LARGEST, Float, Int, is_name
+from nas.common.schema import LARGEST, Float, Int, Name
 
 FILE = "metrics.jsonl"
 EPOCHS = Int(1, 10_000)
@@ -34,8 +34,8 @@ def read_history(folder: Path) -> list[Epoch]:
         row = parse_json(line, where)
         if not isinstance(row, dict) or not 1 <= len(row) <= MAX_FIGURES:
             raise UserError(f"{where}: expected an epoch's figures by name, got {shown(row)}")
-        if odd := [name for name in row if not is_name(name)]:
-            raise UserError(f"{where}: {shown(odd[0])} is no name of a figure")
+        for name in row:
+            Name().read(name, f"{where}: a figure")
         epoch = EPOCHS.read(row.pop("epoch", None), f"{where}: epoch")
         figures = {name: FIGURES.read(value, f"{where}: {name}") for name, value in row.items()}
         rows.append({"epoch": epoch, **figures})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.pixels import normalise
+from nas.common.schema import Flag
 from nas.data import Dataset
 from nas.report.metrics import class_scores
 from nas.training.augment import centre_crop
@@ -31,8 +32,8 @@ class DivergedError(RuntimeError):
 class Precision:
     """How tensors are laid out and multiplied; which is fastest depends on the device."""
 
-    bf16: bool = False
-    channels_last: bool = False
+    bf16: Annotated[bool, Flag()] = False
+    channels_last: Annotated[bool, Flag()] = False
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,15 @@ class Subset:
     targets: Tensor | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset, split: str, device: torch.device | str = "cpu") -> Subset:
+    def of(
+        cls, dataset: Dataset, split: str, device: torch.device | str = "cpu",
+        soft_labels: bool = False,
+    ) -> Subset:  # fmt: skip
         """A split of a data set, on a device."""
         labels = torch.tensor(dataset.labels.astype(np.int64), device=device)
         rows = torch.tensor(dataset.indices(split), device=device)
-        return cls(torch.tensor(dataset.images, device=device), labels, rows)
+        targets = torch.tensor(dataset.soft_labels(), device=device) if soft_labels else None
+        return cls(torch.tensor(dataset.images, device=device), labels, rows, targets)
 
     def at(self, rows: npt.ArrayLike | Tensor) -> Subset:
         """Other rows of the same images."""

@@ -29,6 +29,7 @@ from nas.common.aliases import attribute
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
 from nas.common.files import make_folder, replace_file
+from nas.common.schema import read
 from nas.data import Dataset, search_split
 from nas.training.precision import fastest_precision
 from nas.training.predict import Precision, Subset
@@ -221,15 +222,8 @@ class _Objective:
 
     def __init__(self, goal: StudyConfig, precision: Precision, teacher: SoftLabels | None) -> None:
         self.goal, self.precision, self.teacher = goal, precision, teacher
-        device = torch.device(goal.device)
-        images = torch.tensor(goal.dataset.images, device=device)
-        labels = torch.tensor(goal.dataset.labels.astype("int64"), device=device)
-        fit, held_out = (torch.tensor(rows, device=device) for rows in search_split(goal.dataset))
-        targets = None
-        if goal.base.soft_labels:
-            targets = torch.tensor(goal.dataset.soft_labels(), device=device)
-        self.fit = Subset(images, labels, fit, targets)
-        self.held_out = Subset(images, labels, held_out)
+        train = Subset.of(goal.dataset, "train", goal.device, goal.base.soft_labels)
+        self.fit, self.held_out = map(train.at, search_split(goal.dataset))
 
     def __call__(self, trial: Trial) -> float:
         recipe = shortened(recipe_of(self.goal, _suggest(trial, self.goal)), self.goal.epochs)
@@ -254,9 +248,9 @@ class _Objective:
 
 def _precision(study: optuna.Study, goal: StudyConfig) -> Precision:
     """Measured once for a study: its trials must not differ in their arithmetic."""
-    for precision in (Precision(bf16, last) for bf16 in (False, True) for last in (False, True)):
-        if attribute("precision", study.user_attrs) == dataclasses.asdict(precision):
-            return precision
+    stored = attribute("precision", study.user_attrs)
+    if stored is not None:
+        return read(Precision, stored, "study: precision")
     precision = fastest_precision(torch.device(goal.device), [goal.genome], goal.base.batch_size)
     study.set_user_attr("precision", dataclasses.asdict(precision))
     return precision

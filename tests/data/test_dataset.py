@@ -83,7 +83,7 @@ def broken_npz(tmp_path, **changes):
         ({"extra": np.zeros(1)}, "found arrays"),
         ({"meta": {"classes": ["a"]}}, "classes: found 1; allowed 2 to 256"),
         ({"meta": {"classes": ["a", "a", "b"]}}, "found a name twice"),
-        ({"meta": {"classes": ["a", 1, "b"]}}, "expected names"),
+        ({"meta": {"classes": ["a", 1, "b"]}}, "expected a name"),
         ({"meta": {"classes": 5}}, "not an intact"),
         ({"meta": {"provenance": 5}}, "not an intact"),
         ({"labels": np.array([object()] * 60, dtype=object)}, "labels: found dtype object"),
@@ -148,7 +148,9 @@ def test_open_dataset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save(make(), tmp_path / "data" / "toy.npz")
     assert open_dataset("toy").fingerprint == open_dataset("data/toy.npz").fingerprint
-    with pytest.raises(UserError, match=r"found toy, synthetic.*'toy'.*nas\.data prepare toi"):
+    with pytest.raises(
+        UserError, match=r"prepared are toy, synthetic.*'toy'.*nas\.data prepare toi"
+    ):
         open_dataset("toi")
     with pytest.raises(UserError, match=r"no such folder or \.zip"):
         open_dataset("../../etc/passwd")

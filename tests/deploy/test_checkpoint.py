@@ -67,9 +67,9 @@ def test_weights_of_version_0_1_are_read(quick, faces, tmp_path):
     for broken, message in (
         ({"margin": "wide"}, "margin: expected a number"),
         ({"margin": "nan"}, "margin"),
-        ({"classes": "[1, 2, 3, 4, 5, 6, 7]"}, "expected names"),
+        ({"classes": "[1, 2, 3, 4, 5, 6, 7]"}, "expected a name"),
         ({"classes": "{}"}, "classes: expected 7 names"),
-        ({"training_data": ""}, "expected names"),
+        ({"training_data": ""}, "expected a name"),
         ({"genome": "[]"}, "genome"),
     ):
         save_file(state, path, metadata={**metadata, **broken})

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from nas.common.errors import UserError
+from nas.common.images import write_picture
 from nas.realtime.frames import Frame
 from nas.realtime.recognizer import Face
-from nas.realtime.sinks import Csv, JsonLines, Pictures, write_picture
+from nas.realtime.sinks import Csv, JsonLines, Pictures
 
 PIXELS = np.zeros((48, 64, 3), np.uint8)
 FACE = Face((1, 2, 30, 30), "=b", (0.25, 0.75), 3)

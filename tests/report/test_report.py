@@ -9,7 +9,7 @@ from nas.report.axes import axes_of
 from nas.report.course import course_picture
 from nas.report.labels import place_labels
 from nas.report.pareto import objectives_figure, pareto_picture
-from nas.report.plots import confusion_png, curves_png, saliency_png
+from nas.report.plots import confusion_figure, curves_png, saliency_png, write_figure
 from nas.report.table import table
 
 
@@ -42,7 +42,9 @@ def test_pictures_can_be_read(tmp_path):
         for e in (1, 2, 3)
     ]  # fmt: skip
     curves_png(tmp_path / "curves.png", history, "a title")
-    confusion_png(tmp_path / "confusion.png", [[5, 1], [0, 0]], ("yes", "no"), "a title")
+    write_figure(
+        tmp_path / "confusion.png", confusion_figure([[5, 1], [0, 0]], ("yes", "no"), "a title")
+    )
     drawn(tmp_path / "curves.png")
     drawn(tmp_path / "confusion.png")
 
@@ -59,7 +61,7 @@ def test_maps_of_evidence_say_what_is_missing(tmp_path):
 def test_names_are_no_formulas(tmp_path, overview):
     r"""`$a_b^$` as a class, a metric or a data set is text; matplotlib would read mathematics."""
     name = r"$a_b^$ \frac$"
-    confusion_png(tmp_path / "c.png", [[5, 1], [0, 3]], (name, "no"), name)
+    write_figure(tmp_path / "c.png", confusion_figure([[5, 1], [0, 3]], (name, "no"), name))
     drawn(tmp_path / "c.png")
     rows = [{**n, "metrics": {name: n["metrics"]["accuracy"], "params": n["metrics"]["params"]}}
             for n in overview["networks"]]  # fmt: skip

@@ -21,7 +21,7 @@ def test_what_is_written_is_read(tmp_path):
         ('{"train_loss": 1}', "jsonl:4: epoch: must be a number, got None"),
         ('{"epoch": 1, "train_loss": "low"}', "jsonl:4: train_loss: must be a number, got 'low'"),
         ('{"epoch": 1, "train_loss": NaN}', "jsonl:4: train_loss: must be finite"),
-        ('{"epoch": 1, "\\u001b[2J": 1}', "is no name of a figure"),
+        ('{"epoch": 1, "\\u001b[2J": 1}', "a figure: expected a name of"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path, line, message):
