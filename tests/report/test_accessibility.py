@@ -83,6 +83,22 @@ def test_an_audit_of_a_comparison_finds_nothing(browser, tmp_path, scheme):
     assert violations(browser) == {}
 
 
+def test_lines_of_a_comparison_are_told_apart_without_colour(browser, tmp_path):
+    names = [f"{way}-{seed}" for way in ("default", "nsga2", "random") for seed in (0, 1)]
+    found = comparison([RunDirectory.open(ROOT / "experiments/equal_time" / n) for n in names])
+    page = tmp_path / "compare.html"
+    page.write_text(comparison_page(found))
+    browser.get(page.as_uri())
+    for chart, lines in (("volume-evaluations", 6), ("volume-time", 6), ("attainment", 3)):
+        marks = browser.execute_script(
+            "return [...document.querySelectorAll(`#${arguments[0]} .legend li`)].map((li) =>"
+            "[...li.querySelectorAll('path')].map((path) => ['d', 'stroke-dasharray'].map((key) =>"
+            "path.getAttribute(key)).join() + path.getAttribute('fill').includes('page')).join())",
+            chart,
+        )
+        assert len(set(marks)) == len(marks) == lines
+
+
 def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]

@@ -111,6 +111,11 @@ const SHAPES = {
   },
 };
 
+const OUTLINES = { // of the same in a legend, 22 by 14 pixels
+  circle: "M15 7A4 4 0 1 1 7 7A4 4 0 1 1 15 7Z", square: "M6.5 2.5H15.5V11.5H6.5Z", diamond: "M11 2L16 7L11 12L6 7Z",
+  triangle: "M11 2L16 12H6Z", star: "M11 0L13 5L18 5L14 8L16 13L11 10L6 13L8 8L4 5L9 5Z",
+};
+
 class Chart {
   // x, y: {label, log, tick: value -> text, from, to}; onSelect(id) when a mark is chosen.
   constructor(host, { title, x, y, onSelect = null, note = "" }) {
@@ -131,8 +136,9 @@ class Chart {
     new ResizeObserver(() => { if (this.plot.clientWidth !== this.width) this.redraw(); }).observe(this.plot);
   }
 
-  // series: [{name, kind: points|line|step|band, shape, colour, size, dash, hollow, points: [
+  // series: [{name, kind: points|line|step|band, shape, colour, size, dash, hollow, end, points: [
   //   {x, y, id, tell, label, low, high, colour}]}]; tell(): what the mark is, in words.
+  // end: the shape of a mark at a line's last point, which tells lines apart in grey print.
   draw(series) {
     this.series = series.map((s) => ({ ...s, points: s.points.filter((p) => p.x > (this.x.log ? 0 : -Infinity) && Number.isFinite(p.y)) }))
       .filter((s) => s.points.length);
@@ -234,6 +240,8 @@ class Chart {
         before = y;
       }
       c.stroke();
+      c.setLineDash([]);
+      if (s.end) this.#mark(c, { ...s, shape: s.end, size: 4.5 }, { ...s.points.at(-1), low: null }, fill);
     }
     c.restore();
   }
@@ -299,12 +307,13 @@ class Chart {
       const paint = s.order ? "url(#order)" : `var(${s.colour})`;
       const at = { "stroke-width": 2, [s.kind === "points" && !s.hollow ? "fill" : "stroke"]: paint };
       if (s.kind !== "points" || s.hollow) at.fill = "none";
-      if (s.kind === "line" || s.kind === "step") svg("path", { d: "M1 7H21", ...at, "stroke-dasharray": (s.dash ?? []).join(" ") }, box);
+      if (s.kind === "line" || s.kind === "step") {
+        svg("path", { d: "M1 7H21", ...at, "stroke-dasharray": (s.dash ?? []).join(" ") }, box);
+        const mark = s.hollow ? { fill: "var(--page)", stroke: paint, "stroke-width": 2 } : { fill: paint };
+        if (s.end) svg("path", { d: OUTLINES[s.end], ...mark }, box);
+      }
       else if (s.kind === "band") svg("rect", { x: 1, y: 2, width: 20, height: 10, fill: paint, "fill-opacity": 0.3 }, box);
-      else if (s.shape === "diamond") svg("path", { d: "M11 2L16 7L11 12L6 7Z", ...at }, box);
-      else if (s.shape === "triangle") svg("path", { d: "M11 2L16 12H6Z", ...at }, box);
-      else if (s.shape === "square") svg("rect", { x: 6.5, y: 2.5, width: 9, height: 9, ...at }, box);
-      else if (s.shape === "star") svg("path", { d: "M11 0L13 5L18 5L14 8L16 13L11 10L6 13L8 8L4 5L9 5Z", ...at }, box);
+      else if (OUTLINES[s.shape] && s.shape !== "circle") svg("path", { d: OUTLINES[s.shape], ...at }, box);
       else if (s.order) svg("rect", { x: 1, y: 3, width: 20, height: 8, fill: paint }, box);
       else svg("circle", { cx: 11, cy: 7, r: Math.min(5, s.size ?? 3.5), ...at }, box);
       this.legend.append(html("li", {}, box, s.name));
