@@ -34,7 +34,7 @@ def main() -> None:
         for name, text, dark, height in (
             ("explorer", page, False, 1150),
             ("explorer_dark", page, True, 1150),
-            ("compare", comparison_page(found), False, 1330),
+            ("compare", comparison_page(found), False, 1560),
         ):
             file = Path(folder) / f"{name}.html"
             file.write_text(text)

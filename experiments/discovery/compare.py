@@ -22,14 +22,16 @@ import pandas as pd
 from scipy import stats
 from score import FIELDS
 
+from nas.report.colours import BASELINE, FRONT
 from nas.report.metrics import interval_of
+from nas.report.plots import logarithmic
 from nas.space.space import SearchSpace
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-KINDS = {"search": ("NSGA-II with surrogate", "#0072B2", "o"),
-         "random": ("random search", "#777777", "s")}  # fmt: skip
+KINDS = {"search": ("NSGA-II with surrogate", FRONT, "o"),
+         "random": ("random search", BASELINE, "s")}  # fmt: skip
 WORST = 0.25  # accuracy, about that of the majority class; the parameters' worst is the largest
 FIGURES = ("validation_flip_mean", "test_mean", "test_flip_mean")
 RESAMPLES = 10_000
@@ -121,14 +123,15 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         some = table[table["kind"] == kind].sort_values("params")
         mean = 100 * some["test_flip_mean"]
         half = 100 * (some["test_flip_high"].astype(float) - some["test_flip_mean"]).fillna(0)
-        axes.errorbar(some["params"], mean, half, fmt=marker, color=colour, capsize=3, label=label)
+        seeds = half if half.any() else None  # of one seed, no bar
+        axes.errorbar(some["params"], mean, seeds, fmt=marker, color=colour, capsize=3, label=label)
         best = mean.cummax()
         axes.step(some["params"], best, where="post", color=colour, alpha=0.4)
-    axes.set_xscale("log")
+    logarithmic(axes)
     axes.set_xlabel("parameters")
     axes.set_ylabel("PrivateTest accuracy after long training, mirrored (%)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=120)
 
 

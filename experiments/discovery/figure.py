@@ -16,11 +16,11 @@ from scipy import stats
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.ticker import EngFormatter
 
 from nas.report.colours import BASELINE, BEST, FRONT, REFERENCE
 from nas.report.colours import PUBLISHED as PUBLISHED_COLOUR
 from nas.report.labels import place_labels
+from nas.report.plots import logarithmic
 
 HERE = Path(__file__).parent
 MEANS = ("public_flip", "private", "private_flip", "private_new_flip", "macro_f1_flip")
@@ -72,8 +72,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     _, params, accuracy = zip(*PUBLISHED, strict=True)
     axes.scatter(params, accuracy, marker="^", s=42, facecolors="none", edgecolors=PUBLISHED_COLOUR,
                  linewidths=1.6, zorder=4, label="published, as reported")  # fmt: skip
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    logarithmic(axes)
     axes.set_xlabel("parameters")
     axes.set_ylabel("PrivateTest accuracy, mirrored (%)")
     axes.grid(alpha=0.3)

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.report.axes import axis
 from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
 from nas.report.front import staircase
 from nas.report.labels import place_labels
-from nas.report.plots import plain, write_figure
+from nas.report.plots import logarithmic, plain, write_figure
 
 Row = dict[str, Any]
-MOST_TICKS = 6  # on a logarithmic axis
 
 
 def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
@@ -76,7 +74,7 @@ def objectives_figure(
             axes.plot([x for x, _ in corners], [sign * y for _, y in corners], color=FRONT,
                       linewidth=1, alpha=0.7, zorder=1)  # fmt: skip
         if all(x > 0 for x, _ in points[False] + points[True]):
-            _logarithmic(axes)
+            logarithmic(axes)
         axes.set_xlabel(plain(axis(key, more)["label"]))
         axes.grid(alpha=0.3, linewidth=0.5)
     panels[0].set_ylabel(plain(axis(first, up)["label"]))
@@ -104,7 +102,7 @@ class _Panel:
 
     def draw(self, axes: Any) -> None:
         if self.axis["log"]:
-            _logarithmic(axes)
+            logarithmic(axes)
         axes.set_xlabel(plain(self.axis["label"]))
         axes.grid(alpha=0.3, linewidth=0.5)
         rest = [n for n in self.networks if not n["front"]]
@@ -165,31 +163,6 @@ class _Panel:
 
     def _y(self, rows: list[Row]) -> list[float]:
         return [self.scale * row["metrics"][self.measure["name"]] for row in rows]
-
-
-def _logarithmic(axes: Any) -> None:
-    """A logarithmic x axis with numbers such as 20k, which stay apart however short it is."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(_FewTicks())
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-class _FewTicks(LogLocator):
-    """1, 2 and 5 times the powers of ten, or fewer of them, so that their numbers stay apart; even
-    steps where the axis holds less than two of them.
-    """
-
-    def tick_values(self, vmin: float, vmax: float) -> list[float]:
-        for subs in ((1, 2, 5), (1, 3), (1,)):
-            self.set_params(subs=subs)
-            found = list(super().tick_values(vmin, vmax))
-            inside = sum(vmin <= tick <= vmax for tick in found)
-            if inside < 2:
-                return list(MaxNLocator(MOST_TICKS - 1).tick_values(vmin, vmax))
-            if inside <= MOST_TICKS:
-                break
-        return found
 
 
 def _hollow(axes: Any, x: list[float], y: list[float], marker: str, colour: str, name: str) -> None:

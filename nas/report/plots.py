@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.common.files import replacing
 from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
@@ -24,6 +25,8 @@ UNDATED: dict[str, dict[str, None]] = {
 # What the font lacks is drawn as boxes: preparing the data says so, once.
 warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
 
+MOST_TICKS = 6  # on a logarithmic axis
+
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture of the suffix's kind, atomically. UserError: the disk does not take it."""
@@ -34,6 +37,31 @@ def write_figure(path: Path, figure: Figure) -> None:
 def plain(text: str) -> str:
     """For a picture: names of classes, metrics and data are no formulas, whatever they hold."""
     return text.replace("$", r"\$")
+
+
+def logarithmic(axes: Any) -> None:
+    """A logarithmic x axis with numbers such as 20k, which stay apart however short it is."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(_FewTicks())
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+class _FewTicks(LogLocator):
+    """1, 2 and 5 times the powers of ten, or fewer of them, so that their numbers stay apart; even
+    steps where the axis holds less than two of them.
+    """
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        for subs in ((1, 2, 5), (1, 3), (1,)):
+            self.set_params(subs=subs)
+            found = list(super().tick_values(vmin, vmax))
+            inside = sum(vmin <= tick <= vmax for tick in found)
+            if inside < 2:
+                return list(MaxNLocator(MOST_TICKS - 1).tick_values(vmin, vmax))
+            if inside <= MOST_TICKS:
+                break
+        return found
 
 
 def as_html(figure: Figure, alt: str) -> str:
