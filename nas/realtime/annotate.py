@@ -29,13 +29,11 @@ def annotate(frame: Pixels, faces: list[Face], classes: tuple[str, ...]) -> Pixe
     grey = frame.ndim == 2
     out = np.array(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if grey else frame, np.uint8)
     size = font_size(out)
-    taken = [face.box for face in faces]
-    labels = []
-    for face in faces:
-        colour = GREY if face.label == UNCERTAIN else GREEN
-        labels.append(label(_title(face), size, DARK, colour))
-        taken.append(place(out, face.box, labels[-1].shape[1::-1], taken))
-    places = taken[len(faces) :]
+    smaller = max(SMALLEST, size * 2 // 3)
+    labels, places, apart = _labels(out, faces, size)
+    if not apart:  # a crowd
+        labels, places, _ = _labels(out, faces, smaller)
+    taken = [face.box for face in faces] + places
     for face in faces:
         _bars(out, face, classes, max(SMALLEST - 2, size * 2 // 3), taken)
     for face in faces:
@@ -79,6 +77,19 @@ def place(picture: Pixels, box: Box, size: tuple[int, int], taken: list[Box]) ->
         if not any(shared_area(each, other) for other in taken):
             return each
     return min(places, key=lambda each: sum(shared_area(each, other) for other in taken))
+
+
+def _labels(out: Pixels, faces: list[Face], size: int) -> tuple[list[Pixels], list[Box], bool]:
+    """Of each face its label and where it goes; whether none covers a face or another label."""
+    labels, places, apart = [], [face.box for face in faces], True
+    for face in faces:
+        colour = GREY if face.label == UNCERTAIN else GREEN
+        text = label(_title(face), size, DARK, colour)
+        best = place(out, face.box, (text.shape[1], text.shape[0]), places)
+        apart = apart and not any(shared_area(best, other) for other in places)
+        labels.append(text)
+        places.append(best)
+    return labels, places[len(faces) :], apart
 
 
 def _title(face: Face) -> str:
