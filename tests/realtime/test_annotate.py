@@ -91,9 +91,8 @@ def test_labels_of_a_crowd_are_smaller_and_whole():
     """24 faces that stand closer than their labels are wide: each has its own, right below it."""
     frame = np.full((600, 800, 3), 120, np.uint8)
     boxes = [(k % 6 * 130 + 5, k // 6 * 145 + 10, 110, 120) for k in range(24)]
-    out = annotate(
-        frame, [Face(b, "surprise", HAPPY, 10 + k) for k, b in enumerate(boxes)], CLASSES
-    )
+    faces = [Face(box, "surprise", HAPPY, 10 + k) for k, box in enumerate(boxes)]
+    out = annotate(frame, faces, CLASSES)
     below = [out[y + h + 2 : y + h + 15, x : x + w] for x, y, w, h in boxes]
     ink = np.array([(part.max(-1) < 60).sum() for part in below])
     assert (abs(ink / np.median(ink) - 1) < 0.25).all()
