@@ -70,8 +70,8 @@ def _text(found: dict[str, Any]) -> str:
         ("off", "probes off by %", ".1f"),
     ]))  # fmt: skip
     lines += [
-        f"WARNING: {file['file']} computes something else on this machine than torch "
-        f"(probes: at most {file['probe_limit']:.0%}); programs that check will not use it"
+        f"WARNING: {file['file']} computes something else than torch (probes off by at most "
+        f"{file['probe_limit']:.0%} are rounding); programs that check will not use it"
         for file in found["files"]
         if not file["probe_difference"] <= file["probe_limit"]
     ]

@@ -19,6 +19,7 @@ from nas.deploy import runtime
 from nas.deploy.checkpoint import TrainedModel
 from nas.deploy.export import write_onnx
 from nas.deploy.probes import METADATA_KEY, Probes, enlarge
+from nas.deploy.quantise import quantise
 from nas.deploy.runtime import choose_model, open_model
 
 pytestmark = pytest.mark.slow
@@ -179,3 +180,21 @@ def test_the_shipped_int8_model_is_right_on_a_cpu_without_vnni(name):
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "True"
+
+
+def test_int8_is_allowed_its_own_rounding(pair):
+    """Calibrated on ever smaller inputs, ranges clip ever more: up to a half, it is rounding."""
+    path, int8 = pair
+    noise = np.random.default_rng(0).normal(size=(64, 1, 48, 48)).astype(np.float32)
+    off = []
+    for scale in (2.0, 1.0, 0.6, 0.3, 0.1, 0.01):
+        quantise(path, int8, [noise * scale])
+        found = open_model(int8).check()
+        off.append(found.difference)
+        assert found.limit == pytest.approx(
+            max(0.15, 1.25 * off[-1]) if off[-1] <= 0.5 else 0.15, rel=1e-3
+        )
+        assert found.ok == (off[-1] <= 0.5)
+    assert off[0] < 0.15
+    assert any(0.15 < each <= 0.5 for each in off)
+    assert off[-1] > 0.5
