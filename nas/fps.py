@@ -69,10 +69,11 @@ def _measure(path: Path, as_json: bool) -> int:
     run = RunDirectory.open(path)
     space = SearchSpace.load(run.file("space.yaml"))
     with run:
-        members = run.front(run.archive(space.contains))
+        archive = run.archive(space.contains)
+        members = run.front(archive)
         measured = measure_front(run, [member.measured for member in members])
     if not measured:
-        raise UserError(f"{path}: no successful evaluation yet")
+        raise UserError(f"{path}: no front: {archive.why_no_front()}")
     show(measured, as_json, lambda: f"{len(measured)} networks measured; show them with: "
          f"python -m nas.inspect {path}")  # fmt: skip
     return 0

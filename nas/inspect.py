@@ -111,7 +111,7 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
     page, picture = run.file("report.html"), run.file("pareto.png")
     replace_file(page, explorer_page(found))
     if found["best"] is None:
-        raise UserError(f"{run.path}: no successful evaluation yet")
+        raise UserError(f"{run.path}: no front: {run.archive().why_no_front()}")
     pareto_picture(picture, found)
     axes = [found["measure"], *found["axes"]]
     front = front_of(found["networks"], axes)

@@ -27,7 +27,7 @@ from nas.arch.layers import (
     SqueezeExcite,
     Unit,
 )
-from nas.common.errors import UserError
+from nas.common.errors import UserError, shown, told
 
 MAX_PARAMS = 200_000_000
 MAX_ACTIVATIONS = 200_000_000
@@ -60,8 +60,17 @@ def lower(genome: Genome) -> tuple[Unit, ...]:
 
 @lru_cache(maxsize=4096)  # networks of one search share most of their blocks
 def lower_block(block: Block, shape: Shape, bias: bool = False, name: str = "block") -> Unit:
-    """One block that is given `shape`. UserError where it leaves no pixel."""
-    unit = block.lower(Chain(name, shape, bias))
+    """One block that is given `shape`. UserError where it leaves no pixel, or is at fault."""
+    try:
+        unit = block.lower(Chain(name, shape, bias))
+    except UserError:
+        raise
+    except Exception as error:  # a block of the user's
+        raise UserError(f"block {block.kind}: its lower raised {told(error)}") from error
+    if not isinstance(unit, Unit):
+        raise UserError(
+            f"block {block.kind}: its lower gave {shown(unit)}; expected main.unit(...)"
+        )
     if min(unit.out_shape) < 1:
         raise UserError(
             f"a {block.kind} of kernel {block.kernel}, stride {block.stride} leaves no pixel of "

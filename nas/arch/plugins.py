@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nas.common.errors import UserError
+from nas.common.errors import UserError, told
 
 _LOADED: dict[str, None] = {}  # in order
 
 
 def load_plugins(names: Iterable[str]) -> None:
-    """Import these modules, from the working folder too. UserError where there is no such module.
+    """Import these modules, from the working folder too. UserError where there is no such module,
+    or its own code raises.
 
     A worker in a process of its own needs the same: give it `loaded_plugins()`.
     """
@@ -32,8 +33,10 @@ def load_plugins(names: Iterable[str]) -> None:
             sys.path.append(here)
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise UserError(f"--plugin {name}: cannot import it: {error}") from None
+        except Exception as error:  # of the module's own code
+            raise UserError(f"--plugin {name}: cannot import it: {told(error)}") from None
         _LOADED[name] = None
 
 

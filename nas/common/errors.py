@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+PACKAGE = Path(__file__).parents[1]
 MAX_SHOWN = 100  # characters of a value in a message
 
 
@@ -58,3 +61,14 @@ def first_line(error: BaseException) -> str:
     """What a library complains of, in one line; the exception's name where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """What a user's own code raised, and where in it: `KeyError: 'x' (blocks.py, line 7)`."""
+    message = f"{type(error).__name__}: {first_line(error)}"
+    if isinstance(error, SyntaxError):  # it names the place itself
+        return message
+    frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    theirs = [(path.name, line) for path, line in frames if not path.is_relative_to(PACKAGE)
+              and not path.name.startswith("<") and path != Path(importlib.__file__)]  # fmt: skip
+    return f"{message} ({theirs[-1][0]}, line {theirs[-1][1]})" if theirs else message

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.common.errors import UserError, did_you_mean, expect, shown
+from nas.common.errors import PACKAGE, UserError, did_you_mean, expect, shown
 
-PACKAGE = Path(__file__).parents[1]
 MAX_LISTED = 8  # folders, in a message
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, TypeVar
 
 from nas.common.errors import UserError, one_of
 from nas.common.schema import Choice, Float, Text, read
@@ -12,6 +12,7 @@ from nas.report.axes import SHARES
 
 Metrics = Mapping[str, float]
 ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
+T = TypeVar("T")
 MOST = 4  # objectives
 DIRECTIONS = ("minimize", "maximize")
 LARGE = (*SHARES, "fps")  # of which more is better; of others less, unless the user says more
@@ -55,6 +56,18 @@ class Constraint:
     at_least: Number | None = None
     at_most: Number | None = None
 
+    def __post_init__(self) -> None:
+        low, high = self.at_least, self.at_most
+        if low is None and high is None:
+            raise UserError(f"limit on {self.name}: none; expected at_least, at_most or both")
+        if low is not None and high is not None and low > high:
+            raise UserError(f"limit on {self.name}: nothing is within [{low:g}, {high:g}]")
+
+    def __str__(self) -> str:
+        bounds = {"at least": self.at_least, "at most": self.at_most}
+        named = [f"{what} {bound:.6g}" for what, bound in bounds.items() if bound is not None]
+        return f"{self.name} of {' and '.join(named)}"
+
     def violation(self, metrics: Metrics) -> float:
         """How far the metric is beyond its bounds, relative to them; 0: it keeps them."""
         value, excess = metrics[self.name], 0.0
@@ -72,14 +85,18 @@ def violation(metrics: Metrics, constraints: Sequence[Constraint]) -> float:
 
 def as_objectives(given: Sequence[Objective | Mapping[str, Any]]) -> tuple[Objective, ...]:
     """The same, with mappings read. UserError names the key that does not fit."""
-    return tuple(o if isinstance(o, Objective) else read(Objective, o, "objectives") for o in given)
+    return tuple(_read(Objective, o, "objectives") for o in given)
 
 
 def as_constraints(given: Sequence[Constraint | Mapping[str, Any]]) -> tuple[Constraint, ...]:
     """The same, with mappings read. UserError names the key that does not fit."""
-    return tuple(
-        c if isinstance(c, Constraint) else read(Constraint, c, "constraints") for c in given
-    )
+    return tuple(_read(Constraint, c, "constraints") for c in given)
+
+
+def _read(kind: type[T], given: T | Mapping[str, Any], where: str) -> T:
+    """Plain data, and an object too: who makes one in Python may give it a text for a number."""
+    plain = asdict(given) if isinstance(given, kind) else given  # type: ignore[call-overload]
+    return read(kind, plain, where)
 
 
 def check_objectives(objectives: Sequence[Objective]) -> None:

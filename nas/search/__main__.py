@@ -168,7 +168,7 @@ def _text(run: Run) -> str:
     if run.settings.evaluator is not None:
         again += f" --evaluator {shlex.quote(run.settings.evaluator)}"
     if chosen is None:
-        why = "every one failed" if failures else "the time was up before the first one ended"
+        why = run.archive.why_no_front()
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])
     rows, axes = front_rows(run.directory, run.archive)
     lines.append(front_table(rows, chosen.measured.id, axes))

@@ -167,6 +167,22 @@ class Archive:
             for e in pareto_front(stopped, self.front.objectives, self.front.constraints)
         ]
 
+    def why_no_front(self) -> str:
+        """Why nothing is on the front, to be read."""
+        done, limits = self.inside, self.front.constraints
+        for limit in limits:
+            values = [e.metrics[limit.name] for e in done]
+            if done and all(limit.violation(e.metrics) for e in done):
+                return (
+                    f"none of {len(done)} networks keeps {limit}; they have {min(values):.6g} to "
+                    f"{max(values):.6g}"
+                )
+        if done:
+            return f"none of {len(done)} networks keeps {' and '.join(map(str, limits))} at once"
+        if any(e.status == "failed" for e in self):
+            return "every evaluation failed"
+        return "no evaluation has ended"
+
     def returned(self, space: SearchSpace) -> list[Member[Evaluation]]:
         """The front that the search returns: by what is believed of each, see evolution.denoise."""
         front = self.front

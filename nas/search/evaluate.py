@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.common.deadline import OutOfTime, ending_after
-from nas.common.errors import UserError, first_line
+from nas.common.errors import UserError, did_you_mean, told
 from nas.search.archive import Evaluation, check_measured
 from nas.training.task import Evaluator, Task
 
@@ -92,8 +92,7 @@ def load_function(name: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # what a module's own code raises, too
         raise UserError(
-            f"evaluator: {name}: {type(error).__name__}: {first_line(error)}; expected "
-            "package.module:function"
+            f"evaluator: {name}: {told(error)}; expected package.module:function"
         ) from None
     if not isinstance(found, types.FunctionType) and not callable(found):
         raise UserError(f"evaluator: {name}: not a function")
@@ -134,8 +133,11 @@ def completed(
     metrics = {**evaluation.metrics, **known}
     missing = [name for name in wanted if name not in metrics]
     if missing:
-        names = ", ".join(missing)
-        error = f"the evaluator gave no {names}, which objectives or constraints need"
+        given = ", ".join(evaluation.metrics) or "nothing"
+        error = (
+            f"the evaluator gave no {', '.join(missing)}, which objectives or constraints need; it "
+            f"gave {given}{did_you_mean(missing[0], evaluation.metrics)}"
+        )
         return replace(evaluation, status="failed", metrics={}, error=error)
     return replace(evaluation, metrics=metrics)
 

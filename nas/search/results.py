@@ -79,7 +79,7 @@ class Run:
         """The network that best.json holds. UserError before there is one."""
         chosen = self.settings.choose(self.results)
         if chosen is None:
-            raise UserError(f"{self.path}: no successful evaluation yet")
+            raise UserError(f"{self.path}: no front: {self.archive.why_no_front()}")
         return chosen.measured.genome
 
     @property

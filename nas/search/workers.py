@@ -139,8 +139,6 @@ class RayWorkers:
         self._ray = self._session.ray
         if threads is None:
             threads = 1 if address else max(1, usable_cores() // len(gpus))
-        stored = [self._ray.put(argument) for argument in arguments]
-        self.arguments = (loaded_plugins(), make, threads, limits.memory, *stored)
         self._starting: dict[Any, _Worker] = {}
         self._idle: list[_Worker] = []
         self._running: dict[Any, tuple[_Worker, Task, float]] = {}  # and when it is overdue
@@ -148,12 +146,24 @@ class RayWorkers:
         self._count = len(gpus)
         self._shared = any(gpus)  # then a worker without a share must not see a GPU
         try:
+            stored = [self._stored(argument) for argument in arguments]
+            self.arguments = (loaded_plugins(), make, threads, limits.memory, *stored)
             for share in gpus:
                 self._start(share)
             self._wait_for_one(gpus)
         except BaseException:
             self.close()
             raise
+
+    def _stored(self, argument: Any) -> Any:
+        try:
+            return self._ray.put(argument)
+        except TypeError as error:  # a function of the user's that holds a lock, a file, ...
+            raise UserError(
+                f"evaluator: cannot be sent to worker processes: "
+                f"{first_line(error.__cause__ or error)}; expected a function at the head of a "
+                "module, or one worker"
+            ) from None
 
     @property
     def capacity(self) -> int:

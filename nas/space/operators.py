@@ -228,16 +228,17 @@ def _next_to(current: Any, choices: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _why_impossible(spec: SpaceSpec, rng: Rng) -> str:
-    genomes = []
+    genomes, why = [], UserError()
     for _ in range(SAMPLES_BEFORE_GIVING_UP):
         genome = draw(spec, rng).genome
         try:
             cost(genome)
-        except UserError:
+        except UserError as error:
+            why = error
             continue
         genomes.append(genome)
     if not genomes:
-        return f"{spec.name}: none of {SAMPLES_BEFORE_GIVING_UP} samples leaves any pixels"
+        return f"{spec.name}: none of {SAMPLES_BEFORE_GIVING_UP} samples can be built: {why}"
     for key, (low, high) in spec.constraints.bounds().items():
         values = [static_metric(genome, key) for genome in genomes]
         if not any(low <= v <= high for v in values):

@@ -168,6 +168,52 @@ def test_a_plugin_that_is_not_there(name, message):
         load_plugins([name])
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("x = 1\nraise KeyError('x')", r"cannot import it: KeyError: 'x' \(broken.py, line 2\)$"),
+        ("def (", r"cannot import it: SyntaxError: .*\(broken.py, line 1\)$"),
+        ("import no_such_module", "cannot import it: No module named 'no_such_module'$"),
+        ("from nas.arch import Blok", r"ImportError: cannot import name 'Blok'.*line 1\)$"),
+    ],
+)
+def test_a_plugin_that_fails_on_import_is_one_line(code, message, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    with pytest.raises(UserError, match=message) as error:
+        load_plugins(["broken"])
+    assert "\n" not in str(error.value)
+
+
+OWN = """
+version: 1
+name: mine
+stem: {channels: 16}
+stages: [{downsample: max, depth: 2, channels: [4, 6], blocks: own}]
+head: {pool: avg}
+"""
+
+
+@pytest.mark.usefixtures("_only_for_this_test")
+@pytest.mark.parametrize(
+    ("lower", "message"),
+    [
+        (lambda self, main: main.unit(), "block own gives 16 channels; its field says [46]$"),
+        (lambda self, main: None, r"block own: its lower gave None; expected main.unit\(...\)$"),
+        (lambda self, main: 1 / 0, r"raised ZeroDivisionError: .*\(test_blocks.py, line \d+\)$"),
+        (lambda self, main: main.conv(), r"raised TypeError: .*'channels'.*\(test_blocks.py, line"),
+    ],
+)
+def test_a_block_at_fault_is_told_by_its_space(lower, message, tmp_path, rng):
+    own(kind="own", lower=lower)
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN)
+    with pytest.raises(UserError, match="mine: none of 1000 samples can be built: .*" + message):
+        SearchSpace.load(path).sample(rng)
+
+
 def test_the_example_runs():
     done = subprocess.run(
         [sys.executable, ROOT / "examples/own_block.py"], capture_output=True, text=True, check=True

@@ -9,6 +9,8 @@ from nas.evolution.objectives import (
     Fitness,
     Objective,
     Penalty,
+    as_constraints,
+    as_objectives,
     check_objectives,
     violation,
 )
@@ -75,3 +77,19 @@ def test_the_spelling_of_a_draft_is_read(old, now):
     assert read(Fitness, {"metric": "loss", "maximise": old}, "fitness").direction == now
     with pytest.raises(UserError, match="unknown key 'maximise'"):  # both: which one holds?
         read(Objective, {"name": "score", "maximise": old, "direction": now}, "o")
+
+
+def test_a_limit_limits():
+    with pytest.raises(UserError, match="limit on ms: none; expected at_least, at_most or both"):
+        Constraint("ms")
+    with pytest.raises(UserError, match=r"limit on ms: nothing is within \[2, 1\]"):
+        read(Penalty, {"name": "ms", "at_least": 2, "at_most": 1}, "fitness")
+    assert str(Constraint("ms", at_least=1, at_most=2.5)) == "ms of at least 1 and at most 2.5"
+
+
+def test_objects_from_python_are_read_as_mappings_are():
+    assert as_constraints([Constraint("ms", at_most=3)]) == (Constraint("ms", at_most=3.0),)
+    with pytest.raises(UserError, match=r"constraints\.at_most: got the text"):
+        as_constraints([Constraint("ms", at_most="3")])
+    with pytest.raises(UserError, match=r"objectives\.worst: got the text"):
+        as_objectives([Objective("ms", worst="3")])

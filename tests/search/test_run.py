@@ -96,7 +96,7 @@ def test_what_it_should_not_return_is_a_failed_evaluation(tmp_path, answer, reas
     run = begin(tmp_path / "run", evaluator, evaluations=2)
     assert [e.status for e in run.archive] == ["failed"] * 2
     assert all(e.error.startswith(reason) for e in run.archive)
-    with pytest.raises(UserError, match="no successful evaluation yet"):
+    with pytest.raises(UserError, match="no front: every evaluation failed"):
         _ = run.best
 
 
@@ -114,6 +114,30 @@ def test_a_function_that_takes_no_genome_is_refused_before_a_folder_is_made(
     with pytest.raises(UserError, match=f"evaluator: .*{reason}.*expected a function of a genome"):
         begin(tmp_path / "run", function)
     assert not (tmp_path / "run").exists()
+
+
+def test_limits_that_nothing_keeps_are_told(tmp_path):
+    def evaluator(genome):
+        return {"score": 1.0, "joules": 3.0}
+
+    for name, limits, why in (
+        ("one", [{"name": "joules", "at_most": 2}],
+         "none of 3 networks keeps joules of at most 2; they have 3 to 3"),
+        ("both", [{"name": "params", "at_least": 1}, {"name": "joules", "at_most": 1.5}],
+         "none of 3 networks keeps joules of at most 1.5; they have 3 to 3"),
+    ):  # fmt: skip
+        run = begin(tmp_path / name, evaluator, evaluations=3, constraints=limits)
+        with pytest.raises(UserError, match=f"no front: {why}"):
+            _ = run.best
+
+
+def test_a_misspelt_metric_is_told_what_there_is(tmp_path):
+    run = begin(tmp_path / "run", lambda genome: {"scores": 1.0, "joules": 1.0}, evaluations=1)
+    (error,) = run.evaluations.error
+    assert error == (
+        "the evaluator gave no score, which objectives or constraints need; it gave scores, joules "
+        "(did you mean 'scores'?)"
+    )
 
 
 def test_a_metric_that_the_search_knows_is_not_the_evaluators(tmp_path, caplog):

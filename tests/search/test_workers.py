@@ -5,11 +5,13 @@ import platform
 import signal
 import stat
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
@@ -161,3 +163,14 @@ def test_a_ray_that_does_not_start_is_one_line(short_folder, monkeypatch):
         RaySession(None, 1)
     assert not any(short_folder.iterdir())
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_cannot_be_sent_is_told_and_leaves_nothing_running():
+    lock = threading.Lock()
+    with pytest.raises(UserError) as error:
+        RayWorkers(evaluate_class(), lambda genome: lock.locked(), gpus=[0])
+    assert str(error.value) == (
+        "evaluator: cannot be sent to worker processes: cannot pickle '_thread.lock' object; "
+        "expected a function at the head of a module, or one worker"
+    )
+    assert not ray.is_initialized()
