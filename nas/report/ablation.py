@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -40,10 +41,17 @@ def ablation_table(result: Row) -> str:
 
 def ablation_picture(path: Path, result: Row, title: str) -> None:
     """A bar a gene: what the network's own value gains, with its interval over the seeds."""
+    write_figure(path, ablation_figure(result, title))
+
+
+def ablation_figure(result: Row, title: str) -> Figure:
+    """The same, for whoever shows figures."""
     measure = result["measure"]
     scale = 100 if measure["share"] else 1
     rows = [row for row in _sorted(result) if row["gain"]][::-1]
-    figure = Figure(figsize=(8.5, 1.5 + 0.36 * max(1, len(rows))), dpi=120, layout="constrained")
+    names = [plain(_name(row)) for row in rows]
+    height = 1.5 + 0.36 * max(1, len(rows)) + 0.1 * sum(name.count("\n") for name in names)
+    figure = Figure(figsize=(8.5, height), dpi=120, layout="constrained")
     axes = figure.subplots()
     figure.suptitle(plain(title), color=INK, fontsize=10)
     for place, row in enumerate(rows):
@@ -55,12 +63,12 @@ def ablation_picture(path: Path, result: Row, title: str) -> None:
             ends = [scale * gain["low"], scale * gain["high"]]
             axes.plot(ends, [place, place], color=INK, linewidth=1.4, marker="|", markersize=7)
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [plain(_name(row)) for row in rows], fontsize=8.5)
+    axes.set_yticks(range(len(rows)), names, fontsize=8.5)
     unit = "points of " if measure["share"] else ""
     name = plain(measure["name"].replace("_", " "))
-    axes.set_xlabel(f"gain of the network's own value, {unit}{name}{_seeds(rows)}")
+    figure.supxlabel(f"gain of the network's own value, {unit}{name}{_seeds(rows)}", fontsize=9.5)
     axes.grid(axis="x", alpha=0.3, linewidth=0.5)
-    write_figure(path, figure)
+    return figure
 
 
 def _seeds(rows: list[Row]) -> str:
@@ -78,7 +86,9 @@ def _sorted(result: Row) -> list[Row]:
 
 def _name(row: Row) -> str:
     name: str = row["name"]
-    return name if row["ours"] is None else f"{name}: {row['ours']}, not {row['theirs']}"
+    if row["ours"] is None:
+        return name
+    return fill(f"{name}: {row['ours']} instead of {row['theirs']}", 52)
 
 
 def _interval(gain: Row | None, scale: float, points: bool) -> str | None:

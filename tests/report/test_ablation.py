@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import cv2
 import pytest
 
-from nas.report.ablation import ablation_picture, ablation_table
+from nas.report.ablation import ablation_figure, ablation_picture, ablation_table
 
 ACCURACY = {"name": "accuracy", "share": True, "maximize": True}
 
@@ -44,3 +46,18 @@ def test_the_picture(tmp_path, result):
     ablation_picture(
         tmp_path / "b.png", {"measure": ACCURACY, "seeds": [0], "rows": []}, "nothing yet"
     )
+
+
+def test_long_names_stay_in_the_picture(result):
+    kinds = ", ".join(["inverted"] * 9)
+    gain = {"count": 3, "mean": 0.02, "low": None, "high": 0.03}
+    long = row("stages.1.blocks", 0.02, ours=kinds, theirs=kinds, gain=gain | {"low": 0.01})
+    figure = ablation_figure(result | {"rows": [*result["rows"], long]}, "a title")
+    figure.draw_without_rendering()
+    texts = [figure._supxlabel, figure._suptitle, *figure.axes[0].get_yticklabels()]
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+    boxes = sorted((t.get_window_extent() for t in texts[2:]), key=lambda b: b.y0)
+    assert all(a.y1 <= b.y0 for a, b in pairwise(boxes))
