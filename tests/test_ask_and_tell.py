@@ -2,9 +2,11 @@
 
 import runpy
 
+import pytest
 from conftest import ROOT
 
 
+@pytest.mark.slow
 def test_the_example_prints_a_front(capsys):
     runpy.run_path(str(ROOT / "examples/ask_and_tell.py"), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()

@@ -63,12 +63,14 @@ def run(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_inspecting_a_run_needs_no_learning_libraries(run):
     names, _, said = loaded("inspect", str(run))
     assert "accuracy %" in said
     assert names & HEAVY == {"matplotlib", "onnxruntime", "scipy"}
 
 
+@pytest.mark.slow
 def test_the_demo_needs_no_learning_libraries(tmp_path):
     picture = ROOT / "experiments/fer2013/frame.png"
     names, _, _ = loaded("realtime", "--source", str(picture), "--headless", "--json", cwd=tmp_path)

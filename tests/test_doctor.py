@@ -24,6 +24,7 @@ def levels(check):
     return [(f.level, f.advice != "") for f in check()]
 
 
+@pytest.mark.slow
 def test_every_finding_that_is_not_ok_says_what_to_do(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert doctor.main(["--json"]) == 0

@@ -31,8 +31,6 @@ REALTIME_NEEDS = {"nas.deploy.runtime", "nas.deploy.preprocessing"}
 # Evolution is pure: genotypes and metrics in, proposals out.
 NOT_IN_EVOLUTION = {"torch", "ray", "onnxruntime", "cv2", "os", "pathlib", "shutil", "tempfile"}
 LAZY = {"ray", "kagglehub", "pymoo"}  # seconds to load, or an extra that is seldom installed
-# It times each system in a process of its own, with that system's libraries alone.
-IN_ITS_PROCESS = {"nas.bench.realtime"}
 
 LONGEST = 350  # lines of a file
 
@@ -107,7 +105,6 @@ def hidden(found: Import) -> bool:
     return (
         found.inside not in ("", "__getattr__")
         and not is_door(found.by)
-        and found.by not in IN_ITS_PROCESS
         and found.of.split(".")[0] not in LAZY
     )
 

@@ -50,6 +50,7 @@ def test_the_front_as_a_table(run, capsys):
     assert picture.std() > 10
 
 
+@pytest.mark.slow
 def test_pictures_of_the_same_run_are_the_same_files(run, capsys):
     """A run that is under version control stays as it is, also with another matplotlib's name."""
     found = []
@@ -80,6 +81,7 @@ def test_the_front_as_json(run, capsys):
     assert found["best"] in {row["id"] for row in found["front"]}
 
 
+@pytest.mark.slow
 def test_the_majority_baseline_is_told_where_it_is_known(run, capsys):
     file = run.file("summary.json")
     for text, told in (('{"majority_baseline": 0.251}', True), ("[1]", False), ("{}", False)):
@@ -142,6 +144,7 @@ def test_every_evaluation_as_csv(run, capsys):
     assert json.loads(rows[0]["genome"]) == json.loads(json.dumps(first.genome.to_dict()))
 
 
+@pytest.mark.slow
 def test_a_page_beside_the_run(run, capsys):
     assert main([str(run.path), "--baseline", str(run.path)]) == 0
     assert "report.html" in capsys.readouterr().out
@@ -156,6 +159,7 @@ def test_several_runs_are_compared(run, tmp_path, capsys):
     assert out.stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_figures_for_a_paper(run, capsys):
     assert main([str(run.path), "--paper"]) == 0
     names = {path.name for path in run.file("paper").iterdir()}

@@ -22,7 +22,7 @@ def told(genome, metrics):
         (lambda: nas.Run.open(3), "Run.open: found 3; expected a path"),
         (lambda: nas.search("quick", callbacks=3), "callbacks: found 3; expected a list"),
         (lambda: nas.search("quick", settings=3), "settings: found 3; expected Settings"),
-        (lambda: nas.search("quick", seed_genomes="proposed", data="synthetic"),
+        (lambda: nas.search("quick", seed_genomes="proposed", evaluator=len),
          "seed_genomes: found 'proposed'; expected a list"),
         (lambda: nas.search("quick", machine=3), "machine: found 3; expected a path"),
         (lambda: nas.search("quick", run_dir=3), "run_dir: found 3; expected a path"),

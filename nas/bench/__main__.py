@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import Parser, exit_code, note, show
+from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError, one_of
 from nas.common.files import check_writable, make_folder, replace_file
 from nas.common.resources import SEARCH_SPACES
@@ -40,7 +40,7 @@ def _search(args: argparse.Namespace) -> int:
     if args.single:
         table, known = table.noise_free(), SINGLE
     chosen = {name: known[name] for name in optimizers}
-    scores, curves = compare(table, chosen, sorted(args.budget), args.seeds, note)
+    scores, curves = compare(table, chosen, sorted(args.budget), args.seeds)
     rows = summary(scores)
     if args.out:
         _write(Path(args.out), table.name, scores, curves)
@@ -57,8 +57,8 @@ def _scale(args: argparse.Namespace) -> int:
         check_writable(Path(args.out))
     SearchSpace.load(space)  # refused here, not in the process that measures
     found = {
-        "driver": [driver_cost(space, n, note) for n in args.sizes],
-        "workers": [throughput(space, n, seconds, note) for n in args.workers],
+        "driver": [driver_cost(space, n) for n in args.sizes],
+        "workers": [throughput(space, n, seconds) for n in args.workers],
     }
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
@@ -92,7 +92,7 @@ def _realtime(args: argparse.Namespace) -> int:
         check_writable(Path(args.out))
     from nas.bench.realtime import measure
 
-    found = measure([Path(clip) for clip in args.clip], network, args.repeats, note)
+    found = measure([Path(clip) for clip in args.clip], network, args.repeats)
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
     show(found, args.json, lambda: _realtime_text(found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import logging
 import multiprocessing
 import tempfile
 import time
@@ -35,10 +36,12 @@ STEPS = 200  # evaluations over which the driver's cost is averaged
 LEAST = 500  # evaluations of a throughput
 PARTS = ("ask", "tell", "append", "front")
 
+log = logging.getLogger(__name__)
 
-def driver_cost(space_file: Path, archived: int, note: Callable[[str], None]) -> dict[str, float]:
+
+def driver_cost(space_file: Path, archived: int) -> dict[str, float]:
     """Milliseconds an evaluation, peak memory and resume time, measured in a process of its own."""
-    note(f"{archived:,} archived evaluations")
+    log.info("%d archived evaluations", archived)
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe()
     process = context.Process(target=_driver_cost, args=(space_file, archived, STEPS, theirs))
@@ -76,15 +79,13 @@ def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> No
         })  # fmt: skip
 
 
-def throughput(
-    space_file: Path, workers: int, seconds: Sequence[float], note: Callable[[str], None]
-) -> dict[str, float]:
+def throughput(space_file: Path, workers: int, seconds: Sequence[float]) -> dict[str, float]:
     """Utilisation of simulated workers: their time is virtual, the driver's is real.
 
     utilisation: from the first task of the last worker to the last task given out.
     """
     evaluations = max(LEAST, 6 * workers)
-    note(f"{workers} workers, {evaluations:,} evaluations")
+    log.info("%d workers, %d evaluations", workers, evaluations)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(evaluations=evaluations, population=20)
         run = RunDirectory.create(Path(folder) / "run", settings, space_file, [], ["bench"])

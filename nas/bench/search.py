@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,11 +16,12 @@ from nas.bench.table import Rows, Table
 
 NEAR = (0.1, 0.5)  # points below the best accuracy
 CURVE = 60  # points of a curve, spread evenly on a logarithmic axis
-Note = Callable[[str], None]
+
+log = logging.getLogger(__name__)
 
 
 def compare(
-    table: Table, strategies: dict[str, Strategy], budgets: Sequence[int], seeds: int, note: Note
+    table: Table, strategies: dict[str, Strategy], budgets: Sequence[int], seeds: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores: a row for each optimizer, budget and seed; curves: hypervolume at evaluations).
 
@@ -40,7 +42,7 @@ def compare(
                 curves.append({"optimizer": name, "seed": seed, "evaluations": int(n),
                                "hypervolume": volume})  # fmt: skip
         took = (time.perf_counter() - started) / seeds
-        note(f"{table.name}: {name}: {seeds} seeds, {took:.1f} s each")
+        log.info("%s: %s: %d seeds, %.1f s each", table.name, name, seeds, took)
     return pd.DataFrame(scores), pd.DataFrame(curves)
 
 

@@ -261,7 +261,7 @@ class Optimizer:
                 parents = self._parents.get(found.id, ())
                 return _Child(found, parents, self.screen.forecast(found))
         elif self._breeds(index):
-            return self._new(self._bred, rng)
+            return self._new(self._offspring, rng)
         return self._new(self._random, rng)
 
     def _breeds(self, index: int) -> bool:
@@ -286,7 +286,7 @@ class Optimizer:
 
     def _children(self, rng: Rng) -> list[Any]:
         """New genotypes, all different: most of them bred, some at random."""
-        makers = [self._random if rng.random() < RANDOM_IMMIGRANTS else self._bred
+        makers = [self._random if rng.random() < RANDOM_IMMIGRANTS else self._offspring
                   for _ in range(CHILDREN)]  # fmt: skip
         children = {child.id: child for child in (make(rng) for make in makers)}
         new = [c for c in children.values() if not self._seen(c) and self._allowed(c)]
@@ -296,7 +296,7 @@ class Optimizer:
     def _random(self, rng: Rng) -> _Child:
         return _Child(self.space.sample(rng))
 
-    def _bred(self, rng: Rng) -> _Child:
+    def _offspring(self, rng: Rng) -> _Child:
         """A child of one or two parents of the population."""
         ranked = self._ranked()
         if not ranked:

@@ -34,6 +34,7 @@ from nas.common.errors import UserError
 from nas.space.space import SearchSpace
 
 LOADED = [SearchSpace.load(path).for_data(3, 2, 24, 26) for path in SPACES]
+LARGE = ("fer", "fer_5m", "fer_wide")
 seeds = st.integers(0, 10**6)
 
 
@@ -53,7 +54,11 @@ def everything(activation, norm, pool):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("space", LOADED, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "space",
+    [pytest.param(s, marks=pytest.mark.slow if s.name in LARGE else ()) for s in LOADED],
+    ids=lambda s: s.name,
+)
 @settings(max_examples=4, deadline=None)
 @given(seed=seeds)
 def test_sampled_genomes(space, seed):

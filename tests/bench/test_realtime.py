@@ -1,6 +1,7 @@
 """The benchmark of the demo, on a few frames; its figures come from longer clips."""
 
 import json
+from importlib import import_module
 
 import cv2
 import numpy as np
@@ -36,9 +37,13 @@ def clip(tmp_path):
 def one_process(monkeypatch):
     """Without the fresh processes, which take seconds each; which cores they would get."""
     asked = []
-    monkeypatch.setattr(realtime, "apart", lambda function, *args: function(*args))
+
+    def here(module, cores, *arguments):
+        asked.append(cores)
+        return import_module(module).run(*arguments)
+
+    monkeypatch.setattr(realtime, "apart", here)
     monkeypatch.setattr(realtime.os, "sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr(realtime.os, "sched_setaffinity", lambda _, cores: asked.append(cores))
     monkeypatch.setattr(realtime.importlib.util, "find_spec", lambda _: None)
     return asked
 

@@ -108,7 +108,7 @@ def test_scores(table):
 
 def test_a_smaller_budget_is_the_beginning(table):
     optimizers = {"random": STRATEGIES["random"]}
-    scores, curves = compare(table, optimizers, [20, 80], 3, lambda text: None)
+    scores, curves = compare(table, optimizers, [20, 80], 3)
     rows = {row["budget"]: row for row in summary(scores)}
     assert rows[20]["hypervolume"] < rows[80]["hypervolume"]
     assert rows[20]["hypervolume_q1"] <= rows[20]["hypervolume"] <= rows[20]["hypervolume_q3"]

@@ -81,6 +81,7 @@ def test_evolution_beats_random_search(quick):
     assert np.mean(ours) > 1.03 * np.mean(theirs)
 
 
+@pytest.mark.slow
 def test_what_fails_is_avoided(quick):
     """Every network with a hardswish in a block fails: of random ones three in four."""
 
@@ -100,6 +101,7 @@ def test_what_fails_is_avoided(quick):
     assert max(shares) < 0.4
 
 
+@pytest.mark.slow
 def test_screening_needs_fewer_networks(quick):
     """After 30 networks it is where evolution alone is after 90."""
     volumes = [[volume_of(run(quick, *of, seed=s)) for s in range(2)]
@@ -107,6 +109,7 @@ def test_screening_needs_fewer_networks(quick):
     assert all(ours > theirs for ours, theirs in zip(*volumes, strict=True))
 
 
+@pytest.mark.slow
 def test_exploration_never_dies_out(quick, monkeypatch):
     """Some proposals come straight from the space, whatever the surrogate believes."""
     optimizer = Optimizer(quick, population=10, static_metrics=known)
@@ -127,6 +130,7 @@ def test_many_may_be_in_training_at_once(quick):
     assert len({g.id for g in asked}) == optimizer.asked == 32
 
 
+@pytest.mark.slow
 def test_it_is_a_function_of_what_was_measured_and_is_in_flight(quick):
     """One that is told of the past and of what is in flight asks as the one that was there."""
     there = Optimizer(quick, population=10, static_metrics=known)
@@ -182,7 +186,7 @@ def test_what_is_no_finite_number_failed(quick, metrics):
     assert optimizer.population == []
 
 
-@pytest.mark.parametrize("algorithm", ["nsga2", "nsga2+gp"])
+@pytest.mark.parametrize("algorithm", ["nsga2", pytest.param("nsga2+gp", marks=pytest.mark.slow)])
 def test_a_static_constraint_is_never_broken(quick, algorithm):
     found = []
     optimizer = Optimizer(
@@ -204,6 +208,7 @@ def test_what_breaks_a_measured_constraint_comes_last(quick):
     assert sorted(i.excess for i in optimizer.population) == [0, 0, 0.5, 1]
 
 
+@pytest.mark.slow
 def test_a_proposal_says_who_its_parents_are(quick):
     optimizer = Optimizer(quick, algorithm="nsga2+gp", population=10, static_metrics=known)
     told = {e.id for e in drive(optimizer, 20)}

@@ -137,6 +137,7 @@ def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monke
     assert len(calls) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training_set", [20, 300])
 def test_it_follows_from_what_was_told_alone(screen, quick, rng, monkeypatch, training_set):
     """One that screened all along and one that resumes choose alike."""
@@ -191,6 +192,7 @@ TWO_UNCERTAIN = (Objective("accuracy"), Objective("energy"))
 FOUR = (*OBJECTIVES, Objective("energy"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", [TWO_UNCERTAIN, (*TWO_UNCERTAIN, Objective("params")), FOUR])
 def test_any_objectives_and_more_than_one_uncertain(quick, rng, objectives):
     """What is chosen extends the front more often than a random child."""

@@ -71,6 +71,7 @@ sys.exit(exit_code(main))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_what_the_disk_did_not_take_is_an_error(tmp_path, suffix):
     clip = write_clip(tmp_path / "in.avi", [noise(k) for k in range(60)], codec="MJPG")
@@ -106,6 +107,7 @@ def long_clip(tmp_path_factory):
     return write_clip(tmp_path_factory.mktemp("long") / "in.mp4", numbered(1500, (320, 240)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT in the background"])
 def test_a_signal_leaves_readable_files(tmp_path, long_clip, name):
     """Also Ctrl-C's signal where a shell's background job has it ignored."""
@@ -124,6 +126,7 @@ def test_a_signal_leaves_readable_files(tmp_path, long_clip, name):
     assert f"{count} frames" in printed
 
 
+@pytest.mark.slow
 def test_matroska_survives_a_kill(tmp_path, long_clip):
     out, lines = tmp_path / "out.mkv", tmp_path / "out.jsonl"
     process = start("--source", long_clip, "--headless", "--out", out, "--jsonl", lines)

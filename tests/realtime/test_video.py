@@ -120,6 +120,7 @@ def test_a_playlist_on_the_network_opens_no_file(clip):
         server.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
 def test_names_that_are_not_utf8(clip, tmp_path, locale):
     """Of a folder, a video and a picture, as old zips leave them; also in an ASCII locale."""

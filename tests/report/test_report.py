@@ -87,6 +87,7 @@ def overview():
             "references": [reference], "measure": measure, "axes": axes}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_front_as_pictures(tmp_path, overview):
     pareto_picture(tmp_path / "p.png", overview)
     drawn(tmp_path / "p.png")
@@ -110,6 +111,7 @@ def test_numbers_of_a_logarithmic_axis_stay_apart(tmp_path, decades):
         assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("baseline", [None, {"algorithm": "random", "hypervolume": [[1, 2, 0.1]]}])
 def test_the_course_as_a_picture(tmp_path, baseline):
     points = [{"measured": a, "predicted": a + 0.01, "low": a - 0.1, "high": a + 0.1}

@@ -124,6 +124,7 @@ def test_tensorboard(quick, tmp_path):
     assert folders == {e.id for e in run.archive.results()}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of SQLAlchemy, about MLflow
 def test_mlflow(quick, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")

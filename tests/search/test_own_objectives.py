@@ -13,6 +13,7 @@ from nas.inspect import main
 from nas.search.overview import overview
 from nas.search.store import RunDirectory
 
+pytestmark = pytest.mark.slow
 TWO = [{"name": "joules"}, {"name": "score", "direction": "maximize"}]
 FOUR = [*TWO, {"name": "params"}, {"name": "drift"}]
 

@@ -42,6 +42,7 @@ def test_a_function_of_the_users_is_searched(tmp_path):
     assert again.settings.evaluator == f"{__name__}:measure"
 
 
+@pytest.mark.slow
 def test_genes_and_costs_are_metrics_too(tmp_path):
     """params and macs need no measurement; a constraint keeps what breaks it off the front."""
     run = begin(
@@ -287,6 +288,7 @@ def test_wrong_types_are_one_line(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_prediction_is_noted_before_the_measurement(tmp_path):
     """Of two searches that differ in their last measurement alone, the predictions are the same."""
 
