@@ -10,6 +10,7 @@ from typing import Any
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.files import check_writable, replace_file
+from nas.report.table import table
 from nas.training.recipe import VIEWS
 
 EVALUATION = "evaluation.json"
@@ -63,8 +64,6 @@ def _parser() -> Parser:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from nas.report.table import table
-
     rows = []
     for result in found["results"]:
         low, high = result["accuracy_interval"]

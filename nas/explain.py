@@ -11,6 +11,7 @@ from nas.common.cli import Parser, exit_code, show
 from nas.common.files import make_folder
 from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
+from nas.report.table import table
 
 METHODS = ("gradient", "gradcam")
 
@@ -46,8 +47,6 @@ def _parser() -> Parser:
 
 
 def _text(summary: dict[str, Any]) -> str:
-    from nas.report.table import table
-
     lines = [
         table(
             summary["classes"],

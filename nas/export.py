@@ -9,6 +9,7 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.lazy import callable_module
 from nas.common.resources import WEIGHTS, find_model
+from nas.report.table import table
 
 callable_module(__name__, "nas.deploy.export:export")
 
@@ -48,8 +49,6 @@ def _parser() -> Parser:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from nas.report.table import table
-
     lines = [
         f"{found['genome']}, {found['params']:,} parameters; int8 calibrated on "
         f"{found['calibration_images']} Training images of {found['data']}, scored on "

@@ -18,6 +18,8 @@ from nas.common.errors import UserError
 from nas.common.files import check_writable, replace_file
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
+from nas.search.store import RunDirectory
+from nas.space.space import SearchSpace
 
 
 def main(argv: list[str]) -> int:
@@ -45,7 +47,6 @@ def _parser() -> Parser:
 
 def _calibrate(args: argparse.Namespace) -> int:
     from nas.search.machine import calibrate_here
-    from nas.space.space import SearchSpace
 
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     check_writable(Path(args.out))
@@ -63,8 +64,6 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 def _measure(path: Path, as_json: bool) -> int:
     from nas.search.machine import measure_front
-    from nas.search.store import RunDirectory
-    from nas.space.space import SearchSpace
 
     run = RunDirectory.open(path)
     space = SearchSpace.load(run.file("space.yaml"))

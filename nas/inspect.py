@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from nas.arch.genome import read_genome
+from nas.arch.lowering import cost, describe
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, no_formula, note, say, show
 from nas.common.errors import UserError
+from nas.common.files import replace_file
 from nas.common.resources import REFERENCES
 from nas.common.web import PORT, serve
-
-if TYPE_CHECKING:
-    from nas.search.store import RunDirectory
+from nas.report.explorer import comparison_page, explorer_page
+from nas.report.front import front_of, front_table, plain_row
+from nas.report.table import table
+from nas.search.store import RunDirectory
+from nas.space.space import SearchSpace
 
 
 def main(argv: list[str]) -> int:
@@ -29,7 +35,6 @@ def main(argv: list[str]) -> int:
     path = Path(args.run[0])
     if path.is_file() or args.run[0] in REFERENCES.names() or (path / "genome.json").is_file():
         return _describe_file(REFERENCES.find(path), args.json)
-    from nas.search.store import RunDirectory
 
     run = RunDirectory.open(path)
     if args.genome:
@@ -68,8 +73,6 @@ def _parser() -> Parser:
 
 
 def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
-    from nas.arch.lowering import describe
-
     archive = run.archive()
     found = [e for e in archive if e.id.startswith(args.genome)]
     if not found:
@@ -79,8 +82,6 @@ def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
 
 
 def _csv(run: RunDirectory) -> int:
-    import csv
-
     from nas.search.overview import evaluation_rows
 
     rows = evaluation_rows(run)
@@ -92,7 +93,6 @@ def _csv(run: RunDirectory) -> int:
 
 def _optuna(run: RunDirectory) -> int:
     from nas.search.study import FILE, Study
-    from nas.space.space import SearchSpace
 
     path, evaluations = run.file(FILE), run.archive().evaluations
     Study(path, SearchSpace.load(run.file("space.yaml")), run.settings().objectives, evaluations)
@@ -101,9 +101,6 @@ def _optuna(run: RunDirectory) -> int:
 
 
 def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argparse.Namespace) -> int:
-    from nas.common.files import replace_file
-    from nas.report.explorer import explorer_page
-    from nas.report.front import front_of, front_table, plain_row
     from nas.report.pareto import pareto_picture
     from nas.search.overview import majority_line, overview
 
@@ -116,7 +113,9 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
     axes = [found["measure"], *found["axes"]]
     front = front_of(found["networks"], axes)
     if args.paper:
-        _paper(run.file("paper"), found)
+        from nas.report.paper import write_paper
+
+        note(f"figures and the LaTeX table: {write_paper(run.file('paper'), found)}")
     result = {
         "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
         "majority_baseline": found["majority_baseline"],
@@ -131,34 +130,8 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
     return 0
 
 
-def _paper(folder: Path, found: dict[str, Any]) -> None:
-    import matplotlib
-
-    from nas.common.files import make_folder, replace_file
-    from nas.report.course import course_picture
-    from nas.report.front import front_latex, front_of
-    from nas.report.pareto import pareto_picture
-
-    make_folder(folder)
-    with matplotlib.rc_context(
-        {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "nas"}
-    ):  # text stays text
-        for kind in ("pdf", "svg"):
-            pareto_picture(folder / f"front.{kind}", found)
-            pareto_picture(folder / f"front_published.{kind}", found, published=True)
-            course_picture(folder / f"course.{kind}", found)
-    axes = [found["measure"], *found["axes"]]
-    references = [r for r in found["references"] if found["measure"]["name"] in r["metrics"]]
-    latex = front_latex(front_of(found["networks"], axes), references, found["best"], axes)
-    replace_file(folder / "front.tex", latex)
-    note(f"figures and the LaTeX table: {folder}")
-
-
 def _compare(paths: list[Path], args: argparse.Namespace) -> int:
-    from nas.common.files import replace_file
-    from nas.report.explorer import comparison_page
     from nas.search.comparison import comparison
-    from nas.search.store import RunDirectory
 
     found = comparison([RunDirectory.open(path) for path in paths])
     # Beside the run as it was named: experiments/latest is a link into experiments/.
@@ -169,8 +142,6 @@ def _compare(paths: list[Path], args: argparse.Namespace) -> int:
 
 
 def _comparison_text(found: dict[str, Any], page: Path) -> str:
-    from nas.report.table import table
-
     shares = ("hypervolume", "at_evaluations", "at_seconds")
     rows = [
         {**row, "minutes": row["seconds"] / 60, **{key: 100 * row[key] for key in shares}}
@@ -195,9 +166,6 @@ def _comparison_text(found: dict[str, Any], page: Path) -> str:
 
 
 def _describe_file(path: Path, as_json: bool) -> int:
-    from nas.arch.genome import read_genome
-    from nas.arch.lowering import cost, describe
-
     genome, beside = read_genome(path)
     found = {**beside, "id": genome.id, "cost": dataclasses.asdict(cost(genome))}
     notes = [f"{key}: {beside[key]}" for key in ("name", "notes", "published") if key in beside]
@@ -206,9 +174,6 @@ def _describe_file(path: Path, as_json: bool) -> int:
 
 
 def _references(as_json: bool) -> int:
-    from nas.arch.genome import read_genome
-    from nas.arch.lowering import cost
-
     rows: list[dict[str, Any]] = []
     for name in REFERENCES.names():
         genome, beside = read_genome(REFERENCES.path(name))
@@ -222,8 +187,6 @@ def _references(as_json: bool) -> int:
 
 
 def _references_text(rows: list[dict[str, Any]]) -> str:
-    from nas.report.table import table
-
     columns = [
         ("name", "name", ""),
         ("id", "id", ""),

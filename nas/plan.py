@@ -12,6 +12,7 @@ from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Float, Int
 from nas.search.settings import add_settings, check_addressed, settings_of
+from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.search.planning import Plan
@@ -28,7 +29,6 @@ def main(argv: list[str]) -> int:
         settings = dataclasses.replace(settings, evaluations=None)  # as many as the hours hold
     from nas.data import open_dataset, search_split
     from nas.search import planning
-    from nas.space.space import SearchSpace
 
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     dataset = open_dataset(settings.data)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, Parser, exit_code, note, show
 from nas.common.errors import UserError
@@ -16,11 +17,13 @@ from nas.common.lazy import callable_module
 from nas.common.options import add_set, with_key
 from nas.common.resources import RECIPES, REFERENCES, WEIGHTS, find_model
 from nas.common.schema import Int
+from nas.report.card import run_line, several_views
+from nas.report.table import table
+from nas.search.store import RunDirectory, run_of
+from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.search.final import Final
-    from nas.search.store import RunDirectory
-    from nas.training.recipe import Recipe
 
 callable_module(__name__, "nas.search.retrain:retrain")
 
@@ -33,7 +36,6 @@ def main(argv: list[str]) -> int:
 
 
 def _one(args: argparse.Namespace, command: list[str]) -> int:
-    from nas.arch.genome import Genome
     from nas.search.retrain import default_out, retrain
 
     if args.top is not None or args.workers > 1:
@@ -60,8 +62,6 @@ def _one(args: argparse.Namespace, command: list[str]) -> int:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    from nas.training.recipe import Recipe
-
     recipe = Recipe.load(args.recipe)
     for text in args.keys:
         recipe = with_key(recipe, text)
@@ -70,10 +70,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
 def _several(args: argparse.Namespace) -> int:
     """A process for each network, by this same command."""
-    from nas.arch.genome import Genome
     from nas.search.final import front_genomes, retrain_all, search_accuracies
     from nas.search.retrain import shared_data
-    from nas.search.store import RunDirectory, run_of
 
     if args.top is not None and args.front is None:
         raise UserError("--top: of a front; expected --front RUN with it")
@@ -122,8 +120,6 @@ def _options(args: argparse.Namespace) -> list[str]:
 
 
 def _front_text(found: Final, out: Path) -> str:
-    from nas.report.table import table
-
     def percent(mean: float | None, low: float | None) -> str | None:
         if mean is None:
             return None
@@ -202,9 +198,6 @@ def _parser() -> Parser:
 
 
 def _text(report: dict[str, Any], out: Path) -> str:
-    from nas.report.card import run_line, several_views
-    from nas.report.table import table
-
     rows = []
     several = {f"{split}, {views['views']}": views for split, views in several_views(report)}
     for split, found in {

@@ -9,13 +9,13 @@ from typing import Any
 from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
+from nas.training.recipe import Recipe
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.data import open_dataset
     from nas.deploy.teach import teach_from
-    from nas.training.recipe import Recipe
 
     dataset = open_dataset(args.data)
     out = Path(args.out) if args.out else Path("data") / f"{dataset.name}.teacher.safetensors"

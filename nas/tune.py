@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, TIME, Parser, exit_code, note, show
 from nas.common.resources import REFERENCES
 from nas.common.schema import Int
+from nas.report.table import table
+from nas.training.recipe import Recipe
 
 GRIDS = ("optimizers", "schedules")
 STARTED = time.monotonic()
@@ -19,12 +22,10 @@ STARTED = time.monotonic()
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.arch.genome import Genome
     from nas.data import open_dataset
     from nas.deploy.checkpoint import check_fit
     from nas.search.retrain import data_of
     from nas.training.precision import torch_device
-    from nas.training.recipe import Recipe
     from nas.training.tuning import StudyConfig, rows, tune
 
     path = REFERENCES.find(args.genome, "--genome")
@@ -101,8 +102,6 @@ def _parser() -> Parser:
 
 
 def _table(found: list[dict[str, Any]], grid: bool) -> str:
-    from nas.report.table import table
-
     for row in found:
         row["percent"] = None if row["accuracy"] is None else 100 * row["accuracy"]
     settings = [

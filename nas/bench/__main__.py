@@ -6,13 +6,18 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError, one_of
 from nas.common.files import check_writable, make_folder, replace_file
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
+from nas.report.table import table
+from nas.space.space import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.bench.table import Table
 
 NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
          "optuna-nsga2", "optuna-tpe")  # fmt: skip
@@ -35,22 +40,21 @@ def _search(args: argparse.Namespace) -> int:
     from nas.bench.search import compare, summary
     from nas.bench.table import Table
 
-    table = Table.load(Path(args.table), args.cost)
+    networks = Table.load(Path(args.table), args.cost)
     known = STRATEGIES
     if args.single:
-        table, known = table.noise_free(), SINGLE
+        networks, known = networks.noise_free(), SINGLE
     chosen = {name: known[name] for name in optimizers}
-    scores, curves = compare(table, chosen, sorted(args.budget), args.seeds)
+    scores, curves = compare(networks, chosen, sorted(args.budget), args.seeds)
     rows = summary(scores)
     if args.out:
-        _write(Path(args.out), table.name, scores, curves)
-    show(rows, args.json, lambda: _scores_text(rows, table))
+        _write(Path(args.out), networks.name, scores, curves)
+    show(rows, args.json, lambda: _scores_text(rows, networks))
     return 0
 
 
 def _scale(args: argparse.Namespace) -> int:
     from nas.bench.scale import driver_cost, measured_seconds, throughput
-    from nas.space.space import SearchSpace
 
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
     if args.out:
@@ -67,8 +71,6 @@ def _scale(args: argparse.Namespace) -> int:
 
 
 def _scale_text(found: dict[str, list[dict[str, float]]]) -> str:
-    from nas.report.table import table
-
     driver = table(found["driver"], [
         ("archived", "archived", ",.0f"), ("ask_ms", "ask ms", ".1f"),
         ("tell_ms", "tell ms", ".2f"), ("append_ms", "append ms", ".1f"),
@@ -142,15 +144,16 @@ def _parser() -> Parser:
     return parser
 
 
-def _scores_text(rows: list[dict[str, Any]], table: Any) -> str:
-    from nas.report.table import table as text
-
-    head = f"{table.name}: {len(table):,} networks, cost {table.cost_name}; medians (quartiles)"
+def _scores_text(rows: list[dict[str, Any]], networks: Table) -> str:
+    head = (
+        f"{networks.name}: {len(networks):,} networks, cost {networks.cost_name}; medians "
+        "(quartiles)"
+    )
     for row in rows:
         row["spread"] = f"{row['hypervolume_q1']:.3f}..{row['hypervolume_q3']:.3f}"
         first, third = (row[f"evaluations_to_best_{q}"] for q in ("q1", "q3"))
         row["to_best"] = " .. ".join("never" if n is None else f"{n:.0f}" for n in (first, third))
-    figures = text(rows, [
+    figures = table(rows, [
         ("optimizer", "optimizer", ""), ("budget", "evaluations", "d"),
         ("hypervolume", "hypervolume", ".3f"), ("spread", "quartiles", ""),
         ("test_hypervolume", "on test", ".3f"), ("regret", "regret", ".2f"),
@@ -162,8 +165,6 @@ def _scores_text(rows: list[dict[str, Any]], table: Any) -> str:
 
 
 def _realtime_text(found: dict[str, Any]) -> str:
-    from nas.report.table import table
-
     head = f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart"
     rows = [
         {**row, "split": ", ".join(f"{k} {v:.1f}" for k, v in row["ms_per_frame"].items())}

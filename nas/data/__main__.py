@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.common.cli import Parser, exit_code, say, show
 from nas.common.errors import UserError
-from nas.data import DATA, Dataset, check_name, duplicate_report
+from nas.data import DATA, Dataset, check_name, duplicate_report, prepare_ferplus, save, with_votes
 from nas.data.intake import KEY, Intake
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
@@ -72,7 +72,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(args: argparse.Namespace) -> dict[str, Any]:
-    from nas.data import save
     from nas.data.synthetic import SYNTHETIC
 
     name = check_name(args.name)
@@ -84,7 +83,7 @@ def _prepare(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(args: argparse.Namespace, name: str) -> Dataset:
-    from nas.data import prepare_fer2013, prepare_ferplus, prepare_folder, with_votes
+    from nas.data import prepare_fer2013, prepare_folder
 
     if args.download and name not in SEVEN:
         raise UserError(f"--download: found {name!r}; only fer2013 and ferplus can be downloaded")

@@ -8,13 +8,12 @@ seen its measurement and those of its neighbours, and the front is that of what 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from nas.evolution.objectives import OBJECTIVES, Constraint, Objective
-from nas.evolution.pareto import Measured, front_ranks, minimized, pareto_front
+from nas.evolution.pareto import Measured, Member, front_ranks, minimized, pareto_front
 from nas.evolution.predictor import Predictor
 from nas.evolution.protocols import Space
 
@@ -32,23 +31,6 @@ class Network(Measured, Protocol):
 
 
 T = TypeVar("T", bound=Network)
-
-
-@dataclass(frozen=True)
-class Member(Generic[T]):
-    """A network on a front. metrics: believed; `measured.metrics` are those of its one reading.
-
-    interval: of the metrics that the process knows, what is believed less and plus one deviation.
-    """
-
-    measured: T
-    metrics: dict[str, float]
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    ok: bool = True
-
-    @property
-    def index(self) -> int:
-        return self.measured.index
 
 
 def denoised_front(

@@ -7,6 +7,7 @@ is no worse in any objective and better in one. Volumes are dominated up to a re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import moocore
@@ -54,6 +55,23 @@ class Measured(Protocol):
 
 
 T = TypeVar("T", bound=Measured)
+
+
+@dataclass(frozen=True)
+class Member(Generic[T]):
+    """A network on a front. metrics: believed; `measured.metrics` are those of its one reading.
+
+    interval: of the metrics that the process knows, what is believed less and plus one deviation.
+    """
+
+    measured: T
+    metrics: dict[str, float]
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ok: bool = True
+
+    @property
+    def index(self) -> int:
+        return self.measured.index
 
 
 class Front(Generic[T]):

@@ -65,3 +65,8 @@ class Options:
     downscale: Annotated[float, Float(1, 16)] = setting(1.0, "divide the frame's size by X")
     max_frames: Annotated[int, Int(1, 2**62)] | None = setting(None, "stop after N frames")
     json: Annotated[bool, Flag()] = setting(False, "print what was found as JSON")
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files and folders that results go into."""
+        return [path for path in (self.out, self.csv, self.jsonl) if path]

@@ -12,13 +12,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nas.arch.lowering import cost, describe
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
 from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
+from nas.report.front import front_table, plain_row
 from nas.search.settings import Settings, add_settings, check_addressed, settings_of
+from nas.search.store import RunDirectory
+from nas.space.operators import draw
+from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.search.driver import Callback
@@ -95,8 +102,6 @@ def _settings(args: argparse.Namespace) -> Settings:
         raise UserError("--space: missing; expected a search space such as fer")
     stored = None
     if args.resume:
-        from nas.search.store import RunDirectory
-
         stored = RunDirectory.open(Path(args.resume)).settings()
     settings = settings_of(args, stored)
     check_addressed(settings, args.address is not None)
@@ -106,12 +111,6 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _dry_run(args: argparse.Namespace) -> int:
-    import numpy as np
-
-    from nas.arch.lowering import cost, describe
-    from nas.space.operators import draw
-    from nas.space.space import SearchSpace
-
     if not args.space:
         raise UserError("--space: missing; expected a search space such as fer")
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
@@ -132,7 +131,6 @@ def _dry_run(args: argparse.Namespace) -> int:
 
 def _plain(run: Run) -> dict[str, Any]:
     """The result as JSON has it."""
-    from nas.report.front import plain_row
     from nas.search.overview import front_rows
 
     assert run.outcome is not None
@@ -151,7 +149,6 @@ def _now(outcome: Outcome) -> str:
 
 
 def _text(run: Run) -> str:
-    from nas.report.front import front_table
     from nas.search.overview import front_rows, majority_line
 
     outcome = run.outcome

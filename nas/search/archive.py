@@ -13,11 +13,8 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import LARGEST, Choice, Map, Number, Text, hints, read
-from nas.evolution.denoise import Member, denoised_front
-from nas.evolution.pareto import Front, pareto_front
+from nas.evolution.pareto import Front, Member, pareto_front
 from nas.report.axes import SHARES
-from nas.search.settings import STATIC
-from nas.space.space import SearchSpace
 from nas.training.task import Changes, Fidelity, Index, Parents, Predicted, Seed, Stored, Time
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
@@ -182,12 +179,6 @@ class Archive:
         if any(e.status == "failed" for e in self):
             return "every evaluation failed"
         return "no evaluation has ended"
-
-    def returned(self, space: SearchSpace) -> list[Member[Evaluation]]:
-        """The front that the search returns: by what is believed of each, see evolution.denoise."""
-        front = self.front
-        found = denoised_front(space, self.evaluations, STATIC, front.objectives, front.constraints)
-        return found or as_measured(self.results())
 
     def close(self) -> None:
         if self._file is not None:

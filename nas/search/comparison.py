@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from nas.common.errors import UserError
-from nas.evolution.denoise import Member
 from nas.evolution.objectives import Objective
+from nas.evolution.pareto import Member
 from nas.report.axes import axes_of
 from nas.search.archive import Evaluation
 from nas.search.compare import flatten, read_part

@@ -24,7 +24,7 @@ from nas.search.elapsed import ran_before
 from nas.search.evaluate import Unfinished, completed
 from nas.search.outcome import Outcome
 from nas.search.pending import Pending
-from nas.search.policy import make_optimizer
+from nas.search.policy import make_optimizer, returned_front
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.search.workers import Died, Workers, again
@@ -283,7 +283,7 @@ class Search:
         final: the front that the search returns; while it runs, the one that was measured.
         """
         archive = self.archive
-        members = archive.returned(self.space) if final else as_measured(archive.results())
+        members = returned_front(archive, self.space) if final else as_measured(archive.results())
         self.run.write_front(members, self.settings)
 
     def _persist(self, write: Callable[..., Any], *arguments: Any) -> Any:

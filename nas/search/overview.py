@@ -19,8 +19,8 @@ from nas.common.errors import UserError
 from nas.common.files import MAX_REPORT, read_json
 from nas.common.resources import REFERENCES
 from nas.common.schema import Map, Number
-from nas.evolution.denoise import Member
 from nas.evolution.objectives import Fitness
+from nas.evolution.pareto import Member
 from nas.report.axes import axes_of
 from nas.report.metrics import interval_of
 from nas.search import analysis, genealogy

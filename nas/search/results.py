@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, as_path
-from nas.evolution.denoise import Member
+from nas.evolution.pareto import Member
 from nas.report.pareto import objectives_figure
 from nas.report.plots import as_html
 from nas.search.archive import Evaluation

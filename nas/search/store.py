@@ -26,8 +26,7 @@ from nas.common.files import (
     replace_file,
 )
 from nas.common.schema import Map, Numbers, read
-from nas.evolution.denoise import Member
-from nas.evolution.pareto import Front
+from nas.evolution.pareto import Front, Member
 from nas.search.archive import (
     Archive,
     Evaluation,

@@ -11,6 +11,7 @@ from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.evolution.pareto import pareto_front
 from nas.search.archive import Archive, Evaluation
+from nas.search.policy import returned_front
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.training.task import Fidelity
@@ -158,7 +159,7 @@ def test_a_returned_front_says_what_is_believed(quick, tmp_path):
         archive.append(Evaluation(i, genome, Fidelity(), 0, "ok", metrics))
     archive.close()
     assert [m.measured for m in directory.front(archive)] == list(archive.front)
-    found = archive.returned(quick)
+    found = returned_front(archive, quick)
     believed = [
         {
             "id": m.measured.id,

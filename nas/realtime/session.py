@@ -1,0 +1,45 @@
+"""The demo as its options ask for it: the parts put together, and run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from nas.common.errors import UserError
+from nas.common.resources import ONNX, find_model
+from nas.realtime.cautions import cautions
+from nas.realtime.detector import make_detector
+from nas.realtime.frames import transformed
+from nas.realtime.options import Options
+from nas.realtime.pipeline import run
+from nas.realtime.recognizer import Recognizer
+from nas.realtime.sinks import open_sinks
+from nas.realtime.sources import open_source
+from nas.realtime.summary import Summary
+from nas.realtime.window import Window
+
+log = logging.getLogger(__name__)
+
+
+def label_source(options: Options) -> tuple[Summary, Path]:
+    """What was done and found, and the model file that did it."""
+    window = None if options.headless else Window(Path(options.snapshots))
+    recognizer = Recognizer(
+        find_model(options.model, "--model", ONNX), margin=options.margin,
+        detector=make_detector(options.detector, options.detector_model),
+        smallest=options.min_face, threshold=options.threshold, precision=options.precision,
+    )  # fmt: skip
+    for line in cautions(recognizer.preprocessing, drawn=bool(window or options.out)):
+        log.warning("%s", line)
+    source = open_source(options.source)
+    if source.fps and options.headless and not (options.outputs or options.json):
+        raise UserError(
+            "--headless: nothing would be left; expected --out, --csv, --jsonl or --json too"
+        )
+    source = transformed(source, options.mirror, options.flip, options.downscale)
+    sinks = open_sinks(source, recognizer.classes, options.out, options.csv, options.jsonl)
+    summary = run(
+        source, recognizer, sinks=sinks, window=window, recording=bool(options.out),
+        max_frames=options.max_frames,
+    )  # fmt: skip
+    return summary, recognizer.model
