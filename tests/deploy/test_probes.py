@@ -86,7 +86,8 @@ def test_the_faster_of_two_right_files_is_used(pair, monkeypatch):
     """Speed is decided by a clock; here the clock is given."""
     float32, int8 = pair
     for faster in pair:
-        monkeypatch.setattr(runtime, "milliseconds", lambda m, f=faster: 2.0 - (m.path == f))
+        take = [2.0 - (path == faster) for path in pair]
+        monkeypatch.setattr(runtime, "time_in_turns", lambda *_, times=take, **__: times)
         assert choose_model(float32).path == faster
     assert choose_model(float32, "fp32").path == float32
     assert choose_model(float32, "int8").path == int8
@@ -94,7 +95,7 @@ def test_the_faster_of_two_right_files_is_used(pair, monkeypatch):
 
 def test_a_faster_file_with_wrong_answers_is_not_used(pair, monkeypatch, caplog):
     float32, int8 = pair
-    monkeypatch.setattr(runtime, "milliseconds", lambda m: 2.0 - (m.path == int8))
+    monkeypatch.setattr(runtime, "time_in_turns", lambda *_, **__: [2.0, 1.0])
     rewrite(int8, metadata={}, weights=0.5)
     assert choose_model(float32).path == float32
     (line,) = caplog.messages
@@ -108,7 +109,7 @@ def test_a_faster_file_with_wrong_answers_is_not_used(pair, monkeypatch, caplog)
 def test_a_wrong_file_without_probes_is_found_by_the_float32_one(pair, monkeypatch, caplog):
     """Files of version 0.1 carry none."""
     float32, int8 = pair
-    monkeypatch.setattr(runtime, "milliseconds", lambda m: 2.0 - (m.path == int8))
+    monkeypatch.setattr(runtime, "time_in_turns", lambda *_, **__: [2.0, 1.0])
     rewrite(int8)
     assert open_model(int8).check() is None
     assert choose_model(float32).path == int8
@@ -183,11 +184,11 @@ def test_the_shipped_int8_model_is_right_on_a_cpu_without_vnni(name):
 
 
 def test_int8_is_allowed_its_own_rounding(pair):
-    """Calibrated on ever smaller inputs, ranges clip ever more: up to a half, it is rounding."""
+    """Calibrated on too small inputs, ranges clip; on far too large ones, steps are too coarse."""
     path, int8 = pair
     noise = np.random.default_rng(0).normal(size=(64, 1, 48, 48)).astype(np.float32)
     off = []
-    for scale in (2.0, 1.0, 0.6, 0.3, 0.1, 0.01):
+    for scale in (2.0, 1.0, 0.3, 0.1, 1000.0):
         quantise(path, int8, [noise * scale])
         found = open_model(int8).check()
         off.append(found.difference)
