@@ -130,7 +130,7 @@ def unknown_kind(where: str, name: object, known: Mapping[str, type[Block]]) -> 
 class BlockRule:
     """Reads a block from a mapping with a `kind` and its fields."""
 
-    def read(self, value: Any, where: str) -> Block:
+    def read(self, value: object, where: str) -> Block:
         if not isinstance(value, dict) or "kind" not in value:
             raise UserError(f"{where}: must be a mapping with a kind, one of {', '.join(_KINDS)}")
         kind = value["kind"]

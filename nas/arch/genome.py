@@ -129,7 +129,7 @@ class Genome:
         return read_genome(REFERENCES.find(name))[0]
 
     @classmethod
-    def from_dict(cls, data: Any, where: str = "genome") -> Genome:
+    def from_dict(cls, data: object, where: str = "genome") -> Genome:
         """Read and check plain data. UserError names the field that does not fit."""
         genome = read(cls, data, where)
         if not genome.stages or not any(stage.blocks for stage in genome.stages):
@@ -153,7 +153,7 @@ class Genome:
 class GenomeRule:
     """Reads a genome from plain data."""
 
-    def read(self, value: Any, where: str) -> Genome:
+    def read(self, value: object, where: str) -> Genome:
         return Genome.from_dict(value, where)
 
 
@@ -175,7 +175,7 @@ def read_genome(path: str | Path) -> tuple[Genome, dict[str, Any]]:
     return genome, beside
 
 
-def _from_file(data: Any, where: str) -> Genome:
+def _from_file(data: object, where: str) -> Genome:
     if not isinstance(data, dict) or "genome" not in data:
         raise UserError(f"{where}: not a genome file; expected a mapping with format and genome")
     if data.get("format") != FORMAT:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -43,7 +44,8 @@ OPERATORS = frozenset((
     "GlobalMaxPool", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "ReduceMean", "Relu", "Resize",
     "Sigmoid", "Slice", "Transpose",
 ))  # fmt: skip
-Weights = Mapping[str, Any]
+Floats = npt.NDArray[np.float32]
+Weights = Mapping[str, Floats]
 
 
 def to_onnx(
@@ -78,7 +80,7 @@ def to_onnx(
     return model
 
 
-def _value(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
+def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
@@ -178,7 +180,7 @@ class _Graph:
             pads=[layer.padding] * 4, group=layer.groups,
         )  # fmt: skip
 
-    def norm(self, name: str, channels: int) -> tuple[Any, Any]:
+    def norm(self, name: str, channels: int) -> tuple[Floats, Floats]:
         """Batch norm in evaluation mode as (scale, shift)."""
         if self.weights is None:
             return np.ones(channels, np.float32), np.zeros(channels, np.float32)
@@ -253,14 +255,14 @@ class _Graph:
         bounds = [self.constant(np.array([v], np.int64)) for v in (first, last, axis)]
         return self.node("Slice", [x, *bounds])
 
-    def weight(self, name: str, shape: tuple[int, ...]) -> Any:
+    def weight(self, name: str, shape: tuple[int, ...]) -> Floats:
         if self.weights is None:
             return self.rng.normal(0, 0.05, shape).astype(np.float32)
         found = np.asarray(self.weights[name], dtype=np.float32)
         assert found.shape == shape, (name, found.shape, shape)
         return found
 
-    def constant(self, array: Any) -> str:
+    def constant(self, array: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> str:
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name

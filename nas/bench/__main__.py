@@ -17,6 +17,8 @@ from nas.report.table import table
 from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nas.bench.table import Table
 
 NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
@@ -188,7 +190,7 @@ def _realtime_text(found: dict[str, Any]) -> str:
     return f"{head}\n{speed}\n{quality}"
 
 
-def _write(out: Path, name: str, scores: Any, curves: Any) -> None:
+def _write(out: Path, name: str, scores: pd.DataFrame, curves: pd.DataFrame) -> None:
     from nas.report.plots import hypervolume_png
 
     make_folder(out)

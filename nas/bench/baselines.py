@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -70,7 +70,7 @@ class _Counter:
         self.calls = 0
         self.worst = (float(table.accuracy.min()) - 1.0, float(table.cost.max()) * 2)
 
-    def __call__(self, genes: Any) -> tuple[float, float]:
+    def __call__(self, genes: Iterable[int]) -> tuple[float, float]:
         """(accuracy, cost)."""
         self.calls += 1
         if self.calls > STALL * self.budget:
@@ -133,7 +133,7 @@ def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
     fitness = type("TextbookFitness", (base.Fitness,), {"weights": (1.0, -1.0)})
 
     class Individual(list[int]):
-        def __init__(self, genes: Any) -> None:
+        def __init__(self, genes: Iterable[int]) -> None:
             super().__init__(genes)
             self.fitness: Any = fitness()
 
@@ -211,12 +211,12 @@ def optuna_tpe(table: Table, budget: int, seed: int) -> list[int]:
     return _with_optuna(table, budget, optuna.samplers.TPESampler(seed=seed))
 
 
-def _with_optuna(table: Table, budget: int, sampler: Any) -> list[int]:
+def _with_optuna(table: Table, budget: int, sampler: optuna.samplers.BaseSampler) -> list[int]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     look = _Counter(table, budget)
 
-    def objective(trial: Any) -> tuple[float, float]:
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
         genes = [
             trial.suggest_categorical(f"gene{i}", list(range(len(choices))))
             for i, choices in enumerate(table.choices)

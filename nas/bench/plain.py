@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 
 from nas.bench.loop import run_loop
@@ -14,7 +13,7 @@ from nas.realtime.annotate import annotate
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import HaarDetector
 from nas.realtime.frames import Pixels
-from nas.realtime.recognizer import Face
+from nas.realtime.recognizer import Face, as_grey
 from nas.realtime.timing import StageTimer
 
 MINIMUM = 40  # pixels, of a face
@@ -26,7 +25,7 @@ def run(clip: Path, network: Path) -> dict[str, Any]:
 
     def step(frame: Pixels, steps: StageTimer) -> int:
         with steps("detect"):
-            grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+            grey = as_grey(frame)
             boxes = detector(grey, MINIMUM)
         faces = []
         with steps("classify"), torch.no_grad():

@@ -24,7 +24,7 @@ from nas.common.environment import processor
 from nas.common.errors import UserError
 from nas.realtime.boxes import iou
 from nas.realtime.detector import HaarDetector
-from nas.realtime.recognizer import Recognizer
+from nas.realtime.recognizer import Recognizer, as_grey
 from nas.realtime.sources import open_source
 from nas.realtime.timing import percentile
 
@@ -106,7 +106,7 @@ def quality(clip: Path, name: str, network: Path) -> dict[str, Any]:
     plain, ours = [], []
     lives: dict[int | None, int] = defaultdict(int)
     for frame in open_source(str(clip)).frames:
-        plain.append(detector(cv2.cvtColor(frame.pixels, cv2.COLOR_BGR2GRAY), MINIMUM))
+        plain.append(detector(as_grey(frame.pixels), MINIMUM))
         faces = stream(frame.pixels, frame.seconds)
         ours.append(len(faces))
         for face in faces:

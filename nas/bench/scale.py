@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def driver_cost(space_file: Path, archived: int) -> dict[str, float]:
     return found
 
 
-def _driver_cost(space_file: Path, archived: int, steps: int, answer: Any) -> None:
+def _driver_cost(space_file: Path, archived: int, steps: int, answer: Connection) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = _made_up_run(Path(folder) / "run", space_file, archived, steps)
         started, cpu = time.perf_counter(), time.process_time()

@@ -85,10 +85,10 @@ def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
     return out
 
 
-def _first(reached: Any) -> float:
+def _first(reached: npt.NDArray[np.bool_]) -> float:
     return float(np.argmax(reached)) + 1 if reached.any() else float("inf")
 
 
-def _plain(value: Any) -> float | None:
+def _plain(value: float) -> float | None:
     """JSON has no infinity: None means that half of the seeds or more never got there."""
     return float(value) if np.isfinite(value) else None

@@ -123,7 +123,7 @@ class Table:
             return int(self._nearest(genome)[0])
         return found
 
-    def _nearest(self, genome: TableGenome) -> Any:
+    def _nearest(self, genome: TableGenome) -> Rows:
         """All rows, those with the fewest other genes first."""
         others = (self.genes != np.array(genome.genes)).sum(1)
         return np.argsort(others, kind="stable")
@@ -173,7 +173,7 @@ class Table:
     def groups(self) -> tuple[int, ...]:
         return tuple(i for i, column in enumerate(self.columns) for _ in range(column.width))
 
-    def encode(self, genome: TableGenome) -> Any:
+    def encode(self, genome: TableGenome) -> npt.NDArray[np.float64]:
         """Genotype as a vector: ranks of numbers, a column for each word."""
         pairs = zip(self.columns, genome.genes, strict=True)
         return np.concatenate([column.encode(column.choices[gene]) for column, gene in pairs])
@@ -222,9 +222,10 @@ class Table:
         points = np.column_stack([-self.test_accuracy[rows], self.cost[rows]])
         return hypervolume(points, [-float(np.median(self.test_accuracy)), self.reference[1]])
 
-    def _volume(self, rows: Any) -> float:
+    def _volume(self, rows: npt.ArrayLike) -> float:
         accuracy, cost = self.reference
-        points = np.column_stack([-self.accuracy[rows], self.cost[rows]])
+        chosen = np.asarray(rows)
+        points = np.column_stack([-self.accuracy[chosen], self.cost[chosen]])
         return hypervolume(points, [-accuracy, cost])
 
 
@@ -264,8 +265,8 @@ def _order(value: Any) -> tuple[int, float, str]:
         return (1, 0.0, str(value))
 
 
-def _finite(column: Any, where: str) -> Any:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+def _finite(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
+    values: npt.NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise UserError(f"{where}: row {bad + 2}: not a finite number")

@@ -21,7 +21,7 @@ from nas.common.errors import UserError, did_you_mean, one_of, shown
 
 MAX_ITEMS = 256
 T = TypeVar("T")
-Reader = Callable[[Any, str], Any]  # of a value, and of where it stands
+Reader = Callable[[object, str], Any]  # of a value, and of where it stands
 LARGEST = 2**63  # of any number in a file, whatever its rule allows
 
 
@@ -33,7 +33,7 @@ class Int:
     high: int
     odd: bool = False
 
-    def read(self, value: Any, where: str) -> int:
+    def read(self, value: object, where: str) -> int:
         number = _number(value, where)
         if number != int(number):
             raise UserError(f"{where}: must be an integer, got {shown(value)}")
@@ -51,7 +51,7 @@ class Float:
     low: float
     high: float
 
-    def read(self, value: Any, where: str) -> float:
+    def read(self, value: object, where: str) -> float:
         number = float(_number(value, where))
         if not self.low <= number <= self.high:
             raise UserError(
@@ -64,7 +64,7 @@ class Float:
 class Number:
     """A finite number of any size; an integer stays one."""
 
-    def read(self, value: Any, where: str) -> float:
+    def read(self, value: object, where: str) -> float:
         return _number(value, where)
 
 
@@ -76,7 +76,7 @@ class Numbers:
     low: float = -LARGEST
     high: float = LARGEST
 
-    def read(self, value: Any, where: str) -> tuple[float, ...]:
+    def read(self, value: object, where: str) -> tuple[float, ...]:
         if not isinstance(value, list | tuple) or len(value) != self.count:
             raise UserError(f"{where}: expected {self.count} numbers, got {shown(value)}")
         each = Float(self.low, self.high)
@@ -89,7 +89,7 @@ class Map:
 
     each: Any
 
-    def read(self, value: Any, where: str) -> dict[str, Any]:
+    def read(self, value: object, where: str) -> dict[str, Any]:
         if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
             raise UserError(f"{where}: must be a mapping, got {shown(value)}")
         return {name: read(self.each, v, f"{where}.{name}") for name, v in value.items()}
@@ -99,7 +99,7 @@ class Map:
 class Plain:
     """Any value that JSON can hold."""
 
-    def read(self, value: Any, where: str) -> Any:
+    def read(self, value: object, where: str) -> Any:
         return value
 
 
@@ -110,7 +110,7 @@ class Seconds:
     low: float
     high: float
 
-    def read(self, value: Any, where: str) -> float:
+    def read(self, value: object, where: str) -> float:
         if isinstance(value, str):
             unit = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
             try:
@@ -129,7 +129,7 @@ class Choice:
     options: tuple[str, ...]
     what: str = "value"
 
-    def read(self, value: Any, where: str) -> str:
+    def read(self, value: object, where: str) -> str:
         if isinstance(value, bool):
             raise UserError(
                 f"{where}: got {value}; YAML reads unquoted on, off, yes and no as true or false: "
@@ -144,7 +144,7 @@ class Choice:
 class Flag:
     """True or false."""
 
-    def read(self, value: Any, where: str) -> bool:
+    def read(self, value: object, where: str) -> bool:
         if not isinstance(value, bool):
             raise UserError(f"{where}: must be true or false, got {shown(value)}")
         return value
@@ -156,7 +156,7 @@ class Text:
 
     limit: int = 4096
 
-    def read(self, value: Any, where: str) -> str:
+    def read(self, value: object, where: str) -> str:
         if not isinstance(value, str) or len(value) > self.limit:
             raise UserError(f"{where}: must be text of at most {self.limit} characters")
         return value
@@ -166,7 +166,7 @@ class Text:
 class Name:
     """What a class or a data set may be called: it is printed, and it names files."""
 
-    def read(self, value: Any, where: str) -> str:
+    def read(self, value: object, where: str) -> str:
         text = value if isinstance(value, str) else ""
         if not 0 < len(text) <= 100 or not text.isprintable() or "/" in text:
             raise UserError(f"{where}: expected a name of 1 to 100 characters, got {shown(value)}")
@@ -179,7 +179,7 @@ class Choices:
 
     each: Any
 
-    def read(self, value: Any, where: str) -> tuple[Any, ...]:
+    def read(self, value: object, where: str) -> tuple[Any, ...]:
         if not isinstance(value, list):
             return (read(self.each, value, where),)
         if not value:
@@ -193,10 +193,10 @@ class Choices:
 
 
 @overload
-def read(hint: type[T], value: Any, where: str) -> T: ...
+def read(hint: type[T], value: object, where: str) -> T: ...
 @overload
-def read(hint: Any, value: Any, where: str) -> Any: ...
-def read(hint: Any, value: Any, where: str) -> Any:
+def read(hint: Any, value: object, where: str) -> Any: ...
+def read(hint: Any, value: object, where: str) -> Any:
     """`value` read as the annotated type `hint`. UserError names `where` it does not fit."""
     return _reader(hint)(value, where)
 
@@ -219,7 +219,7 @@ def _reader(hint: Any) -> Reader:
     raise TypeError(f"no rule to read {hint!r}")
 
 
-def _number(value: Any, where: str) -> int | float:
+def _number(value: object, where: str) -> int | float:
     if isinstance(value, str) and _is_number(value):
         raise UserError(
             f"{where}: got the text {shown(value)}; YAML takes an exponent without a dot as text: "
@@ -239,7 +239,7 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _items(value: Any, where: str) -> Sequence[Any]:
+def _items(value: object, where: str) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         raise UserError(f"{where}: must be a list, got {shown(value)}")
     if len(value) > MAX_ITEMS:
@@ -247,11 +247,11 @@ def _items(value: Any, where: str) -> Sequence[Any]:
     return value
 
 
-def _read_optional(read_other: Reader, value: Any, where: str) -> Any:
+def _read_optional(read_other: Reader, value: object, where: str) -> Any:
     return None if value is None else read_other(value, where)
 
 
-def _read_tuple(read_each: Reader, value: Any, where: str) -> tuple[Any, ...]:
+def _read_tuple(read_each: Reader, value: object, where: str) -> tuple[Any, ...]:
     return tuple(read_each(v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
 
 
@@ -289,7 +289,7 @@ def _required(cls: Any) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _read_dataclass(cls: Any, value: Any, where: str) -> Any:
+def _read_dataclass(cls: Any, value: object, where: str) -> Any:
     if not isinstance(value, dict):
         raise UserError(f"{where}: must be a mapping, got {shown(value)}")
     known = hints(cls)

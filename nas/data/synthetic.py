@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
@@ -77,7 +76,9 @@ class Canvas:
         """Pixels per unit, averaged over directions."""
         return float(np.sqrt(np.abs(np.linalg.det(self.matrix))))
 
-    def place(self, x: Any, y: Any, depth: float = 1.0) -> npt.NDArray[np.int32]:
+    def place(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, depth: float = 1.0
+    ) -> npt.NDArray[np.int32]:
         """Face coordinates, each (n,) or a number -> OpenCV's fixed-point pixels (n, 2)."""
         points = np.empty((max(np.size(x), np.size(y)), 2))
         points[:, 0], points[:, 1] = x, y
@@ -85,10 +86,12 @@ class Canvas:
         points = points @ (self.matrix.T * (1 << SHIFT)) + self.centre * (1 << SHIFT)
         return np.rint(points).astype(np.int32)
 
-    def fill(self, x: Any, y: Any, grey: float, depth: float = 1.0) -> None:
+    def fill(self, x: npt.ArrayLike, y: npt.ArrayLike, grey: float, depth: float = 1.0) -> None:
         cv2.fillPoly(self.image, [self.place(x, y, depth)], _tone(grey), cv2.LINE_AA, SHIFT)
 
-    def stroke(self, x: Any, y: Any, grey: float, width: float, depth: float = 1.0) -> None:
+    def stroke(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, grey: float, width: float, depth: float = 1.0
+    ) -> None:
         """`width` in face units."""
         pixels = max(1, round(width * self.unit))
         points = [self.place(x, y, depth)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -47,7 +47,9 @@ class TrainedModel:
         return Genome.from_dict(self.info.genome)
 
 
-def info_of(genome: Genome, classes: Any, training_data: Any, margin: float = 0.0) -> ModelInfo:
+def info_of(
+    genome: Genome, classes: Sequence[object], training_data: object, margin: float = 0.0
+) -> ModelInfo:
     """What a file says of a network. UserError when something does not fit."""
     size = genome.input
     found = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -132,8 +133,12 @@ def shared_classes(models: Sequence[Classifier], dataset: Dataset) -> tuple[str,
 
 
 def _probabilities(
-    model: Classifier, images: Any, rows: Any, views: str, classes: tuple[str, ...]
-) -> Any:
+    model: Classifier,
+    images: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    views: str,
+    classes: tuple[str, ...],
+) -> npt.NDArray[np.float64]:
     """(rows, classes), float64, over the shared classes only."""
     p = model.info
     if images.shape[1] != p.channels:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ def explain(
     x = views_of(images, size.height, size.width, "single")[0]
     answers, labels = probabilities.argmax(1), dataset.labels[rows].astype(np.int64)
 
-    def maps_of(chosen: Any) -> Tensor:
+    def maps_of(chosen: npt.NDArray[np.int64]) -> Tensor:
         return saliency(genome, model, x[chosen], torch.tensor(answers[chosen]), method)
 
     classes, overview = [], []

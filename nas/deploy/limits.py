@@ -24,7 +24,7 @@ MAX_MACS = 200_000_000_000  # for so many images; minutes at most
 Shapes = dict[str, list[int]]
 
 
-def check_graph(model: Any, where: str) -> None:
+def check_graph(model: onnx.ModelProto, where: str) -> None:
     """UserError where a model (onnx.ModelProto, which is altered) is foreign, or too large to run.
 
     Shapes are inferred for BATCH images; one that is not known before the graph runs is refused.
@@ -53,7 +53,7 @@ def check_graph(model: Any, where: str) -> None:
         )
 
 
-def _check_parts(model: Any, where: str) -> None:
+def _check_parts(model: onnx.ModelProto, where: str) -> None:
     graph = model.graph
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     branches = any(a.HasField("g") or a.graphs for a in attributes)
@@ -74,7 +74,7 @@ def _check_parts(model: Any, where: str) -> None:
             raise one_of(f"{where}: graph", node.op_type, sorted(ALLOWED), "operator")
 
 
-def _inferred(model: Any, where: str) -> Shapes:
+def _inferred(model: onnx.ModelProto, where: str) -> Shapes:
     """The shapes of all values. UserError where one is not known."""
     graph = model.graph
     for value in graph.input:
@@ -101,7 +101,7 @@ def _inferred(model: Any, where: str) -> Shapes:
     return shapes
 
 
-def _shape(kind: Any) -> list[int] | None:
+def _shape(kind: onnx.TypeProto) -> list[int] | None:
     if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
         return None
     dims = kind.tensor_type.shape.dim
@@ -110,7 +110,7 @@ def _shape(kind: Any) -> list[int] | None:
     return [dim.dim_value for dim in dims]
 
 
-def _work(node: Any, shapes: Shapes) -> tuple[int, int]:
+def _work(node: onnx.NodeProto, shapes: Shapes) -> tuple[int, int]:
     """(multiply-accumulates, values of a buffer) of one operator."""
     out = math.prod(shapes[node.output[0]])
     if node.op_type == "Conv":

@@ -75,10 +75,10 @@ def _limit(model: onnx.ModelProto, probes: Probes, p: ModelInfo) -> float:
     return max(INT8_LIMIT, ROOM * rounding) if rounding <= MOST_ROUNDING else INT8_LIMIT
 
 
-def calibration_reader(batches: Batches) -> Any:
+def calibration_reader(batches: Batches) -> CalibrationDataReader:
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.left: Iterator[Any] = iter(batches)
+            self.left: Iterator[npt.NDArray[np.float32]] = iter(batches)
 
         def get_next(self) -> dict[str, Any] | None:
             batch = next(self.left, None)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 Precision = Literal["auto", "fp32", "int8"]
 
 
-def session(model: bytes | str, threads: int = 1) -> Any:
+def session(model: bytes | str, threads: int = 1) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -52,7 +52,7 @@ class OnnxModel:
     """An opened model file. probes: None in files that were written before version 0.2."""
 
     path: Path
-    session: Any
+    session: onnxruntime.InferenceSession
     info: ModelInfo
     probes: Probes | None
 
@@ -191,8 +191,9 @@ def _read(path: Path) -> bytes:
     return raw
 
 
-def _parse(raw: bytes, path: Path) -> Any:
+def _parse(raw: bytes, path: Path) -> onnx.ModelProto:
     try:
-        return onnx.ModelProto.FromString(raw)
+        model: onnx.ModelProto = onnx.ModelProto.FromString(raw)
     except Exception:  # protobuf's own kind, which has no stable home
         raise UserError(f"{path}: not a readable ONNX model") from None
+    return model

@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -29,13 +28,13 @@ TIMEOUT_MS = 5000  # of a network stream, to open and for a frame
 URL = re.compile(r"(rtsp|http)s?://", re.IGNORECASE)
 
 
-def open_file(path: Path) -> Any:
+def open_file(path: Path) -> cv2.VideoCapture:
     """A capture of one video file; check it with `usable`."""
     with allowed("file", DEMUXERS), utf8_name(path) as name, Quiet():
         return cv2.VideoCapture(name, cv2.CAP_FFMPEG)
 
 
-def open_url(url: str) -> Any:
+def open_url(url: str) -> cv2.VideoCapture:
     """A capture of what a URL gives; check it with `usable`."""
     match = URL.match(url)
     kind = match[1].lower() if match else "http"
@@ -46,13 +45,13 @@ def open_url(url: str) -> Any:
         return cv2.VideoCapture(url, cv2.CAP_FFMPEG, wait)
 
 
-def open_camera(where: int | str) -> Any:
+def open_camera(where: int | str) -> cv2.VideoCapture:
     """A capture of a camera, by number or by its device file; check it with `usable`."""
     with Quiet():
         return cv2.VideoCapture(where, cv2.CAP_ANY if isinstance(where, int) else cv2.CAP_V4L2)
 
 
-def usable(capture: Any) -> bool:
+def usable(capture: cv2.VideoCapture) -> bool:
     """Whether it is open and of a size that we take."""
     sides = (capture.get(p) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     return capture.isOpened() and all(0 < side <= MAX_SIDE for side in sides)

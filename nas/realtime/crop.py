@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 
 from nas.realtime.boxes import Box
+from nas.realtime.frames import Pixels
 
 
-def crop_face(grey: Any, box: Box, margin: float, height: int, width: int) -> Any:
+def crop_face(grey: Pixels, box: Box, margin: float, height: int, width: int) -> Pixels:
     """The box, grown by `margin` of its size on every side, as uint8 (height, width).
 
     Where it leaves the picture the border pixels are repeated, so that a face at the edge keeps
@@ -26,4 +25,4 @@ def crop_face(grey: Any, box: Box, margin: float, height: int, width: int) -> An
     patch = np.ascontiguousarray(grey[np.ix_(rows, columns)])
     shrinks = patch.shape[0] >= height and patch.shape[1] >= width
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT  # to the bit, on every machine
-    return cv2.resize(patch, (width, height), interpolation=how)
+    return np.asarray(cv2.resize(patch, (width, height), interpolation=how), np.uint8)

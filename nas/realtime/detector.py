@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from cv2.data import haarcascades
 from nas.common.errors import UserError, first_line, one_of
 from nas.common.quiet import Quiet
 from nas.realtime.boxes import Box
+from nas.realtime.frames import Pixels
 from nas.realtime.options import DETECTORS
 
 CASCADES = {
@@ -34,7 +35,7 @@ class Detector(Protocol):
     window: int
 
     def __call__(
-        self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
+        self, grey: Pixels, smallest: int, largest: int = 0, look: Look = "careful"
     ) -> list[Box]: ...
 
 
@@ -51,7 +52,7 @@ class HaarDetector:
         self.cascade = cv2.CascadeClassifier(haarcascades + file)
 
     def __call__(
-        self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
+        self, grey: Pixels, smallest: int, largest: int = 0, look: Look = "careful"
     ) -> list[Box]:
         step, neighbours = self.EFFORT[look]
         found = self.cascade.detectMultiScale(
@@ -79,7 +80,7 @@ class YuNetDetector:
             raise UserError(f"{path}: not a YuNet model: {first_line(error)[:200]}") from None
 
     def __call__(
-        self, grey: Any, smallest: int, largest: int = 0, look: Look = "careful"
+        self, grey: Pixels, smallest: int, largest: int = 0, look: Look = "careful"
     ) -> list[Box]:
         self.network.setInputSize(grey.shape[::-1])
         _, found = self.network.detect(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +38,7 @@ def network(url: str) -> Source:
     return _live(name, lambda: next(opened, None) or open_url(url), hint)
 
 
-def _live(name: str, connect: Callable[[], Any], hint: str) -> Source:
+def _live(name: str, connect: Callable[[], cv2.VideoCapture], hint: str) -> Source:
     capture = connect()
     if not usable(capture):
         capture.release()
@@ -49,7 +48,9 @@ def _live(name: str, connect: Callable[[], Any], hint: str) -> Source:
     return Source(_read(capture, name, connect), fps, frozenset(), live=True)
 
 
-def _read(capture: Any, name: str, connect: Callable[[], Any]) -> Iterator[Frame]:
+def _read(
+    capture: cv2.VideoCapture, name: str, connect: Callable[[], cv2.VideoCapture]
+) -> Iterator[Frame]:
     """A source that vanishes is opened again, RETRIES times in a row."""
     began, index, failed = time.perf_counter(), 0, 0
     try:
@@ -57,7 +58,7 @@ def _read(capture: Any, name: str, connect: Callable[[], Any]) -> Iterator[Frame
             started = time.perf_counter()
             ok, pixels = capture.read()
             if ok:
-                yield Frame(name, index, started - began, pixels, started)
+                yield Frame(name, index, started - began, np.asarray(pixels, np.uint8), started)
                 index, failed = index + 1, 0
                 continue
             capture.release()

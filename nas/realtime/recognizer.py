@@ -18,7 +18,7 @@ from nas.realtime.crop import crop_face
 from nas.realtime.detector import Detector, HaarDetector
 from nas.realtime.frames import Pixels
 from nas.realtime.options import MARGIN, MIN_FACE, PRECISION, SHARE
-from nas.realtime.smoothing import THRESHOLD, Smoother, label_of
+from nas.realtime.smoothing import THRESHOLD, Floats, Smoother, label_of
 from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.timing import StageTimer
 
@@ -72,14 +72,14 @@ class Recognizer:
     def classes(self) -> tuple[str, ...]:
         return self.preprocessing.classes
 
-    def __call__(self, frame: Any) -> list[Face]:
+    def __call__(self, frame: Pixels) -> list[Face]:
         """frame: uint8 (H, W, 3) BGR or (H, W) grey."""
         with self.steps("detect"):
             grey = as_grey(frame)
             boxes = self.detector(grey, smallest_face(grey.shape[0], self.smallest))
         return self._labelled(frame, grey, boxes)
 
-    def whole(self, picture: Any) -> Face:
+    def whole(self, picture: Pixels) -> Face:
         """The label of a picture's central square, where no face is looked for: leaves, digits.
 
         picture: uint8 (H, W, 3) BGR or (H, W) grey.
@@ -90,7 +90,7 @@ class Recognizer:
         box = ((width - side) // 2, (height - side) // 2, side, side)
         return self._labelled(picture, grey, [box])[0]
 
-    def _labelled(self, frame: Any, grey: Any, boxes: list[Box]) -> list[Face]:
+    def _labelled(self, frame: Pixels, grey: Pixels, boxes: list[Box]) -> list[Face]:
         return [
             Face(box, label_of(p, self.classes, self.threshold), tuple(p.tolist()))
             for box, p in zip(boxes, self.classify(frame, grey, boxes), strict=True)
@@ -100,7 +100,7 @@ class Recognizer:
         """A tracker with a memory of its own, for the frames of one video or camera."""
         return Stream(self)
 
-    def classify(self, frame: Any, grey: Any, boxes: list[Box]) -> Any:
+    def classify(self, frame: Pixels, grey: Pixels, boxes: list[Box]) -> Floats:
         """Probabilities (faces, classes) of all boxes, in one batch as long as they are few."""
         p = self.preprocessing
         with self.steps("classify"):
@@ -123,7 +123,7 @@ class Stream:
         self.smoother = Smoother(recognizer.classes, recognizer.threshold)
         self._before: float | None = None
 
-    def __call__(self, frame: Any, seconds: float | None = None) -> list[Face]:
+    def __call__(self, frame: Pixels, seconds: float | None = None) -> list[Face]:
         """frame: uint8 (H, W, 3) BGR or (H, W) grey. seconds: its time; by default, now."""
         now = time.monotonic() if seconds is None else seconds
         passed = 0.0 if self._before is None else now - self._before
@@ -137,7 +137,7 @@ class Stream:
             self.smoother.forget_all_but({t.id for t in tracks})
             return [self._face(t.id, t.box, p, now) for t, p in zip(tracks, found, strict=True)]
 
-    def _face(self, track: int, box: Box, probabilities: Any, seconds: float) -> Face:
+    def _face(self, track: int, box: Box, probabilities: Floats, seconds: float) -> Face:
         label, smoothed = self.smoother(track, probabilities, seconds)
         return Face(box, label, tuple(smoothed.tolist()), track)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -38,7 +37,7 @@ class Video:
             raise UserError(f"{path}: is the input; expected another file for --out")
         make_folder(path.parent)
         self.path, self.fps = path, writable_rate(fps)
-        self._writer: Any = None
+        self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._past = 0  # frames of the video whose time is over; a long gap is cut short
         self._written = 0
@@ -81,7 +80,7 @@ class Video:
                 f"{self.path}: the recording is not complete: the disk took {size:,} bytes of it"
             )
 
-    def _open(self) -> Any:
+    def _open(self) -> cv2.VideoWriter:
         code = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
         with utf8_name(self.path) as name, Quiet():
             writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, code, self.fps, self._size)

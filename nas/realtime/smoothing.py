@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 UNCERTAIN = "uncertain"
 THRESHOLD = 0.4  # of the strongest class, from which a face has a label
@@ -15,7 +17,7 @@ MARGIN = 0.1  # by which another class must lead, or the label's own class fall 
 
 @dataclass
 class _Face:
-    probabilities: Any
+    probabilities: Floats
     label: str
     raw: int  # strongest class of the last frame alone
     seconds: float
@@ -34,7 +36,7 @@ class Smoother:
         self.seconds = 0.0
         self._faces: dict[int, _Face] = {}
 
-    def __call__(self, track: int, probabilities: Any, seconds: float) -> tuple[str, Any]:
+    def __call__(self, track: int, probabilities: Floats, seconds: float) -> tuple[str, Floats]:
         """This frame's probabilities (classes,) at this time -> label, smoothed probabilities."""
         raw = int(probabilities.argmax())
         face = self._faces.get(track)
@@ -65,7 +67,7 @@ class Smoother:
         return label_of(p, self.classes, self.threshold)
 
 
-def label_of(probabilities: Any, classes: tuple[str, ...], threshold: float) -> str:
+def label_of(probabilities: Floats, classes: tuple[str, ...], threshold: float) -> str:
     """The strongest class, or UNCERTAIN below the threshold."""
     best = int(probabilities.argmax())
     return classes[best] if probabilities[best] >= threshold else UNCERTAIN

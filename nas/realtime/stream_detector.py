@@ -9,13 +9,13 @@ frame and one after a cut do pay, because there everything is new.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from nas.realtime.boxes import Box, iou
 from nas.realtime.detector import Detector, Look
+from nas.realtime.frames import Pixels
 from nas.realtime.tracker import Track, Tracker
 
 FIT = 1.5  # side of the smallest wanted face in the shrunk frame over the detector's window
@@ -37,9 +37,9 @@ class StreamDetector:
         self.tracker = Tracker()
         self._frame = 0
         self._part = 0
-        self._thumbnail: Any = None
+        self._thumbnail: npt.NDArray[np.float32] | None = None
 
-    def __call__(self, grey: Any, seconds: float) -> list[Track]:
+    def __call__(self, grey: Pixels, seconds: float) -> list[Track]:
         """grey: uint8 (H, W). seconds: since the frame before."""
         cut = self._is_cut(grey)
         self.tracker.predict(seconds)
@@ -56,7 +56,7 @@ class StreamDetector:
         self._frame += 1
         return self.tracker.faces()
 
-    def _is_cut(self, grey: Any) -> bool:
+    def _is_cut(self, grey: Pixels) -> bool:
         thumbnail = cv2.resize(grey, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         before, self._thumbnail = self._thumbnail, thumbnail
         return before is None or float(np.abs(thumbnail - before).mean()) > CUT
@@ -69,7 +69,7 @@ class StreamDetector:
         self._part = (self._part + 1) % 3
         return [self._part]
 
-    def _search(self, grey: Any, track: Track) -> list[Box]:
+    def _search(self, grey: Pixels, track: Track) -> list[Box]:
         """The window round one known face."""
         side = track.side * AROUND
         left, top = np.maximum(track.centre - side / 2, 0).astype(int)
@@ -82,7 +82,7 @@ class StreamDetector:
         found = self._detect(window, min(target / track.side, 1), sides, "near")
         return [(x + int(left), y + int(top), w, h) for x, y, w, h in found]
 
-    def _scan(self, grey: Any, part: int) -> list[Box]:
+    def _scan(self, grey: Pixels, part: int) -> list[Box]:
         """0: large faces. 1, 2: small ones in the left and right part, which overlap."""
         height, width = grey.shape
         smallest = smallest_face(height, self.smallest)
@@ -94,11 +94,13 @@ class StreamDetector:
         found = self._detect(grey[:, left:right], scale, (smallest, 2.2 * smallest), "quick")
         return [(x + left, y, w, h) for x, y, w, h in found]
 
-    def _detect(self, grey: Any, scale: float, sides: tuple[float, float], look: Look) -> list[Box]:
+    def _detect(
+        self, grey: Pixels, scale: float, sides: tuple[float, float], look: Look
+    ) -> list[Box]:
         """Boxes of the shrunk picture, in pixels of the one given."""
         if scale < 1:
             size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
-            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+            grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
         found = self.detector(grey, int(sides[0] * scale), int(sides[1] * scale), look)
         return [
             (round(x / scale), round(y / scale), round(w / scale), round(h / scale))

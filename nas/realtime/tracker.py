@@ -6,13 +6,16 @@ The tracker knows boxes and grey pixels, no detector: stream_detector.py tells i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from nas.realtime.boxes import Box, iou, shared_area
+from nas.realtime.frames import Pixels
+
+Floats = npt.NDArray[np.float64]
 
 POSITION, SIZE, VELOCITY = 0.6, 0.3, 0.25  # gains of the filter on centre, side and velocity
 DAMPING = 0.25  # seconds in which an unseen face's velocity falls to 1/e
@@ -31,11 +34,11 @@ class Track:
     id: from 1, never used again; 0 before the face is confirmed.
     """
 
-    centre: Any
+    centre: Floats
     side: float
-    patch: Any
+    patch: Pixels
     id: int = 0
-    velocity: Any = field(default_factory=lambda: np.zeros(2))
+    velocity: Floats = field(default_factory=lambda: np.zeros(2))
     detections: int = 1
     seen: float = 0.0
     unseen: float = 0.0
@@ -64,7 +67,7 @@ class Tracker:
         for track in self.tracks:
             track.centre = track.centre + track.velocity * self._dt
 
-    def update(self, grey: Any, boxes: list[Box], cut: bool = False) -> None:
+    def update(self, grey: Pixels, boxes: list[Box], cut: bool = False) -> None:
         """boxes: what was detected in this frame. cut: it does not continue the one before."""
         boxes = merged(boxes)
         pairs = self._match(grey, boxes)
@@ -88,7 +91,7 @@ class Tracker:
                 track.id = self._last_id
         return confirmed
 
-    def _match(self, grey: Any, boxes: list[Box]) -> dict[int, int]:
+    def _match(self, grey: Pixels, boxes: list[Box]) -> dict[int, int]:
         """Row of a track -> column of its box, at the least total cost."""
         if not self.tracks or not boxes:
             return {}
@@ -96,7 +99,7 @@ class Tracker:
         rows, columns = linear_sum_assignment(cost)
         return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < MAX_COST}
 
-    def _cost(self, grey: Any, track: Track, box: Box) -> float:
+    def _cost(self, grey: Pixels, track: Track, box: Box) -> float:
         """0 where place, size and looks agree; MAX_COST or more where it cannot be this face."""
         x, y, w, h = box
         away = float(np.hypot(*(track.centre - (x + w / 2, y + h / 2)))) / max(track.side, w)
@@ -105,7 +108,7 @@ class Tracker:
         looks = (1 - correlation(track.patch, patch_of(grey, box))) / 2
         return (1 - iou(track.box, box)) * 0.8 + 0.8 * looks
 
-    def _seen(self, track: Track, grey: Any, box: Box) -> None:
+    def _seen(self, track: Track, grey: Pixels, box: Box) -> None:
         x, y, w, h = box
         error = np.array([x + w / 2, y + h / 2]) - track.centre
         track.centre = track.centre + POSITION * error
@@ -117,7 +120,7 @@ class Tracker:
         if not self._crossing(track):  # else the patch would be of the other face
             track.patch = patch_of(grey, box)
 
-    def _unseen(self, track: Track, grey: Any) -> None:
+    def _unseen(self, track: Track, grey: Pixels) -> None:
         """Follow the looks of a face that the detector missed; in a crossing, its motion alone."""
         track.unseen += self._dt
         if self._crossing(track):
@@ -140,7 +143,7 @@ class Tracker:
             return cut or track.unseen > TENTATIVE
         return cut or track.unseen > min(MAX_AGE, track.seen)
 
-    def _begin(self, grey: Any, box: Box) -> None:
+    def _begin(self, grey: Pixels, box: Box) -> None:
         x, y, w, h = box
         centre = np.array([x + w / 2, y + h / 2])
         self.tracks.append(Track(centre, (w + h) / 2, patch_of(grey, box)))
@@ -168,12 +171,12 @@ def _part(box: Box, whole: Box) -> bool:
     return shared_area(box, whole) > 0.6 * box[2] * box[3] and whole[2] > 0.8 * box[2]
 
 
-def patch_of(grey: Any, box: Box) -> Any:
+def patch_of(grey: Pixels, box: Box) -> Pixels:
     """What is in the box, uint8 (SIDE, SIDE)."""
     return _resized(grey, box[0] + box[2] / 2, box[1] + box[3] / 2, box[2], SIDE)
 
 
-def look_for(grey: Any, track: Track) -> tuple[Any, float]:
+def look_for(grey: Pixels, track: Track) -> tuple[Floats, float]:
     """How far the track's patch moved, in pixels (2,), and how well it fits, in [-1, 1]."""
     around = _resized(grey, track.centre[0], track.centre[1], track.side * 2, SIDE * 2)
     scores = cv2.matchTemplate(around, track.patch, cv2.TM_CCOEFF_NORMED)
@@ -182,16 +185,17 @@ def look_for(grey: Any, track: Track) -> tuple[Any, float]:
     return shift, score if np.isfinite(score) else 0.0
 
 
-def correlation(a: Any, b: Any) -> float:
+def correlation(a: Pixels, b: Pixels) -> float:
     """Of two patches, in [-1, 1]; 0 where one is flat."""
     score = float(cv2.matchTemplate(a, b, cv2.TM_CCOEFF_NORMED)[0, 0])
     return score if np.isfinite(score) else 0.0
 
 
-def _resized(grey: Any, x: float, y: float, side: float, out: int) -> Any:
+def _resized(grey: Pixels, x: float, y: float, side: float, out: int) -> Pixels:
     """The square round (x, y) as uint8 (out, out); the border is repeated outside the picture."""
     step = side / out
     matrix = np.array([[step, 0, x - side / 2 + step / 2 - 0.5],
                        [0, step, y - side / 2 + step / 2 - 0.5]])  # fmt: skip
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(grey, matrix, (out, out), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    found = cv2.warpAffine(grey, matrix, (out, out), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.uint8)

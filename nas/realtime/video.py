@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -40,7 +39,7 @@ def open_video(path: Path) -> Source:
     return _source(capture, path.name, frozenset({path.resolve()}), complaint)
 
 
-def open_remote_video(capture: Any, name: str) -> Source:
+def open_remote_video(capture: cv2.VideoCapture, name: str) -> Source:
     """A file behind a URL, opened already."""
     length = capture.get(cv2.CAP_PROP_FRAME_COUNT) / frame_rate(capture)
 
@@ -52,14 +51,14 @@ def open_remote_video(capture: Any, name: str) -> Source:
     return _source(capture, name, frozenset(), complaint)
 
 
-def frame_rate(capture: Any) -> float:
+def frame_rate(capture: cv2.VideoCapture) -> float:
     """Frames a second, as far as the container can be believed."""
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     return fps if np.isfinite(fps) and 0 < fps <= 1000 else DEFAULT_FPS
 
 
 def _source(
-    capture: Any, name: str, inputs: frozenset[Path],
+    capture: cv2.VideoCapture, name: str, inputs: frozenset[Path],
     complaint: Callable[[int, float], str | None],
 ) -> Source:  # fmt: skip
     fps, problems = frame_rate(capture), list[str]()
@@ -75,7 +74,7 @@ def _source(
     return Source(frames(), fps, inputs, problems=problems)
 
 
-def _read_all(capture: Any, name: str, fps: float) -> Iterator[Frame]:
+def _read_all(capture: cv2.VideoCapture, name: str, fps: float) -> Iterator[Frame]:
     """Times start at 0 and grow; where the container has none, the frame rate makes them."""
     index, first, seconds = 0, 0.0, 0.0
     try:
@@ -91,7 +90,7 @@ def _read_all(capture: Any, name: str, fps: float) -> Iterator[Frame]:
                 seconds = stamp - first
             else:
                 seconds += 1 / fps
-            yield Frame(name, index, seconds, pixels, started)
+            yield Frame(name, index, seconds, np.asarray(pixels, np.uint8), started)
             index += 1
     finally:
         capture.release()

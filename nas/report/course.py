@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nas.report.colours import BASELINE, FRONT, MUTED
@@ -39,13 +40,13 @@ def course_picture(path: Path, overview: Row) -> None:
 
 
 def _volume(
-    axes: Any, curve: list[list[float]], key: int, scale: float, colour: str, line: str, name: str
+    axes: Axes, curve: list[list[float]], key: int, scale: float, colour: str, line: str, name: str
 ) -> None:
     x, y = [point[key] / scale for point in curve], [100 * point[2] for point in curve]
     axes.step(x, y, where="post", color=colour, linestyle=line, label=name)
 
 
-def _prediction(axes: Any, checked: Row | None, measure: Row) -> None:
+def _prediction(axes: Axes, checked: Row | None, measure: Row) -> None:
     scale = 100 if measure["share"] else 1
     axes.set_xlabel(plain(f"measured {measure['label']}"))
     axes.set_ylabel(plain(f"predicted {measure['name']}") + (" (%)" if measure["share"] else ""))

@@ -34,7 +34,7 @@ def comparison_page(comparison: dict[str, Any]) -> str:
     return _template("compare.html").substitute(DATA=as_json(comparison))
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """JSON that is safe inside a <script> element. ValueError for a number that is not finite."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(UNSAFE)
 

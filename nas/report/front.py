@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nas.report.table import Column, table
@@ -149,7 +149,7 @@ def _latex_row(row: Row, name: str, names: Sequence[str], believed: bool, best: 
     return " & ".join([rf"\textbf{{{shown}}}" if best else shown, *cells]) + r" \\"
 
 
-def _latex_believed(row: Row, number: Any, measure: str) -> str:
+def _latex_believed(row: Row, number: Callable[[float | None, str], str], measure: str) -> str:
     """$61.20^{+0.90}_{-1.10}$."""
     if not _has_bar(row):
         return "--"

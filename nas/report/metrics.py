@@ -16,7 +16,7 @@ CALIBRATION_BINS = 15
 
 
 def classification_report(
-    labels: Any, probabilities: Any, classes: tuple[str, ...]
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, classes: tuple[str, ...]
 ) -> dict[str, Any]:
     """labels: integers (N,); probabilities: (N, classes). Plain data, shares in 0..1.
 
@@ -87,7 +87,7 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
     return (max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
 
 
-def calibration_error(right: Any, confidence: Any) -> float:
+def calibration_error(right: npt.ArrayLike, confidence: npt.ArrayLike) -> float:
     """Expected calibration error over equal-width bins (Guo et al. 2017)."""
     bins = np.minimum((np.asarray(confidence) * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)

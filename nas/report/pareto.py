@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -100,7 +101,7 @@ class _Panel:
             and axis["name"] in r["metrics"]
         ]  # fmt: skip
 
-    def draw(self, axes: Any) -> None:
+    def draw(self, axes: Axes) -> None:
         if self.axis["log"]:
             logarithmic(axes)
         axes.set_xlabel(plain(self.axis["label"]))
@@ -136,7 +137,7 @@ class _Panel:
         name = "published, test split, fully trained"
         _hollow(axes, self._x(self.published), shares, "^", PUBLISHED, name)
 
-    def label(self, axes: Any) -> None:
+    def label(self, axes: Axes) -> None:
         """The names of the references, when the axes have their final limits."""
         name = self.axis["name"]
         at = zip(self.trained, self._x(self.trained), self._y(self.trained), strict=True)
@@ -147,7 +148,7 @@ class _Panel:
         marks += [(x, y) for _, x, y in known] + [(x, y) for _, x, y, _ in labels]
         place_labels(axes, labels, np.array(marks).reshape(-1, 2))
 
-    def _bars(self, axes: Any, rows: list[Row], colour: str, name: str | None = None) -> None:
+    def _bars(self, axes: Axes, rows: list[Row], colour: str, name: str | None = None) -> None:
         bars = [n for n in rows if n.get("low") is not None]
         for network, x in zip(bars, self._x(bars), strict=True):
             ends = [self.scale * network["low"], self.scale * network["high"]]
@@ -165,7 +166,9 @@ class _Panel:
         return [self.scale * row["metrics"][self.measure["name"]] for row in rows]
 
 
-def _hollow(axes: Any, x: list[float], y: list[float], marker: str, colour: str, name: str) -> None:
+def _hollow(
+    axes: Axes, x: list[float], y: list[float], marker: str, colour: str, name: str
+) -> None:
     if x:
         axes.scatter(x, y, marker=marker, s=42, facecolors="none", edgecolors=colour,
                      linewidths=1.6, zorder=4, label=name)  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -39,7 +40,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def logarithmic(axes: Any) -> None:
+def logarithmic(axes: Axes) -> None:
     """A logarithmic x axis with numbers such as 20k, which stay apart however short it is."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(_FewTicks())

@@ -27,5 +27,5 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> str:
     )
 
 
-def _cell(value: Any, spec: str) -> str:
+def _cell(value: object, spec: str) -> str:
     return "-" if value is None else format(value, spec)

@@ -19,6 +19,8 @@ from nas.search.settings import Settings
 from nas.space.encoding import Encoder
 from nas.space.space import SearchSpace
 
+Array = npt.NDArray[np.float64]
+
 POINTS = 200  # of a curve over evaluations: more than a picture shows
 FITTED = 400  # networks for the surrogate's check, the last ones
 FOLDS = 100  # at most; below so many networks each is left out alone
@@ -173,7 +175,7 @@ def fidelity_ranks(evaluations: Sequence[Evaluation], metric: str = "accuracy") 
     return rows
 
 
-def rank_correlation(one: Any, other: Any) -> float | None:
+def rank_correlation(one: Sequence[float] | Array, other: Sequence[float] | Array) -> float | None:
     """Spearman's; None where it is not defined."""
     if len(one) < FEWEST_RANKED or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None

@@ -285,7 +285,7 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
     The final one is the mean over seeds, low to high its 95 % interval; None for one seed.
     """
     searched = {e.id: e.metrics["accuracy"] for e in evaluations if "accuracy" in e.metrics}
-    rows = []
+    rows: list[Row] = []
     for folder in (run.file("retrain"), run.path.resolve().parent / "retrain"):
         for path in sorted(folder.glob("*/report.json")):
             report = read_json(path, MAX_REPORT)

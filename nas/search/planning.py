@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
@@ -227,7 +227,7 @@ def _made_up_accuracy(space: SearchSpace, seed: int) -> Callable[[Genome], float
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=len(space.groups))
 
-    def parts(genome: Genome) -> Any:
+    def parts(genome: Genome) -> npt.NDArray[np.float64]:
         return np.array([np.log(cost(genome).macs), weights @ space.encode(space.genotype(genome))])
 
     typical = np.array([parts(space.sample(rng).genome) for _ in range(100)])

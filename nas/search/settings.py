@@ -147,7 +147,7 @@ def load_settings(path: Path) -> Settings:
     return read_settings(read_yaml(path) or {}, str(path))
 
 
-def read_settings(plain: Any, where: str) -> Settings:
+def read_settings(plain: object, where: str) -> Settings:
     """Settings of plain data. UserError names the key that does not fit."""
     return read(Settings, plain, where)
 

@@ -68,7 +68,7 @@ def _set_back(network: Genotype, path: GenePath, value: Any) -> Genotype | None:
     return network.with_gene(path, value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_text, value)) or "none"
     return str(getattr(value, "kind", value))

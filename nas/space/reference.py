@@ -128,7 +128,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
     return _shown(default[0] if isinstance(default, tuple) else default)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "0" if value == () else str(value)

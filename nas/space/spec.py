@@ -39,7 +39,7 @@ class _Kind:
 
     about = "kind of block"
 
-    def read(self, value: Any, where: str) -> str:
+    def read(self, value: object, where: str) -> str:
         return _searchable(value, where).kind
 
 
@@ -55,7 +55,7 @@ class _Hidden:
 
     about = "width, list of widths, or 0"
 
-    def read(self, value: Any, where: str) -> tuple[int, ...]:
+    def read(self, value: object, where: str) -> tuple[int, ...]:
         if value == 0 and not isinstance(value, bool):
             return ()
         widths = value if isinstance(value, list) else [value]
@@ -103,7 +103,7 @@ class _BlockChoices:
 
     about = "mapping of kinds"
 
-    def read(self, value: Any, where: str) -> dict[str, dict[str, tuple[Any, ...]]]:
+    def read(self, value: object, where: str) -> dict[str, dict[str, tuple[Any, ...]]]:
         if not isinstance(value, dict):
             raise UserError(f"{where}: must be a mapping of kinds of block, got {shown(value)}")
         found: dict[str, dict[str, tuple[Any, ...]]] = {}
@@ -149,7 +149,7 @@ class _Bounds:
 
     about = "[lowest, highest]"
 
-    def read(self, value: Any, where: str) -> tuple[int, int]:
+    def read(self, value: object, where: str) -> tuple[int, int]:
         if not isinstance(value, list) or len(value) != 2:
             raise UserError(f"{where}: must be [lowest, highest], got {value!r}")
         low, high = (Int(0, MOST).read(v, f"{where}[{i}]") for i, v in enumerate(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +90,7 @@ def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor
     return crops + [crop.flip(3) for crop in crops]
 
 
-def autocast(device: torch.device, precision: Precision) -> Any:
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     # Weights are used once a step, and a recorded step must not meet a cached cast.
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=precision.bf16, cache_enabled=False

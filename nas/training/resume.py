@@ -52,7 +52,7 @@ def load_checkpoint(run: Training, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:  # torch packs nothing; what is packed can blow up
             if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
                 raise ValueError("its parts are compressed")
-        state: Any = torch.load(path, weights_only=True, map_location=run.device)
+        state: object = torch.load(path, weights_only=True, map_location=run.device)
     except Exception as error:  # torch raises many kinds for a broken file
         raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from None
     if not isinstance(state, dict):
@@ -83,8 +83,8 @@ def _identity(run: Training) -> dict[str, Any]:
     }
 
 
-def _check_history(history: Any, path: Path) -> None:
-    rows = history if isinstance(history, list) else [history]
+def _check_history(history: object, path: Path) -> None:
+    rows: list[Any] = history if isinstance(history, list) else [history]
     for row in rows:
         plain = isinstance(row, dict) and all(
             isinstance(k, str) and type(v) in (int, float) for k, v in row.items()
