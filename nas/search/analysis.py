@@ -80,7 +80,8 @@ def shared_genes(
         if not count or value == "absent":
             continue
         rows.append({
-            "gene": gene, "value": value, "front": count / among,
+            "gene": gene, "value": value.strip("(,)") or "none",  # a tuple's, such as (64,)
+            "front": count / among,
             "all": everywhere[gene][value] / total,
         })  # fmt: skip
     return sorted(rows, key=lambda row: row["all"] - row["front"])

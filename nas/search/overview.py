@@ -298,8 +298,9 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
                 raise UserError(f"{path}: not a report of nas.retrain") from None
             if name in searched:
                 rows.append({
-                    "id": name, "search": searched[name], "final": accuracy, "low": low,
-                    "high": high, "seeds": seeds, "epochs": epochs, "curve": _curve(path.parent),
+                    "id": name, "folder": path.parent.name, "search": searched[name],
+                    "final": accuracy, "low": low, "high": high, "seeds": seeds,
+                    "epochs": epochs, "curve": _curve(path.parent),
                 })  # fmt: skip
     one, other = [r["search"] for r in rows], [r["final"] for r in rows]
     return {"networks": rows, "rank_correlation": analysis.rank_correlation(one, other)}

@@ -28,7 +28,8 @@ def everything():
     checked = {"before": True, "folds": None, "points": points, "rank_correlation": 0.8,
                "mean_error": 0.01, "calibration": [{"level": 0.8, "covered": 0.75}]}  # fmt: skip
     retrained = {"id": f"{0:012x}", "search": 0.3, "final": 0.6, "epochs": 2, "low": 0.55,
-                 "high": 0.65, "seeds": 3, "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
+                 "high": 0.65, "seeds": 3, "folder": "found",
+                 "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
     return overview(
         networks, surrogate=checked, genealogy=LINE, synthetic=True,
         references=[{**network(2), "name": "proposed", "published": 0.68}],

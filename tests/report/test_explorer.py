@@ -55,10 +55,11 @@ def test_a_click_on_a_point_draws_its_architecture(shown):
 
 def test_a_retrained_network_shows_its_curves(shown):
     row = {"id": f"{0:012x}", "search": 0.3, "final": 0.6, "epochs": 2, "low": 0.55, "high": 0.65,
-           "seeds": 3, "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
-    retrained = {"networks": [row], "rank_correlation": None}
+           "seeds": 3, "curve": [[1, 0.5], [2, 0.6]], "folder": f"{0:012x}"}  # fmt: skip
+    rows = [row, row | {"folder": "again"}]  # the same network, trained in two folders
+    retrained = {"networks": rows, "rank_correlation": None}
     browser = shown(overview([network(i) for i in range(3)], retrained=retrained))
-    assert "2 epochs" in texts(browser, "#network .legend li")
+    assert texts(browser, "#network .legend li") == ["2 epochs", "again, 2 epochs"]
     assert complaints(browser) == []
 
 

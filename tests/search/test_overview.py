@@ -42,6 +42,8 @@ def test_an_old_run_is_told_whole(found):
     retrained = found["retrained"]["networks"]
     assert {r["id"] for r in retrained} == {"35719afdc1fb", "3fccb0f2dfab"}
     assert all(len(r["curve"]) == r["epochs"] == 60 for r in retrained)
+    assert {r["folder"] for r in retrained} == {"found", "proposed", "short-60"}
+    assert {g["gene"]: g["value"] for g in found["genes"]}["head.hidden"] == "none"
 
 
 def test_a_network_is_told_by_the_blocks_and_boxes_that_all_share(fer2013, found):

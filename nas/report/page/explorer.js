@@ -300,7 +300,7 @@ function curvesOf(rows) { // of the retrainings of one network
   const y = { ...chartAxis({ share: true, label: "validation accuracy (%)" }) };
   const chart = new Chart(figure, { title: "Learning curves of its retraining", x: { label: "epochs" }, y });
   requestAnimationFrame(() => chart.draw(rows.map((row, i) => ({
-    name: `${row.epochs} epochs`, kind: "line", colour: `--series${i % 8}`, dash: i % 2 ? [6, 3] : [],
+    name: `${row.folder === row.id ? "" : `${row.folder}, `}${row.epochs} epochs`, kind: "line", colour: `--series${i % 8}`, dash: i % 2 ? [6, 3] : [],
     points: row.curve.map(([x, accuracy]) => ({ x, y: accuracy })),
   }))));
   return figure;
