@@ -5,8 +5,10 @@
 Writes OUT/fidelity.png and prints a table. rank: Spearman's correlation of the short training's
 figure on the held-out rows with the long training's accuracy on PublicTest; low, high: its 95 %
 bootstrap interval over networks. smaller half: the correlation for half of the networks, so that
-size does not do the work. regret: points between the best network and the one that the short
-training would choose, both after the long one.
+size does not do the work. with costs: the signal is a linear fit of the final accuracy to the short
+one and the logarithms of MACs and parameters, each network predicted from the others. regret:
+points between the best network and the one that the short training would choose, both after the
+long one.
 """
 
 from __future__ import annotations
@@ -24,11 +26,21 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 RESAMPLES = 2000
+LEAST = 8  # networks, for a fit of four numbers
+Array = npt.NDArray[np.float64]
 SIGNALS = {"held_out_accuracy": 1, "held_out_loss": -1}
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(stats.spearmanr(a, b).statistic)
+
+
+def with_costs(short: pd.Series, long: pd.DataFrame, final: npt.NDArray[np.float64]) -> Array:
+    """(n,): what a linear fit to the other networks predicts of each."""
+    x = np.column_stack([np.ones(len(short)), short, np.log(long["macs"]), np.log(long["params"])])
+    rows = np.arange(len(x))
+    fits = [np.linalg.lstsq(x[rows != i], final[rows != i], rcond=None)[0] for i in rows]
+    return np.array([x[i] @ fits[i] for i in rows])
 
 
 def interval(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -49,8 +61,11 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
         ids = [i for i in short.index if i in long.index]
         short, final = short.loc[ids], 100 * long.loc[ids, "public_accuracy"].to_numpy()
         small = long.loc[ids, "params"].to_numpy() <= long.loc[ids, "params"].median()
-        for signal, sign in SIGNALS.items():
-            values = sign * short[signal].to_numpy()
+        signals = {name: sign * short[name].to_numpy() for name, sign in SIGNALS.items()}
+        if len(ids) >= LEAST:
+            fitted = with_costs(short["held_out_accuracy"], long.loc[ids], final)
+            signals["held_out_accuracy with costs"] = fitted
+        for signal, values in signals.items():
             low, high = interval(values, final)
             rows.append({
                 "arm": name, "signal": signal, "networks": len(ids),
