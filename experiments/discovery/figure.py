@@ -1,7 +1,7 @@
 """Final networks against published ones: python experiments/discovery/figure.py [SCORES.csv ...]
 
-Writes front.png beside this file, and prints the table of README.md: mean over seeds, and
-Student's 95 % interval of the mean where there are several.
+Writes front.png and a drawing of each network that ships beside this file, and prints the table of
+README.md: mean over seeds, and Student's 95 % interval of the mean where there are several.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from scipy import stats
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from nas.arch.genome import Genome
+from nas.arch.picture import svg
 from nas.report.colours import BASELINE, BEST, FRONT, REFERENCE
 from nas.report.colours import PUBLISHED as PUBLISHED_COLOUR
 from nas.report.labels import place_labels
@@ -29,6 +31,9 @@ PUBLISHED = [  # parameters, private test accuracy in %; sources in docs/referen
     ("TinyFER-Lite", 930_000, 67.1), ("Pramerdorfer VGG", 1_800_000, 72.7),
     ("Pramerdorfer ResNet", 5_300_000, 72.4), ("Khaireddin VGG", 29_900_000, 73.3),
 ]  # fmt: skip
+SHIPPED = {  # name: genome
+    "model": "fer_tiny/search-long/1f8ca14e9b93/genome.json", "best": "h200/1bfca6788544.json",
+}  # fmt: skip
 KINDS = {  # name starts with: label, colour, marker
     "search": ("our searches", FRONT, "o"),
     "random": ("random search", BASELINE, "s"),
@@ -91,6 +96,8 @@ def main(files: list[str]) -> None:
     found = files or sorted(str(path) for path in HERE.glob("*/scores.csv"))
     table = summary(pd.concat([pd.read_csv(path) for path in found]))
     draw(table, HERE / "front.png")
+    for name, file in SHIPPED.items():
+        (HERE / f"{name}.svg").write_text(svg(Genome.load(HERE / file)))
     print("| network | parameters | million MACs | seeds | public | private, single | private | "
           "private without copies | macro F1 |")  # fmt: skip
     print("| --- " * 9 + "|")

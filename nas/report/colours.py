@@ -14,6 +14,11 @@ FRONT, BEST, REFERENCE, PUBLISHED, BASELINE = (
 )  # fmt: skip
 TRAINING, VALIDATION = "#2a8fc9", "#332288"  # dashed, solid
 SERIES = (FRONT, BEST, REFERENCE, "#cc79a7", "#a97800", VALIDATION, MUTED, INK)
+KINDS = {  # of blocks; a user's own are INK
+    "conv": FRONT, "pool": BEST, "residual": REFERENCE, "inverted": "#cc79a7", "head": "#a97800",
+    "separable": VALIDATION, "ghost": TRAINING, "convnext": PUBLISHED, "resize": MUTED,
+    "image": MUTED,
+}  # fmt: skip
 CIVIDIS = ("#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958")
 ORDER = CIVIDIS[5::-1]  # first to last on white: the last stand out, the first still have 3 : 1
 

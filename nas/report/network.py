@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2, sqrt
 
-from nas.report.colours import INK, MUTED, SERIES
+from nas.report.colours import INK, KINDS, MUTED
 
 TALLEST = 96.0  # px, of the image's box
 GAP, LEFT, TOP = 12.0, 14.0, 34.0
@@ -25,8 +25,7 @@ class Drawn:
 
 
 def network_svg(title: str, units: Sequence[Drawn]) -> str:
-    """The first unit is the image; boxes of one kind have one colour, arcs are skips."""
-    kinds = list(dict.fromkeys(unit.kind for unit in units))
+    """The first unit is the image; a kind has one colour in all drawings, arcs are skips."""
     side = max(unit.shape[1] for unit in units)
     middle = TOP + TALLEST / 2
     x, parts = LEFT, list[str]()
@@ -34,7 +33,7 @@ def network_svg(title: str, units: Sequence[Drawn]) -> str:
         channels, height, _ = unit.shape
         width = 5.0 + 5.0 * log2(channels + 1)
         tall = max(6.0, TALLEST * sqrt(height / side))
-        colour = MUTED if unit is units[0] else SERIES[(kinds.index(unit.kind) - 1) % len(SERIES)]
+        colour = KINDS.get(unit.kind, INK)
         parts.append(
             f'<rect x="{x:.1f}" y="{middle - tall / 2:.1f}" width="{width:.1f}" '
             f'height="{tall:.1f}" rx="2" fill="{colour}"/>'

@@ -18,6 +18,7 @@ from nas.arch.lowering import cost, describe, lower, lower_block
 from nas.arch.module import build
 from nas.arch.plugins import load_plugins
 from nas.common.errors import UserError
+from nas.report.colours import KINDS
 from nas.space.space import SearchSpace
 
 pytestmark = pytest.mark.slow
@@ -263,3 +264,8 @@ def test_gradients_are_those_of_differences(block):
     grads = torch.autograd.grad(logits(pictures, *weights).square().sum(), weights)
     bare = {n for n, g in zip(names, grads, strict=True) if not g.abs().max() > 0}
     assert not bare  # nothing is built and left out
+
+
+def test_each_kind_of_the_package_has_a_colour_of_its_own():
+    own = {name for name, cls in kinds().items() if cls.__module__.startswith("nas.arch.")}
+    assert len({KINDS[name] for name in own}) == len(own) > 6

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 
+from nas.report.colours import KINDS
 from nas.report.network import Drawn, network_svg
 
 UNITS = [
@@ -31,3 +32,9 @@ def test_boxes_arcs_and_labels():
     assert texts[-1] == "classifier 7"
     right = max(float(b.get("x")) + w for b, w in zip(boxes, widths, strict=True))
     assert right < float(re.match(r"[\d.]+", root.get("width"))[0])
+
+
+def test_a_kind_has_one_colour_in_all_drawings():
+    fills = re.findall(r'<rect x="[^>]*fill="([^"]+)"', network_svg("", UNITS[:1] + UNITS[2:]))
+    assert fills == [KINDS[kind] for kind in ("image", "inverted", "conv", "head")]
+    assert len({KINDS[kind] for kind in KINDS if kind not in ("image", "resize")}) == len(KINDS) - 2
