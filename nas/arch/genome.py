@@ -50,6 +50,11 @@ class Input:
     width: Side = 48
     resize: Resize = 0
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of the pixels, before they are resized."""
+        return self.channels, self.height, self.width
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -37,7 +37,7 @@ MAX_ACTIVATIONS = 200_000_000
 def lower(genome: Genome) -> tuple[Unit, ...]:
     """The genome's units in order. UserError where a layer would have no pixels left."""
     size = genome.input
-    shape: Shape = (size.channels, size.height, size.width)
+    shape: Shape = size.shape
     units: list[Unit] = []
 
     def add(unit: Unit) -> None:

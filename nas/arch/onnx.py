@@ -62,12 +62,11 @@ def to_onnx(
     for unit in lower(genome):
         out = graph.unit(unit, out)
     graph.nodes[-1].output[0] = "logits"
-    size = genome.input
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             genome.id,
-            [_value("image", ["N", size.channels, size.height, size.width])],
+            [_value("image", ["N", *genome.input.shape])],
             [_value("logits", ["N", genome.num_classes])],
             graph.constants,
         ),

@@ -17,7 +17,7 @@ def svg(genome: Genome) -> str:
     units = lower(genome)
     kinds += ["head"] * (len(units) - len(kinds))
     names += [unit.name for unit in units[len(names) :]]
-    drawn = [Drawn("image", "image", (size.channels, size.height, size.width))]
+    drawn = [Drawn("image", "image", size.shape)]
     drawn += [
         Drawn(name, kind, unit.out_shape, unit.skip is not None)
         for name, kind, unit in zip(names, kinds, units, strict=True)

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, overload
@@ -217,6 +217,20 @@ def _reader(hint: Any) -> Reader:
     if dataclasses.is_dataclass(hint):
         return partial(_read_dataclass, hint)
     raise TypeError(f"no rule to read {hint!r}")
+
+
+def flatten(data: Any, where: str = "") -> dict[str, Any]:
+    """Nested plain data as dotted keys."""
+    if isinstance(data, dict):
+        items: Iterator[tuple[Any, Any]] = iter(data.items())
+    elif isinstance(data, list):
+        items = iter(enumerate(data))
+    else:
+        return {where: data}
+    found: dict[str, Any] = {}
+    for key, value in items:
+        found |= flatten(value, f"{where}.{key}" if where else str(key))
+    return found
 
 
 def _number(value: object, where: str) -> int | float:

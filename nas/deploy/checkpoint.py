@@ -78,10 +78,7 @@ def open_trained(path: Path) -> TrainedModel:
         raise UserError(f"{path}: not a readable safetensors file: {first_line(error)}") from None
     info = _read_info(metadata, str(path))
     genome = Genome.from_dict(info.genome, f"{path}: genome")
-    size = genome.input
-    if (len(info.classes), info.channels, info.height, info.width) != (
-        genome.num_classes, size.channels, size.height, size.width,
-    ):  # fmt: skip
+    if (len(info.classes), info.shape) != (genome.num_classes, genome.input.shape):
         raise UserError(f"{path}: its classes or input are not those of its genome {genome.id}")
     return TrainedModel(info, load_weights(genome, path).eval())
 
@@ -122,7 +119,4 @@ def load_weights(genome: Genome, path: Path) -> nn.Module:
 
 def check_fit(genome: Genome, dataset: Dataset) -> None:
     """UserError when the data set's images or classes are not the genome's."""
-    size = genome.input
-    check_input(
-        dataset, f"genome {genome.id}", genome.num_classes, size.channels, size.height, size.width
-    )
+    check_input(dataset, f"genome {genome.id}", genome.num_classes, *genome.input.shape)

@@ -77,7 +77,7 @@ def write_onnx(trained: TrainedModel, path: Path) -> None:
         y: npt.NDArray[np.float32] = model(torch.from_numpy(p.normalise(images))).numpy()
         return y
 
-    probes = Probes.of(forward, p.channels, p.height, p.width, FLOAT_LIMIT)
+    probes = Probes.of(forward, *p.shape, FLOAT_LIMIT)
     proto = to_onnx(trained.genome, weights, p.to_metadata() | probes.to_metadata())
     replace_file(path, proto.SerializeToString())
 
@@ -187,6 +187,6 @@ def _batches(subset: Subset, p: ModelInfo) -> Iterator[npt.NDArray[np.float32]]:
 
 def _frame_rates(models: Sequence[OnnxModel], p: ModelInfo) -> list[float]:
     """Frames per second, batch 1, one thread, in turns."""
-    image = np.zeros((1, p.channels, p.height, p.width), np.float32)
+    image = np.zeros((1, *p.shape), np.float32)
     milliseconds = time_in_turns([partial(m.run, image) for m in models], rounds=9, runs=20)
     return [1000 / ms for ms in milliseconds]

@@ -192,8 +192,7 @@ def fit_relative(table: Floats, target: Floats) -> Floats:
 
 def _call(genome: Genome) -> Callable[[], object]:
     """One classification by the genome's graph."""
-    size = genome.input
-    pixels = np.random.default_rng(0).normal(size=(1, size.channels, size.height, size.width))
+    pixels = np.random.default_rng(0).normal(size=(1, *genome.input.shape))
     image = {"image": pixels.astype(np.float32)}
     runtime = session(to_onnx(genome).SerializeToString())
     return lambda: runtime.run(None, image)

@@ -43,6 +43,11 @@ class ModelInfo:
     genome_id: Annotated[str, Text(64)] = ""
     genome: Annotated[dict[str, Any], Map(Plain())] | None = None
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width that the network takes."""
+        return self.channels, self.height, self.width
+
     def normalise(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 images of any shape -> float32 of the same shape."""
         return normalise(images.astype(np.float32), self.mean, self.std)

@@ -112,10 +112,10 @@ def open_model(path: Path, threads: int = 1) -> OnnxModel:
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
         raise UserError(f"{path}: expected one float32 input and one output")
     found_in, found_out = inputs[0].shape[1:], outputs[0].shape[1:]
-    if found_in != [p.channels, p.height, p.width] or found_out != [len(p.classes)]:
+    if found_in != [*p.shape] or found_out != [len(p.classes)]:
         raise UserError(
             f"{path}: the graph takes {found_in} and gives {found_out}; its metadata say "
-            f"{[p.channels, p.height, p.width]} and {len(p.classes)} classes"
+            f"{[*p.shape]} and {len(p.classes)} classes"
         )
     probes = Probes.from_metadata(metadata, p.channels, len(p.classes), str(path))
     return OnnxModel(path, runtime, p, probes)
@@ -141,12 +141,12 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
     q = small.info
     if (q.classes, q.genome_id) != (p.classes, p.genome_id):
         raise UserError(f"{int8}: is of another network than {path.name}; expected its int8 form")
-    probes = small.probes or Probes.of(full, p.channels, p.height, p.width, INT8_LIMIT)
+    probes = small.probes or Probes.of(full, *p.shape, INT8_LIMIT)
     found = small.check(probes)
     if found is not None and not found.ok:
         log.warning("%s; using %s", found, path.name)
         return full
-    face = np.zeros((1, p.channels, p.height, p.width), np.uint8)
+    face = np.zeros((1, *p.shape), np.uint8)
     slow, quick = time_in_turns([partial(full, face), partial(small, face)], rounds=3, runs=10)
     return small if quick < slow else full
 

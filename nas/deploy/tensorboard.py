@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from nas.common.schema import flatten
 from nas.report.plots import confusion_figure
 from nas.training.history import read_history
 
@@ -35,16 +36,10 @@ def log_retraining(folder: Path, report: dict[str, Any]) -> Path:
     return out
 
 
-def _flat(recipe: dict[str, Any], above: str = "") -> dict[str, Any]:
+def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
     """What the HParams page takes: numbers, words and switches by dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in recipe.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{above}{key}.")
-        else:
-            known = isinstance(value, bool | int | float | str)
-            found[above + key] = value if known else str(value)
-    return found
+    known = bool | int | float | str
+    return {k: v if isinstance(v, known) else str(v) for k, v in flatten(recipe).items()}
 
 
 def _results(report: dict[str, Any]) -> dict[str, float]:

@@ -77,6 +77,12 @@ class Preselection:
     def ready(self) -> bool:
         return self.predictor is not None and self.predictor.ready
 
+    @property
+    def _trained(self) -> Predictor:
+        """Once something was told."""
+        assert self.predictor is not None
+        return self.predictor
+
     def tell(self, genotype: Any, metrics: Metrics) -> None:
         """A measured genotype of the space."""
         predictor = self._predictor(genotype)
@@ -98,8 +104,7 @@ class Preselection:
         Children and pending are genotypes; pending: in training, believed to come out as predicted.
         seen: whether a child of an earlier screening has been asked for since.
         """
-        predictor = self.predictor
-        assert predictor is not None
+        predictor = self._trained
         told = len(predictor.told)
         serves = max(told // REUSE, len(pending) // CROWD)
         if max(self._served, told - predictor.fitted_at) > serves:
@@ -127,8 +132,7 @@ class Preselection:
 
     def gain(self, children: Sequence[Any], pending: Sequence[Any]) -> Array:
         """Expected gain (n,) of training each genotype, by the last fit."""
-        predictor = self.predictor
-        assert predictor is not None
+        predictor = self._trained
         hoped = [told.metrics for told in self.front]
         best = self._best
         if pending:
@@ -171,8 +175,7 @@ class Preselection:
         name = objective.name
         if name not in predicted:
             return Known(np.array([self._value(objective, m[name]) for m in static]))
-        assert self.predictor is not None
-        scale, (mean, deviation) = self.predictor.processes[name].scale, predicted[name]
+        scale, (mean, deviation) = self._trained.processes[name].scale, predicted[name]
         sign = -1.0 if objective.maximize else 1.0
         hopeful = float(np.max(mean + 5 * deviation))
         ideal = -1.0 if scale.share else sign * float(scale.inverse(hopeful))
@@ -185,8 +188,7 @@ class Preselection:
         self, predicted: Predicted, static: list[dict[str, float]],
         front: Array, reference: Array,
     ) -> Array:  # fmt: skip
-        assert self.predictor is not None
-        rng = np.random.default_rng(len(self.predictor.told))
+        rng = np.random.default_rng(len(self._trained.told))
         weights = rng.dirichlet(np.ones(len(self.objectives)))
         ideal = front.min(0) if len(front) else reference - 1
         span = np.maximum(reference - ideal, 1e-12)
@@ -209,12 +211,11 @@ class Preselection:
         self, fitness: Fitness, predicted: Predicted,
         static: list[dict[str, float]], best: float,
     ) -> Array:  # fmt: skip
-        assert self.predictor is not None
         name = fitness.metric
         alone = name in predicted and not any(p.name in predicted for p in fitness.penalties)
-        if alone and self.predictor.processes[name].scale.share:
+        if alone and self._trained.processes[name].scale.share:
             penalties = np.array([fitness.penalty(m) for m in static])
-            scale = self.predictor.processes[name].scale
+            scale = self._trained.processes[name].scale
             return expected_improvement(*predicted[name], scale, penalties, best)
         drawn = self._samples(predicted)
         values = [
@@ -225,23 +226,21 @@ class Preselection:
 
     def _samples(self, predicted: Predicted) -> dict[str, Array]:
         """Draws (SAMPLES, n) of each uncertain metric, the same quasi-random ones every time."""
-        assert self.predictor is not None
         uniform = qmc.Sobol(max(1, len(predicted)), seed=0).random(SAMPLES)
         drawn = {}
         for column, (name, (mean, deviation)) in zip(uniform.T, predicted.items(), strict=False):
             normal = ndtri(np.clip(column, 1e-6, 1 - 1e-6))[:, None]
-            drawn[name] = self.predictor.processes[name].scale.inverse(mean + deviation * normal)
+            drawn[name] = self._trained.processes[name].scale.inverse(mean + deviation * normal)
         return drawn
 
     def _feasible(self, predicted: Predicted) -> Array | float:
         """Chance (n,) that the uncertain metrics keep their constraints."""
-        assert self.predictor is not None
         chance: Array | float = 1.0
         for constraint in self.constraints:
             if constraint.name not in predicted:
                 continue
             mean, deviation = predicted[constraint.name]
-            process = self.predictor.processes[constraint.name]
+            process = self._trained.processes[constraint.name]
             for bound, below in ((constraint.at_most, True), (constraint.at_least, False)):
                 if bound is not None:
                     sign = 1 if below != process.maximize else -1  # the scale rises with goodness
@@ -251,19 +250,17 @@ class Preselection:
     def _reference(self, j: int) -> float:
         """Where gains in objective j begin to count, as a value of which less is better."""
         objective = self.objectives[j]
-        assert self.predictor is not None
         if objective.worst is not None:
             return float(self._value(objective, objective.worst))
-        if objective.name in self.predictor.names:
-            return float(self._value(objective, self.predictor.typical(objective.name)))
+        if objective.name in self._trained.names:
+            return float(self._value(objective, self._trained.typical(objective.name)))
         return COST_MARGIN * max(float(self._largest[j]), 1e-12)
 
     def _value(self, objective: Objective, metric: Any) -> Any:
         """Less is better: of a static metric to maximize, such as fps, the reciprocal."""
         if not objective.maximize:
             return metric
-        assert self.predictor is not None
-        return -metric if objective.name in self.predictor.names else 1 / metric
+        return -metric if objective.name in self._trained.names else 1 / metric
 
     def _predictor(self, genotype: Any) -> Predictor:
         """Made with the first genotype, which says what is static."""

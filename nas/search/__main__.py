@@ -29,7 +29,7 @@ from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.search.driver import Callback
-    from nas.search.outcome import Outcome
+    from nas.search.elapsed import Outcome
     from nas.search.results import Run
 
 STARTED = time.monotonic()

@@ -11,7 +11,7 @@ from nas.common.web import Server
 from nas.report.explorer import explorer_page
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
-from nas.search.outcome import Outcome
+from nas.search.elapsed import Outcome
 from nas.search.overview import overview
 from nas.search.serve import page_server
 from nas.search.study import FILE, Study

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nas.common.errors import shown
 from nas.common.files import read_json, read_yaml
+from nas.common.schema import flatten
 from nas.search.archive import Evaluation
 from nas.search.store import RunDirectory
 
@@ -30,20 +30,6 @@ def read_part(path: Path) -> Any:
     if not path.exists():
         return {}
     return read_yaml(path) if path.suffix == ".yaml" else read_json(path, 64 << 20)
-
-
-def flatten(data: Any, where: str = "") -> dict[str, Any]:
-    """Nested plain data as dotted keys."""
-    if isinstance(data, dict):
-        items: Iterator[tuple[Any, Any]] = iter(data.items())
-    elif isinstance(data, list):
-        items = iter(enumerate(data))
-    else:
-        return {where: data}
-    found: dict[str, Any] = {}
-    for key, value in items:
-        found |= flatten(value, f"{where}.{key}" if where else str(key))
-    return found
 
 
 def _results(a: list[Evaluation], b: list[Evaluation]) -> list[str]:

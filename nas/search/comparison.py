@@ -13,11 +13,12 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from nas.common.errors import UserError
+from nas.common.schema import flatten
 from nas.evolution.objectives import Objective
 from nas.evolution.pareto import Member
 from nas.report.axes import axes_of
 from nas.search.archive import Evaluation
-from nas.search.compare import flatten, read_part
+from nas.search.compare import read_part
 from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 from nas.search.volume import Box, Curve

@@ -20,9 +20,8 @@ from nas.common.errors import UserError, first_line
 from nas.evolution.optimizer import Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation, as_measured
-from nas.search.elapsed import ran_before
+from nas.search.elapsed import Outcome, ran_before
 from nas.search.evaluate import Unfinished, completed
-from nas.search.outcome import Outcome
 from nas.search.pending import Pending
 from nas.search.policy import make_optimizer, returned_front
 from nas.search.settings import Settings

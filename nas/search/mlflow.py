@@ -9,7 +9,7 @@ import mlflow
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
-from nas.search.outcome import Outcome
+from nas.search.elapsed import Outcome
 
 FOLDER = "fer_nas.folder"  # the tag by which a resumed search finds its run
 

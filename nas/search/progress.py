@@ -20,7 +20,7 @@ from nas.common.cli import note
 from nas.report.axes import SHARES
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
-from nas.search.outcome import Outcome
+from nas.search.elapsed import Outcome
 from nas.search.volume import Box
 
 BARS = " ▁▂▃▄▅▆▇█"

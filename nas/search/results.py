@@ -16,7 +16,7 @@ from nas.evolution.pareto import Member
 from nas.report.pareto import objectives_figure
 from nas.report.plots import as_html
 from nas.search.archive import Evaluation
-from nas.search.outcome import Outcome
+from nas.search.elapsed import Outcome
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace

@@ -25,6 +25,7 @@ from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
 from nas.search.driver import Callback, Search
+from nas.search.elapsed import Outcome
 from nas.search.evaluate import (
     EvaluatorFunction,
     FunctionEvaluator,
@@ -32,7 +33,6 @@ from nas.search.evaluate import (
     evaluator_name,
 )
 from nas.search.machine import measure_front, measure_machine
-from nas.search.outcome import Outcome
 from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView

@@ -72,6 +72,4 @@ def _task(size: Input, classes: int) -> str:
 
 def _same_task(genome: Genome, space: SearchSpace) -> bool:
     """Whether the genome takes the space's images and knows its classes."""
-    size = genome.input
-    shape = (size.channels, size.height, size.width)
-    return (shape, genome.num_classes) == (space.shape, space.classes)
+    return (genome.input.shape, genome.num_classes) == (space.shape, space.classes)

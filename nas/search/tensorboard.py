@@ -6,7 +6,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
-from nas.search.outcome import Outcome
+from nas.search.elapsed import Outcome
 from nas.search.progress import hypervolumes
 
 

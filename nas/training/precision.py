@@ -84,8 +84,7 @@ def _check(found: Tensor, right: Tensor) -> None:
 
 def _noise(genome: Genome, batch: int, device: torch.device) -> Subset:
     """One batch of random pixels."""
-    size, generator = genome.input, torch.Generator().manual_seed(0)
-    shape = (batch, size.channels, size.height, size.width)
+    generator, shape = torch.Generator().manual_seed(0), (batch, *genome.input.shape)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     rows = torch.arange(batch, device=device)
     return Subset(images.to(device), torch.zeros_like(rows), rows)
