@@ -23,33 +23,55 @@ from nas.report.table import table
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
 
+OPTIONS = ("baseline", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json")
+
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if args.references:
+        _refuse_others(args, "--references", "json")
         return _references(args.json)
     if not args.run:
         raise UserError("RUN: missing; expected a run directory such as experiments/latest")
     if len(args.run) > 1:
+        _refuse_others(args, "several runs", "out", "json")
         return _compare([Path(run) for run in args.run], args)
     path = Path(args.run[0])
     if path.is_file() or args.run[0] in REFERENCES.names() or (path / "genome.json").is_file():
+        _refuse_others(args, "a genome", "json")
         return _describe_file(REFERENCES.find(path), args.json)
 
-    run = RunDirectory.open(path)
+    return _one_run(RunDirectory.open(path), args)
+
+
+def _one_run(run: RunDirectory, args: argparse.Namespace) -> int:
     if args.genome:
+        _refuse_others(args, "--genome", "json")
         return _genome(run, args)
     if args.csv:
+        _refuse_others(args, "--csv")
         return _csv(run)
     if args.optuna:
+        _refuse_others(args, "--optuna")
         return _optuna(run)
     baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
     if args.serve is not None:
+        _refuse_others(args, "--serve", "baseline")
         from nas.search.serve import page_server
 
         serve(page_server(run, args.serve, baseline), say)
         return 0
+    _refuse_others(args, "one run", "baseline", "paper", "json")
     return _inspect_run(run, baseline, args)
+
+
+def _refuse_others(args: argparse.Namespace, what: str, *taken: str) -> None:
+    """UserError for an option that would be ignored."""
+    for name in OPTIONS:
+        value = getattr(args, name)
+        if value is not None and value is not False and f"--{name}" != what and name not in taken:
+            with_it = ", ".join(f"--{one}" for one in taken) or "nothing else"
+            raise UserError(f"--{name}: not with {what}, which takes {with_it}")
 
 
 def _parser() -> Parser:

@@ -131,6 +131,25 @@ def test_mistakes(run, tmp_path, capsys):
     assert "no genome with id 'zzz' among 21" in errors[2]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("--csv --json", "--json: not with --csv, which takes nothing else"),
+        ("--csv --genome ab", "--csv: not with --genome, which takes --json"),
+        ("--optuna --baseline b", "--baseline: not with --optuna"),
+        ("--serve 0 --paper", "--paper: not with --serve, which takes --baseline"),
+        ("--out page.html", "--out: not with one run"),
+        ("RUN --paper", "--paper: not with several runs, which takes --out, --json"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(run, capsys, given, told):
+    argv = [str(run.path), *given.replace("RUN", str(run.path)).split()]
+    assert exit_code(main, argv) == 2
+    assert told in capsys.readouterr().err
+    assert exit_code(main, ["proposed", "--csv"]) == 2
+    assert "--csv: not with a genome" in capsys.readouterr().err
+
+
 def test_every_evaluation_as_csv(run, capsys):
     import csv
     import io
