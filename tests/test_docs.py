@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+import shlex
 import shutil
+from importlib import import_module
 
 import cv2
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 from conftest import ROOT
 
 import nas
+from nas.__main__ import module_of
 from nas.common.resources import SHIPPED_MODEL
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WITH_COMMANDS = [*PAGES, ROOT / "data/README.md"]  # those of experiments are records
 # As typed, but for what takes long: a small space, a few short trainings, one worker.
 SHORTER = {
     '"fer", data': '"quick", data', "evaluations=50": "evaluations=2, epochs=1",
@@ -42,6 +46,26 @@ def test_the_snippets_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
         for long, short in SHORTER.items():
             code = code.replace(long, short)
         exec(compile(code, page.name, "exec"), names)
+
+
+def commands(page):
+    """(name, arguments) of each `python -m nas.NAME ...` of a page, in fences and in lines."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, rest in re.findall(r"python -m nas\.(\w+)\b(?!\.)([^`\n|#]*)", text):
+        yield name, shlex.split(rest.replace("...", ""))
+
+
+@pytest.mark.parametrize("page", [p for p in WITH_COMMANDS if [*commands(p)]],
+                         ids=lambda page: str(page.relative_to(ROOT)))  # fmt: skip
+def test_the_commands_of_a_page_are_understood(page, capsys):
+    """Read as the command reads them, to the end; each option is one of its own."""
+    for name, arguments in commands(page):
+        with pytest.raises(SystemExit) as ended:
+            import_module(module_of(name)).main([*arguments, "--help"])
+        assert ended.value.code == 0
+        helped = capsys.readouterr().out
+        for flag in (a.partition("=")[0] for a in arguments if a.startswith("--")):
+            assert re.search(rf"(?<![\w-]){flag}(?![\w-])", helped), (name, flag)
 
 
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
