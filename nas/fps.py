@@ -66,7 +66,7 @@ def _measure(path: Path, as_json: bool) -> int:
     from nas.search.machine import measure_front
 
     run = RunDirectory.open(path)
-    space = SearchSpace.load(run.file("space.yaml"))
+    space = run.space()
     with run:
         archive = run.archive(space.contains)
         members = run.front(archive)

@@ -21,7 +21,6 @@ from nas.report.explorer import comparison_page, explorer_page
 from nas.report.front import front_of, front_table, plain_row
 from nas.report.table import table
 from nas.search.store import RunDirectory
-from nas.space.space import SearchSpace
 
 OPTIONS = ("baseline", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json")
 
@@ -117,7 +116,7 @@ def _optuna(run: RunDirectory) -> int:
     from nas.search.study import FILE, Study
 
     path, evaluations = run.file(FILE), run.archive().evaluations
-    Study(path, SearchSpace.load(run.file("space.yaml")), run.settings().objectives, evaluations)
+    Study(path, run.space(), run.settings().objectives, evaluations)
     say(f"{len(evaluations)} trials; look at them with: optuna-dashboard {path}")
     return 0
 

@@ -209,7 +209,7 @@ def _space(given: SearchSpace | str | Path | None, run: RunDirectory | None, pat
         return SearchSpace.load(SEARCH_SPACES.find(given, "--space"))
     if run is None:
         raise UserError(f"--space: missing, since {path or 'the genome'} lies in no run")
-    return SearchSpace.load(run.file("space.yaml"))
+    return run.space()
 
 
 def _settings(

@@ -22,7 +22,6 @@ from nas.search.compare import read_part
 from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 from nas.search.volume import Box, Curve
-from nas.space.space import SearchSpace
 
 # They differ between repetitions of one search, and make no other search of it.
 REPETITION = ("config.yaml: seed", "config.yaml: workers", "config.yaml: evaluations",
@@ -98,7 +97,7 @@ def _open(directory: RunDirectory) -> _Run:
         for part in parts
         for key, value in flatten(read_part(directory.file(part))).items()
     }
-    space = SearchSpace.load(directory.file("space.yaml"))
+    space = directory.space()
     archive = directory.archive()
     return _Run(directory, archive.evaluations, settings, space.classes,
                 directory.settings().objectives, directory.front(archive))  # fmt: skip

@@ -145,8 +145,8 @@ def completed(
 def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
     """Evaluate; whatever goes wrong becomes an evaluation with status failed.
 
-    Where the search's time ends first, the last reading of the evaluator counts (its `reading`:
-    epochs and metrics): status stopped.
+    Where the search's time ends first, the last point of the evaluator's `learning_curve` counts
+    (epochs and metrics): status stopped.
     """
     started, clock = time.time(), time.perf_counter()
     metrics, status, error = dict[str, float](), "ok", ""
@@ -155,10 +155,10 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
             metrics = evaluator(task)
         check_measured(metrics)
     except OutOfTime:
-        reading = getattr(evaluator, "reading", None)
-        if reading is None:
+        curve = getattr(evaluator, "learning_curve", None)
+        if not curve:
             return Unfinished(task)
-        epochs, metrics = reading
+        epochs, metrics = curve[-1]
         task, status = replace(task, fidelity=replace(task.fidelity, epochs=epochs)), "stopped"
     except (Exception, SystemExit) as problem:  # a function of the user's may exit, too
         metrics, status = {}, "failed"

@@ -53,7 +53,7 @@ def overview(
     deep: also what takes seconds: the surrogate's check and the population. archive: of the run,
     where it has been read.
     """
-    settings, space = run.settings(), SearchSpace.load(run.file("space.yaml"))
+    settings, space = run.settings(), run.space()
     archive = run.archive(space.contains) if archive is None else archive
     evaluations, inside = archive.evaluations, archive.inside
     measured = measured_fps(run)
@@ -139,7 +139,7 @@ def _believed(member: Member[Evaluation], metric: str) -> Row:
 
 def evaluation_rows(run: RunDirectory) -> list[Row]:
     """Every evaluation as a flat row, in the order of the archive."""
-    settings, space = run.settings(), SearchSpace.load(run.file("space.yaml"))
+    settings, space = run.settings(), run.space()
     archive = run.archive(space.contains)
     evaluations = archive.evaluations
     ids = {member.measured.id for member in run.front(archive)}

@@ -62,7 +62,7 @@ class Run:
     def __init__(self, directory: RunDirectory, outcome: Outcome | None = None) -> None:
         self.directory, self.outcome = directory, outcome
         self.settings: Settings = directory.settings()
-        self.space: SearchSpace = SearchSpace.load(directory.file("space.yaml"))
+        self.space: SearchSpace = directory.space()
         self.archive = directory.archive(self.space.contains)
 
     @classmethod

@@ -141,7 +141,7 @@ def _resumed(
         )
     same = {name: getattr(stored, name) for name in ("data", "fps_model", "recipe")}
     wanted = dataclasses.replace(wanted, **same)
-    parts = _parts(wanted, SearchSpace.load(run.file("space.yaml")), evaluator, started)
+    parts = _parts(wanted, run.space(), evaluator, started)
     run.check_unchanged(parts.fingerprint)
     return parts, run.initial()
 

@@ -104,6 +104,10 @@ class RunDirectory:
             )
         return settings.data
 
+    def space(self) -> SearchSpace:
+        """As it was searched: with what the data gave it."""
+        return SearchSpace.load(self.file("space.yaml"))
+
     def store(self, settings: Settings) -> None:
         """Write config.yaml."""
         self.write("config.yaml", yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False))

@@ -26,7 +26,7 @@ class TrainingEvaluator:
 
     precision: (bf16, channels_last), measured once by the driver. device: of torch; auto is the GPU
     where this process sees one, since workers of one search may sit on unlike machines.
-    reading: (epochs, metrics) of the training that runs, where it was scored on its way.
+    learning_curve: (epochs, metrics) of the training that runs, wherever it was scored on its way.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class TrainingEvaluator:
     ) -> None:
         place = torch_device(device)
         self.recipe, self.precision = recipe, Precision(*precision)
-        self.reading: tuple[int, dict[str, float]] | None = None
+        self.learning_curve: list[tuple[int, dict[str, float]]] = []
         self._longest = 0.0  # seconds of a training
         # A copy: arrays that come from Ray's store are read-only.
         images = torch.tensor(np.ascontiguousarray(data.images), device=place)
@@ -48,17 +48,17 @@ class TrainingEvaluator:
 
     def __call__(self, task: Task) -> dict[str, float]:
         """accuracy, macro_f1 and balanced_accuracy (0..1), after the task's epochs."""
-        self.reading, started = None, time.perf_counter()
-        result = train(
+        self.learning_curve, started = [], time.perf_counter()
+        train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,
             dataclasses.replace(self.recipe, epochs=task.fidelity.epochs),
-            seed=task.seed, precision=self.precision, teacher=self.teacher, on_epoch=self._read,
-            read_at=self._readings(task),
+            seed=task.seed, precision=self.precision, teacher=self.teacher, on_epoch=self._note,
+            score_at=self._scored(task),
         )  # fmt: skip
         self._longest = max(self._longest, time.perf_counter() - started)
-        return _scores(result.history[-1])
+        return self.learning_curve[-1][1]
 
-    def _readings(self, task: Task) -> Container[int] | None:
+    def _scored(self, task: Task) -> Container[int] | None:
         """Every epoch where the training may be broken off; else the last alone, which costs less.
 
         Scoring draws nothing at random: the training is the same.
@@ -66,9 +66,10 @@ class TrainingEvaluator:
         near = task.seconds is not None and task.seconds < NEAR * max(self._longest, 30.0)
         return None if near else ()
 
-    def _read(self, row: dict[str, float]) -> None:
+    def _note(self, row: dict[str, float]) -> None:
         if "validation_accuracy" in row:
-            self.reading = int(row["epoch"]), _scores(row)
+            metrics = {name: row[f"validation_{name}"] for name in SCORES}
+            self.learning_curve.append((int(row["epoch"]), metrics))
 
     def _part(self, fraction: float) -> Subset:
         if fraction == 1:
@@ -77,7 +78,3 @@ class TrainingEvaluator:
         # The same part for every genome.
         keep = np.sort(np.random.default_rng(0).permutation(len(self.fit))[:count])
         return dataclasses.replace(self.fit, rows=self.fit.rows[keep])
-
-
-def _scores(row: dict[str, float]) -> dict[str, float]:
-    return {name: row[f"validation_{name}"] for name in SCORES}

@@ -58,8 +58,8 @@ class Task:
 class Evaluator(Protocol):
     """What a worker runs: a task -> its metrics.
 
-    An exception is the candidate's failure, never the search's. One with an attribute `reading`
-    (epochs, metrics) has something to show for a training that is broken off.
+    An exception is the candidate's failure, never the search's. One with a `learning_curve`,
+    pairs of epochs and metrics, has something to show for a training that is broken off.
     """
 
     def __call__(self, task: Task) -> dict[str, float]: ...

@@ -40,13 +40,13 @@ def train(
     teacher: nn.Module | SoftLabels | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-    read_at: Container[int] | None = None,
+    score_at: Container[int] | None = None,
 ) -> TrainingResult:
     """Train a genome from scratch, or from `checkpoint` where that file exists.
 
     keep_best: return the weights of the epoch with the highest held-out accuracy instead of the
     last. initial: weights to start from. teacher: a module, normalised pixels -> logits, or stored
-    answers, to learn from by the recipe's `distill`. read_at: epochs after which the held-out part
+    answers, to learn from by the recipe's `distill`. score_at: epochs after which the held-out part
     is scored; None is all, and the last one always is. DivergedError when the loss is not finite.
     """
     run = Training(genome, fit, recipe, seed, precision or Precision(), initial, teacher)
@@ -56,7 +56,7 @@ def train(
         started, processor = time.perf_counter(), time.process_time()
         loss = run.train_epoch()
         row: dict[str, float] = {"epoch": run.epoch, "train_loss": loss, "lr": run.lr}
-        if read_at is None or run.epoch in read_at or run.epoch == recipe.epochs:
+        if score_at is None or run.epoch in score_at or run.epoch == recipe.epochs:
             found = score(run.averaged, genome, held_out, run.precision, recipe.views)
             row |= {f"validation_{name}": value for name, value in found.items()}
             run.note(found["accuracy"], keep_best)

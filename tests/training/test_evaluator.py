@@ -37,13 +37,13 @@ def test_metrics_of_a_training(evaluator):
 def test_a_training_that_is_broken_off_shows_its_last_reading(evaluator):
     """And the readings on the way change nothing."""
     whole = evaluator(task(epochs=2))
-    assert evaluator.reading == (2, whole)
+    assert evaluator.learning_curve[-1] == (2, whole)
     read = evaluator(task(epochs=2, seconds=1000.0))
     assert evaluator(task(epochs=2, seconds=30.0)) == whole == read
     found = run_task(evaluator, task(epochs=10_000, seconds=3.0))
     assert found.status == "stopped"
     assert 1 <= found.fidelity.epochs < 10_000
-    assert (found.fidelity.epochs, found.metrics) == evaluator.reading
+    assert (found.fidelity.epochs, found.metrics) == evaluator.learning_curve[-1]
     assert 3 <= found.seconds < 5
 
 
