@@ -130,6 +130,7 @@ def _resumed(
     options: dict[str, Any], started: float,
 ) -> tuple[_Parts, list[Genome]]:  # fmt: skip
     stored = run.settings()
+    run.check_files()  # before other data, or another space, are taken for the mistake
     if settings is None:
         check_addressed(stored, "address" in options)
     wanted = checked(_with(settings or stored, options, evaluator))

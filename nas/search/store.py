@@ -171,9 +171,19 @@ class RunDirectory:
 
         data: the data set's fingerprint now. Runs of version 0.1 have nothing to compare with.
         """
+        prints = self.check_files()
+        if prints and prints["data"] != data:
+            raise UserError(
+                f"data set {prints['settings'].get('data')}: not the one that the run began with "
+                f"(fingerprint {data}, then {prints['data']}); its evaluations do not compare; "
+                "start a new run"
+            )
+
+    def check_files(self) -> dict[str, Any]:
+        """The fingerprints that it began with, if any. UserError unless files and settings fit."""
         path = self.file("fingerprints.json")
         if not path.exists():
-            return
+            return {}
         prints = read_json(path)
         if not isinstance(prints, dict) or not prints.keys() >= {"settings", "data"}:
             raise UserError(f"{path}: not the fingerprints of a run")
@@ -183,11 +193,7 @@ class RunDirectory:
         for name in FINGERPRINTED:
             if prints.get(name) != self._digest(name):
                 raise UserError(f"{self.file(name)}: not the file that the run began with")
-        if prints["data"] != data:
-            raise UserError(
-                f"data set {began.data}: not the one that the run began with (fingerprint "
-                f"{data}, then {prints['data']}); its evaluations do not compare; start a new run"
-            )
+        return prints
 
     def __enter__(self) -> RunDirectory:
         self._lock.enter_context(locked(self.path))

@@ -185,6 +185,14 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
         nas.search(resume=run.path, evaluator=evaluator, seed=1)
 
 
+def test_an_emptied_config_is_told_before_other_data_are_looked_for(tmp_path):
+    """Its settings would be the defaults: other data, whose classes may not fit the space."""
+    run = begin(tmp_path / "run", lambda genome: {"score": 1.0, "joules": 1}, evaluations=1)
+    (run.path / "config.yaml").write_text("")
+    with pytest.raises(UserError, match=r"config\.yaml: .*: the run has .*, not "):
+        nas.search(resume=run.path, evaluator=lambda genome: {"score": 1.0, "joules": 1})
+
+
 MARK = """
 from pathlib import Path
 Path("imported").touch()
