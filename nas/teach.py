@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
@@ -55,6 +56,7 @@ def _parser() -> Parser:
     parser.add_device()
     add("--out", metavar="FILE", help="default: data/<name>.teacher.safetensors")
     parser.add_json()
+    add_plugin_option(parser)
     return parser
 
 

@@ -13,6 +13,7 @@ from nas.common.cli import exit_code
 
 HEAVY = {"torch", "ray", "deap", "sklearn", "onnxruntime", "matplotlib", "optuna", "cv2", "scipy",
          "pandas"}  # fmt: skip
+WITHOUT_GENOMES = {"bench", "data", "doctor", "realtime"}  # of a user's own blocks
 
 
 def python(code, *arguments, cwd=ROOT):
@@ -54,6 +55,7 @@ def test_help_is_quick_and_imports_nothing_heavy(command):
     assert f"usage: python -m nas.{command}" in said
     assert names & HEAVY == set()
     assert seconds < 1
+    assert ("--plugin" in said) == (command not in WITHOUT_GENOMES)
 
 
 @pytest.fixture(scope="module")

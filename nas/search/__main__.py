@@ -165,6 +165,8 @@ def _text(run: Run) -> str:
     if run.settings.evaluator is not None:
         again += f" --evaluator {shlex.quote(run.settings.evaluator)}"
     if chosen is None:
+        if outcome.stopped == "finished":
+            again += f" --evaluations {2 * len(run.archive)}"
         why = run.archive.why_no_front()
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])
     rows, axes = front_rows(run.directory, run.archive)

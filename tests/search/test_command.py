@@ -425,3 +425,18 @@ def test_rare_classes_count(arguments, tmp_path, capsys):
     assert (found.front["balanced_accuracy"] >= 0.1).all()
     assert found.best.id == found.front["believed"].idxmax()
     assert {"accuracy", "macro_f1", "balanced_accuracy", "fps"} <= set(found.evaluations.columns)
+
+
+def test_a_limit_that_nothing_keeps_is_told_with_what_was_found(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gauge.py").write_text("def measure(genome): return {'score': 1, 'joules': 3}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = ["objectives=[{name: score}, {name: joules}]",
+              "constraints=[{name: joules, at_most: 2}]"]  # fmt: skip
+    argv = ["--space", "quick", "--evaluator", "gauge:measure", "--evaluations", "2"]
+    assert exit_code(main, [*argv, "--run-dir", "run", "--set", *wanted]) == 0
+    assert capsys.readouterr().out.strip().splitlines()[-2:] == [
+        "no front and no best.json: none of 2 networks keeps joules of at most 2; they have 3 to "
+        "3; go on with:",
+        "  python -m nas.search --resume run --evaluator gauge:measure --evaluations 4",
+    ]
