@@ -10,7 +10,7 @@ from typing import Any
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.files import check_writable, replace_file
-from nas.report.table import table
+from nas.report.table import percents, table
 from nas.training.recipe import VIEWS
 
 EVALUATION = "evaluation.json"
@@ -64,44 +64,27 @@ def _parser() -> Parser:
 
 
 def _text(found: dict[str, Any]) -> str:
-    rows = []
-    for result in found["results"]:
-        low, high = result["accuracy_interval"]
-        macs = result["macs"]
-        rows.append(
-            {
-                **result,
-                "percent": 100 * result["accuracy"],
-                "interval": f"{100 * low:.1f}..{100 * high:.1f}",
-                "macro": 100 * result["macro_f1"],
-                "weighted": 100 * result["weighted_f1"],
-                "ece": 100 * result["calibration_error"],
-                "mmacs": None if macs is None else macs / 1e6,
-            }
-        )
+    rows = [
+        {
+            **result,
+            "interval": percents(result["accuracy_interval"]),
+            "mmacs": None if result["macs"] is None else result["macs"] / 1e6,
+        }
+        for result in found["results"]
+    ]
     lines = [f"{found['data']} {found['split']}, views: {found['views']}"]
     if found["classes_dropped"]:
         lines.append(
             f"not shared, left out: {', '.join(found['classes_dropped'])} "
             f"({found['images_dropped']} images)"
         )
-    lines.append(
-        table(
-            rows,
-            [
-                ("model", "model", ""),
-                ("subset", "images", ""),
-                ("n", "n", ",.0f"),
-                ("percent", "accuracy %", ".2f"),
-                ("interval", "95 % interval", ""),
-                ("macro", "macro F1 %", ".2f"),
-                ("weighted", "weighted F1 %", ".2f"),
-                ("ece", "calibration error %", ".1f"),
-                ("params", "params", ",.0f"),
-                ("mmacs", "MMACs", ".1f"),
-            ],
-        )
-    )
+    lines.append(table(rows, [
+        ("model", "model", ""), ("subset", "images", ""), ("n", "n", ",.0f"),
+        ("accuracy", "accuracy %", "%.2f"), ("interval", "95 % interval", ""),
+        ("macro_f1", "macro F1 %", "%.2f"), ("weighted_f1", "weighted F1 %", "%.2f"),
+        ("calibration_error", "calibration error %", "%.1f"), ("params", "params", ",.0f"),
+        ("mmacs", "MMACs", ".1f"),
+    ]))  # fmt: skip
     return "\n".join(lines)
 
 

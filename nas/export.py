@@ -54,19 +54,10 @@ def _text(found: dict[str, Any]) -> str:
         f"{found['calibration_images']} Training images of {found['data']}, scored on "
         f"{found['validation_images']:,} validation images"
     ]
-    rows = [
-        {
-            **file,
-            "percent": 100 * file["accuracy"],
-            "same": 100 * file["same_labels"],
-            "off": 100 * file["probe_difference"],
-        }
-        for file in found["files"]
-    ]
-    lines.append(table(rows, [
+    lines.append(table(found["files"], [
         ("file", "file", ""), ("bytes", "bytes", ",.0f"), ("fps", "fps", ",.0f"),
-        ("percent", "accuracy %", ".2f"), ("same", "labels as torch %", ".2f"),
-        ("off", "probes off by %", ".1f"),
+        ("accuracy", "accuracy %", "%.2f"), ("same_labels", "labels as torch %", "%.2f"),
+        ("probe_difference", "probes off by %", "%.1f"),
     ]))  # fmt: skip
     lines += [
         f"WARNING: {file['file']} computes something else than torch (probes off by at most "

@@ -163,16 +163,13 @@ def _compare(paths: list[Path], args: argparse.Namespace) -> int:
 
 
 def _comparison_text(found: dict[str, Any], page: Path) -> str:
-    shares = ("hypervolume", "at_evaluations", "at_seconds")
-    rows = [
-        {**row, "minutes": row["seconds"] / 60, **{key: 100 * row[key] for key in shares}}
-        for row in found["runs"]
-    ]
+    rows = [{**row, "minutes": row["seconds"] / 60} for row in found["runs"]]
     runs = table(rows, [
         ("run", "run", ""), ("group", "way to search", ""), ("seed", "seed", ""),
         ("evaluations", "networks", ",d"), ("minutes", "minutes", ".1f"),
-        ("hypervolume", "hypervolume %", ".2f"), ("at_evaluations", "at equal evaluations", ".2f"),
-        ("at_seconds", "at equal time", ".2f"),
+        ("hypervolume", "hypervolume %", "%.2f"),
+        ("at_evaluations", "at equal evaluations", "%.2f"),
+        ("at_seconds", "at equal time", "%.2f"),
     ])  # fmt: skip
     tests = [
         f"{test['one']} against {test['other']} ({test['seeds']} seeds): the first is better in "

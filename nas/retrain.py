@@ -18,7 +18,7 @@ from nas.common.options import add_set, with_key
 from nas.common.resources import RECIPES, REFERENCES, WEIGHTS, find_model
 from nas.common.schema import Int
 from nas.report.card import run_line, several_views
-from nas.report.table import table
+from nas.report.table import percents, table
 from nas.search.store import RunDirectory, run_of
 from nas.training.recipe import Recipe
 
@@ -128,7 +128,6 @@ def _front_text(found: Final, out: Path) -> str:
     rows: list[dict[str, Any]] = [
         {
             **row,
-            "search": None if row["search_accuracy"] is None else 100 * row["search_accuracy"],
             **{f: percent(row[f"{f}_mean"], row[f"{f}_low"])
                for f in ("validation", "test", "test_flip")},
         }
@@ -137,7 +136,7 @@ def _front_text(found: Final, out: Path) -> str:
     lines = [
         table(rows, [
             ("id", "id", ""), ("params", "params", ",.0f"), ("fps", "fps", ",.0f"),
-            ("seeds", "seeds", ".0f"), ("search", "search %", ".2f"),
+            ("seeds", "seeds", ".0f"), ("search_accuracy", "search %", "%.2f"),
             ("validation", "validation %", ""), ("test", "test %", ""),
             ("test_flip", "test, mirrored %", ""),
         ]),
@@ -198,41 +197,23 @@ def _parser() -> Parser:
 
 
 def _text(report: dict[str, Any], out: Path) -> str:
-    rows = []
     several = {f"{split}, {views['views']}": views for split, views in several_views(report)}
-    for split, found in {
-        "validation": report["validation"],
-        "test": report["test"],
-        **several,
-    }.items():
-        low, high = found["accuracy_interval"]
-        rows.append(
-            {
-                "split": split,
-                "n": found["n"],
-                "accuracy": 100 * found["accuracy"],
-                "interval": f"{100 * low:.1f}..{100 * high:.1f}",
-                "macro": 100 * found["macro_f1"],
-                "weighted": 100 * found["weighted_f1"],
-            }
-        )
-    lines = [
-        table(
-            rows,
-            [
-                ("split", "split", ""),
-                ("n", "images", ",.0f"),
-                ("accuracy", "accuracy %", ".2f"),
-                ("interval", "95 % interval", ""),
-                ("macro", "macro F1 %", ".2f"),
-                ("weighted", "weighted F1 %", ".2f"),
-            ],
-        )
+    figures = {"validation": report["validation"], "test": report["test"], **several}
+    rows = [
+        {**found, "split": split, "interval": percents(found["accuracy_interval"])}
+        for split, found in figures.items()
     ]
+    lines = [
+        table(rows, [
+            ("split", "split", ""), ("n", "images", ",.0f"), ("accuracy", "accuracy %", "%.2f"),
+            ("interval", "95 % interval", ""), ("macro_f1", "macro F1 %", "%.2f"),
+            ("weighted_f1", "weighted F1 %", "%.2f"),
+        ])
+    ]  # fmt: skip
     classes = [
         {
             "class": name,
-            **{k: 100 * v[k] if v["support"] else None for k in ("precision", "recall", "f1")},
+            **{k: v[k] if v["support"] else None for k in ("precision", "recall", "f1")},
             "support": v["support"],
         }
         for name, v in report["test"]["per_class"].items()
@@ -245,9 +226,9 @@ def _text(report: dict[str, Any], out: Path) -> str:
             classes,
             [
                 ("class", "class", ""),
-                ("precision", "precision %", ".1f"),
-                ("recall", "recall %", ".1f"),
-                ("f1", "F1 %", ".1f"),
+                ("precision", "precision %", "%.1f"),
+                ("recall", "recall %", "%.1f"),
+                ("f1", "F1 %", "%.1f"),
                 ("support", "images", ",.0f"),
             ],
         ),

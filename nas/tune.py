@@ -102,8 +102,6 @@ def _parser() -> Parser:
 
 
 def _table(found: list[dict[str, Any]], grid: bool) -> str:
-    for row in found:
-        row["percent"] = None if row["accuracy"] is None else 100 * row["accuracy"]
     settings = [
         ("optimizer", "optimizer", ""),
         ("schedule", "schedule", ""),
@@ -118,7 +116,7 @@ def _table(found: list[dict[str, Any]], grid: bool) -> str:
         [
             ("trial", "trial", "d"),
             *([("setting", "setting", "")] if grid else settings),
-            ("percent", "accuracy %", ".2f"),
+            ("accuracy", "accuracy %", "%.2f"),
             ("best_epoch", "best epoch", "d"),
             ("seconds", "s", ".0f"),
             ("state", "state", ""),

@@ -179,11 +179,10 @@ def _realtime_text(found: dict[str, Any]) -> str:
     ])  # fmt: skip
     for clip in found["quality"]:
         clip["lived"] = ", ".join(map(str, clip["frames_lived"])) or "none"
-        clip["percent"], clip["again"] = 100 * clip["missed"], 100 * clip["missed_again"]
     quality = table(found["quality"], [
         ("clip", "clip", ""), ("frames", "frames", "d"), ("plain_frames", "plain finds", "d"),
-        ("our_frames", "ours", "d"), ("percent", "missed %", ".1f"),
-        ("again", "missed, seen twice %", ".1f"),
+        ("our_frames", "ours", "d"), ("missed", "missed %", "%.1f"),
+        ("missed_again", "missed, seen twice %", "%.1f"),
         ("lived", "frames our faces lived", ""), ("changes_before", "label changes/s", ".2f"),
         ("changes_after", "smoothed", ".2f"),
     ])  # fmt: skip

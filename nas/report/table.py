@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-Column = tuple[str, str, str]  # key in the row, header, format specification
+# Key in the row, header, format specification; one that begins with % is of a share, in percent.
+Column = tuple[str, str, str]
 
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> str:
@@ -27,5 +28,14 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> str:
     )
 
 
-def _cell(value: object, spec: str) -> str:
-    return "-" if value is None else format(value, spec)
+def _cell(value: Any, spec: str) -> str:
+    if value is None:
+        return "-"
+    share = spec.startswith("%")
+    return format(100 * value, spec[1:]) if share else format(value, spec)
+
+
+def percents(ends: Sequence[float]) -> str:
+    """An interval of shares, in percent."""
+    low, high = ends
+    return f"{100 * low:.1f}..{100 * high:.1f}"

@@ -10,7 +10,7 @@ from nas.report.course import course_picture
 from nas.report.labels import place_labels
 from nas.report.pareto import objectives_figure, pareto_picture
 from nas.report.plots import confusion_figure, curves_png, saliency_png, write_figure
-from nas.report.table import table
+from nas.report.table import percents, table
 
 
 def test_table_is_aligned():
@@ -22,6 +22,12 @@ def test_table_is_aligned():
         "a       1,234,567   0.50",
         "longer          1      -",
     ]
+
+
+def test_shares_are_told_in_percent():
+    rows = [{"share": 0.12345, "ends": percents([0.1, 0.256])}, {"share": None, "ends": None}]
+    text = table(rows, [("share", "of all %", "%.2f"), ("ends", "interval", "")])
+    assert text.splitlines()[2:] == ["   12.35  10.0..25.6", "       -  -"]
 
 
 def test_an_empty_table_has_its_headers():
