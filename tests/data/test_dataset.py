@@ -152,7 +152,7 @@ def test_open_dataset(tmp_path, monkeypatch):
         UserError, match=r"prepared are toy, synthetic.*'toy'.*nas\.data prepare toi"
     ):
         open_dataset("toi")
-    with pytest.raises(UserError, match=r"no such folder or \.zip"):
+    with pytest.raises(UserError, match=r"no folder or \.zip"):
         open_dataset("../../etc/passwd")
 
 

@@ -57,7 +57,10 @@ def run(space, algorithm, n, seed=0):
     return list(drive(optimizer, n))
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "algorithm",
+    [pytest.param(a, marks=pytest.mark.slow if a == "ga+gp" else ()) for a in ALGORITHMS],
+)
 def test_same_seed_same_genomes_and_no_duplicates(quick, algorithm):
     n = 14 if algorithm.endswith("+gp") else 60
     first, second = (run(quick, algorithm, n) for _ in range(2))
@@ -121,6 +124,7 @@ def test_exploration_never_dies_out(quick, monkeypatch):
     assert 1 <= ready - len(screened) <= 10
 
 
+@pytest.mark.slow
 def test_many_may_be_in_training_at_once(quick):
     optimizer = Optimizer(quick, population=10, static_metrics=known)
     asked = [optimizer.ask() for _ in range(12)]

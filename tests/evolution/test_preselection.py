@@ -63,6 +63,7 @@ def test_the_fitness_decides_where_there_is_one(quick, rng):
     assert low < mean < high
 
 
+@pytest.mark.slow
 def test_most_that_is_chosen_extends_the_front(screen, quick, rng):
     fill(screen, quick, rng, 40)
     extending = {True: [], False: []}  # chosen, all children

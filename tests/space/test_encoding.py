@@ -23,6 +23,7 @@ def test_one_vector_for_one_genome(fer, rng):
     assert vectors.max() <= 1.0
 
 
+@pytest.mark.slow
 def test_a_mutant_is_nearer_than_a_stranger(fer, rng):
     near = far = 0.0
     for _ in range(60):

@@ -60,6 +60,7 @@ def test_members_are_found_again_from_outside(name):
     assert found > 5
 
 
+@pytest.mark.slow
 def test_resnet_in_fer():
     """Residual blocks stay, widths and depths are the nearest that the space has."""
     found = project(Genome.load("resnet"), space_of("fer")).genome

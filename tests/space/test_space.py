@@ -116,6 +116,7 @@ def test_depths_with_gaps_can_be_reached(rng):
     assert repair(dataclasses.replace(deep, spec=tight)) is not None
 
 
+@pytest.mark.slow
 def test_size_is_the_number_of_different_genomes(tmp_path):
     space = SearchSpace.load(written(tmp_path, TINY))
     stage = 1 + 2 * 2 * 4  # pooled and empty, or downsample x width x block
