@@ -31,7 +31,7 @@ def everything():
                  "high": 0.65, "seeds": 3, "folder": "found",
                  "curve": [[1, 0.5], [2, 0.6]]}  # fmt: skip
     return overview(
-        networks, surrogate=checked, genealogy=LINE, synthetic=True,
+        networks, surrogate=checked, genealogy=LINE, synthetic=True, data="fer2013",
         references=[{**network(2), "name": "proposed", "published": 0.68}],
         genes=[{"gene": "stem.kernel", "value": "3", "front": 1.0, "all": 0.5}],
         failures=[{"reason": "no memory", "count": 1, "ids": [networks[7]["id"]]}],

@@ -103,6 +103,7 @@ def test_names_of_a_stranger_stay_text(shown):
     browser = shown(found)
     assert EVIL in browser.find_element("id", "title").text
     assert EVIL in texts(browser, "#failures td")
+    browser.find_element("name", "published").click()  # its name beside its mark
     assert browser.title != "owned"
     assert browser.execute_script("return document.images.length") == 0
     assert browser.execute_script("return document.scripts.length") == 2
@@ -147,6 +148,17 @@ def test_the_line_to_the_winner_says_what_changed_and_what_it_gained(shown):
     assert rows[0].startswith(f"{ids[0]} 30.00 %")
     assert "+1.00 stages.0.blocks.0: none → inverted (kernel 3); stem.kernel: 5 → 3" in rows[1]
     assert f"crossover of {ids[0]} and {ids[1]}; of the first: stem.kernel: 5 → 3" in rows[2]
+
+
+@pytest.mark.parametrize("data", ["fer2013", "ferplus_majority", "faces", "my_module:measure"])
+def test_published_accuracies_are_shown_at_once_beside_their_own_data_alone(shown, data):
+    reference = {**network(2), "name": "proposed", "published": 0.68}
+    browser = shown(overview([network(0)], references=[reference], data=data))
+    legend = "published (FER2013's test split, fully trained)"
+    assert (legend in texts(browser, "#fronts .legend li")) == data.startswith("fer")
+    box = browser.find_element("name", "published")
+    box.click()
+    assert (legend in texts(browser, "#fronts .legend li")) != data.startswith("fer")
 
 
 def test_a_chart_without_data_is_not_shown(shown):

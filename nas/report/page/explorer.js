@@ -68,6 +68,9 @@ function build() {
     ["epochs", "epochs", format.count], ["seconds", "training s", (v) => v.toFixed(1)], ["front", "front", (v) => (v ? "yes" : ""), "text"],
   ], 3, data.measure.maximize);
   filters();
+  // Published accuracies are of FER2013: beside a search of other images they are shown on demand.
+  const published = byId("filters").elements.published;
+  published.checked = published.defaultChecked = /^fer(2013|plus)/.test(data.data);
 }
 
 const COLUMNS = { params: "parameters", macs: "MMACs", fps: "fps predicted" };
@@ -119,7 +122,7 @@ function frontSeries(ok, axis, published) {
     { name: "reference, trained in this search", kind: "points", shape: "diamond", hollow: true, size: 7, colour: "--reference", points: data.references.filter(has).map((r) => ({ ...point(r), label: r.name, tell: () => `${r.name}\n${about(r)}` })) },
   ];
   if (data.baseline) series.push({ name: `front of ${data.baseline.run}`, kind: "points", shape: "square", hollow: true, size: 3.5, colour: "--baseline", points: data.baseline.front.filter(has).map((n) => ({ ...point(n), low: n.low, high: n.high, id: null, tell: () => `baseline ${about(n)}` })) });
-  if (published) series.push({ name: "published (test split, fully trained)", kind: "points", shape: "triangle", hollow: true, size: 6, colour: "--published", points: data.references.filter((r) => r.published && valueOf(r, axis) !== null).map((r) => ({ x: valueOf(r, axis), y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
+  if (published) series.push({ name: "published (FER2013's test split, fully trained)", kind: "points", shape: "triangle", hollow: true, size: 6, colour: "--published", points: data.references.filter((r) => r.published && valueOf(r, axis) !== null).map((r) => ({ x: valueOf(r, axis), y: r.published, label: r.name, tell: () => `${r.name}, published: ${format.percent(r.published)}` })) });
   return series;
 }
 
