@@ -47,7 +47,7 @@ fuzz: $(VENV)/installed
 	  PYTHONPATH=. $(RUN) tests/fuzz.py "$$reader" -max_total_time=120 || exit 1; \
 	done
 
-# Kills, stopped workers, full and read-only disks: half an hour; what cannot be mounted is skipped.
+# Kills, stopped workers, full and read-only disks: 35 minutes on a busy core; what cannot be mounted is skipped.
 torture: $(VENV)/installed
 	PYTHONPATH=. $(RUN) experiments/torture/run.py
 
