@@ -198,7 +198,7 @@ def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> 
 
 def _named(against: Genome | str | Path) -> tuple[Genome, str]:
     genome, path = find_genome(against, "ablate: against")
-    return genome, str(read_genome(path)[1].get("name", path.stem)) if path else genome.id
+    return genome, str(read_genome(path)[1].get("name", genome.id)) if path else genome.id
 
 
 def _space(given: SearchSpace | str | Path | None, run: RunDirectory | None, path: Path | None
