@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.arch.genome import Genome, find_genome, read_genome
+from nas.arch.genome import Genome, find_genome
 from nas.arch.lowering import cost
 from nas.common.cli import log_to_stderr, read_seeds
 from nas.common.errors import UserError, as_path
-from nas.common.resources import SEARCH_SPACES
+from nas.common.resources import REFERENCES, SEARCH_SPACES
 from nas.data import Dataset, check_input, open_dataset, search_data
 from nas.evolution.objectives import Fitness, Objective
 from nas.report.ablation import ablation_picture
@@ -77,10 +77,12 @@ def ablate(
 
     Returns ablation.json: `measure` says which metric (the run's accuracy, or what else it
     measured); `rows` have for each network its value and for each gene what the network's own one
-    gains, both with 95 % intervals over the seeds (`low`, `high`). The picture is ablation.png.
+    gains, both with 95 % intervals over the seeds (`low`, `high`). Beside it `against`, the other's
+    name or id, and `picture`, ablation.png.
     """
     network, path = find_genome(genome, "ablate: genome")
-    other, name = _named(against)
+    other, _ = find_genome(against, "ablate: against")
+    name = str(against) if against in REFERENCES.names() else other.id
     if progress:
         log_to_stderr()
     run = run_of(path) if path else None
@@ -103,7 +105,7 @@ def ablate(
     )  # fmt: skip
     result, picture = measure(folder, chosen, where, by, found, command), folder / PICTURE
     ablation_picture(picture, result, f"{network.id}, each gene set back to that of {name}")
-    return {**result, "picture": str(picture)}
+    return {**result, "against": name, "picture": str(picture)}
 
 
 @dataclass(frozen=True)
@@ -194,11 +196,6 @@ def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> 
     failures = [{"id": e.id, "seed": e.seed, "error": e.error} for e in evaluations
                 if not e.ok and (e.id, e.seed) in asked]  # fmt: skip
     return {"measure": measure, "seeds": list(chosen.seeds), "rows": rows, "failures": failures}
-
-
-def _named(against: Genome | str | Path) -> tuple[Genome, str]:
-    genome, path = find_genome(against, "ablate: against")
-    return genome, str(read_genome(path)[1].get("name", genome.id)) if path else genome.id
 
 
 def _space(given: SearchSpace | str | Path | None, run: RunDirectory | None, path: Path | None

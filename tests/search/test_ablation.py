@@ -46,6 +46,7 @@ def test_equal_training_for_all_and_on_from_where_it_stopped(files, faces_file, 
     found = json.loads(capsys.readouterr().out)
     rows = {row["name"]: row for row in found["rows"]}
     assert len(rows) == 4
+    assert found["against"] == rows["the other network"]["id"]
     assert all(row["value"]["count"] == 2 for row in rows.values())
     stored = (out / "evaluations.jsonl").read_text().splitlines()
     assert len(stored) == 8
@@ -112,6 +113,7 @@ def test_an_evaluator_of_the_run_measures_the_variants(own_run, pair, monkeypatc
         nas.ablate(best)
     found = nas.ablate(best, evaluator=energy, seeds=[1, 2, 3])
     assert found["measure"]["name"] == "energy_uj"
+    assert found["against"] == "proposed"
     own, *others = found["rows"]
     assert own["value"]["mean"] == pytest.approx(own["params"] / 1000 + 2)
     assert len(others) > 2
