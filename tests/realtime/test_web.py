@@ -349,6 +349,26 @@ def test_labels_on_the_page_cover_nothing(page):
         assert 0 <= label[1] <= 480 - 20
 
 
+def test_labels_of_a_crowd_are_smaller_on_the_page(page):
+    """24 faces that stand closer than their labels are wide, then one of them alone."""
+    body = """
+        const { placeLabels } = await import("./overlay.js");
+        const context = document.createElement("canvas").getContext("2d");
+        [context.canvas.width, context.canvas.height] = [800, 600];
+        const at = (k) => ({ x: k % 6 * 130 + 25, y: (k - k % 6) / 6 * 145 + 10 });
+        const faces = Array.from({ length: 24 }, (_, k) =>
+          ({ box: { ...at(k), width: 90, height: 120 } }));
+        const titles = faces.map((_, k) => `${10 + k} surprised`);
+        const many = placeLabels(context, faces, titles, 1.2);
+        const [one] = placeLabels(context, faces.slice(0, 1), titles, 1.2);
+        return [...faces.map(({ box }) => box), ...many, one]
+          .map(({ x, y, width, height }) => [x, y, width, height]);"""
+    *found, alone = (tuple(map(round, box)) for box in in_page(page, body))
+    for i, label in enumerate(found[24:], 24):
+        assert not any(shared_area(label, other) for k, other in enumerate(found) if k != i)
+    assert alone[2] > 1.2 * found[24][2]
+
+
 def test_labels_are_smoothed_as_on_the_desktop(page):
     """By seconds: uneven frames, changing and uncertain faces give the same labels."""
     rng = np.random.default_rng(1)

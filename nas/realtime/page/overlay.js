@@ -8,29 +8,45 @@ const COLOURS = { certain: ["#4fd1a1", "#0c1a14"], uncertain: ["#b4b9bd", "#1417
 
 /** Draw what was found over the frame. titles: the label of each face. */
 export function drawFaces(context, faces, titles) {
-  const { width, height } = context.canvas;
   const scale = shownScale(context.canvas);
-  context.font = `600 ${FONT * scale}px system-ui, sans-serif`;
   context.textBaseline = "middle";
   context.lineWidth = 2 * scale;
-  const taken = faces.map((face) => face.box);
-  faces.forEach((face, i) => {
-    const uncertain = face.label === UNCERTAIN;
-    const [colour, text] = COLOURS[uncertain ? "uncertain" : "certain"];
-    const { box } = face;
-    context.strokeStyle = context.fillStyle = colour;
-    context.setLineDash(uncertain ? [6 * scale, 4 * scale] : []);
+  const labels = placeLabels(context, faces, titles, scale);
+  const colours = faces.map(({ label }) => COLOURS[label === UNCERTAIN ? "uncertain" : "certain"]);
+  faces.forEach(({ box, label }, i) => {
+    [context.strokeStyle] = colours[i];
+    context.setLineDash(label === UNCERTAIN ? [6 * scale, 4 * scale] : []);
     context.strokeRect(box.x, box.y, box.width, box.height);
-    const label = {
-      width: context.measureText(titles[i]).width + 10 * scale,
-      height: (FONT + 7) * scale,
-    };
-    const place = placeFor(label, box, taken, width, height);
-    taken.push(place);
-    context.fillRect(place.x, place.y, place.width, place.height);
-    context.fillStyle = text;
-    context.fillText(titles[i], place.x + 5 * scale, place.y + place.height / 2);
   });
+  labels.forEach(({ x, y, width, height }, i) => {
+    const [ground, text] = colours[i];
+    context.fillStyle = ground;
+    context.fillRect(x, y, width, height);
+    context.fillStyle = text;
+    context.fillText(titles[i], x + 5 * scale, y + height / 2);
+  });
+}
+
+/**
+ * Where each face's label goes, {x, y, width, height}. In a crowd, where one would cover a face or
+ * another label, all are smaller, as on the desktop (annotate.py).
+ */
+export function placeLabels(context, faces, titles, scale) {
+  const { width, height } = context.canvas;
+  let labels = [];
+  for (const size of [FONT, (FONT * 2) / 3]) {
+    context.font = `600 ${size * scale}px system-ui, sans-serif`;
+    const taken = faces.map((face) => face.box);
+    labels = faces.map(({ box }, i) => {
+      const label = { width: context.measureText(titles[i]).width + 10 * scale, height: (size + 7) * scale };
+      const place = placeFor(label, box, taken, width, height);
+      const covers = taken.some((other) => sharedArea(place, other) > 0);
+      taken.push(place);
+      return { ...place, covers };
+    });
+    if (!labels.some((label) => label.covers)) break;
+  }
+  return labels;
 }
 
 /** Pixels of the canvas to one of the screen. */
