@@ -25,9 +25,16 @@ from scipy import stats
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from nas.report.colours import BASELINE, BEST, FRONT, INK, REFERENCE
+from nas.report.labels import place_labels
+
 RESAMPLES = 2000
 LEAST = 8  # networks, for a fit of four numbers
 Array = npt.NDArray[np.float64]
+KINDS = {  # of arms: colour, marker
+    "plain": (BASELINE, "s"), "mirror": (BEST, "v"),
+    "muon": (REFERENCE, "D"), "taught": (FRONT, "o"),
+}  # fmt: skip
 SIGNALS = {"held_out_accuracy": 1, "held_out_loss": -1}
 
 
@@ -85,21 +92,21 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     some = table[table["signal"] == "held_out_accuracy"]
-    colours = {"plain": "#777777", "mirror": "#E69F00", "muon": "#009E73", "taught": "#0072B2"}
-    for kind, colour in colours.items():
+    for kind, (colour, marker) in KINDS.items():
         rows = some[some["arm"].str.startswith(kind)]
         if len(rows):
             below, above = rows["rank"] - rows["low"], rows["high"] - rows["rank"]
-            axes.errorbar(rows["seconds"], rows["rank"], [below, above], fmt="o", color=colour,
+            axes.errorbar(rows["seconds"], rows["rank"], [below, above], fmt=marker, color=colour,
                           capsize=3, label=kind)  # fmt: skip
-            for row in rows.itertuples():
-                axes.annotate(row.arm, (row.seconds, row.rank), xytext=(6, 4), fontsize=8,
-                              textcoords="offset points")  # fmt: skip
-    axes.set_xlabel("seconds a network")
+    axes.set_xlabel("seconds of one core, a network")
     axes.set_xscale("log")
     axes.set_ylabel("rank correlation with the long training")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    rows = list(some.itertuples())
+    bars = [(row.seconds, y) for row in rows for y in np.linspace(row.low, row.high, 21)]
+    names = [(row.arm, row.seconds, row.rank, INK) for row in rows]
+    place_labels(axes, names, np.array(bars))
     figure.savefig(path, dpi=120)
 
 
