@@ -111,6 +111,7 @@ def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
             [row["epoch"] for row in rows], [scale * row[key] for row in rows],
             color=colour, linestyle=line, label=label, marker=marker,
         )  # fmt: skip
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.25)
     loss.set_ylabel("cross entropy (nats)")
