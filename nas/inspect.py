@@ -29,6 +29,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if args.references:
         _refuse_others(args, "--references", "json")
+        if args.run:
+            raise UserError(f"RUN: not with --references, found {args.run[0]}")
         return _references(args.json)
     if not args.run:
         raise UserError("RUN: missing; expected a run directory such as experiments/latest")
@@ -38,7 +40,7 @@ def main(argv: list[str]) -> int:
     path = Path(args.run[0])
     if path.is_file() or args.run[0] in REFERENCES.names() or (path / "genome.json").is_file():
         _refuse_others(args, "a genome", "json")
-        return _describe_file(REFERENCES.find(path), args.json)
+        return _describe_file(REFERENCES.find(args.run[0]), args.json)
 
     return _one_run(RunDirectory.open(path), args)
 

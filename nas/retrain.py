@@ -253,7 +253,7 @@ def _text(report: dict[str, Any], out: Path) -> str:
         f"thread); ONNX differs from torch by at most {parity['max_difference']:.1g}",
         f"everything is in {out}\nNext:",
         f"  {run_line(out / 'model.onnx', report['test']['per_class'])}",
-        f"  python -m nas.export --model {out}  # adds int8; the demo takes the faster",
+        f"  python -m nas.export --model {out / 'model.safetensors'}  # int8; the faster is taken",
     ]
     return "\n".join(lines)
 

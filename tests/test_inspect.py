@@ -139,6 +139,7 @@ def test_mistakes(run, tmp_path, capsys):
         ("--optuna --baseline b", "--baseline: not with --optuna"),
         ("--serve 0 --paper", "--paper: not with --serve, which takes --baseline"),
         ("--out page.html", "--out: not with one run"),
+        ("--references", "RUN: not with --references"),
         ("RUN --paper", "--paper: not with several runs, which takes --out, --json"),
     ],
 )

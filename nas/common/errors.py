@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
+LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 MAX_SHOWN = 100  # characters of a value in a message
 
 
@@ -69,6 +71,11 @@ def told(error: BaseException) -> str:
     if isinstance(error, SyntaxError):  # it names the place itself
         return message
     frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
-    theirs = [(path.name, line) for path, line in frames if not path.is_relative_to(PACKAGE)
+    theirs = [(path, line) for path, line in frames if not path.is_relative_to(PACKAGE)
               and not path.name.startswith("<") and path != Path(importlib.__file__)]  # fmt: skip
-    return f"{message} ({theirs[-1][0]}, line {theirs[-1][1]})" if theirs else message
+    # The deepest of their own lines; of a plugin that was installed, the deepest of all.
+    own = [f for f in theirs if not any(f[0].is_relative_to(folder) for folder in LIBRARIES)]
+    if not theirs:
+        return message
+    path, line = (own or theirs)[-1]
+    return f"{message} ({path.name}, line {line})"

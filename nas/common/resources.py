@@ -5,6 +5,7 @@ In a checkout nas/search_spaces, nas/recipes and nas/models are links; in a whee
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from nas.common.errors import PACKAGE, UserError, did_you_mean, expect, shown
 
 MAX_LISTED = 8  # folders, in a message
+
+log = logging.getLogger(__name__)
 
 
 def _folder(link: str, linked: str) -> Path:
@@ -44,13 +47,17 @@ class Resources:
     ) -> Path:
         """The file of that name, the path given, or the first of `inside` in the folder given.
 
-        UserError lists the names there are, or the folders below that hold such a file.
+        A name goes before a path of the same letters; `./name` is always a path. UserError lists
+        the names there are, or the folders below that hold such a file.
         """
         expect(given, (str, os.PathLike), option or self.what, "a name or a path")
         names, path = self.names(), Path(given)
-        if str(path) in names:
-            return self.path(str(path))
         where, inside = f"{option}: " if option else "", inside or self.inside
+        if os.fspath(given) in names:
+            if path.exists():
+                log.warning("%s%s: the %s that ships; what lies here is ./%s", where, path,
+                            self.what, path)  # fmt: skip
+            return self.path(str(path))
         if path.is_dir() and inside:
             for name in inside:
                 if (path / name).is_file():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import mannwhitneyu
 
+from nas.common.aliases import GONE
 from nas.common.errors import UserError
 from nas.common.schema import flatten
 from nas.evolution.objectives import Objective
@@ -92,10 +93,12 @@ def comparison(directories: Sequence[RunDirectory]) -> Row:
 
 def _open(directory: RunDirectory) -> _Run:
     parts = ("config.yaml", "space.yaml")
+    gone = {name for names in GONE.values() for name in names}
     settings = {
         f"{part}: {key}": value
         for part in parts
         for key, value in flatten(read_part(directory.file(part))).items()
+        if value or key.rpartition(".")[2] not in gone  # off, it is as if it were not there
     }
     space = directory.space()
     archive = directory.archive()

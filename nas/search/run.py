@@ -19,6 +19,7 @@ from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError, as_path, expect
+from nas.common.files import read_json
 from nas.common.options import with_values
 from nas.data import SearchData, open_dataset, search_data
 from nas.evolution.predictor import StaticMetrics
@@ -205,7 +206,7 @@ def _search(
             search = Search(
                 run, settings, parts.space, initial, callbacks, _static(profile, settings)
             )
-            if not fresh and search.complete:
+            if not fresh and search.complete and _has_results(search):
                 log.info(
                     "%s: finished already, with %d evaluations; it goes on with more --evaluations",
                     run.path, len(search.archive),
@@ -231,6 +232,13 @@ def _search(
     run.write("summary.json", json.dumps(_summary(search, outcome, parts.data), indent=1))
     search.tell_callbacks("on_end", outcome)
     return outcome
+
+
+def _has_results(search: Search) -> bool:
+    """Whether they were written after the last evaluation: a process may have been killed then."""
+    path = search.run.file("summary.json")
+    summary = read_json(path) if path.exists() else {}
+    return bool(summary.get("evaluations") == len(search.archive))
 
 
 def _profile(run: RunDirectory, parts: _Parts) -> HardwareProfile | None:

@@ -241,11 +241,15 @@ def front_row(member: Member[Evaluation], settings: Settings) -> dict[str, Any]:
 
 
 def run_of(file: Path) -> RunDirectory | None:
-    """The run that a file of it, such as best.json, lies in; None where it lies elsewhere.
+    """The run that a file of it lies in: RUN/best.json, or one of RUN/retrain/ID; None elsewhere.
 
     UserError where a link in it, such as `retrain`, leads out of it.
     """
-    return RunDirectory.open(file.parent) if (file.parent / "config.yaml").is_file() else None
+    folders = [file.parent]
+    if file.parent.parent.name == "retrain":
+        folders.append(file.parents[2])
+    found = [folder for folder in folders if (folder / "config.yaml").is_file()]
+    return RunDirectory.open(found[0]) if found else None
 
 
 def _new_folder(path: Path | None, name: str) -> Path:

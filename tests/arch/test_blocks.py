@@ -173,6 +173,7 @@ def test_a_plugin_that_is_not_there(name, message):
     ("code", "message"),
     [
         ("x = 1\nraise KeyError('x')", r"cannot import it: KeyError: 'x' \(broken.py, line 2\)$"),
+        ("import numpy as np\nnp.reshape(np.zeros(3), 2)", r"ValueError: .*\(broken.py, line 2\)$"),
         ("def (", r"cannot import it: SyntaxError: .*\(broken.py, line 1\)$"),
         ("import no_such_module", "cannot import it: No module named 'no_such_module'$"),
         ("from nas.arch import Blok", r"ImportError: cannot import name 'Blok'.*line 1\)$"),

@@ -1,5 +1,7 @@
 """Spaces, genomes, recipes and the model are found by name from any folder."""
 
+from pathlib import Path
+
 import pytest
 from conftest import ROOT
 
@@ -122,3 +124,15 @@ def test_a_run_given_as_a_network_lists_its_networks(run):
     assert str(error.value) == (
         f"--model: {run}: no model in this folder; expected model.onnx; there is {run}/retrain/abc"
     )
+
+
+def test_a_path_with_a_dot_is_no_name(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    for folder, file in (("best", "model.onnx"), ("proposed", "best.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text("")
+    assert find_model("./best", "--model", ONNX) == Path("best/model.onnx")
+    assert REFERENCES.find("./proposed") == Path("proposed/best.json")
+    assert not caplog.messages
+    assert find_model("best", "--model", ONNX) == MODELS.path("best")
+    assert caplog.messages == ["--model: best: the model that ships; what lies here is ./best"]

@@ -1,5 +1,7 @@
 """Runs against each other, on three ways to search of equal wall time."""
 
+import shutil
+
 import pytest
 from conftest import ROOT
 
@@ -63,3 +65,17 @@ def test_the_page_holds_them_all(found):
     page = comparison_page(found)
     assert page.count("experiments/equal_time/random-1") >= 1
     assert "default-src 'none'" in page
+
+
+def test_an_option_that_is_gone_and_was_off_makes_no_other_search(tmp_path):
+    """A run of version 0.1 and one of today that differ in it alone are repetitions."""
+    old = ROOT / "experiments/equal_time/random-0"
+    new = shutil.copytree(old, tmp_path / "new")
+    lines = (old / "config.yaml").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line.split(":")[0].strip() not in ("noise", "vertical_flip")]
+    assert len(kept) == len(lines) - 2
+    (new / "config.yaml").write_text("".join(kept))
+    found = comparison([RunDirectory.open(old), RunDirectory.open(new)])
+    assert (found["groups"], found["settings"]) == (["all runs"], [])
+    (new / "config.yaml").write_text("".join(kept).replace("rungs: []", "rungs: [1, 2]"))
+    assert len(comparison([RunDirectory.open(old), RunDirectory.open(new)])["groups"]) == 2

@@ -10,10 +10,11 @@ import torch
 
 import nas
 from nas.arch.footprint import peak_memory
+from nas.arch.lowering import cost
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.search.__main__ import main
-from nas.search.driver import Callback
+from nas.search.driver import Callback, Search
 
 OBJECTIVES = [{"name": "score", "direction": "maximize"}, {"name": "joules"}]
 
@@ -183,6 +184,34 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
     assert calls[3] == calls[4]  # what was broken off comes first
     with pytest.raises(UserError, match="--resume: seed: the run has 0, and its networks do not"):
         nas.search(resume=run.path, evaluator=evaluator, seed=1)
+
+
+def test_killed_before_the_results_were_written_they_are_on_resume(tmp_path, monkeypatch):
+    write = Search.write_results
+
+    def killed(self, final=False):
+        if final:
+            raise KeyboardInterrupt
+        write(self, final)
+
+    def evaluator(genome):
+        return {"score": np.log(cost(genome).params), "joules": cost(genome).macs}
+
+    def front():
+        return json.loads((tmp_path / "run/front.json").read_text())
+
+    monkeypatch.setattr(Search, "write_results", killed)
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path / "run", evaluator, evaluations=20)
+    stored = (tmp_path / "run/evaluations.jsonl").read_bytes()
+    assert not any(row["interval"] for row in front())
+    monkeypatch.setattr(Search, "write_results", write)
+    run = nas.search(resume=tmp_path / "run", evaluator=evaluator)
+    assert run.outcome.stopped == "finished"
+    assert (run.path / "evaluations.jsonl").read_bytes() == stored
+    assert json.loads((run.path / "summary.json").read_text())["evaluations"] == 20
+    assert all(row["interval"] for row in front())  # what is believed
+    assert nas.search(resume=run, evaluator=evaluator).outcome.seconds == 0  # finished already
 
 
 def test_an_emptied_config_is_told_before_other_data_are_looked_for(tmp_path):

@@ -101,7 +101,9 @@ def test_a_link_out_of_the_run_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     run.file("best.json").write_text("{}")
     assert run_of(run.file("best.json")).path == run.path
+    assert run_of(run.file("retrain/abc/genome.json")).path == run.path
     assert run_of(tmp_path / "best.json") is None
+    assert run_of(run.file("other/abc/genome.json")) is None
     run.file("retrain").symlink_to(tmp_path / "elsewhere")
     for opening in (lambda: RunDirectory.open(run.path), lambda: run_of(run.file("best.json"))):
         with pytest.raises(UserError, match="retrain: a link that leaves the run directory"):
