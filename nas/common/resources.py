@@ -69,8 +69,8 @@ class Resources:
         if path.exists():
             return path
         raise UserError(
-            f"{where}no {self.what} {shown(str(path))}: no such file; expected one, or a name of "
-            f"{', '.join(names)}{did_you_mean(str(path), names)}"
+            f"{where}no {self.what} {shown(os.fspath(given))}: no such file; expected one, or a "
+            f"name of {', '.join(names)}{did_you_mean(str(path), names)}"
         )
 
 

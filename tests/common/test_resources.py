@@ -135,4 +135,6 @@ def test_a_path_with_a_dot_is_no_name(tmp_path, monkeypatch, caplog):
     assert REFERENCES.find("./proposed") == Path("proposed/best.json")
     assert not caplog.messages
     assert find_model("best", "--model", ONNX) == MODELS.path("best")
+    with pytest.raises(UserError, match=r"^no recipe './modern': .*did you mean 'modern'"):
+        RECIPES.find("./modern")
     assert caplog.messages == ["--model: best: the model that ships; what lies here is ./best"]

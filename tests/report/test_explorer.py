@@ -191,8 +191,9 @@ def test_a_page_that_opens_draws_each_chart_once(browser, shown):
     before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": count})
     shown(overview([network(i) for i in range(40)]))
     charts, drawn = browser.execute_async_script(
-        "setTimeout(() => arguments[0]([[...document.querySelectorAll('canvas')]"
-        ".filter((c) => c.clientWidth).length, window.drawn]), 200)"
+        "const frames = (n, then) => n ? requestAnimationFrame(() => frames(n - 1, then)) : then();"
+        "frames(4, () => arguments[0]([[...document.querySelectorAll('canvas')]"
+        ".filter((c) => c.clientWidth).length, window.drawn]))"
     )
     browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
     assert charts == drawn == 6
