@@ -127,11 +127,12 @@ def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argpars
     from nas.report.pareto import pareto_picture
     from nas.search.overview import majority_line, overview
 
-    found = overview(run, baseline)
+    archive = run.archive(run.space().contains)
+    found = overview(run, baseline, archive=archive)
     page, picture = run.file("report.html"), run.file("pareto.png")
     replace_file(page, explorer_page(found))
     if found["best"] is None:
-        raise UserError(f"{run.path}: no front: {run.archive().why_no_front()}")
+        raise UserError(f"{run.path}: no front: {archive.why_no_front()}")
     pareto_picture(picture, found)
     axes = [found["measure"], *found["axes"]]
     front = front_of(found["networks"], axes)

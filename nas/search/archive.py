@@ -176,7 +176,9 @@ class Archive:
                 )
         if done:
             return f"none of {len(done)} networks keeps {' and '.join(map(str, limits))} at once"
-        if any(e.status == "failed" for e in self):
+        if outside := sum(e.ok for e in self):
+            return f"networks that ended: {outside}, all from outside of the space"
+        if self.by_index and all(e.status == "failed" for e in self):
             return "every evaluation failed"
         return "no evaluation has ended"
 

@@ -14,6 +14,7 @@ from conftest import ROOT
 
 import nas.search.machine
 import nas.search.run
+from nas import fps, inspect
 from nas.arch.genome import Genome
 from nas.common.cli import Parser, exit_code
 from nas.search.__main__ import STARTED, main
@@ -441,3 +442,17 @@ def test_a_limit_that_nothing_keeps_is_told_with_what_was_found(tmp_path, monkey
         "3; go on with:",
         "  python -m nas.search --resume run --evaluator gauge:measure --evaluations 4",
     ]
+
+
+def test_a_network_from_outside_of_the_space_is_no_front(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gauge.py").write_text("def measure(genome): return {'score': 1, 'joules': 3}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    argv = ["--space", "fer_tiny", "--evaluator", "gauge:measure", "--evaluations", "1"]
+    wanted = ["--seed-genomes", "proposed", "--set", "objectives=[{name: score}, {name: joules}]"]
+    assert exit_code(main, [*argv, "--run-dir", "run", *wanted]) == 0
+    why = "networks that ended: 1, all from outside of the space"
+    assert f"no front and no best.json: {why}; go on" in capsys.readouterr().out
+    for command in (inspect.main, fps.main):
+        assert exit_code(command, ["run"] if command is inspect.main else ["--run", "run"]) == 2
+        assert f"run: no front: {why}" in capsys.readouterr().err
