@@ -121,9 +121,16 @@ class Recipe:
         if data is None:
             raise UserError(f"{path}: empty; expected at least one setting")
         recipe = read(cls, data, str(path))
-        if recipe.teacher is not None and not Path(recipe.teacher).exists():
-            raise UserError(
-                f"{path}: teacher: no file {os.path.abspath(recipe.teacher)}; a relative path "
-                "starts at the current folder"
-            )
+        if recipe.teacher is not None:
+            teacher_file(recipe.teacher, str(path))
         return recipe
+
+
+def teacher_file(given: str, where: str) -> Path:
+    """A recipe's `teacher`. UserError where there is no such file."""
+    if not os.path.exists(given):
+        raise UserError(
+            f"{where}: teacher: no file {os.path.abspath(given)}; a relative path starts at the "
+            "current folder"
+        )
+    return Path(given)

@@ -27,7 +27,7 @@ from nas.common.pixels import normalise
 from nas.common.schema import Int, read
 from nas.training.augment import DRAWS, draw, move
 from nas.training.predict import Precision, Subset, autocast
-from nas.training.recipe import Augment, Recipe
+from nas.training.recipe import Augment, Recipe, teacher_file
 
 log = logging.getLogger(__name__)
 
@@ -181,13 +181,7 @@ def stored_teacher(recipe: Recipe, fingerprint: str | None = None) -> SoftLabels
         return None
     if not recipe.distill:
         raise UserError("recipe: teacher is set and distill is 0; expected a share above it")
-    path = Path(recipe.teacher)
-    if not path.exists():
-        raise UserError(
-            f"recipe: teacher: no file {path.absolute()}; a relative path starts at the current "
-            "folder"
-        )
-    found = SoftLabels.load(path)
+    found = SoftLabels.load(teacher_file(recipe.teacher, "recipe"))
     seen = found.origin.get("fingerprint")
     if None not in (seen, fingerprint) and seen != fingerprint:
         raise UserError(
