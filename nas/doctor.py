@@ -1,7 +1,7 @@
 """Command line: `python -m nas.doctor`: is this machine fit; what differs between two runs.
 
 Each check gives findings, with what to do. What may hang or crash (Ray, the camera, torch) is tried
-in a process of its own, with a time limit. The checks run side by side: the slowest decides.
+in a process of its own, with a time limit; those processes run beside the other checks.
 """
 
 from __future__ import annotations
@@ -88,12 +88,20 @@ def examine(checks: Mapping[str, Check], as_json: bool) -> int:
 
 
 def findings(checks: Mapping[str, Check]) -> Iterator[Finding]:
-    """What every check finds, in their order; one that breaks is a failure of its own."""
+    """What every check finds, in their order; one that breaks is a failure of its own.
+
+    Side by side are the checks that ask a process, and wait. The others run here, one after
+    another: threads that import NumPy and OpenCV at once see modules that are half made.
+    """
     with ThreadPoolExecutor(len(checks)) as pool:
-        running = {name: pool.submit(lambda c: list(c()), check) for name, check in checks.items()}
-        for name, future in running.items():
+        asked = {
+            name: pool.submit(lambda c: list(c()), check)
+            for name, check in checks.items()
+            if check in ASK_A_PROCESS
+        }
+        for name, check in checks.items():
             try:
-                yield from future.result()
+                yield from asked[name].result() if name in asked else check()
             except Exception as error:
                 yield Finding(name, FAIL, f"{type(error).__name__}: {first_line(error)}")
 
@@ -315,11 +323,11 @@ def _kill_family(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-CHECKS: dict[str, Check] = {
-    "install": install, "cores": cores, "torch": torch_works, "ray": ray_imports,
-    "onnx runtime": onnx_runs, "models": shipped_models, "face cascade": finds_faces,
-    "camera": camera_works, "display": display, "data": data_sets,
-    "disk": disk_space, "experiments": can_write,
+ASK_A_PROCESS: frozenset[Check] = frozenset({torch_works, ray_imports, ray_starts, camera_works})
+CHECKS: dict[str, Check] = {  # those that ask a process last: they answer while others run
+    "install": install, "cores": cores, "onnx runtime": onnx_runs, "models": shipped_models,
+    "face cascade": finds_faces, "display": display, "data": data_sets, "disk": disk_space,
+    "experiments": can_write, "torch": torch_works, "camera": camera_works, "ray": ray_imports,
 }  # fmt: skip
 
 if __name__ == "__main__":

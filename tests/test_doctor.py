@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -127,7 +129,7 @@ def test_a_hanging_child_takes_its_children_along():
     assert time.monotonic() - started < 20
 
 
-def test_checks_run_side_by_side():
+def test_checks_that_ask_a_process_run_side_by_side(monkeypatch):
     """Three that wait for each other."""
     meet = threading.Barrier(3, timeout=20)
 
@@ -135,8 +137,35 @@ def test_checks_run_side_by_side():
         meet.wait()
         yield doctor.Finding("met", "ok", "")
 
+    monkeypatch.setattr(doctor, "ASK_A_PROCESS", {check})
     found = list(doctor.findings(dict.fromkeys("abc", check)))
     assert [f.check for f in found] == ["met"] * 3
+
+
+def test_one_thread_imports():
+    """Several at once saw half of NumPy, and a healthy machine failed."""
+    code = """
+import sys, threading
+
+imports = []
+
+def note(event, found):
+    if event == "import":
+        imports.append((threading.current_thread() is threading.main_thread(), found[0]))
+
+from nas import doctor
+
+ask = doctor.answer_of
+doctor.answer_of = lambda code, seconds: ask("print('2.13 1 9 -')", seconds)
+sys.addaudithook(note)
+list(doctor.findings(doctor.CHECKS))
+assert (True, "numpy") in imports, "the main thread imports it"
+print([name for main, name in imports if not main])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (run.stdout, run.returncode) == ("[]\n", 0), run.stderr
 
 
 @pytest.fixture
