@@ -74,6 +74,11 @@ class Dataset:
         return np.where(total > 0, self.votes / np.maximum(total, 1), hard).astype(np.float32)
 
     @property
+    def form(self) -> tuple[int, int, int, int]:
+        """Classes, channels, height and width: what a network must fit."""
+        return len(self.classes), *self.shape
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height, width of every image."""
         channels, height, width = self.images.shape[1:]

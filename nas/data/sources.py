@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 
 from nas.common.errors import UserError, did_you_mean, shown
+from nas.common.expressions import CLASSES
 from nas.common.images import MAX_FILE
 from nas.data.dataset import DATA, Dataset, load, save
 from nas.data.files import Source, open_files
 from nas.data.folder import prepare_files
 from nas.data.intake import Intake
-from nas.data.synthetic import SYNTHETIC, synthetic_faces
+from nas.data.synthetic import SIDE, SYNTHETIC, synthetic_faces
 
 PREPARATION = 1  # counts up when the same files give another data set
 
@@ -40,6 +41,13 @@ def open_dataset(data: Dataset | str | Path | None) -> Dataset:
             "faces; prepare a data set with: python -m nas.data prepare fer2013 --from FILE"
         )
     return dataset
+
+
+def form_of(data: str) -> tuple[int, int, int, int]:
+    """Classes, channels, height and width of a data set; the synthetic faces are not drawn."""
+    if data == SYNTHETIC:
+        return len(CLASSES), 1, SIDE, SIDE
+    return open_dataset(data).form
 
 
 @cache

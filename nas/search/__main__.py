@@ -21,7 +21,10 @@ from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
+from nas.data.sources import form_of
 from nas.report.front import front_table, plain_row
+from nas.search.evaluate import chosen_function
+from nas.search.searched import searched_space
 from nas.search.settings import Settings, add_settings, check_addressed, settings_of
 from nas.search.store import RunDirectory
 from nas.space.operators import draw
@@ -111,10 +114,16 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _dry_run(args: argparse.Namespace) -> int:
-    if not args.space:
-        raise UserError("--space: missing; expected a search space such as fer")
-    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
-    rng = np.random.default_rng(settings_of(args).seed)
+    """The space as the search would have it, without torch."""
+    if args.resume:
+        raise UserError("--resume: not with --dry-run, which is of a new search")
+    settings = _settings(args)
+    given = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
+    if settings.evaluator is not None:
+        chosen_function(settings.evaluator, args.evaluator)
+    form = None if settings.evaluator is not None else form_of(settings.data)
+    space = searched_space(given, settings, form)
+    rng = np.random.default_rng(settings.seed)
     feasible = sum(space.violation(draw(space, rng).genome) == 0 for _ in range(1000))
     genome = space.sample(rng).genome
     if args.json:

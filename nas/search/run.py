@@ -38,6 +38,7 @@ from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView
 from nas.search.results import Run
+from nas.search.searched import searched_space
 from nas.search.seeds import first_genomes
 from nas.search.settings import (
     Settings,
@@ -168,23 +169,15 @@ def _parts(
     """Everything that can be wrong is found here, before a folder is made."""
     if settings.address is not None:
         check_address(settings.address)
-    # Limits that the space knows too: then children are repaired, and not only refused.
-    space = space.within({c.name: (c.at_least, c.at_most) for c in settings.constraints})
     if settings.evaluator is not None:
         function = chosen_function(settings.evaluator, evaluator)
-        return _Parts(settings, _feasible(space), None, None, function)
+        return _Parts(settings, searched_space(space, settings, None), None, None, function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)
     torch_device(settings.device)  # the workers open it themselves, and the teacher
     stored_teacher(settings.recipe, dataset.fingerprint)
-    space = _feasible(space.for_data(len(dataset.classes), *dataset.shape))
+    space = searched_space(space, settings, dataset.form)
     return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
-
-
-def _feasible(space: SearchSpace) -> SearchSpace:
-    """The same. UserError where no network keeps its limits."""
-    space.sample(np.random.default_rng(0))
-    return space
 
 
 def _search(

@@ -21,7 +21,8 @@ INTRODUCTION = """# The search space file
 
 After this page you can write a search space of your own: which networks a search may try. It is a
 YAML file; `--space FILE` takes it, `--space NAME` one of those that ship.
-`python -m nas.search --space FILE --dry-run` prints its size and a sample.
+`python -m nas.search --space FILE --dry-run` prints its size and a sample, with `--data` and
+`--set constraints=...` as the search would have it.
 
 A list is a choice, a scalar is fixed: `kernel: [3, 5]` is searched, `kernel: 3` is not. "Choice"
 below stands for either. A key without a default must be given; a short example is

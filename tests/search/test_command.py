@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
@@ -17,6 +18,7 @@ import nas.search.run
 from nas import fps, inspect
 from nas.arch.genome import Genome
 from nas.common.cli import Parser, exit_code
+from nas.data import Dataset, save
 from nas.search.__main__ import STARTED, main
 from nas.search.archive import Archive
 from nas.search.machine import measure_front
@@ -333,6 +335,32 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
     assert 0 <= found["feasible_share"] <= 1
 
 
+def test_a_dry_run_is_of_the_space_that_would_be_searched(tmp_path, capsys):
+    images = np.zeros((6, 3, 64, 64), np.uint8)
+    labels = np.arange(6, dtype=np.uint8) % 3
+    shapes = Dataset("shapes", images, labels, labels * 0, ("round", "square", "star"), {})
+    save(shapes, tmp_path / "shapes.npz")
+    argv = ["--space", QUICK, "--data", str(tmp_path / "shapes.npz"), "--dry-run"]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    assert ": 3x64x64\n" in printed
+    assert re.search(r"classifier +3x1x1", printed)
+    limit = ["--set", "constraints=[{name: params, at_most: 10}]"]
+    for command in ([*argv, *limit], ["--space", QUICK, *limit, "--dry-run"]):
+        assert exit_code(main, command) == 2
+        assert "quick: 0 of 1000 samples satisfy" in capsys.readouterr().err
+    assert exit_code(main, ["--space", QUICK, "--evaluator", "json:nothing", "--dry-run"]) == 2
+    assert "evaluator: json:nothing: Attribute" in capsys.readouterr().err
+
+
+def test_a_dry_run_loads_no_torch():
+    code = (
+        "import sys; from nas.search.__main__ import main; "
+        f"main(['--space', {QUICK!r}, '--dry-run']); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -382,6 +410,8 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
         (["--space", QUICK, "--config", "EPOCHS"], "in a search fidelity.epochs decides (3)"),
         (["--space", QUICK, "--machine", "m", "--fps-model", "f"], "give one of them"),
         (["--space", QUICK, "--dry-run", "--seed", "-1"], "--seed: must be in"),
+        (["--space", QUICK, "--dry-run", "--data", "nothing"], "data 'nothing': no prepared"),
+        (["--resume", "nowhere", "--dry-run"], "--resume: not with --dry-run"),
         (["--resume", "nowhere"], "nowhere: not a run directory"),
         (["--resume", "nowhere", "--space", QUICK], "--resume: takes space"),
     ],
