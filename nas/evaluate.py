@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show
+from nas.common.errors import quoted
 from nas.common.files import check_writable, replace_file
 from nas.report.table import percents, table
 from nas.training.recipe import VIEWS
@@ -75,7 +76,7 @@ def _text(found: dict[str, Any]) -> str:
     lines = [f"{found['data']} {found['split']}, views: {found['views']}"]
     if found["classes_dropped"]:
         lines.append(
-            f"not shared, left out: {', '.join(found['classes_dropped'])} "
+            f"not shared, left out: {quoted(found['classes_dropped'])} "
             f"({found['images_dropped']} images)"
         )
     lines.append(table(rows, [

@@ -29,6 +29,11 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
+def quoted(names: Iterable[str]) -> str:
+    """Names in a message, with their white space to be seen: `'a', 'b '`."""
+    return ", ".join(map(repr, names))
+
+
 def expect(value: Any, kinds: type | tuple[type, ...], where: str, expected: str) -> None:
     """UserError unless it is one of these types: a mistake in Python is one line, too."""
     if not isinstance(value, kinds):

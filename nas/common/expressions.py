@@ -21,9 +21,14 @@ SYNONYMS = {
 RARER = ("contempt",)  # in CK+, AffectNet and FERPlus
 
 
+def folded(name: str) -> str:
+    """A class's name without what a reader may not see: case, and white space beside words."""
+    return " ".join(name.lower().split())
+
+
 def canonical(name: str) -> str:
-    """One word for one expression: `Happiness` and `happy` are the same."""
-    return SYNONYMS.get(name.lower(), name.lower())
+    """One word for one expression: `Happiness` and `happy ` are the same."""
+    return SYNONYMS.get(folded(name), folded(name))
 
 
 def are_expressions(classes: Iterable[str]) -> bool:

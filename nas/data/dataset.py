@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.common.errors import UserError, first_line, one_of
+from nas.common.errors import UserError, first_line, one_of, quoted
 from nas.common.files import make_folder, open_regular, replacing
 from nas.common.schema import Name
 
@@ -119,7 +119,7 @@ def check_input(
     if classes != len(dataset.classes):
         raise UserError(
             f"{who}: {classes} classes: does not fit data set {dataset.name}, which has "
-            f"{len(dataset.classes)} ({', '.join(dataset.classes[:10])})"
+            f"{len(dataset.classes)} ({quoted(dataset.classes[:10])})"
         )
     if channels != own_channels or height > own_height or width > own_width:
         raise UserError(

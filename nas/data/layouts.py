@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nas.common.errors import UserError, did_you_mean
-from nas.common.expressions import SYNONYMS
+from nas.common.errors import UserError, did_you_mean, quoted
+from nas.common.expressions import SYNONYMS, folded
 from nas.common.images import HEAD, is_picture
 from nas.data.affectnet import affectnet
 from nas.data.dataset import MAX_CLASSES
@@ -54,7 +54,7 @@ def label_pictures(source: Source) -> Labelled:
     if not 2 <= len(found.classes) <= MAX_CLASSES:
         raise UserError(
             f"{source.path}: found pictures of {len(found.classes)} classes "
-            f"({', '.join(found.classes[:8])}); expected 2 to {MAX_CLASSES} ({LAYOUT})"
+            f"({quoted(found.classes[:8])}); expected 2 to {MAX_CLASSES} ({LAYOUT})"
         )
     if found.pictures[0].split is not None:
         _check_splits(source, found)
@@ -67,8 +67,8 @@ def _check_splits(source: Source, found: Labelled) -> None:
     for picture in found.pictures:
         if picture.label not in trained:
             raise UserError(
-                f"{source.path}: {picture.file.name}: {picture.label} is no class of the train "
-                f"part: {', '.join(sorted(trained)) or 'it has none'}"
+                f"{source.path}: {picture.file.name}: {picture.label!r} is no class of the train "
+                f"part: {quoted(sorted(trained)) or 'it has none'}"
                 f"{did_you_mean(picture.label, trained)}"
             )
 
@@ -187,12 +187,12 @@ def _class_folders(source: Source, pictures: Sequence[File]) -> Labelled:
             f"{source.path}: found {len(pictures)} pictures and no class folders ({LAYOUT}); "
             f"{advice}"
         )
-    tops = {folders[0].lower() for _, folders in inside}
+    tops = {folded(folders[0]) for _, folders in inside}
     if tops & set(SPLIT_FOLDERS):
         labelled = _given_splits(source, inside, tops)
     else:
         labelled = [(folders[0], Picture(file, "")) for file, folders in inside]
-        below = [{f.lower() for f in folders[1:2]} for _, folders in inside]
+        below = [set(map(folded, folders[1:2])) for _, folders in inside]
         if all(names and names <= set(SPLIT_FOLDERS) for names in below):
             raise UserError(f"{source.path}: found CLASS/train/...; expected train/CLASS/picture")
     return _merged(labelled)
@@ -211,21 +211,21 @@ def _given_splits(
         if len(folders) == 1:
             source.left_out["beside the class folders"].append(file.name)
         else:
-            labelled.append((folders[1], Picture(file, "", SPLIT_FOLDERS[folders[0].lower()])))
+            labelled.append((folders[1], Picture(file, "", SPLIT_FOLDERS[folded(folders[0])])))
     if all(re.fullmatch("[1-7]", name) and RAF.fullmatch(p.file.parts[-1]) for name, p in labelled):
         return [(RAF_CODES[int(name) - 1], picture) for name, picture in labelled]  # RAF-DB's codes
     return labelled
 
 
 def _merged(labelled: list[tuple[str, Picture]]) -> Labelled:
-    """Class folders that differ in case alone are one class; their first letters' case is lost."""
+    """Class folders that differ in case or white space alone are one class, named without both."""
     spellings: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     pictures = []
     for name, picture in labelled:
-        spellings[name.lower()][name] += 1
-        pictures.append(replace(picture, label=name.lower()))
+        spellings[folded(name)][name] += 1
+        pictures.append(replace(picture, label=folded(name)))
     merged = [
-        " and ".join(f"{name} ({n})" for name, n in names.items())
+        " and ".join(f"{name!r} ({n})" for name, n in names.items())
         for names in spellings.values()
         if len(names) > 1
     ]

@@ -13,7 +13,7 @@ from torch import nn
 
 from nas.arch.genome import Genome
 from nas.arch.module import build
-from nas.common.errors import UserError, first_line
+from nas.common.errors import UserError, first_line, quoted
 from nas.common.files import check_file, parse_json, replacing
 from nas.common.pixels import MEAN, STD
 from nas.data import Dataset, check_input
@@ -38,8 +38,8 @@ class TrainedModel:
         check_fit(self.genome, dataset)
         if dataset.classes != self.info.classes:
             raise UserError(
-                f"{where}: classes {', '.join(self.info.classes)}; data set {dataset.name} has "
-                f"classes {', '.join(dataset.classes)}"
+                f"{where}: classes {quoted(self.info.classes)}; data set {dataset.name} has "
+                f"classes {quoted(dataset.classes)}"
             )
 
     @cached_property

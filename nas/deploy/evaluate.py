@@ -20,7 +20,7 @@ from torch import Tensor
 from nas.arch.genome import Genome
 from nas.arch.layers import Cost
 from nas.arch.lowering import cost
-from nas.common.errors import UserError
+from nas.common.errors import UserError, quoted
 from nas.common.expressions import canonical
 from nas.common.pixels import normalise
 from nas.common.resources import ONNX, WEIGHTS, find_model
@@ -79,7 +79,7 @@ def evaluate(
     dropped = int((~known).sum())
     rows = rows[known]
     if not len(rows):
-        raise UserError(f"data set {dataset.name}: no {split} images of {', '.join(classes)}")
+        raise UserError(f"data set {dataset.name}: no {split} images of {quoted(classes)}")
     labels = np.array([classes.index(ours[label]) for label in dataset.labels[rows]])
     probabilities = [_probabilities(m, dataset.images, rows, views, classes) for m in models]
     named = list(zip(models, probabilities, strict=True))
@@ -126,7 +126,7 @@ def shared_classes(models: Sequence[Classifier], dataset: Dataset) -> tuple[str,
         found = [name for name in found if name in theirs]
     if len(found) < 2:
         raise UserError(
-            f"data set {dataset.name} ({', '.join(dataset.classes)}) and the models share "
+            f"data set {dataset.name} ({quoted(dataset.classes)}) and the models share "
             f"{len(found)} classes; expected two or more"
         )
     return tuple(found)

@@ -52,7 +52,9 @@ def test_folder_with_splits_given(tmp_path):
         write_images(tmp_path / "val" / name, ["0.png", "1.png"])
     assert np.bincount(prepare_folder(tmp_path, "raf").split).tolist() == [80, 4, 12]
     write_images(tmp_path / "test" / "c", ["0.png"])
-    with pytest.raises(UserError, match=r"test/c/0\.png: c is no class of the train part: a, b"):
+    with pytest.raises(
+        UserError, match=r"test/c/0\.png: 'c' is no class of the train part: 'a', 'b'"
+    ):
         prepare_folder(tmp_path, "raf")
 
 

@@ -46,7 +46,22 @@ def test_folders_that_differ_in_case_or_unicode_form_are_one_class(tmp_path):
         write_images(tmp_path / name, [f"{name.encode()[:2].hex()}{n}{i}.png" for i in range(n)])
     found, left_out = labelled(tmp_path)
     assert counts(found) == {("happy", None): 5, ("sad", None): 4, ("\u00e9t\u00e9", None): 3}
-    assert found.notes == ("folders taken as one class: Happy (3) and happy (2)",)
+    assert found.notes == ("folders taken as one class: 'Happy' (3) and 'happy' (2)",)
+    assert left_out == {}
+
+
+def test_folders_that_differ_in_white_space_are_one_class(tmp_path):
+    """`triangle ` was a class of its own, which a reader of any message took for the other."""
+    names = {"triangle": 3, "triangle ": 2, "big  square": 1, " Big\u00a0square": 2}
+    for number, (name, n) in enumerate(names.items()):
+        write_images(tmp_path / "train " / name, [f"{number}{i}.png" for i in range(n)])
+    write_images(tmp_path / "test/TRIANGLE", ["0.png"])
+    found, left_out = labelled(tmp_path)
+    assert counts(found) == {("triangle", 0): 5, ("big square", 0): 3, ("triangle", 2): 1}
+    assert found.notes == (
+        "folders taken as one class: 'TRIANGLE' (1) and 'triangle' (3) and 'triangle ' (2), "
+        "' Big\\xa0square' (2) and 'big  square' (1)",
+    )
     assert left_out == {}
 
 

@@ -82,7 +82,10 @@ def test_rows_without_copies():
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ((4, 1, 8, 8), r"space x: 4 classes: does not fit data set toy, which has 3 \(a, b, c\)"),
+        (
+            (4, 1, 8, 8),
+            r"space x: 4 classes: does not fit data set toy, which has 3 \('a', 'b', 'c'\)",
+        ),
         ((3, 3, 8, 8), "space x: input 3x8x8 does not fit data set toy of 1x8x8.*--colour"),
         ((3, 1, 9, 8), "space x: input 1x9x8 does not fit"),
         ((3, 1, 8, 9), "space x: input 1x8x9 does not fit"),

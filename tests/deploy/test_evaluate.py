@@ -90,10 +90,30 @@ def test_shared_classes_by_name():
     assert result["confusion"] == [[2, 0], [1, 0]]  # sad is out of the question, so happy wins
     happy = np.exp(2) / (np.exp(1) + np.exp(2))
     assert result["nll"] == pytest.approx(-(2 * np.log(happy) + np.log(1 - happy)) / 3)
-    with pytest.raises(UserError, match="share 1 classes"):
+    with pytest.raises(
+        UserError, match=r"'happiness', 'contempt'\) and the models share 1 classes"
+    ):
         shared_classes([model], small([0], ("happiness", "contempt")))
     with pytest.raises(UserError, match="two classes mean 'happy'"):
         shared_classes([model], small([0], ("happiness", "joy", "sad")))
+
+
+def test_white_space_makes_no_other_class(folder, tmp_path, capsys):
+    """Data sets that were prepared before folders were folded; what is left out is quoted."""
+    model = constant("m", ("circle", "triangle", "flat star"), [1.0, 2.0, 0.0])
+    data = small([0, 1, 2], ("circle", "triangle ", "square"))
+    found = evaluate([model], data, "validation")
+    assert found["classes"] == ["circle", "triangle"]
+    assert (found["images_dropped"], found["results"][0]["n"]) == (1, 2)
+    with pytest.raises(UserError, match="two classes mean 'triangle'"):
+        shared_classes([model], small([0], ("triangle", "triangle ", "circle")))
+    path = save(small([0, 1, 2], ("happy", "fear ", "two words")), tmp_path / "shapes.npz")
+    assert main(["--model", str(folder), "--data", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "not shared, left out: 'angry', 'disgust', 'neutral', 'sad', 'surprise', 'two words'"
+        in said
+    )
 
 
 def test_without_the_copies_of_training_images():

@@ -176,7 +176,7 @@ def test_what_is_refused(network, faces, faces_file, tmp_path, capsys):
     cases = [
         (["--model", tmp_path / "missing"], "missing': no such file"),
         (["--model", tmp_path], "no model in this folder; expected model.safetensors"),
-        ([*ours, "--data", tmp_path / "other.npz"], "classes a, b, c"),
+        ([*ours, "--data", tmp_path / "other.npz"], "classes 'a', 'b', 'c'"),
         ([*ours, "--data", tmp_path / "tiny.npz"], "does not fit"),
         ([*ours, "--data", tmp_path / "no_train.npz"], "no train images"),
         ([*ours, "--data", "nothing"], "data set 'nothing'"),
