@@ -70,14 +70,18 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
 def _several(args: argparse.Namespace) -> int:
     """A process for each network, by this same command."""
-    from nas.search.final import front_genomes, retrain_all, search_accuracies
+    from nas.search.final import Training, front_genomes, retrain_all, search_accuracies
     from nas.search.retrain import shared_data
 
     if args.top is not None and args.front is None:
         raise UserError("--top: of a front; expected --front RUN with it")
     if args.initial:
         raise UserError("--initial: of one genome; expected a single --genome with it")
-    _recipe(args)  # a mistake is told once, before anything is trained
+    training = Training(  # a mistake is told once, before anything is trained
+        _recipe(args),
+        range(args.seed, args.seed + args.seeds),
+        [find_model(given, "--teacher", WEIGHTS) for given in args.teacher],
+    )
     if args.front is not None:
         run: RunDirectory | None = RunDirectory.open(Path(args.front))
         assert run is not None
@@ -94,7 +98,7 @@ def _several(args: argparse.Namespace) -> int:
     out = Path(args.out or (run.file("retrain") if run else "experiments/retrain"))
     try:
         found = retrain_all(
-            genomes, data, out, _options(args), workers=args.workers,
+            genomes, data, out, training, _options(args), workers=args.workers,
             searched=search_accuracies(run) if run else None,
         )  # fmt: skip
     except KeyboardInterrupt:

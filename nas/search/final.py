@@ -14,14 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.files import MAX_REPORT, make_folder, read_json, replace_file
-from nas.data import open_dataset
+from nas.common.schema import flatten, read
+from nas.data import Dataset, open_dataset
 from nas.deploy.checkpoint import check_fit
 from nas.deploy.latency import measure_fps
 from nas.report.final import final_figure
@@ -29,9 +30,11 @@ from nas.report.metrics import interval_of
 from nas.report.plots import write_figure
 from nas.search.analysis import rank_correlation
 from nas.search.store import RunDirectory
+from nas.training.recipe import Recipe
 
 POLL = 0.2  # s
 LAST_BYTES = 4096  # of a log, which hold what was said last
+TOLD = 3  # differences between two trainings, in a message
 LOG, REPORT, TABLE, PICTURE = "retrain.log", "report.json", "front.csv", "front.png"
 FIGURES = ("validation", "validation_flip", "test", "test_flip")  # of accuracy, over seeds
 FIELDS = [
@@ -41,6 +44,15 @@ FIELDS = [
 Row = dict[str, Any]  # FIELDS; None where nothing is known
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What each network is given. seeds: a training each. teachers: as reports name them."""
+
+    recipe: Recipe
+    seeds: Sequence[int] = (0,)
+    teachers: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -66,18 +78,22 @@ def front_genomes(run: RunDirectory, top: int | None = None) -> list[Genome]:
 
 
 def retrain_all(
-    genomes: Sequence[Genome], data: str | None, folder: Path, options: Sequence[str], *,
-    workers: int = 1, searched: Mapping[str, float] | None = None,
+    genomes: Sequence[Genome], data: str | None, folder: Path, training: Training,
+    options: Sequence[str], *, workers: int = 1, searched: Mapping[str, float] | None = None,
 ) -> Final:  # fmt: skip
     """Train each into `folder`/<id>, `workers` at once; write front.csv and front.png there.
 
-    options: of nas.retrain, for each. searched: accuracy of the search, by id. A training that
-    fails keeps no other from going on.
+    options: of nas.retrain, for each; they say what `training` says. searched: accuracy of the
+    search, by id. A training that fails keeps no other from going on. UserError where the folder
+    holds a report of another training: one table would compare what does not compare.
     """
     dataset = open_dataset(data)
     for genome in genomes:
         check_fit(genome, dataset)
     todo = [g for g in genomes if not (folder / g.id / REPORT).exists()]
+    for genome in genomes:
+        if genome not in todo:
+            _check_same(folder / genome.id / REPORT, training, dataset)
     if len(todo) < len(genomes):
         log.info("%d of %d are done already", len(genomes) - len(todo), len(genomes))
     commands = {}
@@ -91,6 +107,45 @@ def retrain_all(
     _run(commands, workers)
     done = [g for g in genomes if (folder / g.id / REPORT).exists()]
     return _written(folder, done, [g.id for g in genomes if g not in done], searched or {})
+
+
+def _check_same(path: Path, training: Training, dataset: Dataset) -> None:
+    """UserError unless the report is of this training on these data; it names the differences."""
+    report = read_json(path, MAX_REPORT)
+    asked = {
+        "seeds": _listed(training.seeds),
+        "data": f"{dataset.name} ({dataset.fingerprint})",
+        "initial": "none",
+        "teachers": _listed(training.teachers),
+        **flatten(asdict(training.recipe)),
+    }
+    try:
+        data = report["data"]
+        found = {
+            "seeds": _listed(report["seeds"]["list"]),
+            "data": f"{data['name']} ({data['fingerprint']})",
+            "initial": report.get("initial") or "none",
+            "teachers": _listed(report.get("teachers", ())),
+            **flatten(asdict(read(Recipe, report["recipe"], f"{path}: recipe"))),
+        }
+        if data["fingerprint"] == dataset.fingerprint:  # the same images, under any name
+            found["data"] = asked["data"]
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(f"{path}: not a report of nas.retrain") from None
+    unlike = [
+        f"{name} {found[name]} (asked: {value})"
+        for name, value in asked.items() if found[name] != value
+    ]  # fmt: skip
+    if unlike:
+        more = f" and {len(unlike) - TOLD} more" if len(unlike) > TOLD else ""
+        raise UserError(
+            f"{path.parent}: network {path.parent.name} was trained with "
+            f"{', '.join(unlike[:TOLD])}{more}; expected the same, or another folder by --out"
+        )
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values)) or "none"
 
 
 def _run(commands: Mapping[Path, Sequence[str]], workers: int) -> None:

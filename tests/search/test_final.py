@@ -16,10 +16,14 @@ from nas.arch.genome import Genome
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.files import locked, read_json
+from nas.data import load
 from nas.retrain import main
-from nas.search.final import FIELDS, front_genomes, retrain_all
+from nas.search.final import FIELDS, Training, front_genomes, retrain_all
 from nas.search.overview import overview
 from nas.space.space import SearchSpace
+from nas.training.recipe import Recipe
+
+SHORT = Training(Recipe.load("short"), seeds=range(3))
 
 
 def measure(genome):
@@ -65,7 +69,7 @@ def test_a_front_is_trained_and_goes_on(run, faces_file, capsys):
     said = capsys.readouterr()
     assert "1 of 3 are done already" in said.err
     assert (
-        f"{broken.name}: FAILED with exit code 2: error: {broken}/precision.json: must map"
+        f"{broken.name}: FAILED with exit code 2: error: {broken}/precision.json: must be a mapping"
         in said.err
     )
     assert "rank correlation of search with final accuracy: for four networks or more" in said.out
@@ -117,10 +121,17 @@ def _four():
     return list(genomes.values())[:4]
 
 
+def old_names(recipe):
+    """The same recipe as version 0.1 wrote it."""
+    names = {"batch_size": "batch", "optimizer": "optimiser", "ema_decay": "ema"}
+    found = {names.get(key, key): value for key, value in recipe.to_dict().items()}
+    return {**found, "augment": {**found["augment"], "noise": 0.0}}
+
+
 @pytest.fixture
-def reports(tmp_path):
+def reports(tmp_path, faces_file):
     """Four networks that were trained before, with three seeds; the last one's is an old report."""
-    genomes = _four()
+    genomes, data = _four(), load(faces_file)
     for i, genome in enumerate(genomes):
         mean, std = 0.5 + 0.01 * i, 0.003
         splits = {
@@ -133,13 +144,16 @@ def reports(tmp_path):
         (folder / "report.json").write_text(json.dumps({
             "genome": genome.id, "cost": {"params": 1000 * (4 - i), "macs": 10},
             "seeds": {"list": [0, 1, 2], **splits},
+            "recipe": old_names(SHORT.recipe) if i == 3 else SHORT.recipe.to_dict(),
+            "data": {"name": data.name, "fingerprint": data.fingerprint},
+            "initial": None, "teachers": [],
         }))  # fmt: skip
     return genomes
 
 
 def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
     searched = {g.id: a for g, a in zip(reports, (0.3, 0.31, 0.35, 0.33), strict=True)}
-    found = retrain_all(reports, str(faces_file), tmp_path, [], searched=searched)
+    found = retrain_all(reports, str(faces_file), tmp_path, SHORT, [], searched=searched)
     assert found.failed == []
     assert [row["id"] for row in found.rows] == [g.id for g in reports[::-1]]
     assert found.ranks == {split: pytest.approx(0.8) for split in ("validation", "test")}
@@ -155,7 +169,80 @@ def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
 def test_another_file_is_no_report(reports, tmp_path, faces_file):
     (tmp_path / reports[0].id / "report.json").write_text('{"seed_genomes": []}')
     with pytest.raises(UserError, match=r"report\.json: not a report of nas\.retrain"):
-        retrain_all(reports, str(faces_file), tmp_path, [])
+        retrain_all(reports, str(faces_file), tmp_path, SHORT, [])
+
+
+def trained_otherwise(path, **changes):
+    path.write_text(json.dumps(read_json(path) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"recipe": {**SHORT.recipe.to_dict(), "epochs": 20}}, "epochs 20 (asked: 14)"),
+        ({"recipe": {"epochs": 14}}, "batch_size 32 (asked: 64), optimizer adamw (asked: "
+         "nesterov), lr 0.003 (asked: 0.05) and 2 more"),
+        ({"recipe": {**SHORT.recipe.to_dict(), "augment": {"flip": 0.0}}},
+         "augment.flip 0.0 (asked: 0.5)"),
+        ({"data": {"name": "fer2013", "fingerprint": "baa27c10cf5c6274"}},
+         "data fer2013 (baa27c10cf5c6274) (asked: synthetic ("),
+        ({"initial": "w.safetensors"}, "initial w.safetensors (asked: none)"),
+        ({"teachers": ["w.safetensors"]}, "teachers w.safetensors (asked: none)"),
+    ],
+)  # fmt: skip
+def test_networks_of_another_training_do_not_come_into_the_table(
+    reports, tmp_path, faces_file, capsys, changes, told
+):
+    name = reports[2].id
+    trained_otherwise(tmp_path / name / "report.json", **changes)
+    (tmp_path / reports[0].id / "report.json").unlink()  # it would be trained
+    paths = [tmp_path / f"{i}.json" for i in range(len(reports))]
+    for path, genome in zip(paths, reports, strict=True):
+        path.write_text(genome.to_json())
+    argv = [part for path in paths for part in ("--genome", str(path))]
+    argv += ["--data", str(faces_file), "--recipe", "short", "--out", str(tmp_path)]
+    assert exit_code(main, [*argv, "--seeds", "3"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{tmp_path / name}: network {name} was trained with {told}" in error
+    assert "another folder by --out" in error
+    assert not (tmp_path / "front.csv").exists()
+    assert not (tmp_path / reports[0].id / "retrain.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (["--recipe", "short", "--seeds", "2"], "seeds 0, 1, 2 (asked: 0, 1)"),
+        (["--recipe", "short", "--seeds", "3", "--epochs", "9"], "epochs 14 (asked: 9)"),
+        (["--recipe", "short", "--seeds", "3", "--set", "lr=0.1"], "lr 0.05 (asked: 0.1)"),
+        (["--recipe", "modern", "--seeds", "3"], "epochs 14 (asked: 60)"),
+    ],
+)
+def test_what_the_options_ask_for_is_compared(
+    reports, tmp_path, faces_file, capsys, option, told
+):  # fmt: skip
+    argv = ["--data", str(faces_file), "--out", str(tmp_path), *option]
+    for genome in reports:
+        path = tmp_path / f"{genome.id}.json"
+        path.write_text(genome.to_json())
+        argv += ["--genome", str(path)]
+    assert exit_code(main, argv) == 2
+    assert told in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_same_images_under_another_name_are_the_same_data(reports, tmp_path, faces_file):
+    data = read_json(tmp_path / reports[0].id / "report.json")["data"]
+    trained_otherwise(tmp_path / reports[0].id / "report.json", data={**data, "name": "before"})
+    found = retrain_all(reports, str(faces_file), tmp_path, SHORT, [])
+    assert len(found.rows) == 4
+
+
+def test_a_committed_report_of_version_0_1_has_todays_recipe(reports, tmp_path, faces_file):
+    old = read_json(ROOT / "experiments/fer2013/retrain/short/found/report.json")
+    trained_otherwise(
+        tmp_path / reports[0].id / "report.json", recipe=old["recipe"], teachers=old["teachers"]
+    )
+    assert len(retrain_all(reports, str(faces_file), tmp_path, SHORT, []).rows) == 4
 
 
 @pytest.mark.parametrize(
