@@ -30,7 +30,7 @@ from nas.search.evaluate import (
     completed,
     evaluator_name,
 )
-from nas.search.machine import measure_machine
+from nas.search.machine import check_fps_model, measure_machine
 from nas.search.overview import run_axes
 from nas.search.paths import findable
 from nas.search.profile import static_metrics
@@ -236,6 +236,7 @@ def _folder(
     genomes = list(chosen.genomes[:2])
     fingerprint = by.fingerprint if isinstance(by, Dataset) else None
     if not (out / "config.yaml").exists():
+        check_fps_model(settings)
         return RunDirectory.create(out, findable(settings), space, genomes, command, fingerprint)
     run = RunDirectory.open(out)
     before, now = findable(run.settings()), findable(settings)

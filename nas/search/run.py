@@ -33,7 +33,7 @@ from nas.search.evaluate import (
     chosen_function,
     evaluator_name,
 )
-from nas.search.machine import measure_front, measure_machine
+from nas.search.machine import check_fps_model, measure_front, measure_machine
 from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView
@@ -113,6 +113,7 @@ def search(
         wanted = checked(_with(settings or Settings(), options, evaluator))
         parts = _parts(findable(wanted), found, evaluator, started)
         profile = load_machine(as_path(machine, "search: machine")) if machine else None
+        check_fps_model(parts.settings)
         initial = first_genomes(seed_genomes, parts.space)
         folder = None if run_dir is None else as_path(run_dir, "search: run_dir")
         run = RunDirectory.create(
@@ -208,10 +209,13 @@ def _search(
             if not fresh and settings != run.settings():
                 run.store(settings)
             workers = _workers(search, parts, profile, deadline)
+        if fresh:  # only now: what fails at its start is nothing to look at
+            run.point_latest()
         search.tell_callbacks("on_start")
         outcome = search.loop(workers, deadline)
     except OutOfTime:  # before there was a worker
-        pass
+        if fresh:
+            run.point_latest()
     finally:
         if workers is not None:
             workers.close()

@@ -58,7 +58,7 @@ class RunDirectory:
         cls, path: Path | None, settings: Settings, space: Path | SearchSpace,
         initial: Sequence[Genome] = (), command: Sequence[str] = (), data: str | None = None,
     ) -> RunDirectory:  # fmt: skip
-        """A new folder; config.yaml, which makes it a run, comes last, and `latest` after it.
+        """A new folder; config.yaml, which makes it a run, comes last.
 
         data: the data set's fingerprint; None: an evaluator of the user's measures.
         """
@@ -75,18 +75,19 @@ class RunDirectory:
             prints |= {"settings": dataclasses.asdict(settings), "data": data}
             run.write("fingerprints.json", json.dumps(prints, indent=1))
             run.store(settings)
-        run._point_latest()
         return run
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
-        """An existing run. UserError when it is none."""
+        """An existing run, by its own name where `path` is a link. UserError when it is none."""
         if not (path / "config.yaml").is_file():
             raise UserError(f"{path}: not a run directory (no config.yaml)")
         root = path.resolve()
         for found in path.rglob("*"):  # a run from elsewhere must not have us write outside it
             if found.is_symlink() and not found.resolve().is_relative_to(root):
                 raise UserError(f"{found}: a link that leaves the run directory; remove it")
+        while path.is_symlink():  # `latest` is another run tomorrow
+            path = path.parent / path.readlink()
         return cls(path)
 
     def file(self, name: str) -> Path:
@@ -195,6 +196,18 @@ class RunDirectory:
                 raise UserError(f"{self.file(name)}: not the file that the run began with")
         return prints
 
+    def point_latest(self) -> None:
+        """Link experiments/latest to it, where it lies there and the file system has links."""
+        if self.path.resolve().parent != EXPERIMENTS.resolve():
+            return
+        latest, fresh = EXPERIMENTS / "latest", EXPERIMENTS / f".latest.{os.getpid()}"
+        try:
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(self.path.name)
+            os.replace(fresh, latest)
+        except OSError as error:
+            log.info("%s: no link to %s: %s", latest, self.path.name, reason(error))
+
     def __enter__(self) -> RunDirectory:
         self._lock.enter_context(locked(self.path))
         return self
@@ -207,18 +220,6 @@ class RunDirectory:
 
     def _digest(self, name: str) -> str:
         return hashlib.sha256(read_text(self.file(name), 64 << 20).encode()).hexdigest()
-
-    def _point_latest(self) -> None:
-        """experiments/latest, where the run lies there and the file system has links."""
-        if self.path.resolve().parent != EXPERIMENTS.resolve():
-            return
-        latest, fresh = EXPERIMENTS / "latest", EXPERIMENTS / f".latest.{os.getpid()}"
-        try:
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(self.path.name)
-            os.replace(fresh, latest)
-        except OSError as error:
-            log.info("%s: no link to %s: %s", latest, self.path.name, reason(error))
 
 
 def front_row(member: Member[Evaluation], settings: Settings) -> dict[str, Any]:

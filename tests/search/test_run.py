@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from nas.arch.footprint import peak_memory
 from nas.arch.lowering import cost
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
+from nas.inspect import main as inspect
+from nas.search import run as running
 from nas.search.__main__ import main
 from nas.search.driver import Callback, Search
 
@@ -305,6 +308,40 @@ def test_mistakes_leave_no_folder(tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match="either a space, or a run to resume"):
         nas.search()
+
+
+def test_latest_is_the_newest_search_that_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def refused(*arguments, **options):
+        raise UserError("no room for a worker")
+
+    latest = Path("experiments/latest")
+    first = begin(None, evaluations=2)
+    assert latest.resolve() == first.path.resolve()
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "start_workers", refused)
+        with pytest.raises(UserError, match="no room"):
+            begin(None, evaluations=2)
+    assert len(list(latest.parent.iterdir())) == 3  # what is there of it goes on with --resume
+    assert latest.resolve() == first.path.resolve()
+    seen = []
+
+    class Watch:
+        def on_start(self, search):
+            seen.append(latest.resolve())
+
+    second = begin(None, evaluations=2, callbacks=[Watch()])
+    assert seen == [second.path.resolve()] == [latest.resolve()]
+
+
+def test_a_page_made_through_a_link_names_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = begin(None, evaluations=3)
+    assert exit_code(inspect, ["experiments/latest"]) == 0
+    page = (run.path / "report.html").read_text()
+    assert str(run.path) in page
+    assert "experiments/latest" not in page
 
 
 def test_a_space_made_in_python(tmp_path, quick):

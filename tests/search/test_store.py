@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -19,7 +20,24 @@ def test_two_searches_of_one_second_get_a_folder_each(tmp_path, monkeypatch):
     runs = [RunDirectory.create(None, Settings(seed=3), QUICK) for _ in range(3)]
     assert len({run.path for run in runs}) == 3
     assert all(run.path.name.split("-", 2)[2].startswith("quick-s3") for run in runs)
-    assert (tmp_path / "experiments/latest").resolve() == runs[-1].path.resolve()
+    for run in runs[:2]:
+        run.point_latest()
+    assert (tmp_path / "experiments/latest").resolve() == runs[1].path.resolve()
+
+
+def test_a_link_to_a_run_is_resolved_where_it_is_opened(tmp_path, monkeypatch):
+    """What is printed of it names this run, and not that of the next search."""
+    monkeypatch.chdir(tmp_path)
+    run = RunDirectory.create(None, Settings(), QUICK)
+    run.point_latest()
+    run.file("best.json").write_text("{}")
+    latest = Path("experiments/latest")
+    Path("mine").symlink_to(latest)
+    for opened in (
+        RunDirectory.open(latest), RunDirectory.open(Path("mine")), run_of(latest / "best.json"),
+        RunDirectory.open(tmp_path / latest),
+    ):  # fmt: skip
+        assert opened.path in (run.path, tmp_path / run.path)
 
 
 def test_an_empty_folder_is_taken_and_a_used_one_is_refused(tmp_path):
@@ -37,6 +55,7 @@ def test_a_file_system_without_links_is_a_note(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(os, "symlink", refused)
     caplog.set_level("INFO", "nas")
     run = RunDirectory.create(None, Settings(), QUICK)
+    run.point_latest()
     assert run.settings() == Settings()
     assert "Operation not permitted" in caplog.text
     assert not (tmp_path / "experiments/latest").exists()
