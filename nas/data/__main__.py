@@ -7,9 +7,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nas.common.cli import Parser, exit_code, say, show
-from nas.common.errors import UserError
-from nas.data import DATA, Dataset, check_name, duplicate_report, prepare_ferplus, save, with_votes
+from nas.common.cli import Parser, exit_code, note, say, show
+from nas.common.errors import UserError, quoted
+from nas.data import (
+    DATA,
+    Dataset,
+    check_name,
+    duplicate_report,
+    load,
+    prepare_ferplus,
+    save,
+    with_votes,
+)
 from nas.data.intake import KEY, Intake
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
@@ -78,8 +87,30 @@ def _prepare(args: argparse.Namespace) -> dict[str, Any]:
     if name == SYNTHETIC:
         raise UserError(f"prepare: name: {SYNTHETIC!r} is drawn by code; choose another name")
     dataset = _read(args, name)
-    path = save(dataset, args.out / f"{name}.npz")
+    path = args.out / f"{name}.npz"
+    replaced = _replaced(path, dataset)
+    save(dataset, path)
+    if replaced:
+        note(replaced)
     return {"path": str(path), **_summary(dataset)}
+
+
+def _replaced(path: Path, dataset: Dataset) -> str:
+    """A line on what the file held until now; empty where it held nothing else."""
+    if not path.exists():
+        return ""
+    try:
+        before = load(path)
+    except UserError as error:
+        return f"replaced: {error}"
+    if before.fingerprint == dataset.fingerprint:
+        return ""
+    return f"{path}: replaced {_contents(before)} by {_contents(dataset)}"
+
+
+def _contents(dataset: Dataset) -> str:
+    size = "x".join(map(str, dataset.shape))
+    return f"{len(dataset)} images of {size}, classes {quoted(dataset.classes)}"
 
 
 def _read(args: argparse.Namespace, name: str) -> Dataset:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeVar
 
 from nas.common.errors import UserError, one_of
-from nas.common.schema import Choice, Float, Text, read
-from nas.report.axes import SHARES
+from nas.common.schema import LARGEST, Choice, Float, Text, read
+from nas.report.axes import LABELS, SHARES
 
 Metrics = Mapping[str, float]
 ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
@@ -16,9 +16,20 @@ T = TypeVar("T")
 MOST = 4  # objectives
 DIRECTIONS = ("minimize", "maximize")
 LARGE = (*SHARES, "fps")  # of which more is better; of others less, unless the user says more
+ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
 Direction = Annotated[str, Choice(DIRECTIONS, "direction")]
 Name = Annotated[str, Text(64)]
 Number = Annotated[float, Float(-1e15, 1e15)]
+
+
+def _check_bound(where: str, name: str, bound: Any) -> None:
+    """UserError where no network's metric could be there; metrics of the user's own may be any."""
+    if not isinstance(bound, int | float) or name not in LABELS:  # a text from Python is read later
+        return
+    if name in SHARES and not 0 <= bound <= 1:
+        raise UserError(f"{where}: found {bound:g}; expected a share, 0 to 1")
+    if bound < 0:
+        raise UserError(f"{where}: found {bound:g}; expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class Objective:
             object.__setattr__(self, "direction", DIRECTIONS[self.name in LARGE])
         elif self.direction not in DIRECTIONS:  # from Python; a file's is read by the rule
             raise one_of(f"objective {self.name}", self.direction, DIRECTIONS, "direction")
+        _check_bound(f"objective {self.name}: worst", self.name, self.worst)
 
     @property
     def maximize(self) -> bool:
@@ -62,6 +74,8 @@ class Constraint:
             raise UserError(f"limit on {self.name}: none; expected at_least, at_most or both")
         if low is not None and high is not None and low > high:
             raise UserError(f"limit on {self.name}: nothing is within [{low:g}, {high:g}]")
+        _check_bound(f"limit on {self.name}: at_least", self.name, low)
+        _check_bound(f"limit on {self.name}: at_most", self.name, high)
 
     def __str__(self) -> str:
         bounds = {"at least": self.at_least, "at most": self.at_most}
@@ -76,6 +90,17 @@ class Constraint:
         if self.at_least is not None:
             excess += max(0.0, self.at_least - value) / (abs(self.at_least) or 1.0)
         return excess
+
+
+def check_measured(metrics: Metrics) -> None:
+    """ValueError where what was measured cannot be meant, such as an accuracy in percent."""
+    for name, value in metrics.items():
+        if not -LARGEST <= value <= LARGEST:
+            raise ValueError(f"metric {name} is {value:g}")
+        if name in SHARES and not 0 <= value <= 1:
+            raise ValueError(f"metric {name} is {value:g}; expected a share, 0 to 1")
+        if name in ABOVE_0 and value <= 0:
+            raise ValueError(f"metric {name} is {value:g}; expected more than 0")
 
 
 def violation(metrics: Metrics, constraints: Sequence[Constraint]) -> float:

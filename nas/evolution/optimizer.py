@@ -30,6 +30,7 @@ from nas.evolution.objectives import (
     Objective,
     as_constraints,
     as_objectives,
+    check_measured,
     check_objectives,
     violation,
 )
@@ -187,7 +188,7 @@ class Optimizer:
         waited for, but known from elsewhere, from before a search resumed, or measured again. What
         the space does not hold is taken note of, but never bred. True where the genome counts as
         measured. UserError: it was never asked or told before, and is not foreign; or a metric
-        that is wanted is missing.
+        that is wanted is missing, or cannot be meant (an accuracy in percent).
         """
         _expect_genome(genome, "tell: genome")
         expect(metrics, (Mapping, types.NoneType), "tell: metrics", "a dict of numbers, or None")
@@ -216,6 +217,10 @@ class Optimizer:
         """Measured and static metrics; None where the measurement failed."""
         if metrics is None or not all(map(_finite, metrics.values())):
             return None
+        try:
+            check_measured(metrics)
+        except ValueError as error:
+            raise UserError(f"tell: {error}") from None
         found = dict(metrics)
         wanted = [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
         wanted += self.fitness.names if self.algorithm == "ga" else ()

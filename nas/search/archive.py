@@ -12,14 +12,13 @@ from typing import Annotated, Any
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
-from nas.common.schema import LARGEST, Choice, Map, Number, Text, hints, read
+from nas.common.schema import Choice, Map, Number, Text, hints, read
+from nas.evolution.objectives import ABOVE_0
 from nas.evolution.pareto import Front, Member, pareto_front
-from nas.report.axes import SHARES
 from nas.training.task import Changes, Fidelity, Index, Parents, Predicted, Seed, Stored, Time
 
 # In the errors of Python and NumPy, of torch on a CPU, and of torch on a GPU.
 OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "OutOfMemoryError")
-ABOVE_0 = ("params", "fps")  # the optimizer divides by them, or takes their logarithm
 Metrics = Annotated[dict[str, float], Map(Number())]
 
 
@@ -86,17 +85,6 @@ class Evaluation:
                 f"{where}: id {shown(data['id'])} is not that of its genome, {found.id}"
             )
         return found
-
-
-def check_measured(metrics: dict[str, float]) -> None:
-    """ValueError where what an evaluator gave cannot be meant, such as an accuracy in percent."""
-    for name, value in metrics.items():
-        if not -LARGEST <= value <= LARGEST:
-            raise ValueError(f"metric {name} is {value:g}")
-        if name in SHARES and not 0 <= value <= 1:
-            raise ValueError(f"metric {name} is {value:g}; expected a share, 0 to 1")
-        if name in ABOVE_0 and value <= 0:
-            raise ValueError(f"metric {name} is {value:g}; expected more than 0")
 
 
 def as_measured(found: Sequence[Evaluation]) -> list[Member[Evaluation]]:

@@ -19,7 +19,8 @@ from typing import Any
 
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, did_you_mean, told
-from nas.search.archive import Evaluation, check_measured
+from nas.evolution.objectives import check_measured
+from nas.search.archive import Evaluation
 from nas.training.task import Evaluator, Task
 
 MAX_ERROR_TEXT = 2000

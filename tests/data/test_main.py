@@ -99,6 +99,25 @@ def test_prepare_says_what_was_taken_and_left_out(tmp_path, monkeypatch, capsys)
     assert found["provenance"]["intake"]["taken"] == 40
 
 
+def test_prepare_says_what_it_replaces(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ash", "oak"):
+        write_images(tmp_path / "leaves" / name, [f"{i}.png" for i in range(20)])
+    prepare = ("prepare", "leaves", "--from", "leaves", "--size", "16")
+    assert run(*prepare, "--colour") == 0
+    assert run(*prepare, "--colour") == 0  # the same again
+    assert "replaced" not in capsys.readouterr().err
+    write_images(tmp_path / "leaves" / "elm", [f"{i}.png" for i in range(20)])
+    assert run(*prepare, "--no-colour") == 0
+    assert (
+        "data/leaves.npz: replaced 40 images of 3x16x16, classes 'ash', 'oak' by 60 images of "
+        "1x16x16, classes 'ash', 'elm', 'oak'\n"
+    ) in capsys.readouterr().err
+    (tmp_path / "data/leaves.npz").write_bytes(b"no data set")
+    assert run(*prepare) == 0
+    assert "replaced: data/leaves.npz: not an intact .npz file" in capsys.readouterr().err
+
+
 def test_fer2013_takes_no_size_or_colour(tmp_path, capsys):
     path = pack(tmp_path / "a.csv", csv_text(ROWS))
     assert run("prepare", "fer2013", "--from", path, "--size", "64") == 2

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from nas.common.errors import UserError
+from nas.common.options import with_key
 from nas.common.schema import read
 from nas.evolution.objectives import (
     Constraint,
@@ -14,6 +15,7 @@ from nas.evolution.objectives import (
     check_objectives,
     violation,
 )
+from nas.search.settings import Settings
 
 
 def test_fitness_by_hand():
@@ -85,6 +87,31 @@ def test_a_limit_limits():
     with pytest.raises(UserError, match=r"limit on ms: nothing is within \[2, 1\]"):
         read(Penalty, {"name": "ms", "at_least": 2, "at_most": 1}, "fitness")
     assert str(Constraint("ms", at_least=1, at_most=2.5)) == "ms of at least 1 and at most 2.5"
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: with_key(Settings(), "fitness.params_limit=-3"),
+         "limit on params: at_most: found -3; expected 0 or more"),
+        (lambda: with_key(Settings(), "fitness.fps_target=-1"), "limit on fps: at_least: found -1"),
+        (lambda: with_key(Settings(), "fitness.params_weight=-1"), r"must be in \[0, 1000\]"),
+        (lambda: Constraint("macs", at_least=-1), "limit on macs: at_least: found -1"),
+        (lambda: Constraint("accuracy", at_least=61),
+         "limit on accuracy: at_least: found 61; expected a share, 0 to 1"),
+        (lambda: Objective("macro_f1", worst=20), "objective macro_f1: worst: found 20"),
+        (lambda: Objective("peak_memory", worst=-1), "objective peak_memory: worst: found -1"),
+    ],
+)  # fmt: skip
+def test_a_bound_is_where_networks_can_be(make, why):
+    with pytest.raises(UserError, match=why):
+        make()
+
+
+def test_a_bound_on_a_metric_of_ones_own_is_any_number():
+    assert Constraint("gain", at_least=-3).violation({"gain": -3}) == 0
+    assert Objective("score", worst=-61.0).worst == -61
+    assert Constraint("accuracy", at_least=0, at_most=1).at_most == 1
 
 
 def test_objects_from_python_are_read_as_mappings_are():

@@ -182,6 +182,25 @@ def test_misuse_is_refused(quick, rng):
         optimizer.tell(genome, {"accuracy": 0.5})
 
 
+@pytest.mark.parametrize(
+    ("metrics", "why"),
+    [
+        ({"accuracy": 61.0}, "tell: metric accuracy is 61; expected a share, 0 to 1"),
+        ({"accuracy": 0.6, "params": -5}, "tell: metric params is -5; expected more than 0"),
+        ({"accuracy": 0.6, "fps": 0}, "tell: metric fps is 0; expected more than 0"),
+        ({"accuracy": 0.6, "joules": 1e300}, r"tell: metric joules is 1e\+300"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(quick, metrics, why):
+    """As from an evaluator; the genome is still waited for. Metrics of one's own may be any."""
+    optimizer = Optimizer(quick, static_metrics=known)
+    genome = optimizer.ask()
+    with pytest.raises(UserError, match=why):
+        optimizer.tell(genome, metrics)
+    assert optimizer.population == []
+    assert optimizer.tell(genome, {"accuracy": 0.61, "score": 61.0, "gain": -5.0})
+
+
 @pytest.mark.parametrize("metrics", [None, {"accuracy": math.nan}, {"accuracy": math.inf},
                                      {"accuracy": "high"}])  # fmt: skip
 def test_what_is_no_finite_number_failed(quick, metrics):
