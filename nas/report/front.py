@@ -49,12 +49,12 @@ def plain_row(row: Row) -> Row:
 
 
 def front_table(rows: Sequence[Row], best_id: str | None, axes: Axes) -> str:
-    """The front as text; a star marks best.json."""
+    """The front as text; a star marks best.json. A line below says by what both were chosen."""
     measure, *others = axes
     columns: list[Column] = [("mark", "", ""), ("id", "id", ""), _column(measure["name"])]
     _, spec, scale = _known(measure["name"])
     columns.append(("believed", "believed %" if measure["share"] else "believed", spec))
-    columns += [("within", "one deviation", "")] if any(_has_bar(r) for r in rows) else []
+    columns += [("within", "one deviation", "")] if _any_bar(rows) else []
     columns += [_column(axis["name"]) for axis in others]
     if any(axis["name"] == "fps" for axis in others):
         columns.append(("fps_measured", "fps measured", ".0f"))
@@ -71,7 +71,15 @@ def front_table(rows: Sequence[Row], best_id: str | None, axes: Axes) -> str:
         }
         for row in rows
     ]
-    return table(shown, columns)
+    return table(shown, columns) + (_by_belief(measure["name"]) if _any_bar(rows) else "")
+
+
+def _by_belief(metric: str) -> str:
+    """A line below a front whose networks may be worse than others in what was measured."""
+    return (
+        f"\nthe front and * are chosen by the column believed: {metric} as the search believes it, "
+        "its measurement pulled towards what like networks measured"
+    )
 
 
 def front_latex(
@@ -82,7 +90,7 @@ def front_latex(
     Where the search says what it believes of a measure, a column has it with one deviation.
     """
     names = [axis["name"] for axis in axes]
-    believed = any(_has_bar(row) for row in front)
+    believed = _any_bar(front)
     headers = [LATEX_HEADERS.get(name, _escaped(name)) for name in names]
     headers[1:1] = [r"believed (\%)" if axes[0]["share"] else "believed"] if believed else []
     lines = [
@@ -129,6 +137,10 @@ def _column(name: str) -> Column:
 
 def _has_bar(row: Row) -> bool:
     return row.get("low") is not None
+
+
+def _any_bar(rows: Sequence[Row]) -> bool:
+    return any(_has_bar(row) for row in rows)
 
 
 def _within(row: Row, spec: str, scale: float) -> str | None:

@@ -23,8 +23,9 @@ Row = dict[str, Any]
 def pareto_picture(path: Path, overview: Row, published: bool = False) -> None:
     """The measure against each axis, of what nas.search.overview gives.
 
-    published: with the networks' published test accuracies, of far longer training. Bars: what is
-    believed of a network on the front, less and plus one deviation.
+    published: with the networks' published test accuracies, of far longer training. Marks: what was
+    measured. Bars: what is believed of a network on the front, less and plus one deviation; the
+    front is chosen by it.
     """
     panels = [_Panel(overview, axis, published) for axis in overview["axes"]]
     figure = Figure(figsize=(0.4 + 4.2 * max(2, len(panels)), 5.2), dpi=120, layout="constrained")
@@ -120,12 +121,20 @@ class _Panel:
             axes.plot([x for x, _ in corners], [self.up * y for _, y in corners], color=FRONT,
                       linewidth=1, alpha=0.7, zorder=1, linestyle=":",
                       label="best for its cost")  # fmt: skip
-        self._bars(axes, self.front, FRONT, "believed, one deviation")
+        believed = any(n.get("low") is not None for n in self.front)
+        measure = self.measure["name"]
+        self._bars(axes, self.front, FRONT, f"believed {measure}, one deviation")
+        name = (
+            f"Pareto front by believed {measure}, as measured"
+            if believed
+            else "Pareto front of all objectives"
+        )
         axes.scatter(self._x(self.front), self._y(self.front), s=34, color=FRONT, zorder=3,
-                     linewidths=0, label="Pareto front of all objectives")  # fmt: skip
+                     linewidths=0, label=name)  # fmt: skip
         best = [n for n in self.front if n["id"] == self.overview["best"]][:1]
         axes.scatter(self._x(best), self._y(best), marker="*", s=190, color=BEST, zorder=5,
-                     label="best.json (penalised fitness)")  # fmt: skip
+                     label=f"best.json (fitness by believed {measure})" if believed
+                     else "best.json (penalised fitness)")  # fmt: skip
         name = "reference, trained here"
         _hollow(axes, self._x(self.trained), self._y(self.trained), "D", REFERENCE, name)
         if self.overview["baseline"]:

@@ -34,6 +34,12 @@ def click(browser, chart, index):
 
 def test_a_click_on_a_point_draws_its_architecture(shown):
     browser = shown(overview([network(i) for i in range(40)]))
+    assert "Pareto front by believed accuracy, as measured" in texts(
+        browser, "#front-params .legend li"
+    )
+    assert (
+        "chosen by the accuracy that the search believes" in browser.find_element("id", "bars").text
+    )
     for chart, index in (("params", 17), ("macs", 30), ("fps", 5)):
         click(browser, chart, index)
         drawing = browser.find_element("css selector", "#network svg.drawing")

@@ -20,7 +20,12 @@ def test_the_table_marks_the_best():
 
 def test_what_is_believed_has_its_deviation():
     row = {**ROW, "believed": 0.48, "low": 0.46, "high": 0.495}
-    assert "46.00 to 49.50" in front_table([row], "ab", ALL)
+    text = front_table([row], "ab", ALL)
+    assert "46.00 to 49.50" in text
+    assert text.splitlines()[-1] == (
+        "the front and * are chosen by the column believed: accuracy as the search believes it, "
+        "its measurement pulled towards what like networks measured"
+    )
     assert r"& 50.00 & $48.00^{+1.50}_{-2.00}$ &" in front_latex([row], [], None, ALL)
 
 

@@ -98,7 +98,12 @@ def test_the_front_as_pictures(tmp_path, overview):
     pareto_picture(tmp_path / "p.png", overview)
     drawn(tmp_path / "p.png")
     pareto_picture(tmp_path / "p.svg", overview, published=True)
-    assert (tmp_path / "p.svg").read_text().count("<svg") == 1
+    drawing = (tmp_path / "p.svg").read_text()
+    assert drawing.count("<svg") == 1
+    assert "Pareto front by believed accuracy, as measured" in drawing
+    del overview["networks"][0]["low"]  # as while a search goes on
+    pareto_picture(tmp_path / "p.svg", overview)
+    assert "believed" not in (tmp_path / "p.svg").read_text()
     pareto_picture(tmp_path / "p.pdf", {**overview, "references": []})
     assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
 

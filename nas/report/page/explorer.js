@@ -102,11 +102,13 @@ function fronts() {
   const ok = shown.filter((n) => n.status === "ok" && valueOf(n, data.measure) !== null);
   const published = byId("filters").elements.published.checked && data.measure.name === "accuracy";
   data.axes.forEach((axis, i) => charts.fronts[i].draw(frontSeries(ok, axis, published)));
-  byId("bars").textContent = data.networks.some((n) => n.low !== undefined && n.low !== null)
-    ? "Bars on the front: what the search believes of a network by its measurement and its neighbours, less and plus one standard deviation."
+  byId("bars").textContent = believed()
+    ? `The front and best.json are chosen by the ${data.measure.name} that the search believes: a network's measurement, pulled towards what like networks measured. Bars on the front: that value, less and plus one standard deviation. Marks: what was measured.`
     : "No bars: each network was trained once, and what the search believes of it is known when the search has ended, by this version or a later one.";
   charts.table.show(shown);
 }
+
+const believed = () => data.networks.some((n) => n.low !== undefined && n.low !== null);
 
 function frontSeries(ok, axis, published) {
   const last = Math.max(1, data.networks.length - 1);
@@ -117,7 +119,7 @@ function frontSeries(ok, axis, published) {
   const series = [
     { name: "networks, first to last", order: true, kind: "points", size: 3, colour: "--muted", points: inside.filter((n) => !n.front).map((n) => ({ ...point(n), colour: orderColour(Math.min(1, n.index / last)) })) },
     { name: "best for its cost", kind: "step", width: 1.3, colour: "--front", points: stairs(inside, axis) },
-    { name: "Pareto front of all objectives", kind: "points", size: 5, colour: "--front", points: inside.filter((n) => n.front).map((n) => ({ ...point(n), low: n.low, high: n.high })) },
+    { name: believed() ? `Pareto front by believed ${data.measure.name}, as measured` : "Pareto front of all objectives", kind: "points", size: 5, colour: "--front", points: inside.filter((n) => n.front).map((n) => ({ ...point(n), low: n.low, high: n.high })) },
     { name: "best.json", kind: "points", shape: "star", size: 11, colour: "--best", points: inside.filter((n) => n.id === data.best).slice(0, 1).map(point) },
     { name: "reference, trained in this search", kind: "points", shape: "diamond", hollow: true, size: 7, colour: "--reference", points: data.references.filter(has).map((r) => ({ ...point(r), label: r.name, tell: () => `${r.name}\n${about(r)}` })) },
   ];
