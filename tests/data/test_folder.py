@@ -77,7 +77,7 @@ def test_sources_that_cannot_be_prepared(tmp_path):
         prepare_folder(tmp_path, "x")
     write_images(tmp_path / "a", ["1.png"])
     (tmp_path / "b").mkdir()
-    with pytest.raises(UserError, match=r"pictures of 1 classes \(a\); expected 2"):
+    with pytest.raises(UserError, match=r"pictures of 1 classes \('a'\); expected 2"):
         prepare_folder(tmp_path, "x")
     write_images(tmp_path / "b", ["1.png"])
     with pytest.raises(UserError, match=r"split is empty.*too few"):
