@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
-from nas.common.options import add_options, with_options
+from nas.common.errors import UserError
+from nas.common.options import add_options, given_options, with_options
 from nas.common.resources import ONNX, find_model
 from nas.common.web import serve
 from nas.realtime.options import Options
@@ -18,6 +19,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     options = with_options(Options(), args)
     if args.web is not None:
+        for name in sorted(given_options(Options, args) - {"model"}):
+            raise UserError(f"--{name.replace('_', '-')}: not with --web, which takes --model")
         from nas.realtime.web import server
 
         serve(server(find_model(options.model, "--model", ONNX), args.web), say)

@@ -131,6 +131,11 @@ def plan(network: Genome, other: Genome, space: SearchSpace, seeds: Sequence[int
     ours, theirs = space.genotype(network), project(other, space)
     if theirs is None:
         raise UserError(f"space {space.name}: no relative of {other.id} satisfies its constraints")
+    if theirs.genome == network != other:
+        raise UserError(
+            f"{network.id}: is itself the relative of {other.id} in space {space.name}; give "
+            "another network by --against"
+        )
     found = variants(ours, theirs, space)
     if not found:
         raise UserError(f"{network.id}: differs from {other.id} in no gene of space {space.name}")

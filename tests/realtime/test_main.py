@@ -323,3 +323,9 @@ def test_what_is_refused(model, video, picture, tmp_path, monkeypatch, capsys):
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1
         assert message in lines[0], (message, lines)
+
+
+def test_the_page_refuses_what_it_does_not_use(tmp_path, capsys):
+    for option in (("--csv", tmp_path / "x.csv"), ("--source", "clip.mp4")):
+        assert run("--web", "0", *option) == 2
+        assert f"{option[0]}: not with --web, which takes --model" in capsys.readouterr().err

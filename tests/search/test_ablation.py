@@ -9,8 +9,10 @@ from conftest import ROOT
 from nas.ablate import main
 from nas.arch.lowering import cost
 from nas.common.cli import exit_code
+from nas.common.errors import UserError
 from nas.search.ablation import WINNER, plan, summarise
 from nas.space.ablation import variants
+from nas.space.projection import project
 
 MEASURE = {"name": "accuracy", "maximize": True, "share": True}
 QUICK = ROOT / "search_spaces/quick.yaml"
@@ -171,3 +173,9 @@ def test_mistakes_are_one_line(files, capsys):
     errors = capsys.readouterr().err.strip().splitlines()
     assert "--space: missing" in errors[0]
     assert "differs from" in errors[-1]
+
+
+def test_a_network_is_not_ablated_against_what_it_is_the_relative_of(quick, proposed):
+    relative = project(proposed, quick)
+    with pytest.raises(UserError, match="is itself the relative of"):
+        plan(relative.genome, proposed, quick, (0,))
