@@ -210,7 +210,7 @@ def test_paths_stay_inside(tmp_path, name):
     import dataclasses
 
     bad = dataclasses.replace(seven_faces(), classes=("a", name))
-    with pytest.raises(UserError, match="classes: expected names"):
+    with pytest.raises(UserError, match="classes: expected a name"):
         dataset.check(bad, "here")
     space = ROOT / "search_spaces/quick.yaml"
     run = RunDirectory.create(tmp_path / "run", Settings(), space, [], [])

@@ -179,7 +179,7 @@ def test_what_is_refused(network, faces, faces_file, tmp_path, capsys):
         ([*ours, "--data", tmp_path / "other.npz"], "classes 'a', 'b', 'c'"),
         ([*ours, "--data", tmp_path / "tiny.npz"], "does not fit"),
         ([*ours, "--data", tmp_path / "no_train.npz"], "no train images"),
-        ([*ours, "--data", "nothing"], "data set 'nothing'"),
+        ([*ours, "--data", "nothing"], "data 'nothing': no prepared data set"),
         ([*ours, "--search", tmp_path], "machine.json: cannot read"),
         ([*ours, "--search", ROOT / "experiments/nowhere"], "machine.json: cannot read"),
         ([*ours, "--out", tmp_path / "file"], "cannot create"),
