@@ -261,7 +261,10 @@ def test_a_teacher_of_other_classes_is_refused(arguments, out, faces, tmp_path, 
     recipe.write_text("epochs: 1\ndistill: 0.5\n")
     argv = [*arguments, "--recipe", str(recipe), "--teacher", str(tmp_path)]
     assert exit_code(main, [*argv, "--out", str(tmp_path / "out")]) == 2
-    assert "found classes 'neutral', 'surprise'" in capsys.readouterr().err
+    assert (
+        "'disgust', 'angry'; data set synthetic has classes 'angry', 'disgust'"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_diverging_training_is_a_users_mistake(arguments, tmp_path, monkeypatch, capsys):
