@@ -21,7 +21,6 @@ from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
-from nas.data.sources import form_of
 from nas.report.front import front_table, plain_row
 from nas.search.evaluate import chosen_function
 from nas.search.searched import searched_space
@@ -115,6 +114,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _dry_run(args: argparse.Namespace) -> int:
     """The space as the search would have it, without torch."""
+    from nas.data.sources import form_of
+
     if args.resume:
         raise UserError("--resume: not with --dry-run, which is of a new search")
     settings = _settings(args)

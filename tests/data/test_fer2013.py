@@ -122,7 +122,7 @@ def test_fer2013_image_layout(tmp_path):
     with pytest.raises(UserError, match="train/angry: found 3 images"):
         prepare_fer2013(tmp_path)
     write_images(tmp_path / "test" / "hapy", ["a.png"], side=48)
-    with pytest.raises(UserError, match=r"hapy is no class.*did you mean 'happy'"):
+    with pytest.raises(UserError, match=r"'hapy' is no class.*did you mean 'happy'"):
         prepare_fer2013(tmp_path, check_counts=False)
 
 
