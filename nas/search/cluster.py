@@ -31,6 +31,7 @@ from nas.common.signals import kept_signals
 LONGEST_FOLDER = 38
 PREFIX = "nas-"
 START_SECONDS = 120.0  # for Ray's own processes, on a machine that does much else
+ENDING_SECONDS = 5.0  # for a killed process to be gone
 QUIET: dict[str, Any] = {
     "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False,
 }  # fmt: skip
@@ -79,7 +80,7 @@ class RaySession:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", f"{START_SECONDS:.0f}")
         folder = self._cleaning.enter_context(private_folder())
-        self._cleaning.callback(_end_children, folder)
+        self._cleaning.callback(_end_processes, folder)
         self._cleaning.callback(self.ray.shutdown)
         # Without "local" Ray would join any cluster that happens to run on this machine.
         try:
@@ -129,12 +130,17 @@ def patience() -> Iterator[None]:
         services.get_node = ask
 
 
-def _end_children(folder: Path) -> None:
-    """Ray forgets the processes of a start that was broken off; they name their folder."""
-    for child in psutil.Process().children(recursive=True):
+def _end_processes(folder: Path) -> None:
+    """Ray's processes in a folder of ours: it forgot them when a start was broken off, or they
+    outlive a killed search for seconds, and would make the folder anew.
+    """
+    ended = []
+    for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if any(str(folder) in word for word in child.cmdline()):
-                child.kill()
+            if any(f"{folder}{os.sep}" in word for word in process.cmdline()):
+                process.kill()
+                ended.append(process)
+    psutil.wait_procs(ended, timeout=ENDING_SECONDS)
 
 
 @contextmanager
@@ -162,6 +168,7 @@ def remove_left_behind() -> None:
                 ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
                 # The owner is written once the lock is held: a folder without one is being made.
                 if ours and stat.S_IMODE(about.st_mode) == 0o700 and is_left_behind(folder):
+                    _end_processes(folder)
                     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -60,6 +60,27 @@ def test_what_a_killed_process_left_goes_with_the_next_start(owner, short):
     assert not any(short.iterdir())
 
 
+def test_what_outlives_a_killed_process_is_ended_and_makes_no_folder(owner, short):
+    """Ray's processes notice seconds later that their search is gone, and write logs until then."""
+    process, left = owner
+    code = (
+        "import os, sys, time\n"
+        "while True:\n"
+        "    os.makedirs(sys.argv[1], exist_ok=True)\n"
+        "    time.sleep(0.01)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(left / "r/session")]) as writer:
+        try:
+            process.kill()
+            process.wait()
+            with private_folder() as mine:
+                assert writer.poll() is not None  # `private_folder` has waited for its end
+                time.sleep(0.1)
+                assert {mine} == set(short.iterdir())
+        finally:
+            writer.kill()
+
+
 def test_what_may_be_somebody_elses_stays(owner, short):
     """Another user's, one that others may enter, a link, one that is being made, one of a name."""
     process, left = owner
