@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from math import log2
 
-from nas.arch.layers import (
-    Activation,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    CoordinateAttention,
-    Dropout,
-    EfficientChannelAttention,
-    Layer,
-    Pool2d,
-    Shape,
-    Slice,
-    SqueezeExcite,
-    Unit,
-)
+from nas.arch import layers
+from nas.arch.layers import Layer, Shape, Unit
 from nas.common.errors import UserError
 
 ATTENTIONS = ("none", "eca", "coordinate")
@@ -62,7 +49,7 @@ class Chain:
         padding = 0 if valid else kernel // 2
         norm = norm and not bare
         bias = not bare and (self.bias or not norm)
-        self.add(Conv2d(name, self.shape, channels, kernel, stride, padding, groups, bias))
+        self.add(layers.Conv2d(name, self.shape, channels, kernel, stride, padding, groups, bias))
         if norm:
             self.norm(f"{name}_norm")
 
@@ -71,45 +58,46 @@ class Chain:
         self.conv(name, self.channels, kernel, stride, groups=self.channels, bare=bare)
 
     def norm(self, name: str) -> None:
-        self.add(BatchNorm(name, self.shape))
+        self.add(layers.BatchNorm(name, self.shape))
 
     def act(self, name: str, function: str) -> None:
         """One of ACTIVATIONS; "none" adds nothing."""
         if function != "none":
-            self.add(Activation(name, self.shape, function))
+            self.add(layers.Activation(name, self.shape, function))
 
     def pool(self, name: str, type: str, kernel: int, stride: int, padding: int = 0) -> None:
         """type: max or avg."""
-        self.add(Pool2d(name, self.shape, type, kernel, stride, padding))
+        self.add(layers.Pool2d(name, self.shape, type, kernel, stride, padding))
 
     def drop(self, name: str, rate: float) -> None:
         if rate > 0:
-            self.add(Dropout(name, self.shape, rate))
+            self.add(layers.Dropout(name, self.shape, rate))
 
     def squeeze_excite(self, channels: int, ratio: float) -> None:
         """Squeezed to `ratio` times `channels`; 0 adds nothing."""
         if ratio > 0:
-            self.add(SqueezeExcite("se", self.shape, max(1, round(channels * ratio))))
+            self.add(layers.SqueezeExcite("se", self.shape, max(1, round(channels * ratio))))
 
     def attention(self, kind: str) -> None:
         """One of ATTENTIONS, with the sizes of its paper; "none" adds nothing."""
         if kind == "eca":
             side = int(abs(log2(self.channels) / 2 + 0.5))  # gamma 2, b 1
-            self.add(EfficientChannelAttention("attention", self.shape, side | 1))
+            self.add(layers.EfficientChannelAttention("attention", self.shape, side | 1))
         elif kind == "coordinate":
             squeezed = max(8, self.channels // 32)
-            self.add(CoordinateAttention("attention", self.shape, squeezed))
+            self.add(layers.CoordinateAttention("attention", self.shape, squeezed))
 
     def slice(self, name: str, first: int, channels: int) -> None:
         """Only `channels` channels, from number `first` on."""
-        self.add(Slice(name, self.shape, first, channels))
+        self.add(layers.Slice(name, self.shape, first, channels))
 
     def concat(self, name: str, *branches: Chain) -> None:
         """The outputs of branches (made by `branch`) as channels side by side."""
         sizes = {branch.shape[1:] for branch in branches}
         if len(sizes) > 1 or any(branch.in_shape != self.shape for branch in branches):
             raise UserError(f"{self.name}: the branches of {name} do not fit: {sorted(sizes)}")
-        self.add(Concat(name, self.shape, tuple(tuple(branch.layers) for branch in branches)))
+        paths = tuple(tuple(branch.layers) for branch in branches)
+        self.add(layers.Concat(name, self.shape, paths))
 
     def branch(self) -> Chain:
         """An empty chain that begins where this one ends."""

@@ -7,31 +7,15 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from math import prod
 
+from nas.arch import layers
 from nas.arch.genome import Genome
-from nas.arch.layers import (
-    Activation,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    CoordinateAttention,
-    Cost,
-    Dropout,
-    EfficientChannelAttention,
-    Flatten,
-    Layer,
-    Linear,
-    Slice,
-    SqueezeExcite,
-    Unit,
-)
+from nas.arch.layers import Cost, Layer, Unit
 from nas.arch.lowering import cost, lower
 
 FLOAT = 4  # bytes
 BIAS = 4  # bytes, int32
 PER_CHANNEL = 5 + BIAS  # beside the weights of a channel: a scale and a zero point
-VIEWS = (Dropout, Flatten, Slice)
-IN_PLACE = (Activation, BatchNorm)
-ATTENTION = (CoordinateAttention, EfficientChannelAttention, SqueezeExcite)
+IN_PLACE = layers.Activation | layers.BatchNorm | layers.Gate
 
 
 @lru_cache(maxsize=4096)
@@ -75,23 +59,23 @@ def _unit_peak(unit: Unit) -> int:
     return max(peak, _walk(unit.post, size, keep=False)[0])
 
 
-def _walk(layers: Sequence[Layer], size: int, keep: bool) -> tuple[int, int]:
+def _walk(path: Sequence[Layer], size: int, keep: bool) -> tuple[int, int]:
     """Numbers held at once from an input of `size` on, and those of the output.
 
     keep: something else reads the input later; until a layer gives a new tensor, nothing may write.
     """
     held, peak = 0, size
-    for layer in layers:
+    for layer in path:
         out = prod(layer.out_shape)
-        if isinstance(layer, VIEWS):
+        if isinstance(layer, layers.View):
             size = out
             continue
-        if isinstance(layer, Concat):
+        if isinstance(layer, layers.Concat):
             beside, inside = _branches(layer, size)
             new, more = True, max(beside + out, inside - size)
         else:
-            vectors = layer.activations - out if isinstance(layer, ATTENTION) else 0
-            new = keep or not isinstance(layer, (*IN_PLACE, *ATTENTION))
+            vectors = layer.cost.activations - out if isinstance(layer, layers.Gate) else 0
+            new = keep or not isinstance(layer, IN_PLACE)
             more = vectors + out * new
         peak = max(peak, held + size + more)
         if new:
@@ -100,7 +84,7 @@ def _walk(layers: Sequence[Layer], size: int, keep: bool) -> tuple[int, int]:
     return peak, size
 
 
-def _branches(layer: Concat, size: int) -> tuple[int, int]:
+def _branches(layer: layers.Concat, size: int) -> tuple[int, int]:
     """Numbers of all branches' outputs, and the most that are held until the last is there."""
     outputs = peak = 0
     for branch in layer.branches:
@@ -112,17 +96,18 @@ def _branches(layer: Concat, size: int) -> tuple[int, int]:
 
 def _quantised(layer: Layer) -> int:
     """Bytes of a layer's weights in int8; every convolution has a bias once norms are folded."""
-    if isinstance(layer, Concat):
-        return sum(_quantised(inner) for branch in layer.branches for inner in branch)
-    if isinstance(layer, Conv2d):
-        return layer.params - layer.channels * layer.bias + PER_CHANNEL * layer.channels
-    if isinstance(layer, Linear):
-        return layer.params - layer.features + PER_CHANNEL * layer.features
-    channels = layer.in_shape[0]
-    if isinstance(layer, SqueezeExcite):
-        return 2 * channels * layer.squeezed + PER_CHANNEL * (channels + layer.squeezed)
-    if isinstance(layer, EfficientChannelAttention):
-        return layer.kernel + PER_CHANNEL - BIAS  # it has none
-    if isinstance(layer, CoordinateAttention):
-        return 3 * channels * layer.squeezed + PER_CHANNEL * (2 * channels + layer.squeezed)
+    inputs = layer.in_shape[0]
+    match layer:
+        case layers.Concat(branches=branches):
+            return sum(_quantised(inner) for branch in branches for inner in branch)
+        case layers.Conv2d(channels=outputs, bias=bias):
+            return layer.cost.params + outputs * (PER_CHANNEL - bias)
+        case layers.Linear(features=outputs):
+            return layer.cost.params + outputs * (PER_CHANNEL - 1)
+        case layers.SqueezeExcite(squeezed=inner):
+            return 2 * inputs * inner + PER_CHANNEL * (inputs + inner)
+        case layers.EfficientChannelAttention(kernel=kernel):
+            return kernel + PER_CHANNEL - BIAS  # it has none
+        case layers.CoordinateAttention(squeezed=inner):
+            return 3 * inputs * inner + PER_CHANNEL * (2 * inputs + inner)
     return 0

@@ -46,20 +46,20 @@ class Layer:
         return self.in_shape
 
     @property
-    def params(self) -> int:
-        return 0
+    def cost(self) -> Cost:
+        return Cost(activations=prod(self.out_shape))
 
-    @property
-    def macs(self) -> int:
-        return 0
 
-    @property
-    def activations(self) -> int:
-        return prod(self.out_shape)
+class View(Layer):
+    """A layer that gives what is in memory already."""
 
     @property
     def cost(self) -> Cost:
-        return Cost(self.params, self.macs, self.activations)
+        return Cost()
+
+
+class Gate(Layer):
+    """A layer that scales its input by factors that it computes from it."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,17 @@ class Conv2d(Layer):
         return (self.channels, *_spatial(self))
 
     @property
-    def params(self) -> int:
-        weights = self.channels * (self.in_shape[0] // self.groups) * self.kernel**2
-        return weights + self.channels * self.bias
-
-    @property
-    def macs(self) -> int:
-        return prod(self.out_shape) * (self.in_shape[0] // self.groups) * self.kernel**2
+    def cost(self) -> Cost:
+        size = prod(self.out_shape)
+        weights = self.in_shape[0] // self.groups * self.kernel**2  # of one output channel
+        return Cost(self.channels * (weights + self.bias), size * weights, size)
 
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
     @property
-    def params(self) -> int:
-        return 2 * self.in_shape[0]
+    def cost(self) -> Cost:
+        return Cost(2 * self.in_shape[0], activations=prod(self.in_shape))
 
 
 @dataclass(frozen=True)
@@ -119,77 +116,49 @@ class GlobalPool(Layer):
 
 
 @dataclass(frozen=True)
-class SqueezeExcite(Layer):
+class SqueezeExcite(Gate):
     """Hu et al. 2018: global mean, 1x1 to `squeezed`, ReLU, 1x1 back, sigmoid, scale."""
 
     squeezed: int
 
     @property
-    def params(self) -> int:
+    def cost(self) -> Cost:
         c, s = self.in_shape[0], self.squeezed
-        return c * s + s + s * c + c
-
-    @property
-    def macs(self) -> int:
-        return 2 * self.in_shape[0] * self.squeezed
-
-    @property
-    def activations(self) -> int:
-        return prod(self.in_shape) + 3 * self.in_shape[0] + 2 * self.squeezed
+        return Cost(c * s + s + s * c + c, 2 * c * s, prod(self.in_shape) + 3 * c + 2 * s)
 
 
 @dataclass(frozen=True)
-class EfficientChannelAttention(Layer):
+class EfficientChannelAttention(Gate):
     """Wang et al. 2020, ECA: global mean, a convolution along the channels, sigmoid, scale."""
 
     kernel: int
 
     @property
-    def params(self) -> int:
-        return self.kernel
-
-    @property
-    def macs(self) -> int:
-        return self.kernel * self.in_shape[0]
-
-    @property
-    def activations(self) -> int:
-        return prod(self.in_shape) + 3 * self.in_shape[0]
+    def cost(self) -> Cost:
+        c = self.in_shape[0]
+        return Cost(self.kernel, self.kernel * c, prod(self.in_shape) + 3 * c)
 
 
 @dataclass(frozen=True)
-class CoordinateAttention(Layer):
+class CoordinateAttention(Gate):
     """Hou et al. 2021: the means of rows and of columns, 1x1 to `squeezed`, batch norm, hardswish,
     1x1 back for rows and for columns, sigmoid, scale by both."""
 
     squeezed: int
 
     @property
-    def params(self) -> int:
-        c, s = self.in_shape[0], self.squeezed
-        return c * s + 2 * s + 2 * (s * c + c)
-
-    @property
-    def macs(self) -> int:
-        c, h, w = self.in_shape
-        return 2 * c * self.squeezed * (h + w)
-
-    @property
-    def activations(self) -> int:
-        c, h, w = self.in_shape
-        return prod(self.in_shape) + 3 * (c + self.squeezed) * (h + w)
+    def cost(self) -> Cost:
+        (c, h, w), s = self.in_shape, self.squeezed
+        params = c * s + 2 * s + 2 * (s * c + c)
+        return Cost(params, 2 * c * s * (h + w), prod(self.in_shape) + 3 * (c + s) * (h + w))
 
 
 @dataclass(frozen=True)
-class Slice(Layer):
+class Slice(View):
     """Some of the channels: `channels` of them, from number `first` on."""
 
     first: int
     channels: int
-
-    @property
-    def activations(self) -> int:
-        return 0  # a view
 
     @property
     def out_shape(self) -> Shape:
@@ -200,7 +169,7 @@ class Slice(Layer):
 class Concat(Layer):
     """Branches side by side: each gets the input, their outputs become channels in that order.
 
-    An empty branch is the input itself. Costs include those of the branches.
+    An empty branch is the input itself. The cost includes that of the branches.
     """
 
     branches: tuple[tuple[Layer, ...], ...]
@@ -211,17 +180,9 @@ class Concat(Layer):
         return (sum(shape[0] for shape in outputs), *outputs[0][1:])
 
     @property
-    def params(self) -> int:
-        return sum(layer.params for branch in self.branches for layer in branch)
-
-    @property
-    def macs(self) -> int:
-        return sum(layer.macs for branch in self.branches for layer in branch)
-
-    @property
-    def activations(self) -> int:
-        inside = sum(layer.activations for branch in self.branches for layer in branch)
-        return inside + prod(self.out_shape)
+    def cost(self) -> Cost:
+        inside = (layer.cost for branch in self.branches for layer in branch)
+        return sum(inside, Cost(activations=prod(self.out_shape)))
 
 
 @dataclass(frozen=True)
@@ -233,29 +194,20 @@ class Linear(Layer):
         return (self.features, 1, 1)
 
     @property
-    def params(self) -> int:
-        return (prod(self.in_shape) + 1) * self.features
-
-    @property
-    def macs(self) -> int:
-        return prod(self.in_shape) * self.features
+    def cost(self) -> Cost:
+        inputs = prod(self.in_shape)
+        return Cost((inputs + 1) * self.features, inputs * self.features, self.features)
 
 
 @dataclass(frozen=True)
-class Dropout(Layer):
+class Dropout(View):
+    """Nothing is left of it at inference."""
+
     rate: float
 
-    @property
-    def activations(self) -> int:
-        return 0  # nothing is left of it at inference
-
 
 @dataclass(frozen=True)
-class Flatten(Layer):
-    @property
-    def activations(self) -> int:
-        return 0  # a view
-
+class Flatten(View):
     @property
     def out_shape(self) -> Shape:
         return (prod(self.in_shape), 1, 1)

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from nas.arch import layers
 from nas.arch.block import Block, SearchableBlock
 from nas.arch.chain import Chain
 from nas.arch.genome import Dense, Genome
-from nas.arch.layers import (
-    Activation,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    CoordinateAttention,
-    Cost,
-    Dropout,
-    EfficientChannelAttention,
-    Flatten,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pool2d,
-    Resize,
-    Shape,
-    Slice,
-    SqueezeExcite,
-    Unit,
-)
+from nas.arch.layers import Cost, Layer, Shape, Unit
 from nas.common.errors import UserError, shown, told
 
+WORDS: dict[type[Layer], str] = {
+    layers.BatchNorm: "bn", layers.SqueezeExcite: "se", layers.EfficientChannelAttention: "eca",
+    layers.CoordinateAttention: "coordinate", layers.Linear: "fc", layers.Flatten: "flatten",
+}  # fmt: skip
 MAX_PARAMS = 200_000_000
 MAX_ACTIVATIONS = 200_000_000
 
@@ -46,7 +32,7 @@ def lower(genome: Genome) -> tuple[Unit, ...]:
         shape = unit.out_shape
 
     if size.resize:
-        add(Unit("resize", shape, (Resize("resize", shape, size.resize),)))
+        add(Unit("resize", shape, (layers.Resize("resize", shape, size.resize),)))
     for s, stage in enumerate(genome.stages):
         for b, block in enumerate(stage.blocks):
             try:
@@ -106,25 +92,25 @@ def _lower_head(genome: Genome, shape: Shape) -> list[Unit]:
         features = Chain("classifier", shape, True)
         features.drop("drop", head.dropout)
         features.conv("conv", genome.num_classes, 3, norm=False)
-        features.add(GlobalPool("pool", features.shape, "avg"))
-        features.add(Flatten("flatten", features.shape))
+        features.add(layers.GlobalPool("pool", features.shape, "avg"))
+        features.add(layers.Flatten("flatten", features.shape))
         return [features.unit()]
     features = Chain("features", shape, True)
     if head.pool != "flatten":
-        features.add(GlobalPool("pool", shape, head.pool))
-    features.add(Flatten("flatten", features.shape))
+        features.add(layers.GlobalPool("pool", shape, head.pool))
+    features.add(layers.Flatten("flatten", features.shape))
     features.drop("drop", head.dropout)
     units = [features.unit()]
     for i, dense in enumerate(head.hidden):
         units.append(_lower_dense(f"hidden{i}", dense, units[-1].out_shape))
     classifier = Chain("classifier", units[-1].out_shape, True)
-    classifier.add(Linear("linear", classifier.shape, genome.num_classes))
+    classifier.add(layers.Linear("linear", classifier.shape, genome.num_classes))
     return [*units, classifier.unit()]
 
 
 def _lower_dense(name: str, dense: Dense, shape: Shape) -> Unit:
     chain = Chain(name, shape, True)
-    chain.add(Linear("linear", shape, dense.units))
+    chain.add(layers.Linear("linear", shape, dense.units))
     if dense.norm:
         chain.norm("linear_norm")
     chain.act("act", dense.activation)
@@ -157,28 +143,23 @@ def summary(unit: Unit) -> str:
 
 
 def _describe_layer(layer: Layer) -> str:
-    if isinstance(layer, Conv2d):
-        stride = f"/{layer.stride}" if layer.stride > 1 else ""
-        depthwise = "dw" if layer.groups > 1 else "conv"
-        return f"{depthwise}{layer.kernel}x{layer.kernel}{stride}"
-    if isinstance(layer, Pool2d):
-        return f"{layer.type}{layer.kernel}x{layer.kernel}/{layer.stride}"
-    if isinstance(layer, Activation):
-        return layer.function
-    if isinstance(layer, GlobalPool):
-        return f"global-{layer.type}"
-    if isinstance(layer, Concat):
-        branches = (" ".join(map(_describe_layer, b)) or "input" for b in layer.branches)
-        return f"[{' | '.join(branches)}]"
-    if isinstance(layer, Slice):
-        return f"channels{layer.first}-{layer.first + layer.channels - 1}"
-    short: dict[type[Layer], str] = {
-        BatchNorm: "bn", SqueezeExcite: "se", EfficientChannelAttention: "eca",
-        CoordinateAttention: "coordinate", Linear: "fc", Flatten: "flatten",
-    }  # fmt: skip
-    if type(layer) in short:
-        return short[type(layer)]
-    if isinstance(layer, Dropout):
-        return f"drop{layer.rate:g}"
-    assert isinstance(layer, Resize)
-    return f"resize{layer.side}"
+    match layer:
+        case layers.Conv2d(kernel=kernel):
+            stride = f"/{layer.stride}" if layer.stride > 1 else ""
+            return f"{'dw' if layer.groups > 1 else 'conv'}{kernel}x{kernel}{stride}"
+        case layers.Pool2d(kernel=kernel):
+            return f"{layer.type}{kernel}x{kernel}/{layer.stride}"
+        case layers.Activation():
+            return layer.function
+        case layers.GlobalPool():
+            return f"global-{layer.type}"
+        case layers.Concat():
+            branches = (" ".join(map(_describe_layer, b)) or "input" for b in layer.branches)
+            return f"[{' | '.join(branches)}]"
+        case layers.Slice():
+            return f"channels{layer.first}-{layer.first + layer.channels - 1}"
+        case layers.Dropout():
+            return f"drop{layer.rate:g}"
+        case layers.Resize():
+            return f"resize{layer.side}"
+    return WORDS[type(layer)]

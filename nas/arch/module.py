@@ -11,25 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
+from nas.arch import layers
 from nas.arch.genome import Genome
-from nas.arch.layers import (
-    Activation,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    CoordinateAttention,
-    Dropout,
-    EfficientChannelAttention,
-    Flatten,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pool2d,
-    Resize,
-    Slice,
-    SqueezeExcite,
-    Unit,
-)
+from nas.arch.layers import Layer, Unit
 from nas.arch.lowering import check_size, lower
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -192,17 +176,6 @@ class ConcatModule(nn.ModuleList):
         return torch.cat([branch(x) for branch in self], dim=1)
 
 
-class ResizeModule(nn.Module):
-    """x: (N, C, H, W) -> (N, C, side, side), bilinear."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
-
-
 class UnitModule(nn.Module):
     """`post(main(x) + skip(x))`; the layers are children under their own names."""
 
@@ -242,52 +215,52 @@ def build(genome: Genome) -> nn.Sequential:
 def _module(layer: Layer) -> nn.Module:
     channels = layer.in_shape[0]
     match layer:
-        case Conv2d():
+        case layers.Conv2d():
             return _convolution(layer)(
                 channels, layer.channels, layer.kernel, layer.stride, layer.padding,
                 groups=layer.groups, bias=layer.bias,
             )  # fmt: skip
-        case BatchNorm():
+        case layers.BatchNorm():
             flat = layer.in_shape[1:] == (1, 1) and layer.name == "linear_norm"
             return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
-        case Activation():
+        case layers.Activation():
             # In place where the gradient needs only the output: half the memory traffic.
             inplace: dict[str, Any] = {"inplace": True} if layer.function == "relu" else {}
             return ACTIVATIONS[layer.function](**inplace)
-        case Pool2d():
+        case layers.Pool2d():
             pool = nn.MaxPool2d if layer.type == "max" else nn.AvgPool2d
             return pool(layer.kernel, layer.stride, layer.padding)
-        case GlobalPool():
+        case layers.GlobalPool():
             return nn.AdaptiveAvgPool2d(1) if layer.type == "avg" else nn.AdaptiveMaxPool2d(1)
-        case SqueezeExcite():
+        case layers.SqueezeExcite():
             return SqueezeExciteModule(channels, layer.squeezed)
-        case EfficientChannelAttention():
+        case layers.EfficientChannelAttention():
             return EfficientChannelAttentionModule(layer.kernel)
-        case CoordinateAttention():
+        case layers.CoordinateAttention():
             return CoordinateAttentionModule(channels, layer.squeezed)
-        case Slice():
+        case layers.Slice():
             return SliceModule(layer.first, layer.channels)
-        case Concat():
+        case layers.Concat():
             return ConcatModule(_sequence(branch) for branch in layer.branches)
-        case Linear():
-            return nn.Linear(layer.in_shape[0], layer.features)
-        case Flatten():
+        case layers.Linear():
+            return nn.Linear(channels, layer.features)
+        case layers.Flatten():
             return nn.Flatten()
-        case Dropout():
+        case layers.Dropout():
             return nn.Dropout(layer.rate)
-        case Resize():
-            return ResizeModule(layer.side)
+        case layers.Resize():
+            return nn.Upsample((layer.side, layer.side), mode="bilinear", align_corners=False)
     raise AssertionError(layer)
 
 
-def _convolution(layer: Conv2d) -> type[nn.Conv2d]:
+def _convolution(layer: layers.Conv2d) -> type[nn.Conv2d]:
     if layer.groups > 1:
         return DepthwiseConv2d
     return StridedPointwiseConv2d if layer.kernel == 1 < layer.stride else nn.Conv2d
 
 
-def _sequence(layers: Iterable[Layer]) -> nn.Sequential:
-    return nn.Sequential(OrderedDict((layer.name, _module(layer)) for layer in layers))
+def _sequence(path: Iterable[Layer]) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((layer.name, _module(layer)) for layer in path))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -14,25 +14,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from nas.arch import layers
 from nas.arch.genome import Genome
-from nas.arch.layers import (
-    Activation,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    CoordinateAttention,
-    Dropout,
-    EfficientChannelAttention,
-    Flatten,
-    GlobalPool,
-    Layer,
-    Linear,
-    Pool2d,
-    Resize,
-    Slice,
-    SqueezeExcite,
-    Unit,
-)
+from nas.arch.layers import Layer, Unit
 from nas.arch.lowering import check_size, lower
 
 OPSET = 20
@@ -46,6 +30,7 @@ OPERATORS = frozenset((
 ))  # fmt: skip
 Floats = npt.NDArray[np.float32]
 Weights = Mapping[str, Floats]
+Affine = layers.Conv2d | layers.Linear
 
 
 def to_onnx(
@@ -62,12 +47,13 @@ def to_onnx(
     for unit in lower(genome):
         out = graph.unit(unit, out)
     graph.nodes[-1].output[0] = "logits"
+    tensor = helper.make_tensor_value_info
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             genome.id,
-            [_value("image", ["N", *genome.input.shape])],
-            [_value("logits", ["N", genome.num_classes])],
+            [tensor("image", TensorProto.FLOAT, ["N", *genome.input.shape])],
+            [tensor("logits", TensorProto.FLOAT, ["N", genome.num_classes])],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -77,10 +63,6 @@ def to_onnx(
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model)
     return model
-
-
-def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 class _Graph:
@@ -97,56 +79,47 @@ class _Graph:
             main = self.node("Add", [main, skip])
         return self.chain(unit.name, unit.post, main)
 
-    def chain(self, prefix: str, layers: tuple[Layer, ...], x: str) -> str:
-        i = 0
-        while i < len(layers):
-            layer = layers[i]
-            following = layers[i + 1] if i + 1 < len(layers) else None
-            if isinstance(layer, Conv2d | Linear) and isinstance(following, BatchNorm):
-                x = self.affine(prefix, layer, following, x)
-                i += 2
-            else:
-                x = self.layer(prefix, layer, x)
-                i += 1
+    def chain(self, prefix: str, path: tuple[Layer, ...], x: str) -> str:
+        for before, layer, after in zip((None, *path), path, (*path[1:], None), strict=False):
+            if isinstance(layer, Affine):
+                norm = after if isinstance(after, layers.BatchNorm) else None
+                x = self.affine(prefix, layer, norm, x)
+            elif not (isinstance(layer, layers.BatchNorm) and isinstance(before, Affine)):
+                x = self.layer(f"{prefix}.{layer.name}", layer, x)
         return x
 
-    def layer(self, prefix: str, layer: Layer, x: str) -> str:
+    def layer(self, name: str, layer: Layer, x: str) -> str:
         match layer:
-            case Conv2d() | Linear():
-                return self.affine(prefix, layer, None, x)
-            case BatchNorm():
-                scale, shift = self.norm(f"{prefix}.{layer.name}", layer.in_shape[0])
+            case layers.BatchNorm():
+                scale, shift = self.norm(name, layer.in_shape[0])
                 shape = (-1, 1, 1)
                 x = self.node("Mul", [x, self.constant(scale.reshape(shape))])
                 return self.node("Add", [x, self.constant(shift.reshape(shape))])
-            case Activation():
+            case layers.Activation():
                 return self.activation(layer.function, x)
-            case Pool2d():
+            case layers.Pool2d():
                 return self.pool(layer, x)
-            case GlobalPool():
-                return self.node(
-                    "GlobalAveragePool" if layer.type == "avg" else "GlobalMaxPool", [x]
-                )
-            case SqueezeExcite():
-                return self.squeeze_excite(f"{prefix}.{layer.name}", layer, x)
-            case EfficientChannelAttention():
-                return self.channel_attention(f"{prefix}.{layer.name}", layer, x)
-            case CoordinateAttention():
-                return self.coordinate_attention(f"{prefix}.{layer.name}", layer, x)
-            case Slice():
+            case layers.GlobalPool():
+                kind = "Average" if layer.type == "avg" else "Max"
+                return self.node(f"Global{kind}Pool", [x])
+            case layers.SqueezeExcite():
+                return self.squeeze_excite(name, layer, x)
+            case layers.EfficientChannelAttention():
+                return self.channel_attention(name, layer, x)
+            case layers.CoordinateAttention():
+                return self.coordinate_attention(name, layer, x)
+            case layers.Slice():
                 return self.slice(x, layer.first, layer.first + layer.channels, axis=1)
-            case Concat():
-                inside = f"{prefix}.{layer.name}"
+            case layers.Concat():
                 outputs = [
-                    self.chain(f"{inside}.{i}", branch, x)
-                    for i, branch in enumerate(layer.branches)
+                    self.chain(f"{name}.{i}", branch, x) for i, branch in enumerate(layer.branches)
                 ]
                 return self.node("Concat", outputs, axis=1)
-            case Flatten():
+            case layers.Flatten():
                 return self.node("Flatten", [x], axis=1)
-            case Dropout():
+            case layers.Dropout():
                 return x
-            case Resize():
+            case layers.Resize():
                 sizes = self.constant(np.array([layer.side] * 2, dtype=np.int64))
                 return self.node(
                     "Resize", [x, "", "", sizes], axes=[2, 3],
@@ -154,25 +127,25 @@ class _Graph:
                 )  # fmt: skip
         raise AssertionError(layer)
 
-    def affine(self, prefix: str, layer: Conv2d | Linear, norm: BatchNorm | None, x: str) -> str:
+    def affine(self, prefix: str, layer: Affine, norm: layers.BatchNorm | None, x: str) -> str:
+        """A convolution or a linear layer, with the norm behind it folded in."""
         name = f"{prefix}.{layer.name}"
-        if isinstance(layer, Conv2d):
+        if isinstance(layer, layers.Conv2d):
             shape: tuple[int, ...] = (
                 layer.channels, layer.in_shape[0] // layer.groups, layer.kernel, layer.kernel,
             )  # fmt: skip
         else:
             shape = (layer.features, int(np.prod(layer.in_shape)))
         weight = self.weight(f"{name}.weight", shape)
-        has_bias = isinstance(layer, Linear) or layer.bias
-        bias = (
-            self.weight(f"{name}.bias", shape[:1]) if has_bias else np.zeros(shape[0], np.float32)
-        )
+        bias = np.zeros(shape[0], np.float32)
+        if isinstance(layer, layers.Linear) or layer.bias:
+            bias = self.weight(f"{name}.bias", shape[:1])
         if norm is not None:
             scale, shift = self.norm(f"{prefix}.{norm.name}", shape[0])
             weight = weight * scale.reshape(-1, *[1] * (len(shape) - 1))
             bias = bias * scale + shift
         inputs = [x, self.constant(weight), self.constant(bias)]
-        if isinstance(layer, Linear):
+        if isinstance(layer, layers.Linear):
             return self.node("Gemm", inputs, transB=1)
         return self.node(
             "Conv", inputs, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2,
@@ -200,7 +173,7 @@ class _Graph:
         }  # fmt: skip
         return self.node(names[function], [x], **alpha)
 
-    def pool(self, layer: Pool2d, x: str) -> str:
+    def pool(self, layer: layers.Pool2d, x: str) -> str:
         window = {
             "kernel_shape": [layer.kernel] * 2,
             "strides": [layer.stride] * 2,
@@ -210,7 +183,7 @@ class _Graph:
             return self.node("MaxPool", [x], **window)
         return self.node("AveragePool", [x], count_include_pad=1, **window)
 
-    def squeeze_excite(self, name: str, layer: SqueezeExcite, x: str) -> str:
+    def squeeze_excite(self, name: str, layer: layers.SqueezeExcite, x: str) -> str:
         c, s = layer.in_shape[0], layer.squeezed
         y = self.node("GlobalAveragePool", [x])
         for part, shape, act in (
@@ -222,7 +195,7 @@ class _Graph:
             y = self.node(act, [self.node("Conv", [y, weight, bias])])
         return self.node("Mul", [x, y])
 
-    def channel_attention(self, name: str, layer: EfficientChannelAttention, x: str) -> str:
+    def channel_attention(self, name: str, layer: layers.EfficientChannelAttention, x: str) -> str:
         k = layer.kernel
         means = self.node("Transpose", [self.node("GlobalAveragePool", [x])], perm=[0, 2, 1, 3])
         weight = self.constant(self.weight(f"{name}.conv.weight", (1, 1, k, 1)))
@@ -230,7 +203,7 @@ class _Graph:
         scale = self.node("Transpose", [self.node("Sigmoid", [y])], perm=[0, 2, 1, 3])
         return self.node("Mul", [x, scale])
 
-    def coordinate_attention(self, name: str, layer: CoordinateAttention, x: str) -> str:
+    def coordinate_attention(self, name: str, layer: layers.CoordinateAttention, x: str) -> str:
         (c, h, w), s = layer.in_shape, layer.squeezed
         swapped = {"perm": [0, 1, 3, 2]}
         rows, columns = (
@@ -239,11 +212,11 @@ class _Graph:
         )
         columns = self.node("Transpose", [columns], **swapped)
         means = self.node("Concat", [rows, columns], axis=2)
-        reduce = Conv2d("reduce", (c, h + w, 1), s, 1, 1, 0, 1, False)
-        y = self.affine(name, reduce, BatchNorm("reduce_norm", reduce.out_shape), means)
+        reduce = layers.Conv2d("reduce", (c, h + w, 1), s, 1, 1, 0, 1, False)
+        y = self.affine(name, reduce, layers.BatchNorm("reduce_norm", reduce.out_shape), means)
         y = self.activation("hardswish", y)
         for part, first, last in (("rows", 0, h), ("columns", h, h + w)):
-            expand = Conv2d(f"expand_{part}", (s, last - first, 1), c, 1, 1, 0, 1, True)
+            expand = layers.Conv2d(f"expand_{part}", (s, last - first, 1), c, 1, 1, 0, 1, True)
             gate = self.affine(name, expand, None, self.slice(y, first, last, axis=2))
             if part == "columns":
                 gate = self.node("Transpose", [gate], **swapped)

@@ -11,16 +11,14 @@ def svg(genome: Genome) -> str:
     """The drawing alone."""
     size, total = genome.input, cost(genome)
     blocks = [block for stage in genome.stages for block in stage.blocks]
-    kinds = [*(["resize"] if size.resize else []), *(block.kind for block in blocks)]
-    names = [*(["resize"] if size.resize else []), *(
-        f"{block.kind} {block.kernel}\u00d7{block.kernel}" for block in blocks)]  # fmt: skip
     units = lower(genome)
-    kinds += ["head"] * (len(units) - len(kinds))
-    names += [unit.name for unit in units[len(names) :]]
+    labels = [("resize", "resize")] if size.resize else []
+    labels += [(f"{b.kind} {b.kernel}\u00d7{b.kernel}", b.kind) for b in blocks]
+    labels += [(unit.name, "head") for unit in units[len(labels) :]]
     drawn = [Drawn("image", "image", size.shape)]
     drawn += [
         Drawn(name, kind, unit.out_shape, unit.skip is not None)
-        for name, kind, unit in zip(names, kinds, units, strict=True)
+        for (name, kind), unit in zip(labels, units, strict=True)
     ]
     return network_svg(
         f"{genome.id}: {total.params:,} parameters, {total.macs / 1e6:.1f} million MACs", drawn

@@ -101,7 +101,7 @@ def features(genome: Genome) -> Floats:
 
 
 def _count(layer: Layer, found: dict[str, float]) -> None:
-    elements, macs = (prod(layer.in_shape) + prod(layer.out_shape)) / 1e6, layer.macs / 1e6
+    elements, macs = (prod(layer.in_shape) + prod(layer.out_shape)) / 1e6, layer.cost.macs / 1e6
     if isinstance(layer, Conv2d):
         kind = "depthwise" if layer.groups > 1 else "pointwise" if layer.kernel == 1 else "conv"
         found[f"{kind}_macs"] += macs

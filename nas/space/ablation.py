@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from nas.space.genotype import GenePath, Genotype, gene
+from nas.space.genotype import GenePath, Genotype, dotted, gene, shared_paths
 from nas.space.space import SearchSpace
 
 
@@ -35,27 +35,21 @@ def variants(network: Genotype, other: Genotype, space: SearchSpace) -> list[Var
             continue
         changed = _set_back(network, path, theirs)
         if changed is not None and space.violation(changed.genome) < inf:
-            name = ".".join(map(str, path))
-            found.append(Variant(name, _text(ours), _text(theirs), changed))
+            found.append(Variant(dotted(path), _text(ours), _text(theirs), changed))
     return found
 
 
 def _paths(network: Genotype, other: Genotype) -> Iterator[GenePath]:
-    yield from ((name,) for name in ("resize", "bias"))
-    yield from (("stem", name) for name in vars(network.stem))
-    for i, (ours, theirs) in enumerate(zip(network.stages, other.stages, strict=True)):
-        yield ("stages", i, "downsample")
-        if ours.blocks and theirs.blocks:  # else the width is not expressed
-            yield ("stages", i, "channels")
-        if len(ours.blocks) != len(theirs.blocks):
-            yield ("stages", i, "blocks")
+    for path in shared_paths(network, other):
+        ours, theirs = gene(network, path), gene(other, path)
+        if path[-1] != "blocks" or len(ours) != len(theirs):
+            yield path
             continue
-        for j, (a, b) in enumerate(zip(ours.blocks, theirs.blocks, strict=True)):
+        for j, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             if a.kind != b.kind:
-                yield ("stages", i, "blocks", j)
+                yield (*path, j)
             else:
-                yield from (("stages", i, "blocks", j, name) for name in vars(a))
-    yield from (("head", name) for name in vars(network.head))
+                yield from ((*path, j, name) for name in vars(a))
 
 
 def _set_back(network: Genotype, path: GenePath, value: Any) -> Genotype | None:

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from nas.arch.block import SearchableBlock
-from nas.space.genotype import GenePath, Genotype, gene
+from nas.space.genotype import Genotype, dotted, gene, shared_paths
 
 
 @dataclass(frozen=True)
@@ -26,22 +26,14 @@ class Change:
 
 def changes(parent: Genotype, child: Genotype) -> tuple[Change, ...]:
     """In which genes a child differs from its parent, whatever operators and repairs did it."""
-    found = []
-    for path in (("resize",), ("bias",), *(("stem", n) for n in vars(parent.stem))):
-        found += _changed(parent, child, path)
-    for i, (a, b) in enumerate(zip(parent.stages, child.stages, strict=True)):
-        found += _changed(parent, child, ("stages", i, "downsample"))
-        if a.blocks and b.blocks:  # else the width is not expressed
-            found += _changed(parent, child, ("stages", i, "channels"))
-        found += _changed_blocks(f"stages.{i}.blocks", a.blocks, b.blocks)
-    for name in vars(parent.head):
-        found += _changed(parent, child, ("head", name))
+    found: list[Change] = []
+    for path in shared_paths(parent, child):
+        old, new = gene(parent, path), gene(child, path)
+        if path[-1] == "blocks":
+            found += _changed_blocks(dotted(path), old, new)
+        elif old != new:
+            found.append(Change(dotted(path), old, new))
     return tuple(found)
-
-
-def _changed(parent: Genotype, child: Genotype, path: GenePath) -> list[Change]:
-    old, new = gene(parent, path), gene(child, path)
-    return [Change(".".join(map(str, path)), old, new)] if old != new else []
 
 
 def _changed_blocks(

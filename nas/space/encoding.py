@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.space.genotype import GenePath, Genotype, gene
+from nas.space.genotype import GenePath, Genotype, dotted, gene
 from nas.space.spec import SpaceSpec
 
 ABSENT = -0.5  # of a number that is not expressed; those that are lie in 0..1
@@ -49,7 +49,7 @@ class Encoder:
 
     def __init__(self, spec: SpaceSpec) -> None:
         self.columns = _columns(spec)
-        self.names = [".".join(map(str, column.path)) for column in self.columns]
+        self.names = [dotted(column.path) for column in self.columns]
         numbers = {g: i for i, g in enumerate(dict.fromkeys(c.group for c in self.columns))}
         self.groups = tuple(numbers[c.group] for c in self.columns for _ in range(c.width))
 

@@ -128,6 +128,23 @@ def gene(genes: Any, path: GenePath) -> Any:
     return genes
 
 
+def dotted(path: GenePath) -> str:
+    """`stages.1.blocks.0.kernel`."""
+    return ".".join(map(str, path))
+
+
+def shared_paths(a: Genotype, b: Genotype) -> Iterator[GenePath]:
+    """Of the genes that two networks of one space both express; of a stage's blocks, one path."""
+    yield from (("resize",), ("bias",))
+    yield from (("stem", name) for name in vars(a.stem))
+    for i, (x, y) in enumerate(zip(a.stages, b.stages, strict=True)):
+        yield ("stages", i, "downsample")
+        if x.blocks and y.blocks:  # else the width is not expressed
+            yield ("stages", i, "channels")
+        yield ("stages", i, "blocks")
+    yield from (("head", name) for name in vars(a.head))
+
+
 def parse(genome: Genome, spec: SpaceSpec) -> Genotype:
     """The genotype of a genome. UserError says in which gene the genome leaves the space."""
     where = f"space {spec.name}"
@@ -213,8 +230,6 @@ def _check(genotype: Genotype) -> None:
             if block.kind not in allowed.blocks:
                 raise UserError(f"{where}: block {block.kind} is not among {allowed.blocks}")
     for path, choices in genotype.choices():
-        if gene(genotype, path) not in choices:
-            name = ".".join(map(str, path))
-            raise UserError(
-                f"space {spec.name}: {name} = {gene(genotype, path)!r} is not among {choices}"
-            )
+        value = gene(genotype, path)
+        if value not in choices:
+            raise UserError(f"space {spec.name}: {dotted(path)} = {value!r} is not among {choices}")

@@ -40,14 +40,10 @@ class _Kind:
     about = "kind of block"
 
     def read(self, value: object, where: str) -> str:
-        return _searchable(value, where).kind
-
-
-def _searchable(kind: object, where: str) -> type[SearchableBlock]:
-    known = searchable_kinds()
-    if not isinstance(kind, str) or kind not in known:
-        raise unknown_kind(where, kind, known)
-    return known[kind]
+        known = searchable_kinds()
+        if not isinstance(value, str) or value not in known:
+            raise unknown_kind(where, value, known)
+        return value
 
 
 class _Hidden:
@@ -108,7 +104,7 @@ class _BlockChoices:
             raise UserError(f"{where}: must be a mapping of kinds of block, got {shown(value)}")
         found: dict[str, dict[str, tuple[Any, ...]]] = {}
         for kind, fields in value.items():
-            genes = _searchable(kind, where).genes()
+            genes = searchable_kinds()[_Kind().read(kind, where)].genes()
             if not isinstance(fields, dict):
                 raise UserError(f"{where}.{kind}: must be a mapping, got {shown(fields)}")
             for name in fields:
@@ -158,21 +154,18 @@ class _Bounds:
         return low, high
 
 
+Bounds = Annotated[tuple[int, int] | None, _Bounds()]
+
+
 @dataclass(frozen=True)
 class Constraints:
     """Costs that every network of the space keeps, exact and for one image."""
 
-    params: Annotated[tuple[int, int] | None, _Bounds(), "trained numbers"] = None
-    macs: Annotated[tuple[int, int] | None, _Bounds(), "multiply-accumulates"] = None
-    activations: Annotated[
-        tuple[int, int] | None, _Bounds(), "elements in the outputs of all layers"
-    ] = None
-    peak_memory: Annotated[
-        tuple[int, int] | None, _Bounds(), "bytes of float32 maps held at once"
-    ] = None
-    int8_size: Annotated[
-        tuple[int, int] | None, _Bounds(), "bytes of weights and scales in the int8 export"
-    ] = None
+    params: Annotated[Bounds, "trained numbers"] = None
+    macs: Annotated[Bounds, "multiply-accumulates"] = None
+    activations: Annotated[Bounds, "elements in the outputs of all layers"] = None
+    peak_memory: Annotated[Bounds, "bytes of float32 maps held at once"] = None
+    int8_size: Annotated[Bounds, "bytes of weights and scales in the int8 export"] = None
 
     def bounds(self) -> dict[str, tuple[int, int]]:
         return {k: v for k, v in vars(self).items() if v is not None}
