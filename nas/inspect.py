@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,30 @@ from nas.arch.genome import read_genome
 from nas.arch.lowering import cost, describe
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, no_formula, note, say, show
-from nas.common.errors import UserError
+from nas.common.errors import UserError, one_of
 from nas.common.files import replace_file
 from nas.common.resources import REFERENCES
+from nas.common.schema import read
 from nas.common.web import PORT, serve
+from nas.evolution.objectives import Constraint
 from nas.report.explorer import comparison_page, explorer_page
 from nas.report.front import front_of, front_table, plain_row
 from nas.report.table import table
+from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 
-OPTIONS = ("baseline", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json")
+OPTIONS = (
+    "baseline",
+    "max",
+    "paper",
+    "serve",
+    "csv",
+    "optuna",
+    "genome",
+    "references",
+    "out",
+    "json",
+)
 
 
 def main(argv: list[str]) -> int:
@@ -55,6 +70,9 @@ def _one_run(run: RunDirectory, args: argparse.Namespace) -> int:
     if args.optuna:
         _refuse_others(args, "--optuna")
         return _optuna(run)
+    if args.max:
+        _refuse_others(args, "--max", "json")
+        return _within(run, args)
     baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
     if args.serve is not None:
         _refuse_others(args, "--serve", "baseline")
@@ -81,6 +99,8 @@ def _parser() -> Parser:
     add("run", nargs="*", metavar="RUN|GENOME", help="a run, of which several are compared; or a "
         "genome by name, file or retrained folder")  # fmt: skip
     add("--baseline", metavar="RUN", help="an equal-budget random search to measure against")
+    add("--max", action="append", metavar="METRIC=N", help="the best network with at most so much, "
+        "such as params=100000, and the front of such; may be given several times")  # fmt: skip
     add("--paper", action="store_true",
         help="also write RUN/paper: PDF and SVG figures, a LaTeX table of the front")  # fmt: skip
     parser.add_port("--serve", PORT, "the page on loopback, live while the run grows")
@@ -104,13 +124,51 @@ def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
     return 0
 
 
+def _within(run: RunDirectory, args: argparse.Namespace) -> int:
+    from nas.evolution.denoise import denoised_front
+    from nas.search.overview import front_rows
+
+    space, settings = run.space(), run.settings()
+    archive = run.archive(space.contains)
+    known = list(dict.fromkeys(name for e in archive for name in e.metrics))
+    limits = [_limit(text, known) for text in args.max]
+    having = [e for e in archive if e.metrics.keys() >= {limit.name for limit in limits}]
+    members = denoised_front(
+        space, having, STATIC, settings.objectives, (*settings.constraints, *limits)
+    )
+    best = settings.choose(members)
+    if best is None:
+        raise UserError(f"{run.path}: no such network: {archive.why_no_front(limits)}")
+    rows, axes = front_rows(run, archive, members)
+    name = best.measured.id
+    result = {"run": str(run.path), "best": name, "front": [plain_row(row) for row in rows]}
+    text = (
+        f"{front_table(rows, name, axes)}\n\n* is the best with {' and '.join(map(str, limits))}; "
+        f"its genome:\n  python -m nas.inspect {run.path} --genome {name} --json > {name}.json"
+    )
+    show(result, args.json, lambda: text)
+    return 0
+
+
+def _limit(text: str, known: list[str]) -> Constraint:
+    name, _, number = text.partition("=")
+    if name not in known:
+        raise one_of("--max", name, known, "metric")
+    try:
+        plain = {"name": name, "at_most": float(number)}
+    except ValueError:
+        raise UserError(f"--max {name}: found {number!r}; expected {name}=N, a number") from None
+    return read(Constraint, plain, f"--max {name}")
+
+
 def _csv(run: RunDirectory) -> int:
     from nas.search.overview import evaluation_rows
 
-    rows = evaluation_rows(run)
-    writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["index"], lineterminator="\n")
+    rows, text = evaluation_rows(run), io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["index"], lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
+    say(text.getvalue().rstrip("\n"))
     return 0
 
 

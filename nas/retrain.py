@@ -124,19 +124,14 @@ def _options(args: argparse.Namespace) -> list[str]:
 
 
 def _front_text(found: Final, out: Path) -> str:
-    def percent(mean: float | None, low: float | None) -> str | None:
+    def percent(row: dict[str, Any], figure: str) -> str | None:
+        mean, *ends = (row[f"{figure}_{part}"] for part in ("mean", "low", "high"))
         if mean is None:
             return None
-        return f"{100 * mean:.2f}" + ("" if low is None else f" +-{100 * (mean - low):.2f}")
+        return f"{100 * mean:.2f}" + ("" if ends[0] is None else f" ({percents(ends)})")
 
-    rows: list[dict[str, Any]] = [
-        {
-            **row,
-            **{f: percent(row[f"{f}_mean"], row[f"{f}_low"])
-               for f in ("validation", "test", "test_flip")},
-        }
-        for row in found.rows
-    ]  # fmt: skip
+    figures = ("validation", "test", "test_flip")
+    rows = [{**row, **{figure: percent(row, figure) for figure in figures}} for row in found.rows]
     lines = [
         table(rows, [
             ("id", "id", ""), ("params", "params", ",.0f"), ("fps", "fps", ",.0f"),
@@ -144,7 +139,7 @@ def _front_text(found: Final, out: Path) -> str:
             ("validation", "validation %", ""), ("test", "test %", ""),
             ("test_flip", "test, mirrored %", ""),
         ]),
-        "+-: half of the 95 % interval of the mean over seeds",
+        "(low..high): 95 % interval of the mean over seeds",
     ]  # fmt: skip
     ranks = {split: value for split, value in found.ranks.items() if value is not None}
     if ranks:

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 
 import cv2
@@ -93,6 +94,36 @@ def test_the_majority_baseline_is_told_where_it_is_known(run, capsys):
         assert ('"majority_baseline":0.251' in page.replace(" ", "")) == told
 
 
+def test_the_best_network_under_so_many_parameters(run, quick, capsys):
+    """Of all networks of the space, by what is believed of them; JSON has the same."""
+    assert main([str(run.path), "--max", "params=20000", "--max", "macs=1e6", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["front"]
+    assert all(row["params"] <= 20_000 and row["macs"] <= 1e6 for row in found["front"])
+    believed = {row["id"]: row["believed"] for row in found["front"]}
+    assert found["best"] == max(believed, key=believed.get)
+    inside = [e for e in run.archive(quick.contains).inside if e.metrics["params"] <= 20_000]
+    smallest = min(inside, key=lambda e: e.metrics["params"])
+    assert main([str(run.path), "--max", f"params={smallest.metrics['params']}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"* is the best with params of at most {smallest.metrics['params']}; its" in printed
+    assert f"--genome {smallest.id} --json > {smallest.id}.json" in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("params=3", r"no such network: none of 20 networks keeps params of at most 3; they have"),
+        ("parms=3", r"--max: unknown metric 'parms'.*did you mean 'params'"),
+        ("params", r"--max params: found ''; expected params=N, a number"),
+        ("params=nan", r"--max params\.at_most: must be finite"),
+    ],
+)
+def test_a_limit_that_nothing_keeps_or_that_is_none(run, capsys, given, told):
+    assert exit_code(main, [str(run.path), "--max", given]) == 2
+    assert re.search(told, capsys.readouterr().err)
+
+
 def test_a_genome_as_text(run, proposed, capsys):
     assert main([str(run.path), "--genome", proposed.id[:6]]) == 0
     printed = capsys.readouterr().out
@@ -136,6 +167,7 @@ def test_mistakes(run, tmp_path, capsys):
     [
         ("--csv --json", "--json: not with --csv, which takes nothing else"),
         ("--csv --genome ab", "--csv: not with --genome, which takes --json"),
+        ("--max params=9 --paper", "--paper: not with --max, which takes --json"),
         ("--optuna --baseline b", "--baseline: not with --optuna"),
         ("--serve 0 --paper", "--paper: not with --serve, which takes --baseline"),
         ("--out page.html", "--out: not with one run"),

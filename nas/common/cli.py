@@ -77,7 +77,11 @@ def no_formula(value: Any) -> Any:
 
 def say(text: str = "", file: TextIO | None = None) -> None:
     """Print, safely; nothing else in nas/ prints. file: stdout where none is given."""
-    print(printable(text), file=file or sys.stdout, flush=True)
+    stream = file or sys.stdout
+    try:
+        print(printable(text), file=stream, flush=True)
+    except OSError as error:  # such as a full disk: the system does not say whose
+        raise OSError(error.errno, error.strerror, getattr(stream, "name", "output")) from None
 
 
 def note(text: str) -> None:

@@ -34,8 +34,6 @@ def final_figure(rows: Sequence[Row], rank_correlation: float | None) -> Figure:
     size.set_xscale("log")
     size.set_xlabel("parameters")
     size.set_ylabel("test accuracy (%)")
-    low, high = size.get_ylim()
-    size.set_ylim(max(low, 0), min(high, 100))  # two seeds can have a bar beyond what can be
     _draw(searched, rows, "search_accuracy", 100)
     ranks = "" if rank_correlation is None else f"; rank correlation {rank_correlation:.2f}"
     searched.set_xlabel(f"search accuracy, held-out images (%){ranks}")
@@ -50,10 +48,11 @@ def _draw(axes: Axes, rows: Sequence[Row], key: str, scale: float) -> None:
         if not some:
             continue
         middle = [100 * row[f"{figure}_mean"] for row in some]
-        half = [  # 0 for one seed
-            0.0 if row[f"{figure}_high"] is None
-            else 100 * (row[f"{figure}_high"] - row[f"{figure}_mean"]) for row in some
+        arms = [  # below and above; 0 for one seed
+            [0.0 if row[f"{figure}_{end}"] is None
+             else 100 * abs(row[f"{figure}_{end}"] - row[f"{figure}_mean"]) for row in some]
+            for end in ("low", "high")
         ]  # fmt: skip
-        axes.errorbar([scale * row[key] for row in some], middle, half, fmt=marker, color=colour,
+        axes.errorbar([scale * row[key] for row in some], middle, arms, fmt=marker, color=colour,
                       markersize=6, fillstyle=fill, capsize=3, linewidth=1, label=name)  # fmt: skip
     axes.grid(alpha=0.3, linewidth=0.5)

@@ -110,18 +110,22 @@ def summarise(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": statistics.fmean(values), "std": std}
 
 
-def mean_interval(values: Sequence[float]) -> dict[str, Any]:
-    """count, mean, and low and high of its 95 % interval by Student's t (None for one value)."""
+def mean_interval(values: Sequence[float], share: bool = False) -> dict[str, Any]:
+    """count, mean, and low and high of its 95 % interval, see interval_of (None for one value)."""
     found = summarise(values)
-    low, high = interval_of(len(values), found["mean"], found["std"])
+    low, high = interval_of(len(values), found["mean"], found["std"], share)
     return {"count": len(values), "mean": found["mean"], "low": low, "high": high}
 
 
 def interval_of(
-    count: int, mean: float | None, std: float | None
+    count: int, mean: float | None, std: float | None, share: bool = False
 ) -> tuple[float | None, float | None]:
-    """95 % interval of a mean of `count` values by Student's t; None where nothing is spread."""
+    """95 % interval of a mean of `count` values by Student's t; None where nothing is spread.
+
+    share: the values are shares, whose mean is within 0..1: so is its interval, even of two seeds.
+    """
     if mean is None or std is None or count < 2:
         return None, None
     spread = float(student_t.ppf(0.975, count - 1)) * std / math.sqrt(count)
-    return mean - spread, mean + spread
+    low, high = mean - spread, mean + spread
+    return (max(0.0, low), min(1.0, high)) if share else (low, high)

@@ -194,7 +194,7 @@ def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> 
             "name": name, "id": genome.id, "params": total.params, "macs": total.macs,
             "ours": variant.ours if variant else None,
             "theirs": variant.theirs if variant else None,
-            "value": mean_interval(found) if found else None,
+            "value": mean_interval(found, measure["share"]) if found else None,
             "gain": mean_interval(gains) if gains and name != WINNER else None,
         })  # fmt: skip
     asked = {(genome.id, seed) for genome in chosen.genomes for seed in chosen.seeds}
@@ -229,7 +229,7 @@ def _settings(
     second = Objective("macs" if kept == "params" else "params")
     return replace(
         settings, objectives=(first, second), constraints=(), fitness=Fitness(), evaluations=1,
-        time_budget=None, address=None,
+        algorithm=Settings().algorithm, time_budget=None, address=None,
     )  # fmt: skip
 
 
@@ -270,7 +270,7 @@ def _measure(
     """Every task on the workers, each result on disk before the next."""
     total = len(archive) + len(tasks)
     for ended in evaluations_of(workers, tasks):
-        found = completed(ended, static_metrics(ended.genome, None), wanted)
+        found = completed(ended, static_metrics(ended.genome, None), wanted, archive)
         archive.append(found)
         value = f"{wanted[0]} {found.metrics[wanted[0]]:.4g}" if found.ok else found.error
         log.info("%d of %d: %s, seed %d: %s", len(archive), total, found.id, found.seed, value)

@@ -13,7 +13,7 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError, shown
 from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import Choice, Map, Number, Text, hints, read
-from nas.evolution.objectives import ABOVE_0
+from nas.evolution.objectives import ABOVE_0, Constraint
 from nas.evolution.pareto import Front, Member, pareto_front
 from nas.training.task import Changes, Fidelity, Index, Parents, Predicted, Seed, Stored, Time
 
@@ -152,9 +152,9 @@ class Archive:
             for e in pareto_front(stopped, self.front.objectives, self.front.constraints)
         ]
 
-    def why_no_front(self) -> str:
-        """Why nothing is on the front, to be read."""
-        done, limits = self.inside, self.front.constraints
+    def why_no_front(self, limits: Sequence[Constraint] = ()) -> str:
+        """Why nothing is on the front, or within further limits, to be read."""
+        done, limits = self.inside, (*self.front.constraints, *limits)
         for limit in limits:
             values = [e.metrics[limit.name] for e in done]
             if done and all(limit.violation(e.metrics) for e in done):

@@ -252,7 +252,7 @@ class Search:
         known = self.static_metrics(evaluation.genome) if self.static_metrics is not None else {}
         given = evaluation.metrics
         self._tell_unused({k for k in known if given.get(k, known[k]) != known[k]})
-        return completed(evaluation, known, self.settings.wanted)
+        return completed(evaluation, known, self.settings.wanted, self.archive)
 
     def _tell_unused(self, names: set[str]) -> None:
         if new := names - self._unused:

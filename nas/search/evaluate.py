@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,21 +126,28 @@ def chosen_function(stored: str, evaluator: EvaluatorFunction | str | None) -> E
 
 
 def completed(
-    evaluation: Evaluation, known: Mapping[str, float], wanted: Sequence[str]
-) -> Evaluation:
-    """With the metrics that need no measurement; failed where one that is wanted is missing."""
+    evaluation: Evaluation, known: Mapping[str, float], wanted: Sequence[str],
+    before: Iterable[Evaluation],
+) -> Evaluation:  # fmt: skip
+    """With the metrics that need no measurement; failed where one that is wanted is missing.
+
+    UserError where it is so of the first that is measured: then a name is misspelt, and every
+    further network would be measured in vain. before: the evaluations so far.
+    """
     if evaluation.status == "failed":
         return evaluation
     metrics = {**evaluation.metrics, **known}
     missing = [name for name in wanted if name not in metrics]
-    if missing:
-        given = ", ".join(evaluation.metrics) or "nothing"
-        error = (
-            f"the evaluator gave no {', '.join(missing)}, which objectives or constraints need; it "
-            f"gave {given}{did_you_mean(missing[0], evaluation.metrics)}"
-        )
-        return replace(evaluation, status="failed", metrics={}, error=error)
-    return replace(evaluation, metrics=metrics)
+    if not missing:
+        return replace(evaluation, metrics=metrics)
+    given = ", ".join(f"{name} {value:.6g}" for name, value in evaluation.metrics.items())
+    error = (
+        f"the evaluator gave no {', '.join(missing)}, which the search needs; it gave "
+        f"{given or 'nothing'}{did_you_mean(missing[0], evaluation.metrics)}"
+    )
+    if not any(e.status != "failed" for e in before):
+        raise UserError(f"{evaluation.id}: {error}")
+    return replace(evaluation, status="failed", metrics={}, error=error)
 
 
 def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:

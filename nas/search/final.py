@@ -20,15 +20,15 @@ from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
-from nas.common.files import MAX_REPORT, make_folder, read_json, replace_file
+from nas.common.files import make_folder, replace_file
 from nas.common.schema import flatten, read
 from nas.data import Dataset, open_dataset
 from nas.deploy.checkpoint import check_fit
 from nas.deploy.latency import measure_fps
 from nas.report.final import final_figure
-from nas.report.metrics import interval_of
 from nas.report.plots import write_figure
 from nas.search.analysis import rank_correlation
+from nas.search.reports import accuracy_over_seeds, retrained
 from nas.search.store import RunDirectory
 from nas.training.recipe import Recipe
 
@@ -111,7 +111,6 @@ def retrain_all(
 
 def _check_same(path: Path, training: Training, dataset: Dataset) -> None:
     """UserError unless the report is of this training on these data; it names the differences."""
-    report = read_json(path, MAX_REPORT)
     asked = {
         "seeds": _listed(training.seeds),
         "data": f"{dataset.name} ({dataset.fingerprint})",
@@ -119,7 +118,7 @@ def _check_same(path: Path, training: Training, dataset: Dataset) -> None:
         "teachers": _listed(training.teachers),
         **flatten(asdict(training.recipe)),
     }
-    try:
+    with retrained(path) as report:
         data = report["data"]
         found = {
             "seeds": _listed(report["seeds"]["list"]),
@@ -130,8 +129,6 @@ def _check_same(path: Path, training: Training, dataset: Dataset) -> None:
         }
         if data["fingerprint"] == dataset.fingerprint:  # the same images, under any name
             found["data"] = asked["data"]
-    except (AttributeError, KeyError, TypeError):
-        raise UserError(f"{path}: not a report of nas.retrain") from None
     unlike = [
         f"{name} {found[name]} (asked: {value})"
         for name, value in asked.items() if found[name] != value
@@ -215,18 +212,10 @@ def _written(
 
 
 def _row(path: Path) -> Row:
-    """Of a report, over its seeds; earlier ones have no mirrored accuracy of every seed."""
-    report = read_json(path, MAX_REPORT)
-    try:
-        seeds, row = report["seeds"], {key: report["cost"][key] for key in ("params", "macs")}
-        row |= {"id": report["genome"], "seeds": len(seeds["list"])}
+    with retrained(path) as report:
+        row = {key: report["cost"][key] for key in ("params", "macs")}
+        row |= {"id": report["genome"], "seeds": len(report["seeds"]["list"])}
         for figure in FIGURES:
-            split, _, flip = figure.partition("_")
-            found = seeds[split].get("accuracy_flip" if flip else "accuracy", {})
-            mean, std = found.get("mean"), found.get("std")
-            low, high = interval_of(row["seeds"], mean, std)
-            parts = {"mean": mean, "std": std, "low": low, "high": high}
+            parts = accuracy_over_seeds(report, figure)
             row |= {f"{figure}_{part}": value for part, value in parts.items()}
-    except (AttributeError, KeyError, TypeError):
-        raise UserError(f"{path}: not a report of nas.retrain") from None
     return row

@@ -15,18 +15,17 @@ from nas.arch.block import Block
 from nas.arch.genome import Genome, read_genome
 from nas.arch.layers import Unit
 from nas.arch.lowering import cost, lower, summary
-from nas.common.errors import UserError
-from nas.common.files import MAX_REPORT, read_json
+from nas.common.files import read_json
 from nas.common.resources import REFERENCES
 from nas.common.schema import Map, Number
 from nas.evolution.objectives import Fitness
 from nas.evolution.pareto import Member
 from nas.report.axes import axes_of
-from nas.report.metrics import interval_of
 from nas.search import analysis, genealogy
 from nas.search.archive import Archive, Evaluation
 from nas.search.elapsed import by_elapsed, running_seconds
 from nas.search.profile import load_machine, static_metrics
+from nas.search.reports import accuracy_over_seeds, retrained
 from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
@@ -109,8 +108,10 @@ def run_axes(settings: Settings, evaluations: Sequence[Evaluation]) -> tuple[Row
     return axes_of(objectives, [e.metrics for e in evaluations if e.ok], STATIC)
 
 
-def front_rows(run: RunDirectory, archive: Archive) -> tuple[list[Row], list[Row]]:
-    """The front as plain rows, and its axes, the measure first.
+def front_rows(
+    run: RunDirectory, archive: Archive, members: Sequence[Member[Evaluation]] | None = None
+) -> tuple[list[Row], list[Row]]:
+    """The front (or other members) as plain rows, and its axes, the measure first.
 
     believed: the measure by its measurement and its neighbours, with low and high, one deviation
     off it, once the search has ended; the fitness is of what is believed. fps_measured: None where
@@ -127,7 +128,7 @@ def front_rows(run: RunDirectory, archive: Archive) -> tuple[list[Row], list[Row
             "fitness": settings.fitness.known(m.metrics),
             "epochs": m.measured.fidelity.epochs,
         }
-        for m in run.front(archive)
+        for m in (run.front(archive) if members is None else members)
     ]
     return rows, [measure, *axes]
 
@@ -288,20 +289,16 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
     rows: list[Row] = []
     for folder in (run.file("retrain"), run.path.resolve().parent / "retrain"):
         for path in sorted(folder.glob("*/report.json")):
-            report = read_json(path, MAX_REPORT)
-            try:
-                name, seeds = str(report["genome"]), len(report["seeds"]["list"])
-                final = report["seeds"]["validation"]["accuracy"]
-                low, high = interval_of(seeds, final["mean"], final["std"])
-                accuracy, epochs = float(final["mean"]), int(report["epochs_trained"])
-            except (KeyError, TypeError, ValueError):
-                raise UserError(f"{path}: not a report of nas.retrain") from None
+            with retrained(path) as report:
+                name, final = str(report["genome"]), accuracy_over_seeds(report, "validation")
+                row = {
+                    "id": name, "folder": path.parent.name, "search": searched.get(name),
+                    "final": final["mean"], "low": final["low"], "high": final["high"],
+                    "seeds": len(report["seeds"]["list"]), "epochs": int(report["epochs_trained"]),
+                    "curve": _curve(path.parent),
+                }  # fmt: skip
             if name in searched:
-                rows.append({
-                    "id": name, "folder": path.parent.name, "search": searched[name],
-                    "final": accuracy, "low": low, "high": high, "seeds": seeds,
-                    "epochs": epochs, "curve": _curve(path.parent),
-                })  # fmt: skip
+                rows.append(row)
     one, other = [r["search"] for r in rows], [r["final"] for r in rows]
     return {"networks": rows, "rank_correlation": analysis.rank_correlation(one, other)}
 

@@ -104,8 +104,9 @@ class Settings:
 
     @property
     def wanted(self) -> list[str]:
-        """Metrics that objectives and constraints are about."""
-        return [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
+        """Metrics that objectives and constraints are about, and the fitness where it decides."""
+        named = [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
+        return [*named, *(self.fitness.names if self.single_objective else ())]
 
     @property
     def single_objective(self) -> bool:

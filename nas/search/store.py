@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,6 +39,7 @@ from nas.search.settings import STATIC, Settings, fixed_changes, load_settings, 
 from nas.space.space import SearchSpace
 
 EXPERIMENTS = Path("experiments")
+EVALUATIONS = "evaluations.jsonl"
 MAX_FRONT = 64 << 20  # bytes of front.json
 INTERVALS = Map(Numbers(2))
 # What the numbers of a run follow from; checked when it goes on.
@@ -47,11 +49,15 @@ log = logging.getLogger(__name__)
 
 
 class RunDirectory:
-    """One search's folder. Use as a context manager: it is locked while open for writing."""
+    """One search's folder. Use as a context manager: it is locked while open for writing.
+
+    A new one that a UserError ends before its first evaluation is removed: nothing is in it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = ExitStack()
+        self._new = False
 
     @classmethod
     def create(
@@ -75,6 +81,7 @@ class RunDirectory:
             prints |= {"settings": dataclasses.asdict(settings), "data": data}
             run.write("fingerprints.json", json.dumps(prints, indent=1))
             run.store(settings)
+        run._new = True
         return run
 
     @classmethod
@@ -124,7 +131,7 @@ class RunDirectory:
         """belongs: whether a genome may be on the front; the space's `contains`."""
         settings = self.settings()
         front: Front[Evaluation] = Front(settings.objectives, settings.constraints)
-        return Archive.load(self.file("evaluations.jsonl"), belongs, front)
+        return Archive.load(self.file(EVALUATIONS), belongs, front)
 
     def front(self, archive: Archive) -> list[Member[Evaluation]]:
         """The front as front.json has it: what a search returned, or what it measured so far.
@@ -212,8 +219,11 @@ class RunDirectory:
         self._lock.enter_context(locked(self.path))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._lock.close()
+        wrong = kind is not None and issubclass(kind, UserError)
+        if wrong and self._new and not self.file(EVALUATIONS).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, name: str, text: str) -> None:
         replace_file(self.file(name), text)

@@ -1,9 +1,13 @@
 """A command line that is wrong is one line; what is printed does not steer the terminal."""
 
 import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from nas.common.cli import Parser, exit_code, printable
 from nas.common.errors import UserError
@@ -34,6 +38,18 @@ def test_a_wrong_command_line_is_one_line(words, message, capsys):
 
 def test_text_from_files_does_not_steer_the_terminal():
     assert printable("\x1b[2Ja\u202eb\tc\né\x07") == "?[2Ja?b\tc\né?"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("words", [["proposed"], ["experiments/equal_time/random-0", "--csv"]])
+def test_a_full_disk_behind_stdout_is_named(words):
+    with open("/dev/full", "wb", buffering=0) as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "nas.inspect", *words], cwd=ROOT, stdout=full,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert found.returncode == 1
+    assert found.stderr == "error: [Errno 28] No space left on device: '<stdout>'\n"
 
 
 def test_one_line_for_an_error_whatever_it_says(capsys):

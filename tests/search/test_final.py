@@ -166,6 +166,25 @@ def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
     assert drawn(tmp_path / "front.png")
 
 
+def test_an_interval_of_two_seeds_stays_within_what_can_be(reports, tmp_path, faces_file, capsys):
+    """Student's t of one degree of freedom, 12.7: of 0.53 and a deviation of 0.1, 0.9 each way."""
+    for genome in reports:
+        seeds = {"list": [0, 1]} | {split: {"accuracy": {"mean": 0.53, "std": 0.1}}
+                                    for split in ("validation", "test")}  # fmt: skip
+        trained_otherwise(tmp_path / genome.id / "report.json", seeds=seeds)
+        (tmp_path / f"{genome.id}.json").write_text(genome.to_json())
+    argv = [part for g in reports for part in ("--genome", str(tmp_path / f"{g.id}.json"))]
+    argv += ["--data", str(faces_file), "--recipe", "short", "--out", str(tmp_path)]
+    assert main([*argv, "--seeds", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("53.00 (0.0..100.0)") == 8
+    assert "+-" not in printed
+    with open(tmp_path / "front.csv", newline="") as file:
+        assert {(row["test_low"], row["test_high"]) for row in csv.DictReader(file)} == {
+            ("0.0", "1.0")
+        }
+
+
 def test_another_file_is_no_report(reports, tmp_path, faces_file):
     (tmp_path / reports[0].id / "report.json").write_text('{"seed_genomes": []}')
     with pytest.raises(UserError, match=r"report\.json: not a report of nas\.retrain"):

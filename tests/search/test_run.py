@@ -72,7 +72,6 @@ def test_genes_and_costs_are_metrics_too(tmp_path):
         ({"score": "high", "joules": 1}, "TypeError: the evaluator's metric score is str"),
         ({"score": True, "joules": 1}, "TypeError: the evaluator's metric score is bool"),
         ({"score": float("nan"), "joules": 1}, "ValueError: metric score is nan"),
-        ({"score": 1.0}, "the evaluator gave no joules"),
         (
             {"score": 1, "joules": 1, "accuracy": 63.1},
             "ValueError: metric accuracy is 63.1; expected a share, 0 to 1",
@@ -137,12 +136,47 @@ def test_limits_that_nothing_keeps_are_told(tmp_path):
 
 
 def test_a_misspelt_metric_is_told_what_there_is(tmp_path):
-    run = begin(tmp_path / "run", lambda genome: {"scores": 1.0, "joules": 1.0}, evaluations=1)
-    (error,) = run.evaluations.error
-    assert error == (
-        "the evaluator gave no score, which objectives or constraints need; it gave scores, joules "
-        "(did you mean 'scores'?)"
+    """Once, at the first network that is measured; and no empty run is left."""
+    calls = []
+
+    def evaluator(genome):
+        calls.append(genome.id)
+        if len(calls) == 1:
+            raise RuntimeError("no current yet")
+        return {"scores": 1.0, "joules": 1.5}
+
+    run = tmp_path / "run"
+    with pytest.raises(UserError) as told:
+        begin(run, evaluator)
+    assert str(told.value) == (
+        f"{calls[1]}: the evaluator gave no score, which the search needs; it gave scores 1, "
+        "joules 1.5 (did you mean 'scores'?)"
     )
+    assert [e.error for e in nas.Run.open(run).archive] == ["RuntimeError: no current yet"]
+    with pytest.raises(UserError, match="gave no score"):
+        begin(tmp_path / "other", lambda genome: {"scores": 1.0, "joules": 1.5})
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_metric_that_one_network_lacks_is_its_failure(tmp_path):
+    calls = []
+
+    def evaluator(genome):
+        calls.append(genome.id)
+        return {"score": 1.0} | ({"joules": 1.0} if len(calls) != 2 else {})
+
+    run = begin(tmp_path / "run", evaluator, evaluations=3)
+    assert [e.status for e in run.archive] == ["ok", "failed", "ok"]
+    assert "the evaluator gave no joules, which the search needs; it gave score 1" in (
+        run.archive.evaluations[1].error
+    )
+
+
+def test_a_ga_needs_what_its_fitness_is_of(tmp_path):
+    fitness = {"metric": "scroe", "penalties": []}
+    with pytest.raises(UserError, match=r"gave no scroe, .* \(did you mean 'score'\?\)"):
+        begin(tmp_path / "run", algorithm="ga", fitness=fitness)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_metric_that_the_search_knows_is_not_the_evaluators(tmp_path, caplog):
@@ -323,7 +357,7 @@ def test_latest_is_the_newest_search_that_started(tmp_path, monkeypatch):
         patched.setattr(running, "start_workers", refused)
         with pytest.raises(UserError, match="no room"):
             begin(None, evaluations=2)
-    assert len(list(latest.parent.iterdir())) == 3  # what is there of it goes on with --resume
+    assert set(latest.parent.iterdir()) == {latest, first.path}  # nothing is left of the other
     assert latest.resolve() == first.path.resolve()
     seen = []
 

@@ -1,0 +1,36 @@
+"""What a run's tables and pages read of a retrained network's report.json. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nas.common.errors import UserError
+from nas.common.files import MAX_REPORT, read_json
+from nas.report.metrics import interval_of
+
+
+@contextmanager
+def retrained(path: Path) -> Iterator[dict[str, Any]]:
+    """The report, for a block that takes what it wants from it. UserError where that is missing."""
+    report = read_json(path, MAX_REPORT)
+    try:
+        yield report
+    except UserError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: not a report of nas.retrain") from None
+
+
+def accuracy_over_seeds(report: dict[str, Any], figure: str) -> dict[str, Any]:
+    """mean and std, and low and high of the mean's 95 % interval (None for one seed).
+
+    figure: validation or test; with _flip the mirrored one, of which earlier reports have nothing.
+    """
+    seeds, (split, _, flip) = report["seeds"], figure.partition("_")
+    found = seeds[split].get("accuracy_flip" if flip else "accuracy", {})
+    mean, std = (None if found.get(k) is None else float(found[k]) for k in ("mean", "std"))
+    low, high = interval_of(len(seeds["list"]), mean, std, share=True)
+    return {"mean": mean, "std": std, "low": low, "high": high}
