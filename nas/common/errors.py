@@ -7,7 +7,7 @@ import importlib
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,15 @@ def as_path(value: Any, where: str) -> Path:
 
 
 def did_you_mean(word: object, allowed: Iterable[object]) -> str:
-    """`" (did you mean 'inverted'?)"`, or an empty string when nothing allowed is close."""
+    """`" (did you mean 'inverted'?)"`, or an empty string when nothing allowed is close.
+
+    allowed: words, or a mapping from words to what is said of them instead.
+    """
     if not isinstance(word, str) or len(word) > MAX_SHOWN:  # matching long words takes for ever
         return ""
-    close = difflib.get_close_matches(word, [str(a) for a in allowed], n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    names = allowed if isinstance(allowed, Mapping) else {str(a): a for a in allowed}
+    close = difflib.get_close_matches(word, names, n=1)
+    return f" (did you mean {str(names[close[0]])!r}?)" if close else ""
 
 
 def one_of(where: str, found: object, allowed: Iterable[object], what: str = "value") -> UserError:

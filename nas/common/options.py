@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from nas.common.errors import UserError
+from nas.common.errors import UserError, did_you_mean
 from nas.common.files import parse_yaml
-from nas.common.schema import Choice, Flag, Float, Int, Seconds, read
+from nas.common.schema import Choice, Flag, Float, Int, Seconds, read, replaced
 
 Settings = TypeVar("Settings")
 
@@ -93,7 +93,7 @@ def with_options(settings: Settings, args: argparse.Namespace) -> Settings:
         given = getattr(args, option.dest, None)
         if given is not None:
             value = read(option.hint, _plain(option.hint, given), option.flag)
-            settings = _replaced(settings, option.path, value)
+            settings = replaced(settings, option.path, value)
     return settings
 
 
@@ -138,7 +138,11 @@ def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Se
         for part in above:
             place = place.get(part) if isinstance(place, dict) else None
         if not isinstance(place, dict):
-            raise UserError(f"{where}: {name}: no such setting; expected names as in the YAML")
+            names = [".".join(path) for path, *_ in _leaves(type(settings), settings)]
+            raise UserError(
+                f"{where}: {name}: no such setting; expected names as in the YAML"
+                f"{did_you_mean(name, names)}"
+            )
         place[last] = value
     return read(type(settings), plain, where)
 
@@ -166,12 +170,6 @@ def _leaves(
             yield from _leaves(hints[field.name], value, path)
         else:
             yield path, field, hints[field.name], value
-
-
-def _replaced(tree: Any, path: tuple[str, ...], value: Any) -> Any:
-    if len(path) > 1:
-        value = _replaced(getattr(tree, path[0]), path[1:], value)
-    return dataclasses.replace(tree, **{path[0]: value})
 
 
 def _rule(hint: Any) -> Any:

@@ -269,6 +269,16 @@ def _read_tuple(read_each: Reader, value: object, where: str) -> tuple[Any, ...]
     return tuple(read_each(v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
 
 
+def replaced(tree: Any, path: Sequence[str | int], value: Any) -> Any:
+    """A copy of nested frozen dataclasses and tuples, with another value at a path."""
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(key, int):
+        return (*tree[:key], replaced(tree[key], rest, value), *tree[key + 1 :])
+    return dataclasses.replace(tree, **{key: replaced(getattr(tree, key), rest, value)})
+
+
 def checked_fields(made: Any) -> None:
     """For `__post_init__` of a frozen dataclass: made in Python, it obeys the rules of a file.
 
@@ -285,7 +295,7 @@ def checked_fields(made: Any) -> None:
 
 def hints(cls: Any) -> dict[str, Any]:
     """{field: annotated type} of a dataclass, in order."""
-    return _hints(cls)
+    return _hints(cls)  # a type checker finds some classes unhashable
 
 
 @cache
@@ -303,6 +313,14 @@ def _required(cls: Any) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _one_level_down(known: dict[str, Any]) -> dict[str, str]:
+    """Keys of the mappings inside a mapping, and their places: {"epochs": "fidelity.epochs"}."""
+    inner = [(name, hint) for name, hint in known.items() if dataclasses.is_dataclass(hint)]
+    return {  # of two places, the first
+        key: f"{name}.{key}" for name, hint in reversed(inner) for key in hints(hint)
+    }
+
+
 def _read_dataclass(cls: Any, value: object, where: str) -> Any:
     if not isinstance(value, dict):
         raise UserError(f"{where}: must be a mapping, got {shown(value)}")
@@ -312,7 +330,7 @@ def _read_dataclass(cls: Any, value: object, where: str) -> Any:
         if key not in known:
             raise UserError(
                 f"{where}: unknown key {shown(key)}; expected {', '.join(known)}"
-                f"{did_you_mean(key, known)}"
+                f"{did_you_mean(key, _one_level_down(known) | {name: name for name in known})}"
             )
     given = {key: read(known[key], v, f"{where}.{key}") for key, v in value.items()}
     for name in _required(cls):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nas.common.errors import UserError, shown
+from nas.common.expressions import folded
 from nas.data.files import File, Source
 from nas.data.labelled import (
     SPLIT_FOLDERS,
@@ -30,7 +31,7 @@ MAX_PIXELS = 1 << 16  # of a box
 
 
 def affectnet(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Labelled | None:
-    lists = [file for file in others if file.parts[-1].lower() in LISTS]
+    lists = [file for file in others if folded(file.parts[-1]) in LISTS]
     if any(COLUMNS[0].encode() in file.read(1024) for file in lists):
         return _by_lists(source, pictures, lists)
     return _by_annotations(source, pictures, others)
@@ -50,7 +51,7 @@ def _by_lists(source: Source, pictures: Sequence[File], lists: Sequence[File]) -
             if label in NO_EXPRESSION:
                 source.left_out[f"labelled {label}"].append(picture.name)
                 continue
-            split = LISTS[file.parts[-1].lower()]
+            split = LISTS[folded(file.parts[-1])]
             labelled.append(Picture(picture, label, split, _box(row[1:5], where)))
     source.left_out["in no list"] += [file.name for file in by_path.values()]
     note = f"{missing} pictures of the lists are missing"
@@ -103,7 +104,7 @@ def _by_annotations(
     for file in pictures:
         number = file.parts[-1].rpartition(".")[0]
         annotation = codes.get((*file.parts[:-2], number))
-        split = SPLIT_FOLDERS.get(file.parts[-3:][0].lower())
+        split = SPLIT_FOLDERS.get(folded(file.parts[-3:][0]))
         if annotation is None or split is None:
             source.left_out["no annotation"].append(file.name)
         else:

@@ -46,9 +46,14 @@ def label_pictures(source: Source) -> Labelled:
     pictures = [file for file in source.files if _is_picture(file)]
     taken = set(pictures)
     others = [file for file in source.files if file not in taken]
-    readers = (_jaffe, _kdef, _ck, _raf_list, affectnet)
-    found = next(filter(None, (read(source, pictures, others) for read in readers)), None)
-    found = found or _class_folders(source, pictures)
+    found = (
+        _by_code("JAFFE", JAFFE, source, pictures)
+        or _by_code("KDEF", KDEF, source, pictures)  # all five angles
+        or _ck(source, pictures, others)
+        or _raf_list(source, pictures, others)
+        or affectnet(source, pictures, others)
+        or _class_folders(source, pictures)
+    )
     for file in others:
         source.left_out["no picture"].append(file.name)
     if not 2 <= len(found.classes) <= MAX_CLASSES:
@@ -79,15 +84,6 @@ def _is_picture(file: File) -> bool:
     except UserError:
         head = b""  # its name decides; reading it again says what is wrong
     return is_picture(file.parts[-1], head)
-
-
-def _jaffe(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Labelled | None:
-    return _by_code("JAFFE", JAFFE, source, pictures)
-
-
-def _kdef(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Labelled | None:
-    """All five angles are taken."""
-    return _by_code("KDEF", KDEF, source, pictures)
 
 
 def _by_code(
@@ -138,7 +134,7 @@ def _ck(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Lab
 
 
 def _raf_list(source: Source, pictures: Sequence[File], others: Sequence[File]) -> Labelled | None:
-    lists = [file for file in others if file.parts[-1].lower() in RAF_LISTS]
+    lists = [file for file in others if folded(file.parts[-1]) in RAF_LISTS]
     if not lists:
         return None
     labels, where = {}, f"{source.path}: {lists[0].name}"

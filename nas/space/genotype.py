@@ -17,6 +17,7 @@ from nas.arch.block import Block, SearchableBlock
 from nas.arch.blocks import Conv, Pool
 from nas.arch.genome import Dense, Genome, Head, Input, Stage
 from nas.common.errors import UserError
+from nas.common.schema import replaced
 from nas.space.spec import SpaceSpec, StageSpec
 
 GenePath = tuple[str | int, ...]
@@ -83,7 +84,7 @@ class Genotype:
 
     def with_gene(self, path: GenePath, value: Any) -> Genotype:
         """A copy with the value at the path replaced."""
-        changed = _replaced(self, path, value)
+        changed = replaced(self, path, value)
         assert isinstance(changed, Genotype)
         return changed
 
@@ -178,15 +179,6 @@ def parse(genome: Genome, spec: SpaceSpec) -> Genotype:
 def downsamples(spec: StageSpec, filled: bool) -> tuple[str, ...]:
     """A stage without blocks can only pool."""
     return spec.downsample if filled else tuple(d for d in spec.downsample if d in ("max", "avg"))
-
-
-def _replaced(genes: Any, path: GenePath, value: Any) -> Any:
-    if not path:
-        return value
-    key, rest = path[0], path[1:]
-    if isinstance(key, int):
-        return (*genes[:key], _replaced(genes[key], rest, value), *genes[key + 1 :])
-    return dataclasses.replace(genes, **{key: _replaced(getattr(genes, key), rest, value)})
 
 
 def _stage(genes: StageGenes) -> Stage:

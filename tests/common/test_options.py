@@ -15,6 +15,7 @@ from nas.common.options import (
     options_of,
     setting,
     value,
+    with_key,
     with_options,
 )
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text
@@ -95,6 +96,22 @@ def test_what_is_given_replaces_what_was_set():
 def test_a_value_that_does_not_fit_names_its_option(words, message):
     with pytest.raises(UserError, match=message):
         with_options(Tree(), parsed(*words))
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("inner.epoch", r"unknown key 'epoch'; .* \(did you mean 'epochs'\?\)"),
+        ("iner.epochs", r"iner.epochs: no such setting; .* \(did you mean 'inner.epochs'\?\)"),
+        ("inner.epochs.x", r"no such setting; .* \(did you mean 'inner.epochs'\?\)"),
+        ("epoch", r"unknown key 'epoch'; .* \(did you mean 'inner.epochs'\?\)"),
+        ("nothing.like.it", r"no such setting; expected names as in the YAML$"),
+    ],
+)
+def test_a_setting_that_there_is_not_is_told_its_nearest(key, message):
+    assert with_key(Tree(), "inner.epochs=5") == with_key(Tree(), "epochs=5")
+    with pytest.raises(UserError, match=message):
+        with_key(Tree(), f"{key}=5")
 
 
 def test_fixed_settings_that_changed():

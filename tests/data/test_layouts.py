@@ -236,6 +236,17 @@ def test_affectnet_as_delivered(tmp_path):
         labelled(tmp_path)
 
 
+def test_affectnets_folders_are_told_whatever_their_case_and_white_space(tmp_path):
+    """Of `train_set ` no picture had a split: all were left out."""
+    for folder in (" Train_Set ", "VAL_SET"):
+        write_images(tmp_path / folder / "images", ["0.jpg", "1.jpg"])
+        for number, code in enumerate("71"):
+            annotate(tmp_path / folder / "annotations" / f"{number}_exp.npy", code)
+    found, left_out = labelled(tmp_path)
+    assert counts(found) == {(name, k): 1 for name in ("contempt", "happy") for k in (0, 1)}
+    assert "no annotation" not in left_out
+
+
 HEADER = ("subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
           "expression,valence,arousal\n")  # fmt: skip
 
@@ -278,6 +289,11 @@ def test_affectnet_by_its_lists(affectnet):
     assert data.shape == (1, 48, 48)
     assert data.images.min() >= 100  # of the faces, nothing of what is round them
     assert {data.counts()["test"][name] for name in data.classes} == {5}
+
+
+def test_affectnets_lists_are_told_whatever_their_case_and_white_space(affectnet):
+    (affectnet / "lists/training.csv").rename(affectnet / "lists/ Training.CSV ")
+    assert counts(labelled(affectnet)[0])["happy", 0] == 15
 
 
 @pytest.mark.parametrize(
