@@ -95,17 +95,11 @@ class Dataset:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """split -> class -> number of images."""
-        return {
-            name: {
-                c: int(n)
-                for c, n in zip(
-                    self.classes,
-                    np.bincount(self.labels[self.indices(name)], minlength=len(self.classes)),
-                    strict=True,
-                )
-            }
-            for name in SPLITS
-        }
+        found = {}
+        for name in SPLITS:
+            counts = np.bincount(self.labels[self.indices(name)], minlength=len(self.classes))
+            found[name] = dict(zip(self.classes, counts.tolist(), strict=True))
+        return found
 
 
 def check_input(
@@ -150,8 +144,8 @@ def check(dataset: Dataset, where: str) -> Dataset:
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise UserError(f"{where}: images: found {height}x{width}; allowed sides 1 to {MAX_SIDE}")
     for name in ("labels", "split"):
-        if len(getattr(dataset, name)) != n:
-            found = len(getattr(dataset, name))
+        found = len(getattr(dataset, name))
+        if found != n:
             raise UserError(f"{where}: {name}: found {found} entries; expected {n}, one an image")
     Name().read(dataset.name, f"{where}: name")
     _check_classes(dataset.classes, where)
@@ -191,9 +185,7 @@ def _check_array(where: str, dtype: Any, shape: tuple[int, ...], dimensions: int
         raise UserError(f"{where}: found dtype {dtype}; expected uint8")
     if len(shape) != dimensions:
         raise UserError(f"{where}: found shape {shape}; expected {dimensions} dimensions")
-    size = 1
-    for side in shape:  # Python integers do not overflow
-        size *= side
+    size = math.prod(shape)  # Python integers do not overflow
     if size > MAX_BYTES:
         raise UserError(f"{where}: found {size} bytes; allowed at most {MAX_BYTES}")
 
@@ -202,20 +194,12 @@ def save(dataset: Dataset, path: Path | str) -> Path:
     """Write a compressed .npz that holds no pickle; replaces an existing file at once or not."""
     path = Path(path)
     check(dataset, dataset.name)
-    meta = {
-        "name": dataset.name,
-        "classes": list(dataset.classes),
-        "provenance": dataset.provenance,
-    }
+    meta = {key: getattr(dataset, key) for key in ("name", "classes", "provenance")}
     raw = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     if len(raw) > MAX_META:
         raise UserError(f"{path}: provenance has {len(raw)} bytes; allowed at most {MAX_META}")
-    arrays: dict[str, Any] = {
-        "images": dataset.images,
-        "labels": dataset.labels,
-        "split": dataset.split,
-        "meta": raw,
-    }
+    arrays: dict[str, Any] = {name: getattr(dataset, name) for name in ("images", "labels", "split")}
+    arrays["meta"] = raw
     if dataset.votes is not None:
         arrays["votes"] = dataset.votes
     make_folder(path.parent)

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from nas.common.errors import UserError, one_of
-from nas.common.expressions import CLASSES, SYNONYMS
+from nas.common.expressions import CLASSES, canonical
 from nas.common.files import lines_of, open_regular
 from nas.data.dataset import SPLITS, USAGES, Bytes, Dataset, Indices, check
 from nas.data.files import BROKEN_ZIP, open_files
@@ -212,10 +212,9 @@ def _from_pictures(source: Path) -> Dataset:
 
 
 def _label(name: str, source: Path) -> int:
-    name = SYNONYMS.get(name, name)
-    if name not in CLASSES:
+    if canonical(name) not in CLASSES:
         raise one_of(str(source), name, CLASSES, "class folder")
-    return CLASSES.index(name)
+    return CLASSES.index(canonical(name))
 
 
 def _pixels_of(picture: Picture) -> Bytes:

@@ -23,9 +23,6 @@ BROKEN_ZIP = (  # what zipfile raises
     zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, LookupError,
 )  # fmt: skip
 
-LeftOut = defaultdict[str, list[str]]
-"""What is not taken: reason -> the files' names below the source."""
-
 
 @dataclass(frozen=True)
 class File:
@@ -42,11 +39,14 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """The visible files of a folder or zip, by path; and what was left out so far."""
+    """The visible files of a folder or zip, by path.
+
+    left_out: what is not taken, reason -> the files' names below the source; readers add to it.
+    """
 
     path: Path
     files: tuple[File, ...]
-    left_out: LeftOut
+    left_out: defaultdict[str, list[str]]
 
 
 @contextmanager
@@ -55,23 +55,23 @@ def open_files(path: Path) -> Iterator[Source]:
 
     Dot files and macOS's `__MACOSX` are left out.
     """
-    left_out: LeftOut = defaultdict(list)
     if path.is_dir():
-        yield _source(path, _walk(path), left_out)
+        yield _source(path, _walk(path))
     elif path.is_file() and path.suffix.lower() == ".zip":
         try:
             archive = zipfile.ZipFile(path)
         except BROKEN_ZIP as error:
             raise UserError(f"{path}: not an intact zip: {first_line(error)}") from None
         with archive:
-            yield _source(path, _members(archive, path), left_out)
+            yield _source(path, _members(archive, path))
     else:
         found = "neither a folder nor a .zip" if path.exists() else "no such file or folder"
         raise UserError(f"{path}: {found}; expected a folder or .zip of CLASS/picture")
 
 
-def _source(path: Path, files: Iterator[File], left_out: LeftOut) -> Source:
+def _source(path: Path, files: Iterator[File]) -> Source:
     shown: list[File] = []
+    left_out: defaultdict[str, list[str]] = defaultdict(list)
     for number, file in enumerate(files):
         if number >= MAX_FILES:
             raise UserError(f"{path}: holds more than {MAX_FILES} files")

@@ -61,13 +61,16 @@ def prepare_files(
     pictures, images = _read(source, labelled, size, channels, skip_broken)
     classes = tuple(sorted({picture.label for picture in pictures}))
     labels = np.array([classes.index(picture.label) for picture in pictures], np.uint8)
-    groups = _groups(pictures, duplicate_groups(images))
+    subjects = [subject_of(picture.file.parts[-1]) for picture in pictures]
+    groups = _groups(subjects, duplicate_groups(images))
     parts, splits = _parts(pictures, labels, groups, source)
     provenance = {
         "source": source.path.resolve().name,
         "layout": labelled.layout,
         "splits": splits,
-        **_subjects(pictures, groups),
+        "groups": len(np.unique(groups)),
+        "subjects": len({*subjects} - {None}),
+        "without_subject": subjects.count(None),
         "sha256": hashlib.sha256(images.data).hexdigest(),
         "synthetic": False,
     }
@@ -138,13 +141,10 @@ def _read(
     return kept, images[: len(kept)]
 
 
-def _groups(pictures: Sequence[Picture], copies: Indices) -> Indices:
+def _groups(subjects: Sequence[str | None], copies: Indices) -> Indices:
     """A number for each picture; those of one subject, or else copies of one image, share it."""
     numbers: dict[object, int] = {}
-    keys: list[object] = [
-        subject_of(picture.file.parts[-1]) or copy
-        for picture, copy in zip(pictures, copies.tolist(), strict=True)
-    ]
+    keys = [subject or copy for subject, copy in zip(subjects, copies.tolist(), strict=True)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
@@ -173,15 +173,6 @@ def _parts(
                 "groups of pictures (a subject or a picture each), too few to fill three splits"
             )
     return parts, how
-
-
-def _subjects(pictures: Sequence[Picture], groups: Indices) -> dict[str, int]:
-    subjects = [subject_of(picture.file.parts[-1]) for picture in pictures]
-    return {
-        "groups": len(np.unique(groups)),
-        "subjects": len({s for s in subjects if s}),
-        "without_subject": subjects.count(None),
-    }
 
 
 def _doubts(dataset: Dataset) -> list[str]:

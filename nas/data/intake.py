@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -53,9 +54,7 @@ class Intake:
 
     def to_provenance(self) -> dict[str, Any]:
         """As `from_provenance` reads it."""
-        found = asdict(self)
-        left_out = [{**each, "first": list(each["first"])} for each in found["left_out"]]
-        return {KEY: {**found, "left_out": left_out, "notes": list(self.notes)}}
+        return {KEY: json.loads(json.dumps(asdict(self)))}  # tuples become lists
 
     def lines(self) -> list[str]:
         """For the user: one line of what was taken, one of what was not, one for each note."""

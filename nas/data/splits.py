@@ -34,14 +34,8 @@ def search_data(dataset: Dataset) -> SearchData:
     """The train split, parted by `search_split`."""
     fit, held_out = search_split(dataset)
     rows = np.concatenate([fit, held_out])
-    places = np.arange(len(rows), dtype=np.int64)
-    return SearchData(
-        dataset.images[rows],
-        dataset.labels[rows],
-        places[: len(fit)],
-        places[len(fit) :],
-        rows.astype(np.int64),
-    )
+    first, last = np.split(np.arange(len(rows)), [len(fit)])
+    return SearchData(dataset.images[rows], dataset.labels[rows], first, last, rows)
 
 
 def duplicate_groups(images: Bytes) -> Indices:

@@ -105,15 +105,6 @@ def test_a_replaced_file_is_the_old_or_the_new_after_a_power_loss(tmp_path, monk
     assert power.lost(path) == b"newer"
 
 
-def test_a_file_that_cannot_be_replaced_stays(tmp_path):
-    path = tmp_path / "file"
-    replace_file(path, "old")
-    with full_disk(), pytest.raises(UserError, match="file: cannot write"):
-        replace_file(path, "n" * 200)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
 def test_a_missing_folder_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
         LineFile(tmp_path / "nowhere/lines", sync=False)

@@ -12,11 +12,7 @@ import pytest
 from drawn import make
 
 from nas.common.errors import UserError
-from nas.data import (
-    load,
-    open_dataset,
-    save,
-)
+from nas.data import load, save
 from nas.data.dataset import ARRAYS
 
 
@@ -142,18 +138,6 @@ def test_save_refuses_invalid(tmp_path):
         save(make(), tmp_path / "folder.npz")
     with pytest.raises(UserError, match="file: cannot create"):
         save(make(), tmp_path / "file" / "x.npz")
-
-
-def test_open_dataset(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    save(make(), tmp_path / "data" / "toy.npz")
-    assert open_dataset("toy").fingerprint == open_dataset("data/toy.npz").fingerprint
-    with pytest.raises(
-        UserError, match=r"prepared are toy, synthetic.*'toy'.*nas\.data prepare toi"
-    ):
-        open_dataset("toi")
-    with pytest.raises(UserError, match=r"no folder or \.zip"):
-        open_dataset("../../etc/passwd")
 
 
 def test_importing_needs_neither_torch_nor_opencv():

@@ -72,8 +72,9 @@ def test_a_folder_is_used_where_nothing_can_be_kept(here, caplog):
     assert "My leaves is not kept: data: cannot create" in caplog.text
 
 
-def test_unknown_names(here):
+def test_names_known_and_unknown(here):
     save(make(), DATA / "toy.npz")
+    assert open_dataset("toy").fingerprint == open_dataset("data/toy.npz").fingerprint
     with pytest.raises(
         UserError, match=r"prepared are toy, synthetic.*'toy'.*nas\.data prepare toi"
     ):
