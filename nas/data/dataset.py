@@ -198,7 +198,9 @@ def save(dataset: Dataset, path: Path | str) -> Path:
     raw = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     if len(raw) > MAX_META:
         raise UserError(f"{path}: provenance has {len(raw)} bytes; allowed at most {MAX_META}")
-    arrays: dict[str, Any] = {name: getattr(dataset, name) for name in ("images", "labels", "split")}
+    arrays: dict[str, Any] = {
+        name: getattr(dataset, name) for name in ("images", "labels", "split")
+    }
     arrays["meta"] = raw
     if dataset.votes is not None:
         arrays["votes"] = dataset.votes
