@@ -8,7 +8,8 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 from nas.common.errors import UserError, shown
@@ -103,10 +104,9 @@ def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    log_to_stderr()
     before, threading.excepthook = threading.excepthook, _thread_ended
     try:
-        with ending_signals():
+        with log_to_stderr(), ending_signals():
             return main(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         _complain(error)
@@ -139,12 +139,21 @@ class _Stderr(logging.Handler):
         say(record.getMessage(), sys.stderr)
 
 
-def log_to_stderr() -> None:
-    """What the library logs, on stderr, unless it goes somewhere already."""
-    log = logging.getLogger("nas")
-    if not log.handlers:
-        log.addHandler(_Stderr())
-        log.setLevel(logging.INFO)
+@contextmanager
+def log_to_stderr(wanted: bool = True) -> Iterator[None]:
+    """What the library logs in the block, on stderr, unless it goes somewhere already."""
+    log, handler = logging.getLogger("nas"), _Stderr()
+    if not wanted or log.handlers:
+        yield
+        return
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _complain(error: Exception) -> None:

@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 
 def label_source(options: Options) -> tuple[Summary, Path]:
     """What was done and found, and the model file that did it."""
-    window = None if options.headless else Window(Path(options.snapshots))
     recognizer = Recognizer(
         find_model(options.model, "--model", ONNX), margin=options.margin,
         detector=make_detector(options.detector, options.detector_model),
         smallest=options.min_face, threshold=options.threshold, precision=options.precision,
     )  # fmt: skip
-    for line in cautions(recognizer.preprocessing, drawn=bool(window or options.out)):
-        log.warning("%s", line)
     source = open_source(options.source)
     if source.fps and options.headless and not (options.outputs or options.json):
         raise UserError(
             "--headless: nothing would be left; expected --out, --csv, --jsonl or --json too"
         )
+    window = None if options.headless else Window(Path(options.snapshots))
+    for line in cautions(recognizer.preprocessing, drawn=bool(window or options.out)):
+        log.warning("%s", line)
     source = transformed(source, options.mirror, options.flip, options.downscale)
     sinks = open_sinks(source, recognizer.classes, options.out, options.csv, options.jsonl)
     summary = run(

@@ -83,28 +83,28 @@ def ablate(
     network, path = find_genome(genome, "ablate: genome")
     other, _ = find_genome(against, "ablate: against")
     name = str(against) if against in REFERENCES.names() else other.id
-    if progress:
-        log_to_stderr()
-    run = run_of(path) if path else None
-    found = _settings(settings or (run.settings() if run else Settings()), data, evaluator)
-    fidelity = Fidelity(epochs or found.fidelity.epochs, fraction or found.fidelity.fraction)
-    found = checked(replace(found, fidelity=fidelity, workers=workers))
-    where = _space(space, run, path)
-    by: Dataset | EvaluatorFunction
-    if found.evaluator:
-        by = chosen_function(found.evaluator, evaluator)
-    else:
-        by = open_dataset(found.data)
-        where = where.for_data(len(by.classes), *by.shape)
-    chosen = plan(network, other, where, read_seeds(seeds))
-    beside = path.parent if path else EXPERIMENTS
-    folder = beside / f"ablation-{network.id}" if out is None else as_path(out, "ablate: out")
-    log.info(
-        "%d networks, %d seeds, %d epochs of %.0f%% of the images each, into %s",
-        len(chosen.genomes), len(chosen.seeds), fidelity.epochs, 100 * fidelity.fraction, folder,
-    )  # fmt: skip
-    result, picture = measure(folder, chosen, where, by, found, command), folder / PICTURE
-    ablation_picture(picture, result, f"{network.id}, each gene set back to that of {name}")
+    with log_to_stderr(progress and not log.hasHandlers()):
+        run = run_of(path) if path else None
+        found = _settings(settings or (run.settings() if run else Settings()), data, evaluator)
+        fidelity = Fidelity(epochs or found.fidelity.epochs, fraction or found.fidelity.fraction)
+        found = checked(replace(found, fidelity=fidelity, workers=workers))
+        where = _space(space, run, path)
+        by: Dataset | EvaluatorFunction
+        if found.evaluator:
+            by = chosen_function(found.evaluator, evaluator)
+        else:
+            by = open_dataset(found.data)
+            where = where.for_data(len(by.classes), *by.shape)
+        chosen = plan(network, other, where, read_seeds(seeds))
+        beside = path.parent if path else EXPERIMENTS
+        folder = beside / f"ablation-{network.id}" if out is None else as_path(out, "ablate: out")
+        log.info(
+            "%d networks, %d seeds, %d epochs of %.0f%% of the images each, into %s",
+            len(chosen.genomes), len(chosen.seeds), fidelity.epochs, 100 * fidelity.fraction,
+            folder,
+        )  # fmt: skip
+        result, picture = measure(folder, chosen, where, by, found, command), folder / PICTURE
+        ablation_picture(picture, result, f"{network.id}, each gene set back to that of {name}")
     return {**result, "against": name, "picture": str(picture)}
 
 

@@ -55,12 +55,11 @@ def retrain(
     start = None if initial is None else find_model(initial, "retrain: initial", WEIGHTS)
     files = [find_model(teacher, "retrain: teachers", WEIGHTS) for teacher in teachers]
     dataset = open_dataset(data_of(path) if data is None else data)
-    if progress and not log.hasHandlers():
-        log_to_stderr()
-    return retrain_on(
-        network, dataset, recipe, folder, seeds=numbers, initial=start, teachers=files,
-        device=device, command=command,
-    )  # fmt: skip
+    with log_to_stderr(progress and not log.hasHandlers()):
+        return retrain_on(
+            network, dataset, recipe, folder, seeds=numbers, initial=start, teachers=files,
+            device=device, command=command,
+        )  # fmt: skip
 
 
 def data_of(genome: Path | None) -> str | None:

@@ -1,5 +1,6 @@
 """A command line that is wrong is one line; what is printed does not steer the terminal."""
 
+import logging
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from nas.common.cli import Parser, exit_code, printable
+from nas.common.cli import Parser, exit_code, log_to_stderr, printable
 from nas.common.errors import UserError
 from nas.common.schema import Int
 
@@ -74,3 +75,20 @@ def test_a_librarys_thread_that_the_disk_ends_is_one_line(capsys):
     assert exit_code(main, []) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "[Errno 2] No such file or directory: '/nowhere/events'"
+
+
+@pytest.mark.parametrize("before", [logging.NOTSET, logging.ERROR])
+def test_what_a_command_logs_by_ends_with_it(before, capsys):
+    """Python that calls one command keeps its own level, and hears the next one as often."""
+    log = logging.getLogger("nas")
+    log.setLevel(before)
+    try:
+        for _ in range(2):
+            assert exit_code(lambda argv: log.info("working") or 0, []) == 0
+            with log_to_stderr():
+                log.info("calling")
+            log.info("between")
+            assert capsys.readouterr().err == "working\ncalling\n"
+            assert (log.level, log.handlers) == (before, [])
+    finally:
+        log.setLevel(logging.NOTSET)

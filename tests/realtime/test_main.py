@@ -317,6 +317,8 @@ def test_what_is_refused(model, video, picture, tmp_path, monkeypatch, capsys):
         ([*ours, "--source", "http://127.0.0.1:9/a"], "http://127.0.0.1:9/a: cannot be opened"),
         (["--model", model, "--source", video, "--headless"], "nothing would be left"),
         (["--model", model, "--source", video], "no display"),
+        (["--model", model, "--source", "nope.jpg"], "no such file or folder as 'nope.jpg'"),
+        (["--model", tmp_path / "no.onnx", "--source", "nope.jpg"], "no.onnx': no such file"),
     ]  # fmt: skip
     for argv, message in cases:
         assert run(*argv) == 2, argv
