@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,30 +9,27 @@ from typing import Any
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.errors import quoted
-from nas.common.files import check_writable, replace_file
 from nas.report.table import percents, table
 from nas.training.recipe import VIEWS
 
-EVALUATION = "evaluation.json"
+SPLITS = ("train", "validation", "test", "all")
+NOTES = {
+    "test": "the test split: whoever chooses a model by these figures has none left to report",
+    "all": "all images: of its own data a network knows many, and the test split is among them",
+}
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.data import open_dataset
-    from nas.deploy.evaluate import evaluate, open_model, training_data
+    from nas.deploy.evaluate import score
 
-    models = [open_model(given) for given in args.model]
-    dataset = open_dataset(args.data or training_data(models))
-    if args.split == "test":
-        note("the test split: whoever chooses a model by these figures has none left to report")
-    if args.out:
-        check_writable(Path(args.out) / EVALUATION)
-    found = evaluate(models, dataset, args.split, args.views)
-    if args.out:
-        _write(Path(args.out), found)
+    out = Path(args.out) if args.out else None
+    found = score(args.model, args.data, args.split, args.views, out)
+    if args.split in NOTES:
+        note(NOTES[args.split])
     show(found, args.json, lambda: _text(found))
-    if args.out and not args.json:
-        say(f"written: {args.out}")
+    if out and not args.json:
+        say(f"written: {out}")
     return 0
 
 
@@ -53,9 +49,10 @@ def _parser() -> Parser:
     add("--data", metavar="NAME|FOLDER", help="images (default: those of their training)")
     add(
         "--split",
-        choices=("train", "validation", "test"),
+        choices=SPLITS,
         default="validation",
-        help="FER2013: validation is PublicTest, test is PrivateTest (default validation)",
+        help="of the images; all: of pictures that no network was trained on. FER2013: validation "
+        "is PublicTest, test is PrivateTest (default validation)",
     )
     add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
     add("--out", metavar="DIR", help="write evaluation.json and confusion matrices there")
@@ -87,16 +84,6 @@ def _text(found: dict[str, Any]) -> str:
         ("mmacs", "MMACs", ".1f"),
     ]))  # fmt: skip
     return "\n".join(lines)
-
-
-def _write(out: Path, found: dict[str, Any]) -> None:
-    from nas.report.plots import confusion_figure, write_figure
-
-    replace_file(out / EVALUATION, json.dumps(found, indent=1))
-    for i, result in enumerate(r for r in found["results"] if r["subset"] == "all"):
-        title = f"{result['model']}, {found['data']} {found['split']}: {result['accuracy']:.2%}"
-        figure = confusion_figure(result["confusion"], tuple(found["classes"]), title[-90:])
-        write_figure(out / f"confusion_{i}.png", figure)
 
 
 if __name__ == "__main__":

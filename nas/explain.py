@@ -8,8 +8,6 @@ from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
-from nas.common.files import make_folder
-from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
 from nas.report.table import table
 
@@ -18,16 +16,11 @@ METHODS = ("gradient", "gradcam")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    path = find_model(args.model, "--model", WEIGHTS)
-    from nas.data import check_name, open_dataset
-    from nas.deploy.checkpoint import open_trained
     from nas.deploy.explain import explain
 
-    found = open_trained(path)
-    dataset = open_dataset(args.data or check_name(found.info.training_data))
-    found.check_fit(dataset, str(path))
-    out = make_folder(Path(args.out))
-    summary = explain(found, dataset, args.split, args.method, args.per_class, out)
+    summary = explain(
+        args.model, args.data, args.split, args.method, args.per_class, Path(args.out)
+    )
     show(summary, args.json, lambda: _text(summary))
     return 0
 

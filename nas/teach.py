@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
-from nas.common.resources import WEIGHTS, find_model
 from nas.common.schema import Int
 from nas.training.recipe import Recipe
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.data import open_dataset
     from nas.deploy.teach import teach_from
 
-    dataset = open_dataset(args.data)
-    out = Path(args.out) if args.out else Path("data") / f"{dataset.name}.teacher.safetensors"
-    recipe = Recipe.load(args.recipe)
     report = teach_from(
-        [find_model(given, "--models", WEIGHTS) for given in args.models], dataset, out,
-        variants=args.variants, augment=recipe.augment, seed=args.seed, part=args.part,
+        args.models, args.data, args.out, variants=args.variants,
+        augment=Recipe.load(args.recipe).augment, seed=args.seed, part=args.part,
         device=args.device,
     )  # fmt: skip
-    show(report, args.json, lambda: _text(report, out))
+    show(report, args.json, lambda: _text(report))
     return 0
 
 
-def _text(report: dict[str, Any], out: Path) -> str:
+def _text(report: dict[str, Any]) -> str:
+    out = report["file"]
     return (
         f"{report['images']:,} images, {report['variants']} variants of each; the teachers agree "
         f"with {report['agreement']:.1%} of the labels\n"

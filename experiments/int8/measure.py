@@ -36,7 +36,7 @@ def quantise(data: str, model: Path, files: Path) -> None:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     from nas.deploy.export import CALIBRATION_IMAGES
-    from nas.deploy.quantise import calibration_reader
+    from nas.deploy.quantise import CalibrationReader
 
     dataset, p = open_dataset(data), open_model(model).info
     rows = np.random.default_rng(0).permutation(dataset.indices("train"))[:CALIBRATION_IMAGES]
@@ -45,7 +45,7 @@ def quantise(data: str, model: Path, files: Path) -> None:
     quant_pre_process(model, full, skip_optimization=True, skip_symbolic_shape=True)
     for name, (activations, weights, reduced) in KINDS.items():
         quantize_static(
-            full, files / f"{name}.onnx", calibration_reader([p.normalise(dataset.images[rows])]),
+            full, files / f"{name}.onnx", CalibrationReader([p.normalise(dataset.images[rows])]),
             quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=reduced,
             activation_type=QuantType[activations], weight_type=QuantType[weights],
         )  # fmt: skip

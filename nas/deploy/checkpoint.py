@@ -16,7 +16,8 @@ from nas.arch.module import build
 from nas.common.errors import UserError, first_line, quoted
 from nas.common.files import check_file, parse_json, replacing
 from nas.common.pixels import MEAN, STD
-from nas.data import Dataset, check_input
+from nas.common.resources import WEIGHTS, find_model
+from nas.data import Dataset, check_input, check_name, open_dataset
 from nas.deploy.preprocessing import MAX_MODEL_BYTES, METADATA_KEY, ModelInfo
 
 
@@ -81,6 +82,20 @@ def open_trained(path: Path) -> TrainedModel:
     if (len(info.classes), info.shape) != (genome.num_classes, genome.input.shape):
         raise UserError(f"{path}: its classes or input are not those of its genome {genome.id}")
     return TrainedModel(info, load_weights(genome, path).eval())
+
+
+def open_with_data(
+    model: str | Path, data: Dataset | str | Path | None, where: str
+) -> tuple[Path, TrainedModel, Dataset]:
+    """The weights of a network by name, folder or file, the network, and a data set that fits it.
+
+    data: None is what it was trained on. where: it was named, for the message of a UserError.
+    """
+    path = find_model(model, where, WEIGHTS)
+    trained = open_trained(path)
+    dataset = open_dataset(check_name(trained.info.training_data) if data is None else data)
+    trained.check_fit(dataset, str(path))
+    return path, trained, dataset
 
 
 def _read_info(metadata: dict[str, str], where: str) -> ModelInfo:

@@ -6,6 +6,7 @@ those that all have count, and probabilities are renormalised over them.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from nas.arch.genome import Genome
@@ -22,18 +24,21 @@ from nas.arch.layers import Cost
 from nas.arch.lowering import cost
 from nas.common.errors import UserError, quoted
 from nas.common.expressions import canonical
+from nas.common.files import check_writable, replace_file
 from nas.common.pixels import normalise
 from nas.common.resources import ONNX, WEIGHTS, find_model
-from nas.data import Dataset, check_name, copies_of_train
+from nas.data import Dataset, check_name, copies_of_train, open_dataset
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model as open_onnx
-from nas.deploy.runtime import softmax
 from nas.report.metrics import classification_report
+from nas.report.plots import confusion_figure, write_figure
 from nas.training.predict import EVALUATION_BATCH, views_of
 
 log = logging.getLogger(__name__)
 ENSEMBLE = "ensemble"
+EVALUATION = "evaluation.json"
+ALL = "all"  # images, whatever their split
 LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 and 40), not faces
 
 
@@ -48,6 +53,23 @@ class Classifier:
     info: ModelInfo
     forward: Callable[[Tensor], Tensor]
     cost: Cost | None = None
+
+
+def score(
+    models: Sequence[str | Path], data: str | None, split: str, views: str, out: Path | None
+) -> dict[str, Any]:
+    """`evaluate` of networks by name, folder or file, and with `out` what it says as files there.
+
+    data: None is what all of them were trained on. UserError before any work for nothing.
+    """
+    opened = [open_model(given) for given in models]
+    dataset = open_dataset(data or training_data(opened))
+    if out:
+        check_writable(out / EVALUATION)
+    found = evaluate(opened, dataset, split, views)
+    if out:
+        _write(out, found)
+    return found
 
 
 def training_data(models: Sequence[Classifier]) -> str:
@@ -69,35 +91,34 @@ def evaluate(
 ) -> dict[str, Any]:
     """Figures of every model, and of their averaged probabilities where there are several.
 
-    Each on the whole split, and again without the exact copies of Training images where the split
-    has some. Plain data: see nas.metrics.classification_report.
+    split: ALL takes every image. Each on the whole split, and again without the exact copies of
+    Training images where the split has some. Plain data: see nas.metrics.classification_report.
     """
     classes = shared_classes(models, dataset)
     ours = [canonical(name) for name in dataset.classes]
-    rows = dataset.indices(split)
+    rows = np.arange(len(dataset)) if split == ALL else dataset.indices(split)
     known = np.isin(dataset.labels[rows], [ours.index(c) for c in classes])
     dropped = int((~known).sum())
     rows = rows[known]
     if not len(rows):
-        raise UserError(f"data set {dataset.name}: no {split} images of {quoted(classes)}")
+        raise UserError(f"data set {dataset.name}, split {split}: no images of {quoted(classes)}")
     labels = np.array([classes.index(ours[label]) for label in dataset.labels[rows]])
-    probabilities = [_probabilities(m, dataset.images, rows, views, classes) for m in models]
-    named = list(zip(models, probabilities, strict=True))
+    scored = [
+        (m.name, m.cost, _probabilities(m, dataset.images, rows, views, classes)) for m in models
+    ]
+    if len(models) > 1:
+        together = np.mean([p for *_, p in scored], axis=0)
+        scored.append((ENSEMBLE, _total(models), together))
     fresh = ~copies_of_train(dataset)[rows]
     subsets = {"all": np.ones(len(rows), bool)}
-    if not fresh.all() and fresh.any():
+    if split != ALL and fresh.any() and not fresh.all():
         subsets["without copies"] = fresh
-    results = []
-    for subset, chosen in subsets.items():
-        for model, p in named:
-            report = classification_report(labels[chosen], p[chosen], classes)
-            results.append(
-                {"model": model.name, "subset": subset, **_cost(model.cost), **report}
-            )  # fmt: skip
-        if len(models) > 1:
-            together = np.mean(probabilities, axis=0)[chosen]
-            report = classification_report(labels[chosen], together, classes)
-            results.append({"model": ENSEMBLE, "subset": subset, **_cost(_total(models)), **report})
+    results = [
+        {"model": name, "subset": subset, **_cost(cost),
+         **classification_report(labels[chosen], p[chosen], classes)}
+        for subset, chosen in subsets.items()
+        for name, cost, p in scored
+    ]  # fmt: skip
     return {
         "data": dataset.name,
         "split": split,
@@ -160,7 +181,7 @@ def _probabilities(
         x = normalise(pixels, p.mean, p.std)
         logits = [model.forward(v) for v in views_of(x, p.height, p.width, views)]
         out.append(torch.stack(logits).mean(0)[:, columns].numpy())
-    return softmax(np.concatenate(out))
+    return np.asarray(softmax(np.concatenate(out).astype(np.float64), axis=1))
 
 
 def _cost(cost: Cost | None) -> dict[str, int | None]:
@@ -203,3 +224,11 @@ def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
     if beside.is_file() and (genome := Genome.load(beside)).id == info.genome_id:
         return cost(genome)
     return None
+
+
+def _write(out: Path, found: dict[str, Any]) -> None:
+    replace_file(out / EVALUATION, json.dumps(found, indent=1))
+    for i, result in enumerate(r for r in found["results"] if r["subset"] == "all"):
+        title = f"{result['model']}, {found['data']} {found['split']}: {result['accuracy']:.2%}"
+        figure = confusion_figure(result["confusion"], tuple(found["classes"]), title[-90:])
+        write_figure(out / f"confusion_{i}.png", figure)

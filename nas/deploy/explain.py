@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from nas.arch.genome import Genome
 from nas.arch.lowering import lower
 from nas.common.errors import UserError
-from nas.common.files import replace_file
+from nas.common.files import make_folder, replace_file
 from nas.common.pixels import normalise
-from nas.data import Dataset
-from nas.deploy.checkpoint import TrainedModel
+from nas.deploy.checkpoint import open_with_data
 from nas.report.plots import saliency_png
 from nas.training.predict import Subset, logits, views_of
 
@@ -32,13 +31,16 @@ LEAST_SIDE = 3  # a coarser map would tell no place
 
 
 def explain(
-    trained: TrainedModel, dataset: Dataset, split: str, method: str, per_class: int, out: Path
+    name: str | Path, data: str | None, split: str, method: str, per_class: int, out: Path
 ) -> dict[str, Any]:
     """Write CLASS.png for every class, overview.png and explain.json; returns what it holds.
 
-    Shown are the most confident right answers and the most confident wrong ones of a class's
-    images; a map explains the answer that was given.
+    name: of a trained network, or its folder or file. data: None is what it was trained on. Shown
+    are the most confident right answers and the most confident wrong ones of a class's images; a
+    map explains the answer that was given.
     """
+    _, trained, dataset = open_with_data(name, data, "--model")
+    make_folder(out)
     genome, model = trained.genome, trained.model
     subset, rows = Subset.of(dataset, split), dataset.indices(split)
     probabilities = torch.softmax(logits(model, genome, subset), 1).numpy()
@@ -80,7 +82,7 @@ def explain(
     check = np.flatnonzero(answers == labels)[:CHECKED]
     target = torch.tensor(answers[check])
     salient, by_chance = (
-        deletion(model, x[check], target, maps_of(check), DELETED) if len(check) else (None, None)
+        deletion(model, x[check], target, maps_of(check)) if len(check) else (None, None)
     )
     summary = {
         "genome": genome.id, "data": dataset.name, "split": split, "method": method,
@@ -142,20 +144,18 @@ def feature_layer(genome: Genome) -> str:
 
 
 @torch.no_grad()
-def deletion(
-    model: nn.Module, x: Tensor, target: Tensor, maps: Tensor, share: float = 0.2, seed: int = 0
-) -> tuple[float, float]:
+def deletion(model: nn.Module, x: Tensor, target: Tensor, maps: Tensor) -> tuple[float, float]:
     """How much the target's probability falls when pixels are blurred away (0..1).
 
-    (by the `share` most salient pixels, by as many random ones): a map that means something has a
-    first number well above the second.
+    (by the share DELETED that is most salient, by as many random pixels): a map that means
+    something has a first number well above the second.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     before = _probability(model, x, target)
     falls = []
     for order in (maps, torch.rand(maps.shape, generator=generator)):
         flat = order.flatten(1)
-        count = max(1, round(share * flat.shape[1]))
+        count = max(1, round(DELETED * flat.shape[1]))
         chosen = torch.zeros_like(flat).scatter_(1, flat.topk(count, 1).indices, 1.0)
         mask = chosen.view_as(order)[:, None]
         blurred = F.avg_pool2d(x, 15, 1, 7, count_include_pad=False)

@@ -21,9 +21,8 @@ from nas.arch.onnx import to_onnx
 from nas.common.environment import environment
 from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
-from nas.common.resources import WEIGHTS, find_model
-from nas.data import Dataset, check_name, open_dataset
-from nas.deploy.checkpoint import TrainedModel, open_trained
+from nas.data import Dataset
+from nas.deploy.checkpoint import TrainedModel, open_with_data
 from nas.deploy.latency import FpsModel, read_calibration
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import FLOAT_LIMIT, Probes
@@ -106,11 +105,8 @@ def export(
     what the network was trained on. out: None: the network's own folder. run: the search whose fps
     model is compared; None: the run that holds the folder, if any. Returns what export.json holds.
     """
-    path = find_model(model, "export: model", WEIGHTS)
+    path, trained, dataset = open_with_data(model, data, "export: model")
     folder = path.parent if out is None else Path(out)
-    trained = open_trained(path)
-    dataset = open_dataset(check_name(trained.info.training_data) if data is None else data)
-    trained.check_fit(dataset, str(path))
     for split in ("train", "validation"):
         if not len(dataset.indices(split)):
             raise UserError(f"data set {dataset.name}: no {split} images; expected some")

@@ -24,11 +24,15 @@ MAX_MACS = 200_000_000_000  # for so many images; minutes at most
 Shapes = dict[str, list[int]]
 
 
-def check_graph(model: onnx.ModelProto, where: str) -> None:
-    """UserError where a model (onnx.ModelProto, which is altered) is foreign, or too large to run.
+def check_graph(raw: bytes, where: str) -> None:
+    """UserError where a file's content is no model, a foreign one, or one too large to run.
 
     Shapes are inferred for BATCH images; one that is not known before the graph runs is refused.
     """
+    try:
+        model = onnx.ModelProto.FromString(raw)
+    except Exception:  # protobuf's own kind, which has no stable home
+        raise UserError(f"{where}: not a readable ONNX model") from None
     _check_parts(model, where)
     shapes = _inferred(model, where)
     values = sum(math.prod(shapes[name]) for node in model.graph.node for name in node.output)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError
+from nas.common.files import parse_json
 from nas.common.pixels import MEAN, STD, normalise
 from nas.common.schema import Float, Int, Map, Name, Plain, Text, hints, read
 
@@ -59,27 +60,19 @@ class ModelInfo:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], where: str) -> ModelInfo:
         """Read the metadata of a file. UserError when missing, malformed or out of bounds."""
-        text = metadata.get(METADATA_KEY)
-        if text is None:
+        if METADATA_KEY not in metadata:
             raise UserError(
                 f"{where}: no '{METADATA_KEY}' metadata; expected a model written by nas.retrain"
             )
-        if len(text) > MAX_METADATA:
-            raise UserError(
-                f"{where}: metadata '{METADATA_KEY}' has {len(text)} characters; allowed at most "
-                f"{MAX_METADATA}"
-            )
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
-            raise UserError(f"{where}: metadata '{METADATA_KEY}' is not valid JSON") from None
+        where = f"{where}: metadata '{METADATA_KEY}'"
+        data = parse_metadata(metadata[METADATA_KEY], where)
         found = data.pop("format", None) if isinstance(data, dict) else None
         if found not in (FORMAT, FORMAT_1):
-            raise UserError(f"{where}: metadata '{METADATA_KEY}' is not of format {FORMAT!r}")
+            raise UserError(f"{where} is not of format {FORMAT!r}")
         if found == FORMAT_1:
             data.pop("extra", None)
             data["genome"] = None
-        return cls.from_dict(data, f"{where}: metadata '{METADATA_KEY}'")
+        return cls.from_dict(data, where)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> ModelInfo:
@@ -90,3 +83,10 @@ class ModelInfo:
         if not 2 <= len(set(info.classes)) == len(info.classes):
             raise UserError(f"{where}.classes: expected two or more, none twice")
         return info
+
+
+def parse_metadata(text: str, where: str) -> Any:
+    """The JSON in an entry of a model file's metadata. UserError where it is long or broken."""
+    if len(text) > MAX_METADATA:
+        raise UserError(f"{where} has {len(text)} characters; allowed at most {MAX_METADATA}")
+    return parse_json(text, where)

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.common.errors import UserError
+from nas.deploy.preprocessing import parse_metadata
 
 FORMAT = "fer-nas.probes/1"
 METADATA_KEY = "fer-nas.probes"
 COUNT, GRID, SEED = 8, 6, 1
 FLOAT_LIMIT, INT8_LIMIT = 0.01, 0.15
 FLOOR = 1e-3  # of a logit's spread: below it a network says nothing
-MAX_METADATA = 1 << 18  # characters
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -74,19 +74,16 @@ class Probes:
         cls, metadata: Mapping[str, str], channels: int, classes: int, where: str
     ) -> Probes | None:
         """None where a file has none, as before version 0.2. UserError when they do not fit."""
-        text = metadata.get(METADATA_KEY)
-        if text is None:
+        if METADATA_KEY not in metadata:
             return None
         where = f"{where}: metadata '{METADATA_KEY}'"
-        if len(text) > MAX_METADATA:
-            raise UserError(f"{where} has {len(text)} characters; allowed at most {MAX_METADATA}")
+        data = parse_metadata(metadata[METADATA_KEY], where)
         try:
-            data = json.loads(text)
             if data["format"] != FORMAT:
                 raise ValueError
             squares, logits = np.array(data["squares"]), np.array(data["logits"], np.float32)
             limit = float(data["limit"])
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise UserError(f"{where} is not of format {FORMAT!r}") from None
         n = len(squares) if squares.ndim else 0
         if (

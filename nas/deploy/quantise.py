@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from nas.common.files import replace_file
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
-from nas.deploy.runtime import session
+from nas.deploy.runtime import OnnxModel, session
 
 ROOM = 1.25
 MOST_ROUNDING = 0.5  # beyond, the int8 file is no approximation, and is not used anywhere
@@ -46,7 +46,7 @@ def quantise(source: Path, target: Path, batches: Batches) -> None:
         # Our graphs need shapes only: optimising would fuse nodes that QDQ wants apart.
         quant_pre_process(source, shaped, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
-            shaped, made, calibration_reader(batches), quant_format=QuantFormat.QDQ,
+            shaped, made, CalibrationReader(batches), quant_format=QuantFormat.QDQ,
             per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             reduce_range=True,
         )  # fmt: skip
@@ -55,33 +55,29 @@ def quantise(source: Path, target: Path, batches: Batches) -> None:
     p = ModelInfo.from_metadata(metadata, str(source))
     probes = Probes.from_metadata(metadata, p.channels, len(p.classes), str(source))
     if probes is not None:
-        metadata |= dataclasses.replace(probes, limit=_limit(model, probes, p)).to_metadata()
+        int8 = OnnxModel(target, session(model.SerializeToString()), p, probes)
+        metadata |= dataclasses.replace(probes, limit=_limit(int8)).to_metadata()
     onnx.helper.set_model_props(model, metadata)
     replace_file(target, model.SerializeToString())
 
 
-def _limit(model: onnx.ModelProto, probes: Probes, p: ModelInfo) -> float:
+def _limit(int8: OnnxModel) -> float:
     """What the probes may be off by: more than usual where rounding alone takes more.
 
     Where no sum can saturate, what this machine gives is what every machine gives.
     """
-    runtime = session(model.SerializeToString())
-
-    def forward(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        logits: npt.NDArray[np.float32] = runtime.run(None, {"image": p.normalise(pixels)})[0]
-        return logits
-
-    rounding = probes.difference(forward, p.height, p.width)
+    check = int8.check()
+    assert check is not None
+    rounding = check.difference
     return max(INT8_LIMIT, ROOM * rounding) if rounding <= MOST_ROUNDING else INT8_LIMIT
 
 
-def calibration_reader(batches: Batches) -> CalibrationDataReader:
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.left: Iterator[npt.NDArray[np.float32]] = iter(batches)
+class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
+    """Batches, as ONNX Runtime asks for them."""
 
-        def get_next(self) -> dict[str, Any] | None:
-            batch = next(self.left, None)
-            return None if batch is None else {"image": batch}
+    def __init__(self, batches: Batches) -> None:
+        self.left = iter(batches)
 
-    return Reader()
+    def get_next(self) -> dict[str, Any] | None:
+        batch = next(self.left, None)
+        return None if batch is None else {"image": batch}

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime
 
 from nas.common.errors import UserError, first_line
@@ -21,18 +20,6 @@ from nas.common.files import read_bytes
 from nas.deploy.limits import BATCH, check_graph
 from nas.deploy.preprocessing import MAX_MODEL_BYTES, ModelInfo
 from nas.deploy.probes import INT8_LIMIT, Probes
-
-__all__ = [
-    "BATCH",
-    "Check",
-    "OnnxModel",
-    "Precision",
-    "choose_model",
-    "open_model",
-    "session",
-    "softmax",
-    "time_in_turns",
-]
 
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "fp32", "int8"]
@@ -57,8 +44,12 @@ class OnnxModel:
     probes: Probes | None
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 (N, channels, height, width), 0..255 -> logits float32 (N, classes)."""
-        return self.run(self.info.normalise(pixels))
+        """uint8 (N, channels, height, width), 0..255 -> logits float32 (N, classes).
+
+        A few at a time: for so many, check_graph knows what a foreign file may take.
+        """
+        parts = (pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH))
+        return np.concatenate([self.run(self.info.normalise(part)) for part in parts])
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Normalised float32 (N, channels, height, width) -> logits float32 (N, classes)."""
@@ -101,7 +92,10 @@ def open_model(path: Path, threads: int = 1) -> OnnxModel:
     UserError when the file is missing, too big or foreign, would take too much memory, or its
     metadata do not fit its graph.
     """
-    raw = _read(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such model file; nas.retrain writes model.onnx")
+    raw = read_bytes(path, MAX_MODEL_BYTES, "an ONNX model")
+    check_graph(raw, str(path))
     try:
         runtime = session(raw, threads)
     except Exception as error:  # ONNX Runtime's own kinds share no public base
@@ -151,13 +145,6 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
     return small if quick < slow else full
 
 
-def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(N, classes) -> probabilities."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    probabilities: npt.NDArray[np.float64] = shifted / shifted.sum(1, keepdims=True)
-    return probabilities
-
-
 def _checked(model: OnnxModel) -> OnnxModel:
     found = model.check()
     if found is not None and not found.ok:
@@ -181,19 +168,3 @@ def _time(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return (time.perf_counter() - started) * 1000
-
-
-def _read(path: Path) -> bytes:
-    if not path.exists():
-        raise UserError(f"{path}: no such model file; nas.retrain writes model.onnx")
-    raw = read_bytes(path, MAX_MODEL_BYTES, "an ONNX model")
-    check_graph(_parse(raw, path), str(path))
-    return raw
-
-
-def _parse(raw: bytes, path: Path) -> onnx.ModelProto:
-    try:
-        model: onnx.ModelProto = onnx.ModelProto.FromString(raw)
-    except Exception:  # protobuf's own kind, which has no stable home
-        raise UserError(f"{path}: not a readable ONNX model") from None
-    return model

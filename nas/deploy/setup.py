@@ -27,8 +27,15 @@ from nas.training.teacher import SoftLabels
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training is given. initial: weights, None: random ones. origin: as reports say it."""
+    """What a training is given.
 
+    subsets: the splits, and `fit`, what is trained on. initial: weights, None: random ones. origin:
+    of weights and teachers, as reports say it.
+    """
+
+    genome: Genome
+    dataset: Dataset
+    recipe: Recipe
     subsets: dict[str, Subset]
     initial: dict[str, Tensor] | None
     teacher: nn.Module | SoftLabels | None
@@ -55,7 +62,7 @@ def set_up(
         "initial": str(initial) if initial else None,
         "teachers": [str(path) for path in teachers],
     }
-    return Setup(subsets, start, teacher, origin)
+    return Setup(genome, dataset, recipe, subsets, start, teacher, origin)
 
 
 def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
@@ -74,12 +81,13 @@ def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str
     return subsets
 
 
-def precision_of(genome: Genome, subset: Subset, batch: int, out: Path) -> Precision:
+def precision_of(setup: Setup, out: Path) -> Precision:
     """Measured once for a folder: a resumed training must not change its arithmetic."""
     path = present(out / "precision.json")
     if path.exists():
         return read(Precision, read_json(path), str(path))
-    precision = fastest_precision(subset.images.device, [genome], batch)
+    device = setup.subsets["train"].images.device
+    precision = fastest_precision(device, [setup.genome], setup.recipe.batch_size)
     make_folder(out)
     replace_file(path, json.dumps(asdict(precision)))
     return precision

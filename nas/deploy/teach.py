@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.files import MAX_REPORT, check_writable, open_regular, read_json
-from nas.data import Dataset, search_split
+from nas.common.resources import WEIGHTS, find_model
+from nas.data import DATA, Dataset, open_dataset, search_split
 from nas.deploy.checkpoint import open_trained
 from nas.training.precision import torch_device
 from nas.training.predict import Subset
@@ -24,26 +25,29 @@ from nas.training.teacher import SoftLabels, stored_teacher, teach
 
 
 def teach_from(
-    files: Sequence[Path],
-    dataset: Dataset,
-    out: Path,
+    models: Sequence[str],
+    data: str,
+    out: str | None,
     *,
     variants: int,
     augment: Augment,
-    seed: int = 0,
-    part: str = "train",
-    device: str = "auto",
+    seed: int,
+    part: str,
+    device: str,
 ) -> dict[str, Any]:
-    """Write the averaged answers of the networks in `files` (model.safetensors) to `out`.
+    """Write the averaged answers of trained networks, by name, folder or file, to `out`.
 
-    Only training images are labelled, by networks that saw no others: their report.json says on
-    what they were trained. part: train, or fit, what a search trains on; then the networks must
-    have been trained on that alone. Returns what is written about it, and the agreement with the
-    labels.
+    out: None is data/<name>.teacher.safetensors. Only training images are labelled, by networks
+    that saw no others: their report.json says on what they were trained. part: train, or fit, what
+    a search trains on; then the networks must have been trained on that alone. Returns what is
+    written about it, and the agreement with the labels.
     """
-    found = [open_trained(path) for path in files]
+    dataset = open_dataset(data)
+    target = Path(out) if out else DATA / f"{dataset.name}.teacher.safetensors"
+    files = [find_model(given, "--models", WEIGHTS) for given in models]
+    networks = [(path, open_trained(path)) for path in files]
     allowed = ("fit",) if part == "fit" else ("train", "fit")
-    for path, trained in zip(files, found, strict=True):
+    for path, trained in networks:
         trained.check_fit(dataset, str(path))
         if trained.genome.input.height != dataset.images.shape[2]:
             raise UserError(
@@ -57,25 +61,24 @@ def teach_from(
                 f"{' or '.join(allowed)}"
             )
     place = torch_device(device)
-    check_writable(out)
+    check_writable(target)
     rows = search_split(dataset)[0] if part == "fit" else dataset.indices("train")
     subset = Subset.of(dataset, "train", place).at(np.sort(rows))
     origin = {
         "data": dataset.name, "fingerprint": dataset.fingerprint, "part": part,
         "networks": [
-            {"genome": trained.genome.id, "sha256": _sha256(path)}
-            for path, trained in zip(files, found, strict=True)
+            {"genome": trained.genome.id, "sha256": _sha256(path)} for path, trained in networks
         ],
     }  # fmt: skip
     geometric = dataclasses.replace(augment, erase=0.0)
     labels = teach(
-        [trained.model.to(place) for trained in found], subset, variants=variants,
+        [trained.model.to(place) for _, trained in networks], subset, variants=variants,
         augment=geometric, seed=seed, origin=origin,
     )  # fmt: skip
-    labels.save(out)
+    labels.save(target)
     right = labels.probabilities.float().mean(0).argmax(1) == subset.labels[subset.rows].cpu()
     return {**origin, "images": len(subset), "variants": variants, "seed": seed,
-            "agreement": float(right.float().mean()), "file": str(out)}  # fmt: skip
+            "agreement": float(right.float().mean()), "file": str(target)}  # fmt: skip
 
 
 def _sha256(path: Path) -> str:
@@ -114,9 +117,9 @@ def teacher_of(
         return stored_teacher(recipe, dataset.fingerprint)
     if not recipe.distill:
         raise UserError("--teacher: the recipe's distill is 0; expected a share above it")
-    found = [open_trained(path) for path in files]
-    for path, trained in zip(files, found, strict=True):
+    networks = [(path, open_trained(path)) for path in files]
+    for path, trained in networks:
         if trained.genome.input != student.input:
             raise UserError(f"{path}: another input than genome {student.id}")
         trained.check_fit(dataset, str(path))
-    return _Teachers([trained.model for trained in found]).eval().to(device)
+    return _Teachers([trained.model for _, trained in networks]).eval().to(device)

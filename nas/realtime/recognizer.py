@@ -9,10 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.special import softmax
 
 from nas.common.errors import UserError, shown
 from nas.common.resources import ONNX, find_model
-from nas.deploy.runtime import BATCH, Precision, choose_model, softmax
+from nas.deploy.runtime import Precision, choose_model
 from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import Detector, HaarDetector
@@ -101,7 +102,7 @@ class Recognizer:
         return Stream(self)
 
     def classify(self, frame: Pixels, grey: Pixels, boxes: list[Box]) -> Floats:
-        """Probabilities (faces, classes) of all boxes, in one batch as long as they are few."""
+        """Probabilities (faces, classes) of all boxes."""
         p = self.preprocessing
         with self.steps("classify"):
             if not boxes:
@@ -110,8 +111,7 @@ class Recognizer:
             crops = np.stack([crop_face(picture, b, self.margin, p.height, p.width) for b in boxes])
             batch = crops.transpose(0, 3, 1, 2) if crops.ndim == 4 else crops[:, None]
             batch = np.repeat(batch, 3, 1) if p.channels > batch.shape[1] else batch
-            parts = [batch[i : i + BATCH] for i in range(0, len(batch), BATCH)]
-            return softmax(np.concatenate([self.network(part) for part in parts]))
+            return np.asarray(softmax(self.network(batch).astype(np.float64), axis=1))
 
 
 class Stream:

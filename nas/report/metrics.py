@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
-Z95 = 1.959964
 CALIBRATION_BINS = 15
 
 
@@ -80,11 +80,8 @@ def class_scores(confusion: npt.ArrayLike) -> dict[str, float]:
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
     """95 % score interval of a share (Wilson 1927)."""
-    share = right / n
-    centre = share + Z95**2 / (2 * n)
-    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
-    scale = 1 + Z95**2 / n
-    return (max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    found = binomtest(right, n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def calibration_error(right: npt.ArrayLike, confidence: npt.ArrayLike) -> float:
@@ -94,14 +91,6 @@ def calibration_error(right: npt.ArrayLike, confidence: npt.ArrayLike) -> float:
     gap = np.bincount(bins, weights=np.asarray(right, dtype=float) - confidence,
                       minlength=CALIBRATION_BINS)  # fmt: skip
     return float(np.abs(gap).sum() / counts.sum())
-
-
-def summarise_seeds(reports: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Mean and sample standard deviation (None for one seed) of the main figures."""
-    summary: dict[str, dict[str, float | None]] = {}
-    for name in ("accuracy", "macro_f1", "weighted_f1"):
-        summary[name] = summarise([report[name] for report in reports])
-    return summary
 
 
 def summarise(values: Sequence[float]) -> dict[str, float | None]:

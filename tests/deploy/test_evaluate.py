@@ -126,6 +126,19 @@ def test_without_the_copies_of_training_images():
     assert found[1]["accuracy"] == 0.5
 
 
+def test_all_images_whatever_their_split(tmp_path, capsys):
+    """A folder of pictures that no network was trained on is dealt into splits all the same."""
+    labels = [0, 1] * 15
+    data = small(labels, ("a", "b"), split=[0] * 20 + [1] * 5 + [2] * 5)
+    (found,) = evaluate([constant("m", "ab", [1.0, 0.0])], data, "all")["results"]
+    assert (found["n"], found["subset"], found["confusion"]) == (30, "all", [[15, 0], [15, 0]])
+    path = save(small(labels, ("angry", "happy"), split=[0] * 20 + [1] * 10), tmp_path / "x.npz")
+    assert main(["--model", "model", "--data", str(path), "--split", "all", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["results"][0]["n"] == 30
+    assert "of its own data a network knows many" in printed.err
+
+
 def test_command_line(folder, faces_file, tmp_path, capsys):
     argv = [
         "--model",

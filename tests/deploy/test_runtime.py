@@ -146,7 +146,7 @@ def test_every_committed_model_is_taken(path):
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
 def test_the_references_are_within_the_bounds(path, tmp_path):
     genome = Genome.from_json(path.read_text())
-    check_graph(to_onnx(genome), "model")
+    check_graph(to_onnx(genome).SerializeToString(), "model")
 
 
 def test_files_that_are_no_models(refusal, tmp_path, monkeypatch):

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 import pytest
 from conftest import SquareDetector, draw_squares
+from scipy.special import softmax
 
 from nas.common.errors import UserError
 from nas.common.resources import SHIPPED_MODEL
 from nas.data import CLASSES
 from nas.realtime.crop import crop_face
-from nas.realtime.recognizer import Recognizer, softmax
+from nas.realtime.recognizer import Recognizer
 from nas.realtime.smoothing import UNCERTAIN
 
 BOXES = [(20, 30, 60, 60), (100, 10, 50, 50)]
@@ -24,7 +25,7 @@ def test_a_face_is_what_the_model_says_of_its_crop(model, picture):
     p = recognizer.preprocessing
     for box, face in zip(BOXES, together, strict=True):
         crop = p.normalise(crop_face(grey, box, 0.0, 48, 48)[None, None])
-        row = softmax(recognizer.network.run(crop))[0]
+        row = softmax(recognizer.network.run(crop)[0])
         np.testing.assert_allclose(face.probabilities, row, atol=1e-6)
         (alone,) = Recognizer(model, detector=lambda grey, smallest, box=box: [box])(frame)
         assert alone.label == CLASSES[int(row.argmax())] or alone.label == UNCERTAIN
