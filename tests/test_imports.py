@@ -30,7 +30,7 @@ MAY_IMPORT = {
 REALTIME_NEEDS = {"nas.deploy.runtime", "nas.deploy.preprocessing"}
 # Evolution is pure: genotypes and metrics in, proposals out.
 NOT_IN_EVOLUTION = {"torch", "ray", "onnxruntime", "cv2", "os", "pathlib", "shutil", "tempfile"}
-LAZY = {"ray", "kagglehub", "pymoo"}  # seconds to load, or an extra that is seldom installed
+LAZY = {"ray", "kagglehub"}  # seconds to load, or an extra that is seldom installed
 
 LONGEST = 350  # lines of a file
 

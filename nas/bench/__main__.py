@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError, one_of
-from nas.common.files import check_writable, make_folder, replace_file
+from nas.common.files import check_writable, replace_file
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
 from nas.report.table import table
 from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nas.bench.table import Table
 
 NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
@@ -38,19 +36,12 @@ def _search(args: argparse.Namespace) -> int:
     for name in optimizers:
         if name not in names:
             raise one_of("--optimizers", name, names, "optimizer")
-    from nas.bench.baselines import SINGLE, STRATEGIES
-    from nas.bench.search import compare, summary
-    from nas.bench.table import Table
+    from nas.bench.search import measure
 
-    networks = Table.load(Path(args.table), args.cost)
-    known = STRATEGIES
-    if args.single:
-        networks, known = networks.noise_free(), SINGLE
-    chosen = {name: known[name] for name in optimizers}
-    scores, curves = compare(networks, chosen, sorted(args.budget), args.seeds)
-    rows = summary(scores)
-    if args.out:
-        _write(Path(args.out), networks.name, scores, curves)
+    networks, rows = measure(
+        Path(args.table), args.cost, optimizers, single=args.single, budgets=args.budget,
+        seeds=args.seeds, out=Path(args.out) if args.out else None,
+    )  # fmt: skip
     show(rows, args.json, lambda: _scores_text(rows, networks))
     return 0
 
@@ -187,23 +178,6 @@ def _realtime_text(found: dict[str, Any]) -> str:
         ("changes_after", "smoothed", ".2f"),
     ])  # fmt: skip
     return f"{head}\n{speed}\n{quality}"
-
-
-def _write(out: Path, name: str, scores: pd.DataFrame, curves: pd.DataFrame) -> None:
-    from nas.report.plots import hypervolume_png
-
-    make_folder(out)
-    medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]
-    quartiles = medians.quantile([0.25, 0.5, 0.75]).unstack().reset_index()
-    quartiles.columns = ["optimizer", "evaluations", "q1", "median", "q3"]
-    for kind, frame, digits in (("scores", scores, "%.6g"), ("curves", quartiles, "%.5f")):
-        text = frame.to_csv(index=False, float_format=digits)
-        replace_file(out / f"{name}_{kind}.csv", text)
-    lines = {
-        str(optimizer): group[["evaluations", "q1", "median", "q3"]].to_numpy().tolist()
-        for optimizer, group in quartiles.groupby("optimizer", sort=False)
-    }
-    hypervolume_png(out / f"{name}.png", lines, name)
 
 
 if __name__ == "__main__":

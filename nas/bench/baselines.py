@@ -19,7 +19,7 @@ import optuna
 from deap import base, tools
 
 from nas.bench.table import Rows, Table, TableGenome, front_rows
-from nas.common.errors import UserError
+from nas.common.lazy import lazy_function
 from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import Fitness, Objective
 from nas.evolution.optimizer import Optimizer, SpaceExhausted
@@ -57,11 +57,11 @@ class Strategy:
     front: Callable[[Table, Rows], Rows] = observed_front
 
 
-class _Budget(Exception):  # noqa: N818 - not an error: the budget is spent
+class BudgetSpent(Exception):  # noqa: N818 - no error: the way out of a library's loop
     pass
 
 
-class _Counter:
+class Counter:
     """Looks rows up; counts different ones."""
 
     def __init__(self, table: Table, budget: int) -> None:
@@ -74,13 +74,13 @@ class _Counter:
         """(accuracy, cost)."""
         self.calls += 1
         if self.calls > STALL * self.budget:
-            raise _Budget
+            raise BudgetSpent
         row = self.table.row(TableGenome(tuple(int(g) for g in genes)))
         if row is None:
             return self.worst
         if row not in self.rows:
             if len(self.rows) >= self.budget:
-                raise _Budget
+                raise BudgetSpent
             self.rows[row] = None
         return float(self.table.accuracy[row]), float(self.table.cost[row])
 
@@ -92,7 +92,7 @@ def random_search(table: Table, budget: int, seed: int) -> list[int]:
 
 def regularized_evolution(table: Table, budget: int, seed: int) -> list[int]:
     """Real et al. 2019 on accuracy alone: the best of a sample is mutated, the oldest dies."""
-    rng, look = np.random.default_rng(seed), _Counter(table, budget)
+    rng, look = np.random.default_rng(seed), Counter(table, budget)
     alive: deque[tuple[float, TableGenome]] = deque()
     try:
         while True:
@@ -103,7 +103,7 @@ def regularized_evolution(table: Table, budget: int, seed: int) -> list[int]:
                 genome = table.mutate(max((alive[i] for i in picked), key=lambda p: p[0])[1], rng)
                 alive.popleft()
             alive.append((look(genome.genes)[0], genome))
-    except _Budget:
+    except BudgetSpent:
         return list(look.rows)
 
 
@@ -138,7 +138,7 @@ def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
             self.fitness: Any = fitness()
 
     tops = [len(c) - 1 for c in table.choices]
-    look = _Counter(table, budget)
+    look = Counter(table, budget)
 
     def evaluate(individuals: list[Individual]) -> None:
         for individual in individuals:
@@ -161,43 +161,8 @@ def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
                 tools.mutUniformInt(individual, [0] * len(tops), tops, 1 / len(tops))
             evaluate(offspring)
             parents = tools.selNSGA2(parents + offspring, POPULATION)
-    except _Budget:
+    except BudgetSpent:
         return list(look.rows)
-
-
-def pymoo_nsga2(table: Table, budget: int, seed: int) -> list[int]:
-    """pymoo's NSGA-II with its own operators for integers."""
-    try:
-        from pymoo.algorithms.moo.nsga2 import NSGA2
-        from pymoo.core.problem import ElementwiseProblem
-        from pymoo.operators.crossover.sbx import SBX
-        from pymoo.operators.mutation.pm import PM
-        from pymoo.operators.repair.rounding import RoundingRepair
-        from pymoo.operators.sampling.rnd import IntegerRandomSampling
-        from pymoo.optimize import minimize
-    except ImportError:
-        raise UserError("pymoo is not installed; pip install 'fer-nas[bench]'") from None
-    look = _Counter(table, budget)
-
-    class Problem(ElementwiseProblem):  # type: ignore[misc]
-        def __init__(self) -> None:
-            tops = np.array([len(c) - 1 for c in table.choices])
-            super().__init__(n_var=len(tops), n_obj=2, xl=0, xu=tops, vtype=int)
-
-        def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            accuracy, cost = look(x)
-            out["F"] = [-accuracy, cost]
-
-    algorithm = NSGA2(
-        pop_size=POPULATION,
-        sampling=IntegerRandomSampling(),
-        crossover=SBX(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
-        mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
-        eliminate_duplicates=True,
-    )
-    with contextlib.suppress(_Budget):
-        minimize(Problem(), algorithm, ("n_gen", 10**6), seed=seed, verbose=False)
-    return list(look.rows)
 
 
 def optuna_nsga2(table: Table, budget: int, seed: int) -> list[int]:
@@ -214,7 +179,7 @@ def optuna_tpe(table: Table, budget: int, seed: int) -> list[int]:
 def _with_optuna(table: Table, budget: int, sampler: optuna.samplers.BaseSampler) -> list[int]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    look = _Counter(table, budget)
+    look = Counter(table, budget)
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         genes = [
@@ -223,7 +188,7 @@ def _with_optuna(table: Table, budget: int, sampler: optuna.samplers.BaseSampler
         ]
         return look(genes)
 
-    with contextlib.suppress(_Budget):
+    with contextlib.suppress(BudgetSpent):
         study.optimize(objective, n_trials=STALL_OPTUNA * budget)
     return list(look.rows)
 
@@ -249,7 +214,7 @@ STRATEGIES: dict[str, Strategy] = {
     "nsga2": Strategy(partial(ours, "nsga2")),
     "nsga2+gp": Strategy(partial(ours, "nsga2+gp"), believed_front),
     "deap-nsga2": Strategy(deap_nsga2),
-    "pymoo-nsga2": Strategy(pymoo_nsga2),
+    "pymoo-nsga2": Strategy(lazy_function("nas.bench.pymoo_nsga2:pymoo_nsga2")),
     "optuna-nsga2": Strategy(optuna_nsga2),
     "optuna-tpe": Strategy(optuna_tpe),
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas.realtime.frames import Frame, Pixels
+from nas.realtime.frames import Pixels
 from nas.realtime.pipeline import timed
 from nas.realtime.sources import open_source
 from nas.realtime.timing import StageTimer
@@ -16,14 +16,9 @@ from nas.realtime.timing import StageTimer
 def run_loop(clip: Path, step: Callable[[Pixels, StageTimer], int]) -> dict[str, Any]:
     """step: labels and draws a frame, under `steps("name")`; returns how many faces it has."""
     steps, intervals, faces = StageTimer(), [], 0
-    for frame in frames_of(clip, steps):
+    for frame in timed(open_source(str(clip)).frames, steps):
         started = time.perf_counter()
         faces += step(frame.pixels, steps)
         read = steps.milliseconds["decode"][-1]
         intervals.append(read + 1000 * (time.perf_counter() - started))
     return {"intervals": intervals, "steps": steps.means(), "faces": faces}
-
-
-def frames_of(clip: Path, steps: StageTimer) -> Iterator[Frame]:
-    """With the time that decoding them took added to `steps`."""
-    return timed(open_source(str(clip)).frames, steps)

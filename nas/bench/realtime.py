@@ -31,7 +31,9 @@ from nas.realtime.timing import percentile
 SIZE = (640, 480)
 MINIMUM = 40  # pixels, of a face, as in plain.py
 AGAIN = 0.3  # overlap with a box of the frame before or after, from which plain found it twice
-SYSTEMS = {"ours": "nas.bench.demo", "plain": "nas.bench.plain", "fer": "nas.bench.package_fer"}
+SYSTEMS = {
+    "ours": "nas.bench.demo:run", "plain": "nas.bench.plain:run", "fer": "nas.bench.package_fer:run"
+}  # fmt: skip
 
 log = logging.getLogger(__name__)
 

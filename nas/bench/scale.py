@@ -9,12 +9,10 @@ from __future__ import annotations
 import heapq
 import json
 import logging
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
+from nas.bench.apart import apart
 from nas.common.environment import peak_memory
 from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation
@@ -43,41 +42,36 @@ log = logging.getLogger(__name__)
 def driver_cost(space_file: Path, archived: int) -> dict[str, float]:
     """Milliseconds an evaluation, peak memory and resume time, measured in a process of its own."""
     log.info("%d archived evaluations", archived)
-    context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe()
-    process = context.Process(target=_driver_cost, args=(space_file, archived, STEPS, theirs))
-    process.start()
-    theirs.close()
-    found: dict[str, float] = ours.recv()
-    process.join()
+    name = "nas.bench.scale:driver_seconds"
+    found: dict[str, float] = apart(name, None, space_file, archived, STEPS)
     return found
 
 
-def _driver_cost(space_file: Path, archived: int, steps: int, answer: Connection) -> None:
+def driver_seconds(space_file: Path, archived: int, steps: int) -> dict[str, float]:
+    """The same of this process, whose peak memory is that of all it did."""
     with tempfile.TemporaryDirectory() as folder:
         run = _made_up_run(Path(folder) / "run", space_file, archived, steps)
         started, cpu = time.perf_counter(), time.process_time()
         search = Search(run, run.settings(), SearchSpace.load(space_file), [], (), _known)
         resumed, cpu = time.perf_counter() - started, time.process_time() - cpu
-        spent = dict.fromkeys(PARTS, 0.0)
+        seconds = dict.fromkeys(PARTS, 0.0)
         for part, owner, name in (
             ("ask", search.optimizer, "propose"),
             ("tell", search.optimizer, "tell"),
             ("append", search.archive, "append"),
             ("front", search.archive.front, "add"),
         ):
-            setattr(owner, name, partial(_timed, spent, part, getattr(owner, name)))
+            setattr(owner, name, partial(_timed, seconds, part, getattr(owner, name)))
         outcome = search.loop(Instant())
-        memory = peak_memory() / (1 << 30)
-        answer.send({
+        return {
             "archived": archived,
-            **{f"{part}_ms": 1000 * seconds / steps for part, seconds in spent.items()},
+            **{f"{part}_ms": 1000 * took / steps for part, took in seconds.items()},
             "driver_ms": 1000 * (outcome.loop_seconds - outcome.waited) / steps,
             "resume_s": resumed,
             "resume_cpu_s": cpu,
-            "peak_gib": memory,
+            "peak_gib": peak_memory() / (1 << 30),
             "front": len(search.archive.front),
-        })  # fmt: skip
+        }
 
 
 def throughput(space_file: Path, workers: int, seconds: Sequence[float]) -> dict[str, float]:

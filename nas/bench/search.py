@@ -5,19 +5,39 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nas.bench.baselines import Strategy, observed_front
+from nas.bench.baselines import SINGLE, STRATEGIES, Strategy, observed_front
 from nas.bench.table import Rows, Table
+from nas.common.files import make_folder, replace_file
+from nas.report.plots import hypervolume_png
 
 NEAR = (0.1, 0.5)  # points below the best accuracy
 CURVE = 60  # points of a curve, spread evenly on a logarithmic axis
 
 log = logging.getLogger(__name__)
+
+
+def measure(
+    path: Path, cost: str | None, names: Sequence[str], *, single: bool, budgets: Sequence[int],
+    seeds: int, out: Path | None,
+) -> tuple[Table, list[dict[str, Any]]]:  # fmt: skip
+    """The table, and the summary of the optimizers of these names; with `out`, all as files there.
+
+    single: for accuracy alone, on the test column. UserError where the table is none.
+    """
+    table, known = Table.load(path, cost), STRATEGIES
+    if single:
+        table, known = table.noise_free(), SINGLE
+    scores, curves = compare(table, {name: known[name] for name in names}, sorted(budgets), seeds)
+    if out:
+        _write(out, table.name, scores, curves)
+    return table, summary(scores)
 
 
 def compare(
@@ -83,6 +103,21 @@ def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
             row[f"{key}_q3"] = _plain(group[key].quantile(0.75, interpolation="lower"))
         out.append(row)
     return out
+
+
+def _write(out: Path, name: str, scores: pd.DataFrame, curves: pd.DataFrame) -> None:
+    make_folder(out)
+    medians = curves.groupby(["optimizer", "evaluations"], sort=False)["hypervolume"]
+    quartiles = medians.quantile([0.25, 0.5, 0.75]).unstack().reset_index()
+    quartiles.columns = ["optimizer", "evaluations", "q1", "median", "q3"]
+    for kind, frame, digits in (("scores", scores, "%.6g"), ("curves", quartiles, "%.5f")):
+        text = frame.to_csv(index=False, float_format=digits)
+        replace_file(out / f"{name}_{kind}.csv", text)
+    lines = {
+        str(optimizer): group[["evaluations", "q1", "median", "q3"]].to_numpy().tolist()
+        for optimizer, group in quartiles.groupby("optimizer", sort=False)
+    }
+    hypervolume_png(out / f"{name}.png", lines, name)
 
 
 def _first(reached: npt.NDArray[np.bool_]) -> float:

@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 
 from nas.common.errors import UserError
+from nas.common.expressions import are_expressions
 from nas.common.resources import ONNX, find_model
-from nas.realtime.cautions import cautions
+from nas.common.text import unknown_letters
+from nas.deploy.preprocessing import ModelInfo
 from nas.realtime.detector import make_detector
 from nas.realtime.frames import transformed
 from nas.realtime.options import Options
@@ -19,6 +21,7 @@ from nas.realtime.summary import Summary
 from nas.realtime.window import Window
 
 log = logging.getLogger(__name__)
+SHOWN = 7  # classes of a list in a message
 
 
 def label_source(options: Options) -> tuple[Summary, Path]:
@@ -43,3 +46,21 @@ def label_source(options: Options) -> tuple[Summary, Path]:
         max_frames=options.max_frames,
     )  # fmt: skip
     return summary, recognizer.model
+
+
+def cautions(model: ModelInfo, drawn: bool) -> list[str]:
+    """What a user should know of a model before it labels faces. drawn: into pictures, too."""
+    found = []
+    if not are_expressions(model.classes):
+        more = ", ..." if len(model.classes) > SHOWN else ""
+        found.append(
+            f"the model tells apart {', '.join(model.classes[:SHOWN])}{more} (data: "
+            f"{model.training_data}); this demo finds faces, and shows it nothing else; from "
+            "Python: nas.Recognizer(model).whole(picture)"
+        )
+    if drawn and (letters := unknown_letters(model.classes)):
+        found.append(
+            f"the font has no {letters!r}: class names with them have boxes in pictures; CSV and "
+            "JSON have them whole"
+        )
+    return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from nas.common.cli import no_formula
 from nas.common.errors import UserError
@@ -67,50 +68,13 @@ class Pictures:
         pass
 
 
-class Csv:
-    """One row for every face of every frame."""
-
-    pictured = False
-
-    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
-        self._lines = _Lines(path)
-        self._rows = csv.writer(self._lines)
-        header = ["source", "frame", "timestamp_s", "track", "x", "y", "w", "h", "label"]
-        self._rows.writerow([*header, *map(no_formula, classes)])
-
-    def write(self, frame: Frame, faces: list[Face], picture: Pixels) -> None:
-        for face in faces:
-            probabilities = [f"{p:.5f}" for p in face.probabilities]
-            where = [frame.source, frame.index, f"{frame.seconds:.4f}", face.track, *face.box]
-            self._rows.writerow([no_formula(v) for v in (*where, face.label)] + probabilities)
-
-    def close(self) -> None:
-        self._lines.close()
-
-
-class JsonLines:
-    """One object for every frame, also where it shows nobody."""
-
-    pictured = False
-
-    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
-        self._lines, self.classes = _Lines(path), classes
-
-    def write(self, frame: Frame, faces: list[Face], picture: Pixels) -> None:
-        found = [face.to_dict(self.classes) for face in faces]
-        line = {"source": frame.source, "frame": frame.index,
-                "timestamp_s": round(frame.seconds, 4), "faces": found}  # fmt: skip
-        self._lines.write(json.dumps(line) + "\n")
-
-    def close(self) -> None:
-        self._lines.close()
-
-
-class _Lines:
+class _Table:
     """A text file that has every finished line at once, whatever ends us. UserError: full disk."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    pictured = False
+
+    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
+        self.path, self.classes = path, classes
         make_folder(path.parent)
         try:
             # buffering=1: by lines. A name that is not UTF-8 is escaped.
@@ -120,9 +84,9 @@ class _Lines:
         except OSError as error:
             raise cannot_write(path, error) from None
 
-    def write(self, line: str) -> int:
+    def add(self, text: str) -> None:
         try:
-            return self._file.write(line)
+            self._file.write(text)
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -131,6 +95,35 @@ class _Lines:
             self._file.close()
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+
+class Csv(_Table):
+    """One row for every face of every frame."""
+
+    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
+        super().__init__(path, classes)
+        header = ["source", "frame", "timestamp_s", "track", "x", "y", "w", "h", "label"]
+        self._row([*header, *classes])
+
+    def write(self, frame: Frame, faces: list[Face], picture: Pixels) -> None:
+        for face in faces:
+            where = [frame.source, frame.index, f"{frame.seconds:.4f}", face.track, *face.box]
+            self._row([*where, face.label, *(f"{p:.5f}" for p in face.probabilities)])
+
+    def _row(self, values: list[Any]) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerow(map(no_formula, values))
+        self.add(text.getvalue())
+
+
+class JsonLines(_Table):
+    """One object for every frame, also where it shows nobody."""
+
+    def write(self, frame: Frame, faces: list[Face], picture: Pixels) -> None:
+        found = [face.to_dict(self.classes) for face in faces]
+        line = {"source": frame.source, "frame": frame.index,
+                "timestamp_s": round(frame.seconds, 4), "faces": found}  # fmt: skip
+        self.add(json.dumps(line) + "\n")
 
 
 def open_sinks(

@@ -1,7 +1,6 @@
 """The benchmark of the demo, on a few frames; its figures come from longer clips."""
 
 import json
-from importlib import import_module
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ from conftest import ROOT
 from nas.bench import __main__ as command
 from nas.bench import realtime
 from nas.common.cli import exit_code
+from nas.common.lazy import lazy_function
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +38,9 @@ def one_process(monkeypatch):
     """Without the fresh processes, which take seconds each; which cores they would get."""
     asked = []
 
-    def here(module, cores, *arguments):
+    def here(function, cores, *arguments):
         asked.append(cores)
-        return import_module(module).run(*arguments)
+        return lazy_function(function)(*arguments)
 
     monkeypatch.setattr(realtime, "apart", here)
     monkeypatch.setattr(realtime.os, "sched_getaffinity", lambda _: {0, 1})

@@ -1,7 +1,7 @@
 """Models of other data: what is said before they label faces."""
 
 from nas.deploy.preprocessing import ModelInfo
-from nas.realtime.cautions import cautions
+from nas.realtime.session import cautions
 
 
 def of(*classes):
