@@ -25,6 +25,7 @@ from nas.space.space import SearchSpace
 Rows = npt.NDArray[np.int64]  # of a table
 MAX_BYTES = 256 << 20
 MAX_ROWS = 2_000_000
+SPARSE_ROWS = 1000  # at most, and one in a hundred of the genes' combinations
 GENE, COST = "gene:", "cost:"
 NEIGHBOURS = 5  # of a row of a sparse table
 REFERENCE_MARGIN = 1.1  # of the largest cost on the true front
@@ -104,7 +105,9 @@ class Table:
             raise UserError(f"{path}: not a CSV table: {error}") from None
         if not 2 <= len(frame) <= MAX_ROWS:
             raise UserError(f"{path}: {len(frame)} rows; allowed 2 to {MAX_ROWS}")
-        return cls(path.name.split(".")[0], frame, cost)
+        choices = frame.filter(regex=f"^{GENE}").nunique()
+        sparse = len(frame) <= min(SPARSE_ROWS, math.prod(map(int, choices)) / 100)
+        return cls(path.name.split(".")[0], frame, cost, sparse)
 
     def noise_free(self) -> Table:
         """The same, searched by test_accuracy, which a mean over seeds makes nearly exact."""

@@ -244,6 +244,18 @@ def test_a_run_is_replayed_as_a_table(capsys):
     assert all(0 < r["hypervolume"] <= 1 for r in rows)
 
 
+def test_a_table_with_few_of_its_combinations_means_the_nearest_row(frame, tmp_path):
+    genes = {f"gene:g{i}": ["a", "b"] for i in range(8)}  # 256 combinations, two rows
+    two = pd.DataFrame({**genes, "val_accuracy": [50.0, 70.0], "test_accuracy": [50.0, 70.0],
+                        "cost:params": [1, 2]})  # fmt: skip
+    for name, rows in (("two", two), ("hand", frame)):
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    few, full = Table.load(tmp_path / "two.csv"), Table.load(tmp_path / "hand.csv")
+    assert few.row(TableGenome((1, 1, 1, 1, 1, 1, 0, 0))) == 1
+    assert few.row(TableGenome((0, 0, 0, 0, 0, 1, 1, 0))) == 0
+    assert full.row(TableGenome((3, 3, 3, 3))) is None
+
+
 def test_an_archive_without_its_space_is_refused(tmp_path):
     (tmp_path / "evaluations.jsonl").write_text("")
     with pytest.raises(UserError, match=r"space\.yaml"):
