@@ -1,6 +1,6 @@
 """Whether the driver of a search and the demo are as fast at one commit as at another, in turns.
 
-    python experiments/unchanged/speed.py --clip clip.mp4 ebe6b8e main
+    python -m experiments.unchanged.speed --clip clip.mp4 ebe6b8e main
 
 `nas.bench scale` and `nas.bench realtime` of each commit, with files of version 0.1 and one core.
 Prints and writes medians over the rounds, and their ratio to the first commit.
@@ -16,8 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from run import FIRST, Tree, checked_out
-
+from experiments.unchanged.run import FIRST, Tree, checked_out
 from nas.common.environment import processor
 
 TIMES = "experiments/fer2013/search/evaluations.jsonl"
