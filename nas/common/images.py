@@ -92,9 +92,9 @@ def _has_whole_chunks(png: bytes) -> bool:
     return False
 
 
-def read_picture(path: Path, colour: bool = True) -> npt.NDArray[np.uint8]:
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
     """The picture in a file, as `decode` gives it. UserError also when it cannot be read."""
-    return decode(read_bytes(path, MAX_FILE, "a picture of at most 50 MiB"), str(path), colour)
+    return decode(read_bytes(path, MAX_FILE, "a picture of at most 50 MiB"), str(path))
 
 
 def write_picture(path: Path, picture: npt.NDArray[np.uint8]) -> None:

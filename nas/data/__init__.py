@@ -7,17 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.common.expressions import CLASSES, SYNONYMS
+from nas.common.expressions import CLASSES
 from nas.common.lazy import lazy_names
-from nas.data.dataset import (
-    DATA,
-    SPLITS,
-    Dataset,
-    check_input,
-    check_name,
-    load,
-    save,
-)
+from nas.data.dataset import DATA, SPLITS, Dataset, check_input, check_name, load, save
 from nas.data.ferplus import prepare_ferplus, with_votes
 from nas.data.splits import (
     SearchData,
@@ -34,27 +26,11 @@ if TYPE_CHECKING:
     from nas.data.sources import open_dataset
 
 __all__ = [
-    "CLASSES",
-    "DATA",
-    "SPLITS",
-    "SYNONYMS",
-    "Dataset",
-    "SearchData",
-    "check_input",
-    "check_name",
-    "copies_of_train",
-    "duplicate_report",
-    "load",
-    "open_dataset",
-    "prepare_fer2013",
-    "prepare_ferplus",
-    "prepare_folder",
-    "rows_without_copies",
-    "save",
-    "search_data",
-    "search_split",
-    "with_votes",
-]
+    "CLASSES", "DATA", "SPLITS", "Dataset", "SearchData", "check_input", "check_name",
+    "copies_of_train", "duplicate_report", "load", "open_dataset", "prepare_fer2013",
+    "prepare_ferplus", "prepare_folder", "rows_without_copies", "save", "search_data",
+    "search_split", "with_votes",
+]  # fmt: skip
 
 __getattr__ = lazy_names(
     __name__,

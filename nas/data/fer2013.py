@@ -30,6 +30,7 @@ COUNTS = (  # official, per split and class
     (491, 55, 528, 879, 594, 416, 626),
 )
 SIDE = 48
+PACKED = ("", ".gz", ".zip")  # what may stand behind the name of its CSV
 MAX_ROWS = 100_000  # FER2013 has 35,887
 MAX_LINE = 1 << 16  # a row has at most 9.3 kB
 Stream = IO[bytes] | gzip.GzipFile
@@ -58,13 +59,9 @@ def prepare_fer2013(source: Path, check_counts: bool = True) -> Dataset:
 
 
 def _csv_in(folder: Path) -> Path | None:
-    for name in ("fer2013", "icml_face_data"):
-        for suffix in ("", ".gz", ".zip"):
-            for found in (folder / f"{name}.csv{suffix}", folder / name / f"{name}.csv{suffix}"):
-                if found.is_file():
-                    return found
-    packed = folder / "fer2013.zip"
-    return packed if packed.is_file() else None
+    names = [f"{n}.csv{packed}" for n in ("fer2013", "icml_face_data") for packed in PACKED]
+    places = [place / name for name in names for place in (folder, folder / name.split(".")[0])]
+    return next(filter(Path.is_file, [*places, folder / "fer2013.zip"]), None)
 
 
 def _is_zip_of_pictures(path: Path) -> bool:

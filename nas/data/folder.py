@@ -154,7 +154,7 @@ def _parts(
     """The split of each picture, and how it came about."""
     if pictures[0].split is None:
         how = "80/10/10 within each class"
-        parts = stratified_parts(labels, groups, SHARES, seed=0)
+        parts = stratified_parts(labels, groups, SHARES)
     else:
         how = "given by the source"
         parts = np.array([picture.split for picture in pictures], np.int64)
@@ -165,7 +165,7 @@ def _parts(
             how = "train and test given, a tenth of train is validation"
         train = np.flatnonzero(parts == 0)
         if not (parts == 1).any() and len(train):
-            parts[train] = stratified_parts(labels[train], groups[train], (0.9, 0.1), seed=0)
+            parts[train] = stratified_parts(labels[train], groups[train], (0.9, 0.1))
     for index, name in enumerate(SPLITS):
         if not (parts == index).any():
             raise UserError(

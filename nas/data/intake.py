@@ -11,6 +11,7 @@ from nas.common.schema import Int, Text, read
 
 KEY = "intake"  # in the provenance
 NAMED = 5  # files of one reason
+LISTED = 10  # items of a note
 MAX_NAME = 300  # characters of one
 
 
@@ -63,7 +64,7 @@ class Intake:
         return [f"taken: {self.taken} pictures", f"left out: {left_out}", *notes]
 
 
-def listed(items: Sequence[str], most: int = 10) -> str:
+def listed(items: Sequence[str]) -> str:
     """The first items of many, for a note."""
-    more = [f"{len(items) - most} more"] if len(items) > most else []
-    return ", ".join([*items[:most], *more])
+    more = [f"{len(items) - LISTED} more"] if len(items) > LISTED else []
+    return ", ".join([*items[:LISTED], *more])

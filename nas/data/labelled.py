@@ -55,7 +55,7 @@ def read_number(file: File, source: Source, codes: tuple[str, ...]) -> str:
             number = float(array.item())
         else:
             number = float(read_list(file, source))
-        return dict(zip(map(float, range(len(codes))), codes, strict=True))[number]
+        return dict(enumerate(codes))[number]  # type: ignore[index]  # 1.0 is the key 1
     except UserError:
         raise
     except Exception:  # numpy's header has many kinds

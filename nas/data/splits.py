@@ -46,7 +46,7 @@ def duplicate_groups(images: Bytes) -> Indices:
 
 
 def stratified_parts(
-    labels: npt.ArrayLike, groups: npt.ArrayLike, shares: Sequence[float], seed: int
+    labels: npt.ArrayLike, groups: npt.ArrayLike, shares: Sequence[float]
 ) -> Indices:
     """A part for each row, (N,): close to `shares` in every class, each group in one part.
 
@@ -60,7 +60,7 @@ def stratified_parts(
     for group, label in zip(groups.tolist(), labels.tolist(), strict=True):
         contents.setdefault(group, Counter())[label] += 1
     order = list(contents)
-    np.random.default_rng(seed).shuffle(order)
+    np.random.default_rng(0).shuffle(order)
     order.sort(key=lambda g: -contents[g].total())  # stable: random among equals
     part_of: dict[int, int] = {}
     for group in order:
@@ -86,7 +86,7 @@ def search_split(dataset: Dataset) -> tuple[Indices, Indices]:
     train = dataset.indices("train")
     share = min(0.25, max(0.1, 600 / max(1, len(train))))
     groups = duplicate_groups(dataset.images[train])
-    part = stratified_parts(dataset.labels[train], groups, (1.0 - share, share), seed=0)
+    part = stratified_parts(dataset.labels[train], groups, (1.0 - share, share))
     fit, held_out = train[part == 0], train[part == 1]
     if not len(fit) or not len(held_out):
         raise UserError(

@@ -22,13 +22,7 @@ from nas.common.pixels import normalise
 from nas.training.augment import augment, erase, mix, move, random_crop
 from nas.training.graph import RecordedStep
 from nas.training.optim import Optimizer, flatten, graphable, learning_rate
-from nas.training.predict import (
-    DivergedError,
-    Precision,
-    Subset,
-    autocast,
-    views_of,
-)
+from nas.training.predict import DivergedError, Precision, Subset, autocast, views_of
 from nas.training.recipe import Recipe
 from nas.training.teacher import SoftLabels
 
@@ -49,7 +43,9 @@ class Training:
         self._lessons = None
         if isinstance(teacher, SoftLabels):
             self._lessons = teacher.lessons(fit, genome.num_classes)
-        self._targets = _class_shares(fit, genome.num_classes)
+        self._targets = F.one_hot(fit.labels, genome.num_classes).float()  # (all images, classes)
+        if fit.targets is not None:
+            self._targets = fit.targets
         self.model = build(genome)
         if initial is not None:
             self.model.load_state_dict(initial)
@@ -218,10 +214,3 @@ class Training:
         for tensor in tensors:
             found = zlib.crc32(tensor.cpu().contiguous().numpy().data, found)
         return found
-
-
-def _class_shares(fit: Subset, classes: int) -> Tensor:
-    """Targets (all images, classes): soft labels where the part has them."""
-    if fit.targets is not None:
-        return fit.targets
-    return F.one_hot(fit.labels, classes).to(torch.float32)

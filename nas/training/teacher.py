@@ -95,9 +95,7 @@ class SoftLabels:
                 f"teacher: knows {self.probabilities.shape[2]} classes; the network has {classes}"
             )
         device = fit.images.device
-        position = torch.full((len(fit.images),), ABSENT)
-        known = (self.rows >= 0) & (self.rows < len(position))
-        position[self.rows[known]] = torch.arange(len(self.rows))[known]
+        position = _positions(self.rows, len(fit.images))
         missing = int((position[fit.rows.cpu()] < 0).sum())
         if missing:
             raise UserError(
@@ -110,8 +108,7 @@ class SoftLabels:
 
     def among(self, origin: Tensor) -> SoftLabels:
         """For a set of images of its own, which are the rows `origin` of the data set."""
-        position = torch.full((int(origin.max()) + 1,), ABSENT)
-        position[origin] = torch.arange(len(origin))
+        position = _positions(origin, int(origin.max()) + 1)
         known = self.rows < len(position)
         rows = torch.where(known, position[self.rows.where(known, 0)], ABSENT)
         return dataclasses.replace(self, rows=rows)
@@ -147,6 +144,14 @@ class SoftLabels:
         _check(path, probabilities, rows, about)
         augment = read(Augment, about["augment"], f"{path}: augment")
         return cls(probabilities, rows, augment, about["seed"], about["origin"])
+
+
+def _positions(rows: Tensor, count: int) -> Tensor:
+    """Of each of the numbers 0 to `count`, its place among the rows; ABSENT where it has none."""
+    found = torch.full((count,), ABSENT)
+    known = (rows >= 0) & (rows < count)
+    found[rows[known]] = torch.arange(len(rows))[known]
+    return found
 
 
 def _check(path: Path, probabilities: Tensor, rows: Tensor, about: dict[str, Any]) -> None:

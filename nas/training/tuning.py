@@ -21,6 +21,7 @@ import numpy as np
 import optuna
 import torch
 import yaml
+from optuna.pruners import MedianPruner, NopPruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -40,6 +41,7 @@ from nas.training.trainer import train
 log = logging.getLogger(__name__)
 FAILURES = (RuntimeError, MemoryError)  # of a trial: diverged, out of memory
 BATCHES = (16, 32, 64, 128)
+LR, WEIGHT_DECAY, LABEL_SMOOTHING = (1e-4, 1.0), (1e-6, 1e-1), (0.0, 0.3)  # lowest, highest
 # The report's two grids (after Khaireddin and Chen): all with momentum 0.9, weight decay 1e-4.
 PUBLISHED: dict[str, Any] = {
     "momentum": 0.9, "weight_decay": 1e-4, "plateau_factor": 0.75, "plateau_patience": 5,
@@ -86,11 +88,7 @@ class StudyConfig:
 
 
 def tune(
-    goal: StudyConfig,
-    folder: Path,
-    trials: int,
-    *,
-    seconds: float | None = None,
+    goal: StudyConfig, folder: Path, trials: int, *, seconds: float | None = None
 ) -> optuna.Study:
     """Run trials until `trials` are done, or for so many `seconds`; goes on where the study is.
 
@@ -136,31 +134,27 @@ def open_study(goal: StudyConfig, folder: Path) -> optuna.Study:
             study_name="recipe",  # one study in a file: one of another goal is found, and refused
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.NopPruner()
-            if goal.grid
-            else optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+            pruner=NopPruner() if goal.grid else MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         )
     except Exception as error:  # SQLAlchemy's many kinds for a file that is no database
         raise UserError(f"{path}: not a study: {type(error).__name__}") from None
     # A resumed sampler with the first one's seed would propose the first one's trials again.
     seed = np.random.SeedSequence([goal.seed, len(study.trials)]).generate_state(1)[0]
     study.sampler = optuna.samplers.TPESampler(seed=int(seed))
+    wanted = json.loads(json.dumps(goal.to_dict()))  # as it is stored
     found = study.user_attrs.get("goal")
     if found is None:
-        study.set_user_attr("goal", goal.to_dict())
-    elif found != json.loads(json.dumps(goal.to_dict())):
-        other = [k for k, v in goal.to_dict().items() if json.loads(json.dumps(v)) != found.get(k)]
+        study.set_user_attr("goal", wanted)
+    elif found != wanted:
+        other = [key for key, value in wanted.items() if value != found.get(key)]
         raise UserError(f"{path}: a study of another {', '.join(other)}; expected a new --out")
     return study
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials with an answer: complete, pruned, or failed by themselves."""
-    return [
-        t
-        for t in study.trials
-        if t.state in (TrialState.COMPLETE, TrialState.PRUNED) or "failed" in t.user_attrs
-    ]
+    answered = (TrialState.COMPLETE, TrialState.PRUNED)
+    return [t for t in study.trials if t.state in answered or "failed" in t.user_attrs]
 
 
 def recipe_of(goal: StudyConfig, params: Mapping[str, Any]) -> Recipe:
@@ -262,11 +256,11 @@ def _suggest(trial: Trial, goal: StudyConfig) -> dict[str, Any]:
     return {
         "optimizer": trial.suggest_categorical("optimizer", OPTIMIZERS),
         "schedule": trial.suggest_categorical("schedule", SCHEDULES),
-        "lr": trial.suggest_float("lr", 1e-4, 1.0, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True),
+        "lr": trial.suggest_float("lr", *LR, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", *WEIGHT_DECAY, log=True),
         "batch_size": trial.suggest_categorical("batch_size", BATCHES),
         "augmentation": trial.suggest_float("augmentation", 0.0, 2.0),
-        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.3),
+        "label_smoothing": trial.suggest_float("label_smoothing", *LABEL_SMOOTHING),
     }
 
 
@@ -315,11 +309,11 @@ def _as_params(recipe: Recipe) -> dict[str, Any]:
     return {
         "optimizer": recipe.optimizer,
         "schedule": recipe.schedule,
-        "lr": min(max(recipe.lr, 1e-4), 1.0),
-        "weight_decay": min(max(recipe.weight_decay, 1e-6), 1e-1),
+        "lr": float(np.clip(recipe.lr, *LR)),
+        "weight_decay": float(np.clip(recipe.weight_decay, *WEIGHT_DECAY)),
         "batch_size": min(BATCHES, key=lambda b: abs(b - recipe.batch_size)),
         "augmentation": 1.0,
-        "label_smoothing": min(recipe.label_smoothing, 0.3),
+        "label_smoothing": float(np.clip(recipe.label_smoothing, *LABEL_SMOOTHING)),
     }
 
 

@@ -7,10 +7,7 @@ import pytest
 from drawn import ROWS, csv_text, pack, row, write_images
 
 from nas.common.errors import UserError
-from nas.data import (
-    CLASSES,
-    prepare_fer2013,
-)
+from nas.data import CLASSES, prepare_fer2013
 from nas.data.fer2013 import COUNTS
 
 

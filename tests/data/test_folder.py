@@ -8,10 +8,7 @@ import pytest
 from drawn import write_images
 
 from nas.common.errors import UserError
-from nas.data import (
-    duplicate_report,
-    prepare_folder,
-)
+from nas.data import duplicate_report, prepare_folder
 from nas.data.layouts import subject_of
 
 

@@ -10,9 +10,7 @@ from drawn import ROWS, csv_text, make, pack, write_images
 
 import nas.data.__main__ as command
 from nas.common.cli import exit_code
-from nas.data import (
-    open_dataset,
-)
+from nas.data import open_dataset
 
 
 def run(*argv):

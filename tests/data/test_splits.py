@@ -5,13 +5,7 @@ import pytest
 from drawn import make
 
 from nas.common.errors import UserError
-from nas.data import (
-    check_input,
-    duplicate_report,
-    rows_without_copies,
-    search_data,
-    search_split,
-)
+from nas.data import check_input, duplicate_report, rows_without_copies, search_data, search_split
 from nas.data.splits import stratified_parts
 
 
@@ -41,7 +35,7 @@ def test_search_split_too_few():
 
 def test_stratified_parts_shares():
     labels = np.repeat([0, 1], [200, 50])
-    parts = stratified_parts(labels, np.arange(250), (0.8, 0.1, 0.1), seed=0)
+    parts = stratified_parts(labels, np.arange(250), (0.8, 0.1, 0.1))
     np.testing.assert_array_equal(np.bincount(parts[labels == 0]), [160, 20, 20])
     np.testing.assert_array_equal(np.bincount(parts[labels == 1]), [40, 5, 5])
 

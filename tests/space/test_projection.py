@@ -4,19 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import REFERENCES
 
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
+from nas.common.resources import SEARCH_SPACES
 from nas.space.projection import project
 from nas.space.space import SearchSpace
 
-SPACES = tuple(path.stem for path in sorted((ROOT / "search_spaces").glob("*.yaml")))
-REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))
-
-
-def space_of(name):
-    return SearchSpace.load(ROOT / f"search_spaces/{name}.yaml")
+NAMES = SEARCH_SPACES.names()
 
 
 def shape(genome):
@@ -28,26 +24,26 @@ def shape(genome):
     return found
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_member_is_its_own_relative(name):
-    space, rng = space_of(name), np.random.default_rng(0)
+    space, rng = SearchSpace.load(name), np.random.default_rng(0)
     for _ in range(20):
         genotype = space.sample(rng)
         assert project(genotype.genome, space) == genotype
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda p: p.stem)
 def test_every_reference_has_a_relative_in_every_space(name, path):
-    space = space_of(name)
+    space = SearchSpace.load(name)
     found = project(Genome.load(path), space)
     assert space.contains(found.genome)
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", NAMES)
 def test_members_are_found_again_from_outside(name):
     """What the space does not know (a norm, a dropout between blocks) changes nothing else."""
-    space, rng = space_of(name), np.random.default_rng(1)
+    space, rng = SearchSpace.load(name), np.random.default_rng(1)
     found = 0
     for _ in range(30):
         member = space.sample(rng).genome
@@ -63,7 +59,7 @@ def test_members_are_found_again_from_outside(name):
 @pytest.mark.slow
 def test_resnet_in_fer():
     """Residual blocks stay, widths and depths are the nearest that the space has."""
-    found = project(Genome.load("resnet"), space_of("fer")).genome
+    found = project(Genome.load("resnet"), SearchSpace.load("fer")).genome
     assert {b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"} == {
         "residual"
     }
@@ -73,7 +69,7 @@ def test_resnet_in_fer():
 
 
 def test_fernet_in_fer():
-    found = project(Genome.load("fernet"), space_of("fer")).genome
+    found = project(Genome.load("fernet"), SearchSpace.load("fer")).genome
     assert [stage.blocks[0].type for stage in found.stages[1:]] == ["max"] * 3
     assert shape(found) == [("pool", 64, 1), ("pool", 128, 1), ("pool", 256, 1)]
     assert (found.head.pool, found.head.hidden[0].units) == ("flatten", 256)
@@ -81,14 +77,14 @@ def test_fernet_in_fer():
 
 def test_a_depthwise_block_stays_depthwise():
     """mini-Xception's separable blocks are not in fer.yaml."""
-    found = project(Genome.load("mini_xception"), space_of("fer")).genome
+    found = project(Genome.load("mini_xception"), SearchSpace.load("fer")).genome
     kinds = [b.kind for stage in found.stages[1:] for b in stage.blocks if b.kind != "pool"]
     assert kinds == ["conv", "inverted", "inverted", "inverted", "inverted"]
     assert cost(found).params < 400_000
 
 
 def test_no_relative_within_impossible_constraints():
-    space = space_of("quick")
+    space = SearchSpace.load("quick")
     tight = dataclasses.replace(space.constraints, params=(0, 10))
     genome = Genome.load("fernet")
     assert project(genome, dataclasses.replace(space, constraints=tight)) is None

@@ -92,8 +92,3 @@ def test_a_worker_that_never_answered():
     found = failed(Task(3, TINY, Fidelity(1, 1.0), 0), "x" * 10**6)
     assert not found.ok
     assert len(found.error) < 10_000
-
-
-def test_held_out_rows_are_not_trained_on(evaluator):
-    assert not set(evaluator.fit.rows.tolist()) & set(evaluator.held_out.rows.tolist())
-    assert len(np.unique(evaluator.held_out.rows)) == len(evaluator.held_out)

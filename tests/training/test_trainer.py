@@ -1,7 +1,6 @@
 """The training loop: schedules, optimizers, checkpoints, divergence."""
 
 import dataclasses
-import math
 import pickle
 import zipfile
 
@@ -31,6 +30,12 @@ def weights(result):
 @pytest.fixture(scope="module")
 def data():
     return stripes(96), stripes(60, 1)
+
+
+def noisy(subset):
+    """Labels that have nothing to do with the images: accuracy cannot keep rising."""
+    labels = torch.tensor(np.random.default_rng(0).integers(0, 3, len(subset.labels)))
+    return dataclasses.replace(subset, labels=labels)
 
 
 def test_learns_what_can_be_learned(data):
@@ -63,17 +68,12 @@ def test_schedules_by_hand():
     assert max(rate("one_cycle", e) for e in range(101)) <= 1.0
     steps = [rate("step", e, step_epochs=30, step_factor=0.1) for e in (0, 29.9, 30, 60, 99)]
     assert steps == pytest.approx([1, 1, 0.1, 0.01, 0.001])
-    assert {"constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step"} == set(
-        SCHEDULES
-    )
+    tested = {"constant", "plateau", "cosine", "cosine_restarts", "one_cycle", "step"}
+    assert tested == set(SCHEDULES)
 
 
 def test_plateau_lowers_the_rate_after_its_patience(data):
-    fit, held_out = data
-    # Labels that have nothing to do with the images: accuracy cannot keep rising.
-    noise = dataclasses.replace(
-        held_out, labels=torch.tensor(np.random.default_rng(0).integers(0, 3, 60))
-    )
+    fit, noise = data[0], noisy(data[1])
     recipe = dataclasses.replace(
         BASE, epochs=12, lr=0.01, schedule="plateau", plateau_patience=0, plateau_factor=0.5
     )
@@ -89,10 +89,7 @@ def test_plateau_lowers_the_rate_after_its_patience(data):
 
 
 def test_early_stopping_ends_and_keeps_the_best(data):
-    fit, held_out = data
-    noise = dataclasses.replace(
-        held_out, labels=torch.tensor(np.random.default_rng(0).integers(0, 3, 60))
-    )
+    fit, noise = data[0], noisy(data[1])
     recipe = dataclasses.replace(BASE, epochs=60, early_stopping=3)
     result = train(TINY, fit, noise, recipe, seed=0, keep_best=True)
     accuracies = [row["validation_accuracy"] for row in result.history]
@@ -158,11 +155,7 @@ def test_bad_checkpoints_are_refused_and_never_executed(data, tmp_path):
     elsewhere = dataclasses.replace(fit, images=fit.images + 1)
     with pytest.raises(UserError, match="another start"):
         train(TINY, elsewhere, held_out, recipe, seed=0, checkpoint=path)
-    for more in (
-        {"initial": build(TINY).state_dict()},
-        {"teacher": build(TINY)},
-        {"seed": 1},
-    ):
+    for more in ({"initial": build(TINY).state_dict()}, {"teacher": build(TINY)}, {"seed": 1}):
         with pytest.raises(UserError, match="another start"):
             train(TINY, *data, recipe, checkpoint=path, **{"seed": 0, **more})
     with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / "packed", "w", 8) as packed:
@@ -215,17 +208,13 @@ def test_average_of_weights_by_hand(data):
     fit, held_out = data
     one = dataclasses.replace(fit, rows=fit.rows[:16])  # one step an epoch
     recipe = dataclasses.replace(BASE, epochs=1, ema_decay=0.999)
-    averaged = weights(train(TINY, one, held_out, recipe, seed=0))
-    trained = weights(
-        train(TINY, one, held_out, dataclasses.replace(recipe, ema_decay=0.0), seed=0)
-    )
-    start = weights(train(TINY, one, held_out, dataclasses.replace(recipe, lr=1e-7), seed=0))
-    floating = torch.cat(
-        [
-            torch.full((v.numel(),), v.is_floating_point())
-            for v in train(TINY, one, held_out, recipe, seed=0).model.state_dict().values()
-        ]
-    )
+    results = [
+        train(TINY, one, held_out, dataclasses.replace(recipe, **more), seed=0)
+        for more in ({}, {"ema_decay": 0.0}, {"lr": 1e-7})
+    ]
+    averaged, trained, start = map(weights, results)
+    floating = torch.cat([torch.full((v.numel(),), v.is_floating_point())
+                          for v in results[0].model.state_dict().values()])  # fmt: skip
     decay = 2 / 11  # (1 + step) / (10 + step), less than 0.999
     # Batch norm's statistics move at any rate, so only what the optimizer moves is compared.
     moved = floating & ((trained - start).abs() > 1e-4)
@@ -332,12 +321,6 @@ def test_modes_agree_within_bfloat16(data):
     for a, b in zip(full.history[:2], fast.history[:2], strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=0.05)
     assert fast.history[-1]["validation_accuracy"] > 0.8
-
-
-def test_one_cycle_ends_low(data):
-    lr = train(TINY, *data, BASE, seed=0).history[-1]["lr"]
-    assert 0 < lr < BASE.lr / 10
-    assert math.isfinite(lr)
 
 
 @pytest.mark.parametrize(
