@@ -89,6 +89,16 @@ class Canvas:
     def fill(self, x: npt.ArrayLike, y: npt.ArrayLike, grey: float, depth: float = 1.0) -> None:
         cv2.fillPoly(self.image, [self.place(x, y, depth)], _tone(grey), cv2.LINE_AA, SHIFT)
 
+    def ellipse(
+        self, x: float, y: float, wide: float, high: float, grey: float, depth: float = 1.0
+    ) -> None:
+        """Round (x, y), with these half axes."""
+        self.fill(x + wide * np.cos(CIRCLE), y + high * np.sin(CIRCLE), grey, depth)
+
+    def between(self, x: Floats, upper: Floats, lower: Floats, grey: float, depth: float) -> None:
+        """What lies between two lines over the same x."""
+        self.fill(np.append(x, x[::-1]), np.append(upper, lower[::-1]), grey, depth)
+
     def stroke(
         self, x: npt.ArrayLike, y: npt.ArrayLike, grey: float, width: float, depth: float = 1.0
     ) -> None:
@@ -110,12 +120,10 @@ def synthetic_faces(
         )
     split = np.repeat(np.arange(3, dtype=np.uint8), sizes)
     labels = np.concatenate([np.arange(n) % len(CLASSES) for n in sizes]).astype(np.uint8)
-    images = np.stack(
-        [  # face k depends on (seed, k) alone
-            draw_face(CLASSES[label], np.random.default_rng((seed, k)))
-            for k, label in enumerate(labels)
-        ]
-    )
+    images = np.stack([  # face k depends on (seed, k) alone
+        draw_face(CLASSES[label], np.random.default_rng((seed, k)))
+        for k, label in enumerate(labels)
+    ])  # fmt: skip
     provenance = {"source": f"nas/data/synthetic.py v{VERSION}", "seed": seed, "synthetic": True}
     return Dataset(SYNTHETIC, images[:, None], labels, split, CLASSES, provenance)
 
@@ -177,7 +185,7 @@ def _draw_head(canvas: Canvas, skin: float, rng: Generator) -> None:
         canvas.fill(x * (width + 0.2), y * 1.15 + 0.12, hair, depth=-0.5)
     canvas.fill([-0.4, 0.4, 0.5, -0.5], [0.6, 0.6, 1.6, 1.6], skin * 0.72, depth=0.0)
     for side in (-1, 1):
-        canvas.fill(side * width + x * 0.09, 0.02 + y * 0.2, skin * 0.85, depth=-0.3)
+        canvas.ellipse(side * width, 0.02, 0.09, 0.2, skin * 0.85, depth=-0.3)
     if not bald:
         canvas.fill(x * (width + 0.07), np.minimum(y * 1.08, 0.15) - 0.03, hair, depth=-0.2)
     canvas.fill(x * width * narrow, y * 1.0, skin, depth=0.2)
@@ -209,12 +217,7 @@ def _draw_nose(canvas: Canvas, skin: float, units: dict[str, float], rng: Genera
     )
     canvas.stroke(width * T, tip + 0.03 - 0.03 * np.cos(3 * T), skin * 0.62, 0.04, 1.4)
     for nostril in (-1, 1):
-        canvas.fill(
-            nostril * width * 0.55 + 0.035 * np.cos(CIRCLE),
-            tip + 0.025 * np.sin(CIRCLE),
-            skin * 0.4,
-            1.4,
-        )
+        canvas.ellipse(nostril * width * 0.55, tip, 0.035, 0.025, skin * 0.4, 1.4)
     for k in range(3):  # wrinkles over the bridge
         y = -0.16 + 0.07 * k
         canvas.stroke(0.1 * T, y + 0.03 * T**2, skin * (1 - 0.4 * wrinkle), 0.03, 1.2)
@@ -232,26 +235,18 @@ def _draw_mouth(canvas: Canvas, skin: float, units: dict[str, float], rng: Gener
     upper, lower = line - (0.35 * gap + lift) * arch, line + gap * arch**0.7
     bow = 1 - 0.35 * np.exp(-((T / 0.2) ** 2))  # Cupid's bow
     x = half * T
-    outline = np.concatenate([upper - thick * bow * arch**0.5, (lower + 1.3 * thick * arch)[::-1]])
-    canvas.fill(np.concatenate([x, x[::-1]]), outline, lips, 1.1)
-    inside = np.concatenate([upper, lower[::-1]])
+    canvas.between(x, upper - thick * bow * arch**0.5, lower + 1.3 * thick * arch, lips, 1.1)
     if gap + lift > 0.025:
-        both = np.concatenate([x, x[::-1]]) * 0.93
-        canvas.fill(both, inside, 28.0, 1.1)
+        canvas.between(x * 0.93, upper, lower, 28.0, 1.1)
         if units["teeth"] > 0.2:
             bite = np.minimum(lower, upper + 0.13 * units["teeth"] * arch**0.4)
-            canvas.fill(both, np.concatenate([upper, bite[::-1]]), skin * 0.4 + 150, 1.1)
+            canvas.between(x * 0.93, upper, bite, skin * 0.4 + 150, 1.1)
     canvas.stroke(x, upper, skin * 0.35, 0.03, 1.1)
     canvas.stroke(0.5 * x, lower + 1.6 * thick + 0.03, skin * 0.82, 0.03, 1.1)  # under the lip
     fold = max(0.0, units["fold"])
     for side in (-1, 1):
-        canvas.stroke(
-            side * np.array([0.17, 0.27, half + 0.07]),
-            [0.16, 0.3, float(line[0])],
-            skin * (0.97 - 0.38 * fold),
-            0.035,
-            0.9,
-        )
+        x, y = side * np.array([0.17, 0.27, half + 0.07]), [0.16, 0.3, float(line[0])]
+        canvas.stroke(x, y, skin * (0.97 - 0.38 * fold), 0.035, 0.9)
 
 
 def _draw_eyes(canvas: Canvas, skin: float, units: dict[str, float], rng: Generator) -> None:
@@ -267,12 +262,8 @@ def _draw_eyes(canvas: Canvas, skin: float, units: dict[str, float], rng: Genera
     for side in (-1, 1):
         x = side * apart + half * T
         upper, lower = height - opening * arch, height + lower_lid * arch
-        canvas.fill(
-            side * apart + 0.2 * np.cos(CIRCLE), height + 0.13 * np.sin(CIRCLE), skin * 0.93
-        )  # the socket
-        canvas.fill(
-            np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]]), skin * 0.25 + 165
-        )
+        canvas.ellipse(side * apart, height, 0.2, 0.13, skin * 0.93)  # the socket
+        canvas.between(x, upper, lower, skin * 0.25 + 165, 1.0)
         for radius, grey in ((0.068, iris), (0.03, 12.0)):
             across = gaze + radius * np.cos(CIRCLE)
             lid = np.clip(1 - (across / half) ** 2, 0, 1)
@@ -283,29 +274,16 @@ def _draw_eyes(canvas: Canvas, skin: float, units: dict[str, float], rng: Genera
         inner = side * (apart - 0.19 - 0.05 * units["frown"])
         outer = side * (apart + 0.19)
         along = (T + 1) / 2  # 0 inner, 1 outer end
-        level = (
-            height
-            - brow_height
-            - 0.11 * (units["inner_brow"] * (1 - along) + units["outer_brow"] * along)
-        )
-        brow = level - 0.035 * np.sin(np.pi * along)
+        raised = units["inner_brow"] * (1 - along) + units["outer_brow"] * along
+        brow = height - brow_height - 0.11 * raised - 0.035 * np.sin(np.pi * along)
         canvas.stroke(inner + (outer - inner) * along, brow, brow_grey, brow_width)
         if units["frown"] > 0.2:
-            canvas.stroke(
-                [side * 0.05, side * 0.06],
-                [height - 0.2, height - 0.06],
-                skin * (1 - 0.4 * units["frown"]),
-                0.03,
-            )
+            crease = skin * (1 - 0.4 * units["frown"])
+            canvas.stroke([side * 0.05, side * 0.06], [height - 0.2, height - 0.06], crease, 0.03)
         if glasses:
             rim = np.append(CIRCLE, CIRCLE[0])
-            canvas.stroke(
-                side * apart + 0.24 * np.cos(rim),
-                height + 0.02 + 0.2 * np.sin(rim),
-                frame,
-                0.035,
-                1.3,
-            )
+            across, down = 0.24 * np.cos(rim), 0.2 * np.sin(rim)
+            canvas.stroke(side * apart + across, height + 0.02 + down, frame, 0.035, 1.3)
     if glasses:
         canvas.stroke([-apart + 0.24, apart - 0.24], [height, height], frame, 0.035, 1.3)
 
@@ -317,7 +295,7 @@ def _occlude(canvas: Canvas, rng: Generator) -> None:
     around = rng.uniform(0, 2 * np.pi)
     centre = rng.uniform(0.7, 1.0) * np.array([np.cos(around), np.sin(around)])
     wide, high, grey = rng.uniform(0.15, 0.45), rng.uniform(0.15, 0.45), float(rng.uniform(20, 230))
-    canvas.fill(centre[0] + wide * np.cos(CIRCLE), centre[1] + high * np.sin(CIRCLE), grey)
+    canvas.ellipse(centre[0], centre[1], wide, high, grey)
 
 
 def _expose(image: Floats, rng: Generator) -> Bytes:
