@@ -19,6 +19,10 @@ from nas.space import space
 ROOT = Path(__file__).parents[1]
 SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
 REFERENCES = sorted((ROOT / "search_spaces/references").glob("*.json"))
+TINY = genome.Genome(  # of seven classes
+    genome.Input(), 7,
+    (genome.Stage((genome.Conv(6, 5, 4),)), genome.Stage((genome.Conv(12, 3, 2),))), genome.Head(),
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -85,15 +85,15 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def scaled(clip: Path, out: Path, size: tuple[int, int] = SIZE) -> Path:
-    """A copy of the clip in another size."""
+def scaled(clip: Path, out: Path) -> Path:
+    """A copy of the clip in SIZE."""
     source = open_source(str(clip))
     if source.fps is None:
         raise UserError(f"{clip}: is no video; expected one to measure on")
     code = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(out), code, source.fps, size)
+    writer = cv2.VideoWriter(str(out), code, source.fps, SIZE)
     for frame in source.frames:
-        writer.write(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA))
+        writer.write(cv2.resize(frame.pixels, SIZE, interpolation=cv2.INTER_AREA))
     writer.release()
     return out
 

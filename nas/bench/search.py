@@ -98,9 +98,9 @@ def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
         group = scores[(scores["optimizer"] == name) & (scores["budget"] == budget)]
         row: dict[str, Any] = {"optimizer": str(name), "budget": int(budget)}
         for key in group.columns.drop(["optimizer", "seed", "budget"]):
-            row[key] = _plain(group[key].quantile(0.5, interpolation="lower"))
-            row[f"{key}_q1"] = _plain(group[key].quantile(0.25, interpolation="lower"))
-            row[f"{key}_q3"] = _plain(group[key].quantile(0.75, interpolation="lower"))
+            for name_of, share in (("", 0.5), ("_q1", 0.25), ("_q3", 0.75)):
+                quartile = group[key].quantile(share, interpolation="lower")
+                row[f"{key}{name_of}"] = _plain(quartile)
         out.append(row)
     return out
 

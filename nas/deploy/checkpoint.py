@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +31,8 @@ class TrainedModel:
     def on(cls, dataset: Dataset, genome: Genome, model: nn.Module) -> TrainedModel:
         """A model that was trained on this data set."""
         margin = dataset.provenance.get("margin", 0.0)
-        return cls(info_of(genome, dataset.classes, dataset.name, float(margin)), model)
+        where = f"genome {genome.id}"
+        return cls(info_of(genome, dataset.classes, dataset.name, margin, where), model)
 
     def check_fit(self, dataset: Dataset, where: str) -> None:
         """UserError when the data set's images or classes are not the network's."""
@@ -49,16 +49,16 @@ class TrainedModel:
 
 
 def info_of(
-    genome: Genome, classes: Sequence[object], training_data: object, margin: float = 0.0
+    genome: Genome, classes: object, training_data: object, margin: object, where: str
 ) -> ModelInfo:
-    """What a file says of a network. UserError when something does not fit."""
+    """What a file says of a network. UserError names what does not fit, and `where`."""
     size = genome.input
     found = {
         "channels": size.channels, "height": size.height, "width": size.width,
         "classes": classes, "mean": MEAN, "std": STD, "margin": margin,
         "training_data": training_data, "genome_id": genome.id, "genome": genome.to_dict(),
     }  # fmt: skip
-    return ModelInfo.from_dict(found, f"genome {genome.id}")
+    return ModelInfo.from_dict(found, where)
 
 
 def save_weights(genome: Genome, model: nn.Module, dataset: Dataset, path: Path) -> None:
@@ -109,16 +109,8 @@ def _read_info(metadata: dict[str, str], where: str) -> ModelInfo:
         raise UserError(f"{where}: no genome in its metadata; expected one written by nas.retrain")
     genome = Genome.from_json(metadata["genome"], f"{where}: genome")
     classes = parse_json(metadata["classes"], f"{where}: classes")
-    if not isinstance(classes, list) or len(classes) != genome.num_classes:
-        raise UserError(f"{where}: classes: expected {genome.num_classes} names")
-    try:
-        margin = float(metadata.get("margin", "0"))
-    except ValueError:
-        raise UserError(f"{where}: margin: expected a number, got {metadata['margin']!r}") from None
-    try:
-        return info_of(genome, classes, metadata["training_data"], margin)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+    margin = parse_json(metadata.get("margin", "0"), f"{where}: margin")
+    return info_of(genome, classes, metadata["training_data"], margin, where)
 
 
 def load_weights(genome: Genome, path: Path) -> nn.Module:

@@ -110,20 +110,14 @@ def _count(layer: Layer, found: dict[str, float]) -> None:
     elif isinstance(layer, Linear):
         found["linear_macs"] += macs
         found["other_layers"] += 1
-    elif isinstance(layer, SqueezeExcite):
+    elif isinstance(layer, SqueezeExcite | EfficientChannelAttention | CoordinateAttention):
+        found["linear_macs" if isinstance(layer, SqueezeExcite) else "pointwise_macs"] += macs
         found["elementwise_elements"] += 2 * elements
-        found["linear_macs"] += macs
         found["other_layers"] += 6
-    elif isinstance(layer, Concat):
-        for inner in (inner for branch in layer.branches for inner in branch):
-            _count(inner, found)
-        found["elementwise_elements"] += 2 * prod(layer.out_shape) / 1e6
-        found["other_layers"] += 1
-    elif isinstance(layer, EfficientChannelAttention | CoordinateAttention):
-        found["elementwise_elements"] += 2 * elements
-        found["pointwise_macs"] += macs
-        found["other_layers"] += 6
-    elif isinstance(layer, Slice):
+    elif isinstance(layer, Concat | Slice):
+        for branch in layer.branches if isinstance(layer, Concat) else ():
+            for inner in branch:
+                _count(inner, found)
         found["elementwise_elements"] += 2 * prod(layer.out_shape) / 1e6
         found["other_layers"] += 1
     elif isinstance(layer, Pool2d | GlobalPool) or (
@@ -141,9 +135,9 @@ def measure(genomes: Sequence[Genome], rounds: int = 5, runs: int = 8) -> list[f
     return time_in_turns([_call(genome) for genome in genomes], rounds, runs)
 
 
-def measure_fps(genomes: Sequence[Genome], rounds: int = 7, runs: int = 20) -> list[float]:
-    """Measured frames per second of each genome."""
-    return [1000.0 / ms for ms in measure(genomes, rounds, runs)]
+def measure_fps(genomes: Sequence[Genome]) -> list[float]:
+    """Measured frames per second of each genome, of more runs than a calibration takes."""
+    return [1000.0 / ms for ms in measure(genomes, rounds=7, runs=20)]
 
 
 def calibrate(pool: Sequence[Genome], count: int = 40) -> Calibration:

@@ -11,6 +11,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from nas.common.errors import UserError, first_line, one_of
+from nas.common.files import check_file
 from nas.common.quiet import Quiet
 from nas.realtime.boxes import Box
 from nas.realtime.frames import Pixels
@@ -21,6 +22,7 @@ CASCADES = {
     "haar-alt2": ("haarcascade_frontalface_alt2.xml", 20),
 }
 MAX_DETECTOR_BYTES = 64 << 20
+SCORE = 0.7  # of YuNet, from which a box is a face
 Look = Literal["careful", "quick", "near"]
 
 
@@ -67,14 +69,11 @@ class YuNetDetector:
 
     window = 20
 
-    def __init__(self, path: Path, score: float = 0.7) -> None:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; expected a YuNet model (.onnx)")
-        if path.stat().st_size > MAX_DETECTOR_BYTES:
-            raise UserError(f"{path}: larger than {MAX_DETECTOR_BYTES >> 20} MiB; no YuNet model")
+    def __init__(self, path: Path) -> None:
+        check_file(path, MAX_DETECTOR_BYTES, "a YuNet model (.onnx)")
         try:
             with Quiet():
-                self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score)
+                self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), SCORE)
                 self(np.zeros((64, 64), np.uint8), self.window)
         except cv2.error as error:
             raise UserError(f"{path}: not a YuNet model: {first_line(error)[:200]}") from None

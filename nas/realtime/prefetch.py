@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -9,20 +10,21 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 _END = object()
+DEPTH = 2  # items that wait, at most
 
 
 class Prefetcher(Generic[T]):
     """Iterate it in place of `items`; `close()` ends the thread.
 
-    At most `depth` items wait. When they do, the thread waits too; with `drop_stale` the oldest
+    At most DEPTH items wait. When they do, the thread waits too; with `drop_stale` the oldest
     gives way instead, because a live picture must be of now. An exception of `items` is raised
     where they are read, after the items before it.
     """
 
-    def __init__(self, items: Iterator[T], depth: int = 2, drop_stale: bool = False) -> None:
+    def __init__(self, items: Iterator[T], drop_stale: bool = False) -> None:
         self.dropped = 0
         self._items, self._drop_stale = items, drop_stale
-        self._queue: queue.Queue[Any] = queue.Queue(depth)
+        self._queue: queue.Queue[Any] = queue.Queue(DEPTH)
         self._closed = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -59,11 +61,6 @@ class Prefetcher(Generic[T]):
                 return
             except queue.Full:
                 if self._drop_stale or self._closed.is_set():  # closed: nobody reads any more
-                    self._make_room()
-
-    def _make_room(self) -> None:
-        try:
-            self._queue.get_nowait()
-            self.dropped += 1
-        except queue.Empty:
-            pass
+                    with contextlib.suppress(queue.Empty):
+                        self._queue.get_nowait()
+                        self.dropped += 1

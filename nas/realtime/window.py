@@ -24,14 +24,13 @@ class Window:
     def __init__(self, snapshots: Path = Path(".")) -> None:
         # OpenCV's GUI wheel aborts the whole process where there is no display: ask first.
         display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        lack = ""
         if sys.platform.startswith("linux") and not display:
-            raise UserError(
-                "no display to show a window on; use --headless with --out FILE or --csv FILE"
-            )
-        if "GUI:                           NONE" in cv2.getBuildInformation():
-            raise UserError(
-                "this OpenCV build has no windows; use --headless with --out FILE or --csv FILE"
-            )
+            lack = "no display to show a window on"
+        elif "GUI:                           NONE" in cv2.getBuildInformation():
+            lack = "this OpenCV build has no windows"
+        if lack:
+            raise UserError(f"{lack}; use --headless with --out FILE or --csv FILE")
         self.snapshots = snapshots
 
     def show(self, picture: Pixels, wait_ms: int) -> str:

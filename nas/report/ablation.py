@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from nas.report.colours import BEST, FRONT, INK
-from nas.report.plots import plain, write_figure
+from nas.report.plots import plain
 from nas.report.table import table
 
 Row = dict[str, Any]
@@ -39,13 +38,8 @@ def ablation_table(result: Row) -> str:
     ])  # fmt: skip
 
 
-def ablation_picture(path: Path, result: Row, title: str) -> None:
-    """A bar a gene: what the network's own value gains, with its interval over the seeds."""
-    write_figure(path, ablation_figure(result, title))
-
-
 def ablation_figure(result: Row, title: str) -> Figure:
-    """The same, for whoever shows figures."""
+    """A bar a gene: what the network's own value gains, with its interval over the seeds."""
     measure = result["measure"]
     scale = 100 if measure["share"] else 1
     rows = [row for row in _sorted(result) if row["gain"]][::-1]

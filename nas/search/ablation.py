@@ -20,8 +20,9 @@ from nas.common.errors import UserError, as_path
 from nas.common.resources import REFERENCES, SEARCH_SPACES
 from nas.data import Dataset, check_input, open_dataset, search_data
 from nas.evolution.objectives import Fitness, Objective
-from nas.report.ablation import ablation_picture
+from nas.report.ablation import ablation_figure
 from nas.report.metrics import mean_interval
+from nas.report.plots import write_figure
 from nas.search.archive import Archive, Evaluation
 from nas.search.evaluate import (
     EvaluatorFunction,
@@ -104,7 +105,8 @@ def ablate(
             folder,
         )  # fmt: skip
         result, picture = measure(folder, chosen, where, by, found, command), folder / PICTURE
-        ablation_picture(picture, result, f"{network.id}, each gene set back to that of {name}")
+        title = f"{network.id}, each gene set back to that of {name}"
+        write_figure(picture, ablation_figure(result, title))
     return {**result, "against": name, "picture": str(picture)}
 
 

@@ -6,9 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import TINY, shaken
 
-from nas.arch.genome import Conv, Genome, Head, Input, Stage
-from nas.arch.module import build
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.data import Dataset, save
@@ -22,21 +21,13 @@ from nas.training.predict import Subset
 
 pytestmark = pytest.mark.slow
 
-TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, faces):
     """A network with its weights and ONNX, as retraining leaves them."""
-    path = tmp_path_factory.mktemp("retrained")
-    torch.manual_seed(0)
-    model = build(TINY).train()
-    with torch.no_grad():
-        model((torch.tensor(faces.images[:64]).float() - 127.5) / 63.75)
-    model.eval()
-    part = Subset(torch.tensor(faces.images), torch.zeros(350, dtype=torch.long), torch.arange(8))
+    path, model = tmp_path_factory.mktemp("retrained"), shaken(TINY)
     save_weights(TINY, model, faces, path / "model.safetensors")
-    export_onnx(TINY, model, faces, part, path / "model.onnx")
+    export_onnx(TINY, model, faces, Subset.of(faces, "validation"), path / "model.onnx")
     (path / "genome.json").write_text(TINY.to_json())
     return path
 
@@ -60,9 +51,8 @@ def test_weights_and_onnx_say_the_same(folder, faces):
     by_torch, by_onnx = open_model(folder), open_model(folder / "model.onnx")
     assert by_torch.cost == by_onnx.cost
     for views in ("single", "flip", "ten_crop"):
-        a, b = (
-            evaluate([m], faces, "validation", views)["results"][0] for m in (by_torch, by_onnx)
-        )
+        (a,) = evaluate([by_torch], faces, "validation", views)["results"]
+        (b,) = evaluate([by_onnx], faces, "validation", views)["results"]
         assert a["confusion"] == b["confusion"]
         assert a["nll"] == pytest.approx(b["nll"], abs=1e-5)
 
@@ -90,9 +80,7 @@ def test_shared_classes_by_name():
     assert result["confusion"] == [[2, 0], [1, 0]]  # sad is out of the question, so happy wins
     happy = np.exp(2) / (np.exp(1) + np.exp(2))
     assert result["nll"] == pytest.approx(-(2 * np.log(happy) + np.log(1 - happy)) / 3)
-    with pytest.raises(
-        UserError, match=r"'happiness', 'contempt'\) and the models share 1 classes"
-    ):
+    with pytest.raises(UserError, match=r"'contempt'\) and the models share 1 classes"):
         shared_classes([model], small([0], ("happiness", "contempt")))
     with pytest.raises(UserError, match="two classes mean 'happy'"):
         shared_classes([model], small([0], ("happiness", "joy", "sad")))
@@ -110,10 +98,8 @@ def test_white_space_makes_no_other_class(folder, tmp_path, capsys):
     path = save(small([0, 1, 2], ("happy", "fear ", "two words")), tmp_path / "shapes.npz")
     assert main(["--model", str(folder), "--data", str(path)]) == 0
     said = capsys.readouterr().out
-    assert (
-        "not shared, left out: 'angry', 'disgust', 'neutral', 'sad', 'surprise', 'two words'"
-        in said
-    )
+    left_out = "'angry', 'disgust', 'neutral', 'sad', 'surprise', 'two words'"
+    assert f"not shared, left out: {left_out}" in said
 
 
 def test_without_the_copies_of_training_images():
@@ -140,14 +126,8 @@ def test_all_images_whatever_their_split(tmp_path, capsys):
 
 
 def test_command_line(folder, faces_file, tmp_path, capsys):
-    argv = [
-        "--model",
-        str(folder),
-        "--model",
-        str(folder / "model.onnx"),
-        "--data",
-        str(faces_file),
-    ]
+    argv = ["--model", str(folder), "--model", str(folder / "model.onnx")]
+    argv += ["--data", str(faces_file)]
     assert main([*argv, "--views", "flip", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "ensemble" in printed

@@ -86,11 +86,7 @@ def test_feature_layer(proposed):
 @pytest.fixture(scope="module")
 def weights(faces, tmp_path_factory):
     genome = Genome(Input(), 7, (Stage((Conv(6, 5, 2),)), Stage((Conv(12, 3, 2),))), Head())
-    labels = torch.tensor(faces.labels.astype(np.int64))
-    parts = [
-        Subset(torch.tensor(faces.images), labels, torch.tensor(faces.indices(s)))
-        for s in ("train", "validation")
-    ]
+    parts = [Subset.of(faces, split) for split in ("train", "validation")]
     model = train(genome, *parts, Recipe(epochs=2), seed=0).model
     path = tmp_path_factory.mktemp("trained") / "model.safetensors"
     save_weights(genome, model, faces, path)
@@ -118,9 +114,8 @@ def test_command_line(weights, faces_file, tmp_path, method, capsys):
 
 @pytest.mark.parametrize("method", ["gradient", "gradcam"])
 def test_no_right_answer_is_explained_too(weights, faces, tmp_path, method, capsys):
-    wrong = (
-        open_trained(weights).model((torch.tensor(faces.images).float() - 127.5) / 63.75).argmin(1)
-    )  # never what it answers
+    x = (torch.tensor(faces.images).float() - 127.5) / 63.75
+    wrong = open_trained(weights).model(x).argmin(1)  # never what it answers
     save(dataclasses.replace(faces, labels=wrong.numpy().astype(np.uint8)), tmp_path / "w.npz")
     argv = ["--model", str(weights), "--data", str(tmp_path / "w.npz"), "--out", str(tmp_path)]
     assert main([*argv, "--method", method]) == 0

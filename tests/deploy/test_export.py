@@ -20,6 +20,7 @@ from nas.deploy.latency import FEATURES
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model
 from nas.realtime.recognizer import Recognizer
+from nas.report.card import model_card
 from nas.training.predict import Subset, logits
 from nas.training.recipe import Augment, Recipe
 from nas.training.trainer import train
@@ -37,9 +38,7 @@ SMALL = Genome(
 
 @pytest.fixture(scope="module")
 def part(faces):
-    labels = torch.tensor(faces.labels.astype(np.int64))
-    rows = torch.tensor(faces.indices("validation"))
-    return Subset(torch.tensor(faces.images), labels, rows)
+    return Subset.of(faces, "validation")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +48,7 @@ def network(faces, part, tmp_path_factory):
     recipe = Recipe(epochs=8, lr=0.01, augment=calm, label_smoothing=0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads cost more than such a small network gives them to do
-    fit = Subset(part.images, part.labels, torch.tensor(faces.indices("train")))
-    model = train(SMALL, fit, part, recipe, seed=0).model
+    model = train(SMALL, part.at(faces.indices("train")), part, recipe, seed=0).model
     torch.set_num_threads(threads)
     folder = tmp_path_factory.mktemp("run") / "retrain" / "small"
     folder.mkdir(parents=True)
@@ -153,8 +151,6 @@ def test_measured_and_predicted_fps_are_compared(network, faces_file, tmp_path, 
 
 
 def test_the_card_tells_of_int8(exported):
-    from nas.report.card import model_card
-
     report = json.loads((ROOT / "experiments/fer2013/retrain/found/report.json").read_text())
     found = json.loads((exported / "export.json").read_text())
     assert "model.int8.onnx" not in model_card(report)

@@ -16,6 +16,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from chromium import chromium, need
+from clips import write_clip
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.arch.module import build
@@ -33,12 +35,6 @@ from nas.realtime.smoothing import Smoother
 
 # Grace Hopper, official portrait (public domain), which matplotlib carries.
 PORTRAIT = os.path.join(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
-
-
-def need(there, what):
-    """Skip where a part is missing; in CI that is a failure."""
-    if not there:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"missing: {what}")
 
 
 @contextmanager
@@ -153,27 +149,17 @@ def portrait(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(portrait):
     """Headless Chromium whose camera films the portrait."""
-    need(shutil.which("chromium") and shutil.which("chromedriver"), "chromium, chromedriver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
     frame = cv2.resize(cv2.imread(str(portrait)), (320, 376))
     film = portrait.with_suffix(".y4m")
     raw = cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).tobytes()
     film.write_bytes(b"YUV4MPEG2 W320 H376 F10:1 C420\n" + 10 * (b"FRAME\n" + raw))
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-        "use-fake-ui-for-media-stream", "use-fake-device-for-media-stream",
-        f"use-file-for-fake-video-capture={film}", f"user-data-dir={portrait.parent / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(f"--{argument}")
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
+    with chromium(
+        "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", "use-fake-ui-for-media-stream",
+        "use-fake-device-for-media-stream", f"use-file-for-fake-video-capture={film}",
+        f"user-data-dir={portrait.parent / 'profile'}",
+    ) as driver:  # fmt: skip
+        yield driver
 
 
 @pytest.fixture
@@ -406,10 +392,7 @@ def test_the_page_cannot_speak_to_anyone_else(page):
 def test_a_clip_and_the_camera(page, portrait, tmp_path):
     clip = tmp_path / "clip.webm"
     frame = cv2.resize(cv2.imread(str(portrait)), (320, 376))
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"VP80"), 10, (320, 376))
-    for _ in range(20):
-        writer.write(frame)
-    writer.release()
+    write_clip(clip, [frame] * 20, fps=10, codec="VP80")
     for start in (lambda: upload(page, clip), page.find_element("id", "camera").click):
         start()
         wait_for(page, "live")

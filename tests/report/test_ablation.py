@@ -3,7 +3,8 @@ from itertools import pairwise
 import cv2
 import pytest
 
-from nas.report.ablation import ablation_figure, ablation_picture, ablation_table
+from nas.report.ablation import ablation_figure, ablation_table
+from nas.report.plots import write_figure
 
 ACCURACY = {"name": "accuracy", "share": True, "maximize": True}
 
@@ -41,11 +42,10 @@ def test_a_measure_that_is_no_share_has_its_own_numbers(result):
 
 
 def test_the_picture(tmp_path, result):
-    ablation_picture(tmp_path / "a.png", result, "a title")
+    write_figure(tmp_path / "a.png", ablation_figure(result, "a title"))
     assert cv2.imread(str(tmp_path / "a.png")).std() > 5
-    ablation_picture(
-        tmp_path / "b.png", {"measure": ACCURACY, "seeds": [0], "rows": []}, "nothing yet"
-    )
+    nothing = {"measure": ACCURACY, "seeds": [0], "rows": []}
+    write_figure(tmp_path / "b.png", ablation_figure(nothing, "nothing yet"))
 
 
 def test_long_names_stay_in_the_picture(result):

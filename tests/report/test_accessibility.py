@@ -1,8 +1,7 @@
 """The pages by keyboard, to a screen reader, and in both schemes: axe's audit, and contrasts."""
 
-import os
-
 import pytest
+from chromium import need
 from conftest import ROOT
 from pages import network, overview
 from selenium.webdriver.common.keys import Keys
@@ -48,8 +47,7 @@ def emulate(browser, scheme):
 
 def violations(browser):
     """What axe finds at levels A and AA of WCAG 2.2, and against its good practice."""
-    if not AXE.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("missing: axe-core; make web")
+    need(AXE.exists(), "axe-core; run: make web")
     browser.execute_script(AXE.read_text())
     found = browser.execute_async_script(
         "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a',"
