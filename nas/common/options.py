@@ -21,15 +21,13 @@ from nas.common.schema import Choice, Flag, Float, Int, Seconds, read, replaced
 Settings = TypeVar("Settings")
 
 
-def setting(
-    default: Any, help: str = "", *, flag: str = "", metavar: str = "", fixed: bool = False
-) -> Any:
+def setting(default: Any, help: str = "", *, metavar: str = "", fixed: bool = False) -> Any:
     """A dataclass's field that the command line knows of; without `help`, only YAML does.
 
-    flag: instead of the field's name, `--eval-batch` for `eval_batch`. fixed: a run that goes on
-    must keep it. A nested dataclass needs none: its own fields are looked at.
+    fixed: a run that goes on must keep it. A nested dataclass needs none: its own fields are
+    looked at.
     """
-    about = {"help": help, "flag": flag, "metavar": metavar, "fixed": fixed}
+    about = {"help": help, "metavar": metavar, "fixed": fixed}
     if isinstance(default, list | dict | set):
         raise TypeError("a default that can be changed in place")
     return dataclasses.field(default=default, metadata=about)
@@ -39,11 +37,10 @@ def setting(
 class Option:
     """One field as an option. path: of names from the root of the tree, `("fidelity", "epochs")`.
 
-    flag: `--epochs`. hint: the field's annotated type. default: the tree's.
+    hint: the field's annotated type. default: the tree's.
     """
 
     path: tuple[str, ...]
-    flag: str
     hint: Any
     default: Any
     help: str
@@ -51,7 +48,13 @@ class Option:
 
     @property
     def dest(self) -> str:
-        return self.flag.lstrip("-").replace("-", "_")
+        """The field's name, which the parsed arguments have."""
+        return self.path[-1]
+
+    @property
+    def flag(self) -> str:
+        """`--time-budget` of the field `time_budget`."""
+        return "--" + self.dest.replace("_", "-")
 
     @property
     def full_help(self) -> str:
@@ -62,8 +65,7 @@ class Option:
 def options_of(cls: Any) -> list[Option]:
     """The options of a tree of settings, in the order of its fields."""
     found = [
-        Option(path, field.metadata["flag"] or "--" + field.name.replace("_", "-"), hint, default,
-               field.metadata["help"], field.metadata["metavar"])
+        Option(path, hint, default, field.metadata["help"], field.metadata["metavar"])
         for path, field, hint, default in _leaves(cls, cls())
         if field.metadata.get("help")
     ]  # fmt: skip

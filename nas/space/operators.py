@@ -14,7 +14,6 @@ import numpy as np
 
 from nas.arch.block import SearchableBlock
 from nas.arch.footprint import static_metric
-from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.space.genotype import (
@@ -41,20 +40,6 @@ STRUCTURAL_CHANGE = 0.35
 REPAIR_STEPS = 100
 
 
-def violation(genome: Genome, spec: SpaceSpec) -> float:
-    """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
-    try:
-        cost(genome)  # whether it can be built at all
-        bounds = [(static_metric(genome, name), limits)
-                  for name, limits in spec.constraints.bounds().items()]  # fmt: skip
-    except UserError:
-        return inf
-    return sum(
-        max(0.0, value / high - 1 if high else float(value), 1 - value / low if low else 0.0)
-        for value, (low, high) in bounds
-    )
-
-
 def sample(spec: SpaceSpec, rng: Rng) -> Genotype:
     """A random feasible genotype: genes uniform; repaired only where feasible ones are rare.
 
@@ -62,7 +47,7 @@ def sample(spec: SpaceSpec, rng: Rng) -> Genotype:
     """
     for attempt in range(DRAWS):
         found = draw(spec, rng)
-        if violation(found.genome, spec) == 0:
+        if spec.violation(found.genome) == 0:
             return found
         repaired = repair(found) if attempt >= DRAWS_BEFORE_REPAIR else None
         if repaired is not None:
@@ -136,11 +121,11 @@ def crossover(a: Genotype, b: Genotype, rng: Rng) -> Genotype:
 def repair(genotype: Genotype) -> Genotype | None:
     """The nearest feasible genotype by greedy steps: change the gene that costs most."""
     spec = genotype.spec
-    worst = violation(genotype.genome, spec)
+    worst = spec.violation(genotype.genome)
     for _ in range(REPAIR_STEPS):
         if worst == 0:
             return genotype
-        steps = [(violation(g.genome, spec), g) for g in _adjacent(genotype)]
+        steps = [(spec.violation(g.genome), g) for g in _adjacent(genotype)]
         least, best = min(steps, key=lambda step: step[0], default=(inf, genotype))
         if least >= worst:
             return None
@@ -167,7 +152,7 @@ def _picker(rng: Rng) -> Callable[[tuple[Any, ...]], Any]:
 
 
 def _feasible(child: Genotype, attempt: int) -> Genotype | None:
-    if violation(child.genome, child.spec) == 0:
+    if child.spec.violation(child.genome) == 0:
         return child
     return repair(child) if attempt >= ATTEMPTS_BEFORE_REPAIR else None
 

@@ -12,7 +12,7 @@ from nas.arch.blocks import Conv, Pool
 from nas.arch.genome import Genome, Head
 from nas.arch.lowering import lower_block
 from nas.space.genotype import Genotype, HeadGenes, StageGenes, StemGenes, downsamples
-from nas.space.operators import repair, violation
+from nas.space.operators import repair
 from nas.space.space import SearchSpace
 
 TYPICAL_SHAPE = (64, 8, 8)  # where the costs of kinds of block are compared
@@ -38,7 +38,7 @@ def project(genome: Genome, space: SearchSpace) -> Genotype | None:
               for i, (downsample, blocks) in enumerate(groups)),
         _head(space, genome.head),
     )  # fmt: skip
-    return found if violation(found.genome, space) == 0 else repair(found)
+    return found if space.violation(found.genome) == 0 else repair(found)
 
 
 def _groups(genome: Genome, count: int) -> tuple[Any, list[tuple[str, list[SearchableBlock]]]]:

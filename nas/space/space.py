@@ -44,10 +44,6 @@ class SearchSpace(SpaceSpec):
             return False
         return self.violation(genome) == 0
 
-    def violation(self, genome: Genome) -> float:
-        """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
-        return operators.violation(genome, self)
-
     def genes(self, genome: Genome) -> dict[str, str]:
         """Every gene's value as text by its path, "absent" where it is not expressed.
 

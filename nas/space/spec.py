@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil, floor, inf
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -21,8 +21,10 @@ from nas.arch.block import (
     searchable_kinds,
     unknown_kind,
 )
-from nas.arch.genome import Classes, ImageChannels, Input, Resize, Side, Units
+from nas.arch.footprint import static_metric
+from nas.arch.genome import Classes, Genome, ImageChannels, Input, Resize, Side, Units
 from nas.arch.layers import Shape
+from nas.arch.lowering import cost
 from nas.common.errors import UserError, one_of, shown
 from nas.common.files import read_yaml
 from nas.common.resources import SEARCH_SPACES
@@ -252,12 +254,25 @@ class SpaceSpec:
             if name not in limits:
                 continue
             least, most = limits[name] or (0, MOST)
-            least = max(least, math.ceil(low or 0))
-            most = most if high is None else min(most, math.floor(high))
+            least = max(least, ceil(low or 0))
+            most = most if high is None else min(most, floor(high))
             if least > most:
                 raise UserError(f"space {self.name}: {name}: nothing is within [{least}, {most}]")
             limits[name] = (least, most)
         return dataclasses.replace(self, constraints=Constraints(**limits))
+
+    def violation(self, genome: Genome) -> float:
+        """Sum of relative excesses over the constraints; 0 is feasible, inf cannot be built."""
+        try:
+            cost(genome)  # whether it can be built at all
+            bounds = [(static_metric(genome, name), limits)
+                      for name, limits in self.constraints.bounds().items()]  # fmt: skip
+        except UserError:
+            return inf
+        return sum(
+            max(0.0, value / high - 1 if high else float(value), 1 - value / low if low else 0.0)
+            for value, (low, high) in bounds
+        )
 
     def to_yaml(self) -> str:
         """A search space file that says the same, every choice spelled out."""

@@ -124,9 +124,8 @@ class Training:
         recipe, settings = self.recipe, self.recipe.augment
         y, taught = self._targets[rows], None
         if self._lessons is not None:
-            lesson = self._lessons.draw(rows, self.generator)
-            taught = lesson.probabilities
-            x = move(self._crop(rows), self._lessons.augment, lesson.draws)
+            draws, taught = self._lessons.draw(rows, self.generator)
+            x = move(self._crop(rows), self._lessons.augment, draws)
             x = erase(x, settings.erase, self.generator)
         elif recipe.train_views == "ten_crop":
             x = self._ten_crops(rows)

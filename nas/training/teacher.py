@@ -43,14 +43,6 @@ LEVELS = 255  # probabilities are stored as bytes
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a batch is taught: how its images are moved (B, DRAWS), and the answers (B, classes)."""
-
-    draws: Tensor
-    probabilities: Tensor
-
-
-@dataclass(frozen=True)
 class Lessons:
     """A teacher's answers for the rows of one subset, on its device."""
 
@@ -59,13 +51,16 @@ class Lessons:
     probabilities: Tensor  # uint8 (variants, n, classes)
     position: Tensor  # of a data set's row among the n
 
-    def draw(self, rows: Tensor, generator: torch.Generator) -> Lesson:
-        """One stored variant of each row, at random."""
+    def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One stored variant of each of B rows, at random.
+
+        How the images are moved (B, DRAWS), and the answers to them, probabilities (B, classes).
+        """
         variants = len(self.draws)
         which = torch.randint(variants, rows.shape, generator=generator, device=rows.device)
         place = self.position[rows]
         answers = self.probabilities[which, place].float()
-        return Lesson(self.draws[which, place], answers / answers.sum(1, keepdim=True))
+        return self.draws[which, place], answers / answers.sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Inner:
 class Tree:
     count: Annotated[int, Int(1, 100)] | None = setting(40, "how many, 100 % at most")
     budget: Annotated[float, Seconds(1, 1e6)] | None = setting(None, "stop after it")
-    share: Annotated[float, Float(0, 1)] = setting(0.5, "of all", flag="--part")
+    share: Annotated[float, Float(0, 1)] = setting(0.5, "of all")
     kind: Annotated[str, Choice(("one", "two"))] = setting("one", "of them", fixed=True)
     data: Annotated[str, Text()] = setting("synthetic", "a data set", metavar="NPZ")
     table: Annotated[str, Text()] = setting("", "a row for each", metavar="CSV")
@@ -54,7 +54,7 @@ def test_help_names_each_option_its_values_and_its_default():
     for text in (
         "--count N how many, 100 % at most (default 40)",
         "--budget TIME stop after it (default none)",
-        "--part X of all (default 0.5)",
+        "--share X of all (default 0.5)",
         "--kind one|two of them (default one)",
         "--data NPZ a data set (default synthetic)",
         "--table CSV a row for each --exact",  # an empty default is none
@@ -70,7 +70,7 @@ def test_help_names_each_option_its_values_and_its_default():
 def test_what_is_given_replaces_what_was_set():
     before = Tree(count=5, quiet=1, inner=Inner(9, 0.1))
     assert with_options(before, parsed()) == before
-    args = parsed("--epochs", "4", "--budget", "2m", "--exact", "--rungs", "1,3", "--part", "1")
+    args = parsed("--epochs", "4", "--budget", "2m", "--exact", "--rungs", "1,3", "--share", "1")
     after = with_options(before, args)
     assert after == Tree(5, 120.0, 1.0, exact=True, rungs=(1, 3), quiet=1, inner=Inner(4, 0.1))
     assert given_options(Tree, args) == {"inner.epochs", "budget", "exact", "rungs", "share"}
@@ -85,7 +85,7 @@ def test_what_is_given_replaces_what_was_set():
         (("--count", "0"), r"--count: must be in \[1, 100\], got 0"),
         (("--count", "many"), "--count: must be a number, got 'many'"),
         (("--epochs", "1.5"), "--epochs: must be an integer, got 1.5"),
-        (("--part", "nan"), "--part: must be finite"),
+        (("--share", "nan"), "--share: must be finite"),
         (("--kind", "tow"), r"--kind: .*expected one of one, two \(did you mean 'two'\?\)"),
         (("--exact", "maybe"), "--exact: must be true or false, got 'maybe'"),
         (("--rungs", "1,x"), r"--rungs\[1\]: must be a number, got 'x'"),
