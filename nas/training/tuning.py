@@ -285,23 +285,18 @@ def _queue(study: optuna.Study, goal: StudyConfig) -> None:
     """Queue what must be run: the base recipe first, all of a grid, what was interrupted."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):  # its process was killed
         study.tell(trial.number, state=TrialState.FAIL)
-    if goal.grid:
-        answered = {t.params["setting"] for t in finished(study)}
-        waiting = {t.system_attrs.get("fixed_params", {}).get("setting")
-                   for t in study.get_trials(states=[TrialState.WAITING])}  # fmt: skip
-        for setting in GRIDS[goal.grid]:
-            if setting not in answered | waiting:
-                study.enqueue_trial({"setting": setting})
-        return
-    if not study.trials:
-        study.enqueue_trial(_as_params(goal.base))
-        return
     again: list[int] = list(study.user_attrs.get("queued_again", []))
     for trial in study.get_trials(states=[TrialState.FAIL]):
-        if "failed" not in trial.user_attrs and trial.number not in again and trial.params:
-            study.enqueue_trial(trial.params)
+        params = trial.system_attrs.get("fixed_params", trial.params)
+        if "failed" not in trial.user_attrs and trial.number not in again and params:
+            study.enqueue_trial(params)
             again.append(trial.number)
     study.set_user_attr("queued_again", again)
+    if goal.grid:
+        for setting in GRIDS[goal.grid]:
+            study.enqueue_trial({"setting": setting}, skip_if_exists=True)
+    elif not study.trials:
+        study.enqueue_trial(_as_params(goal.base))
 
 
 def _as_params(recipe: Recipe) -> dict[str, Any]:
