@@ -14,12 +14,11 @@ from typing import Any, NoReturn, TextIO
 
 from nas.common.errors import UserError, shown
 from nas.common.options import metavar_of, value, written
-from nas.common.schema import Int, Seconds
+from nas.common.schema import SEED, Int, Seconds
 from nas.common.signals import ending_signals
 
 MAX_MESSAGE = 1000  # characters of an error
 INTERRUPTED = 130  # the exit code of whatever a signal ended
-SEED = Int(0, 2**31 - 1)
 PORTS = Int(0, 65535)
 TIME = Seconds(1.0, 1e9)  # such as 90s, 30m or 2h
 

@@ -44,6 +44,9 @@ class Int:
         return int(number)
 
 
+SEED = Int(0, 2**31 - 1)
+
+
 @dataclass(frozen=True)
 class Float:
     """A finite number in [low, high]."""

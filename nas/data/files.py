@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nas.common.errors import UserError, first_line
@@ -96,7 +97,7 @@ def _walk(root: Path) -> Iterator[File]:
                 home = real.joinpath(*below[:1])
                 if not path.resolve().is_relative_to(home):
                     raise UserError(f"{path}: a link out of {home.name}; copy the file instead")
-            yield File(parts, lambda limit, path=path: _read(path, limit))  # type: ignore[misc]
+            yield File(parts, partial(_read, path))
 
 
 def _refuse(error: OSError) -> None:
@@ -127,10 +128,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[File]:
             raise UserError(f"{path}: {'/'.join(parts)}: a link; pack the file itself")
         if parts and not member.is_dir():
             where = f"{path}: {'/'.join(parts)}"
-            yield File(
-                parts,
-                lambda limit, m=member, w=where: _unpack(archive, m, limit, w),  # type: ignore[misc]
-            )
+            yield File(parts, partial(_unpack, archive, member, where))
 
 
 def _member_name(member: zipfile.ZipInfo) -> str:
@@ -142,7 +140,7 @@ def _member_name(member: zipfile.ZipInfo) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int, where: str) -> bytes:
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str, limit: int) -> bytes:
     try:
         with archive.open(member) as file:
             return file.read(limit)

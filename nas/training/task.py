@@ -8,7 +8,7 @@ from typing import Annotated, Any, Protocol
 
 from nas.arch.genome import Genome, GenomeRule
 from nas.common.options import setting
-from nas.common.schema import Float, Int, Map, Numbers, Plain, Text
+from nas.common.schema import SEED, Float, Int, Map, Numbers, Plain, Text
 
 Change = dict[str, Any]  # of one gene: the operator, the gene, its value before and after
 # A metric's predicted mean, and it less and plus one standard deviation of a measurement: the scale
@@ -16,7 +16,7 @@ Change = dict[str, Any]  # of one gene: the operator, the gene, its value before
 Prediction = tuple[float, float, float]
 
 Index = Annotated[int, Int(0, 10**9)]
-Seed = Annotated[int, Int(0, 2**31 - 1)]
+Seed = Annotated[int, SEED]
 Stored = Annotated[Genome, GenomeRule()]
 Parents = tuple[Annotated[str, Text(64)], ...]
 Changes = tuple[Annotated[Change, Map(Plain())], ...]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from nas.common.errors import UserError, first_line, shown
 from nas.common.files import check_file, parse_json, replace_file
 from nas.common.pixels import normalise
-from nas.common.schema import Int, read
+from nas.common.schema import SEED, read
 from nas.training.augment import DRAWS, draw, move
 from nas.training.predict import Precision, Subset, autocast
 from nas.training.recipe import Augment, Recipe, teacher_file
@@ -37,7 +37,6 @@ MAX_FILE = 1 << 30
 MAX_ABOUT = 1 << 20  # characters
 MAX_DRAWS = 1 << 30  # random numbers of all variants: 4 GiB
 BATCH = 512
-SEED = Int(0, 2**31 - 1)
 ABSENT = -1  # of a row: not among the images
 LEVELS = 255  # probabilities are stored as bytes
 
