@@ -37,10 +37,7 @@ def int8_size(genome: Genome) -> int:
     return sum(_quantised(layer) for unit in lower(genome) for layer in unit.layers)
 
 
-FOOTPRINT: dict[str, Callable[[Genome], int]] = {
-    "peak_memory": peak_memory,
-    "int8_size": int8_size,
-}
+FOOTPRINT: dict[str, Callable[[Genome], int]] = {"peak_memory": peak_memory, "int8_size": int8_size}
 COSTS = (*(field.name for field in fields(Cost)), *FOOTPRINT)  # metrics that a genome tells
 
 

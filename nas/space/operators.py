@@ -16,14 +16,7 @@ from nas.arch.block import SearchableBlock
 from nas.arch.footprint import static_metric
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
-from nas.space.genotype import (
-    Genotype,
-    HeadGenes,
-    StageGenes,
-    StemGenes,
-    downsamples,
-    gene,
-)
+from nas.space.genotype import Genotype, HeadGenes, StageGenes, StemGenes, downsamples, gene
 from nas.space.spec import SpaceSpec
 
 T = TypeVar("T")
