@@ -9,16 +9,8 @@ from typing import Any
 
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.errors import UserError, quoted
-from nas.data import (
-    DATA,
-    Dataset,
-    check_name,
-    duplicate_report,
-    load,
-    prepare_ferplus,
-    save,
-    with_votes,
-)
+from nas.data import DATA, Dataset, check_name, duplicate_report, load, save
+from nas.data.ferplus import prepare_ferplus, with_votes
 from nas.data.intake import KEY, Intake
 
 MIRROR = "deadskull7/fer2013"  # on Kaggle; the CSV, so PublicTest and PrivateTest stay apart
@@ -27,21 +19,16 @@ SEVEN = ("fer2013", "ferplus")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    if args.command == "prepare":
-        summary = _prepare(args)
-        show(summary, args.json, lambda: _text(summary))
-        return 0
     from nas.data import open_dataset
 
-    dataset = open_dataset(args.name)
-    if args.command == "info":
-        summary = _summary(dataset)
-        show(summary, args.json, lambda: _text(summary))
-        return 0
-    from nas.data.pictures import write_contact_sheet
+    if args.command == "preview":
+        from nas.data.pictures import write_contact_sheet
 
-    write_contact_sheet(dataset, args.out)
-    say(str(args.out))
+        write_contact_sheet(open_dataset(args.name), args.out)
+        say(str(args.out))
+        return 0
+    summary = _prepare(args) if args.command == "prepare" else _summary(open_dataset(args.name))
+    show(summary, args.json, lambda: _text(summary))
     return 0
 
 

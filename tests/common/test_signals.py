@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -25,14 +26,21 @@ sys.exit(exit_code(main))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_every_signal_ends_a_command_alike(number):
-    """SIGINT as a script's background job has it: ignored."""
-    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN){WAITING}"
+@contextmanager
+def waiting_command(ignored):
+    """A command that has begun, started by a shell or by nohup with a signal ignored."""
+    code = f"import signal; signal.signal(signal.{ignored}, signal.SIG_IGN){WAITING}"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "ready\n"
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_signal_ends_a_command_alike(number):
+    """SIGINT as a script's background job has it: ignored."""
+    with waiting_command("SIGINT") as process:
         process.send_signal(number)
         time.sleep(0.1)
         process.send_signal(number)
@@ -41,11 +49,7 @@ def test_every_signal_ends_a_command_alike(number):
 
 
 def test_nohup_keeps_a_command_from_hanging_up():
-    code = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN){WAITING}"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
+    with waiting_command("SIGHUP") as process:
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
