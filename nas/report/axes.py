@@ -13,6 +13,7 @@ LABELS = {
     "accuracy": "search accuracy, held-out images",
     "balanced_accuracy": "balanced search accuracy, held-out images",
     "macro_f1": "macro F1 in the search, held-out images",
+    "loss": "cross entropy in the search, held-out images",
     "params": "parameters",
     "macs": "multiply-accumulates an image",
     "activations": "activations an image",

@@ -15,6 +15,7 @@ KNOWN: dict[str, tuple[str, str, float]] = {  # header, format, scale
     "accuracy": ("accuracy %", ".2f", 100.0),
     "macro_f1": ("macro F1 %", ".2f", 100.0),
     "balanced_accuracy": ("balanced accuracy %", ".2f", 100.0),
+    "loss": ("loss", ".3f", 1.0),
     "peak_memory": ("memory kB", ",.1f", 1e-3),
     "int8_size": ("int8 kB", ",.1f", 1e-3),
     "params": ("params", ",.0f", 1.0),
@@ -23,7 +24,7 @@ KNOWN: dict[str, tuple[str, str, float]] = {  # header, format, scale
 }
 LATEX_HEADERS = {
     "accuracy": r"accuracy (\%)", "macro_f1": r"macro F1 (\%)",
-    "balanced_accuracy": r"balanced accuracy (\%)", "peak_memory": "memory (kB)",
+    "balanced_accuracy": r"balanced accuracy (\%)", "loss": "loss", "peak_memory": "memory (kB)",
     "int8_size": "int8 (kB)", "params": "parameters", "macs": "MACs ($10^6$)", "fps": "fps",
 }  # fmt: skip
 LATEX_SPECIAL = {

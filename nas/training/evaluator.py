@@ -17,7 +17,7 @@ from nas.training.task import Task
 from nas.training.teacher import stored_teacher
 from nas.training.trainer import train
 
-SCORES = ("accuracy", "macro_f1", "balanced_accuracy")
+SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "loss")
 NEAR = 2.0  # times its longest training: the end of the search's time is so near
 
 
@@ -47,7 +47,7 @@ class TrainingEvaluator:
         self.teacher = teacher and teacher.among(torch.tensor(data.origin))
 
     def __call__(self, task: Task) -> dict[str, float]:
-        """accuracy, macro_f1 and balanced_accuracy (0..1), after the task's epochs."""
+        """accuracy, macro_f1, balanced_accuracy (0..1), loss (nats), after the task's epochs."""
         self.learning_curve, started = [], time.perf_counter()
         train(
             task.genome, self._part(task.fidelity.fraction), self.held_out,

@@ -29,9 +29,10 @@ def task(epochs=2, seed=0, **more):
 def test_metrics_of_a_training(evaluator):
     """What needs no training comes from elsewhere (search/machine.py)."""
     found = evaluator(task())
-    assert found.keys() == {"accuracy", "macro_f1", "balanced_accuracy"}
-    assert all(0 <= value <= 1 for value in found.values())
+    assert found.keys() == {"accuracy", "macro_f1", "balanced_accuracy", "loss"}
+    assert all(0 <= value <= 1 for name, value in found.items() if name != "loss")
     assert found["macro_f1"] != found["accuracy"]
+    assert 0.5 < found["loss"] < 1.5 * np.log(7)  # that of guessing is log(7)
 
 
 def test_a_training_that_is_broken_off_shows_its_last_reading(evaluator):
