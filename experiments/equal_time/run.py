@@ -161,7 +161,7 @@ class TextbookNSGA2:
         self._asked[child.id] = child
         self._seen.add(child.id)
         self.asked += 1
-        return Proposal(self.asked - 1, child.genome, child)
+        return Proposal(child.genome, child)
 
     def tell(
         self, genome: Genome, metrics: Mapping[str, float] | None, *, foreign: bool = False

@@ -14,8 +14,7 @@ import numpy as np
 
 from nas.evolution.objectives import OBJECTIVES, Constraint, Objective
 from nas.evolution.pareto import Measured, Member, front_ranks, minimized, pareto_front
-from nas.evolution.predictor import Predictor
-from nas.evolution.protocols import Space
+from nas.evolution.predictor import Predictor, Space
 
 # Share of a reading's distance from the posterior mean that is the network's own, which neighbours
 # cannot tell: with 0 the returned fronts of one table in three were worse after 300 trainings.

@@ -34,9 +34,8 @@ from nas.evolution.objectives import (
     check_objectives,
     violation,
 )
-from nas.evolution.predictor import Prediction, StaticMetrics
+from nas.evolution.predictor import Prediction, Space, StaticMetrics
 from nas.evolution.preselection import Preselection
-from nas.evolution.protocols import Space
 from nas.space.operators import Rng
 
 TOURNAMENT = 3
@@ -53,17 +52,21 @@ class SpaceExhausted(Exception):  # noqa: N818 - not an error: the search is com
 
 @dataclass(frozen=True)
 class Proposal:
-    """A genome to measure. index: its number in the order of asking.
+    """A genome to measure.
 
     genotype: None for an initial genome. parents: genotypes that it was bred from. predicted: what
     the surrogate expects of a measurement, by metric; empty where it did not choose.
     """
 
-    index: int
     genome: Any
     genotype: Any = None
     parents: tuple[Any, ...] = ()
     predicted: Mapping[str, Prediction] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, genotype: Any, *parents: Any) -> Proposal:
+        """A child of these parents."""
+        return cls(genotype.genome, genotype, parents)
 
 
 @dataclass
@@ -82,21 +85,6 @@ def _expect_genome(value: Any, where: str) -> None:
 
 def _finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
-
-
-@dataclass(frozen=True)
-class _Child:
-    genotype: Any
-    parents: tuple[Any, ...] = ()
-    predicted: Mapping[str, Prediction] = field(default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        return str(self.genotype.id)
-
-    @property
-    def genome(self) -> Any:
-        return self.genotype.genome
 
 
 class Optimizer:
@@ -142,7 +130,7 @@ class Optimizer:
         self.asked = 0  # one more than the highest index
         self.population: list[Individual] = []
         self._best_first: list[Individual] = []  # the population, ranked when it is asked for
-        self._pending: dict[str, _Child | None] = {}  # asked, not told; None: an initial genome
+        self._pending: dict[str, Proposal] = {}  # asked, not told
         self._told: set[str] = set()
         self._parents: dict[str, tuple[Any, ...]] = {}  # of the children of the last screening
         self.screen: Preselection | None = None
@@ -162,22 +150,19 @@ class Optimizer:
         return self.propose().genome
 
     def propose(self) -> Proposal:
-        """As `ask`, with its index and where it comes from."""
+        """As `ask`, with where it comes from. It is the one of index `asked`, counted before."""
         index = self.asked
-        if index < len(self.initial):
-            genome = self.initial[index]
-            self._note(index, genome.id, None)
-            return Proposal(index, genome)
-        child = self._propose(index)
-        self._note(index, child.id, child)
-        return Proposal(index, child.genome, child.genotype, child.parents, child.predicted)
+        first = index < len(self.initial)
+        proposal = Proposal(self.initial[index]) if first else self._propose(index)
+        self._pending[proposal.genome.id] = proposal
+        self.asked = index + 1
+        return proposal
 
     def asked_before(self, index: int, genome: Any) -> None:
         """Take note of a genome that an earlier process asked for and that is in flight."""
-        child = None
-        if index >= len(self.initial):
-            child = _Child(self.space.genotype(genome))
-        self._note(index, genome.id, child)
+        genotype = self.space.genotype(genome) if index >= len(self.initial) else None
+        self._pending[genome.id] = Proposal(genome, genotype)
+        self.asked = max(self.asked, index + 1)
 
     def tell(
         self, genome: Any, metrics: Mapping[str, float] | None, *, foreign: bool = False
@@ -198,10 +183,11 @@ class Optimizer:
             raise UserError(f"genome {name} {why}; tell(..., foreign=True) takes it")
         found = self._complete(genome, metrics)
         self._told.add(name)
-        child = self._pending.pop(name, None)
-        if self.algorithm == "random" or (child is None and not self.space.contains(genome)):
+        asked = self._pending.pop(name, None)
+        genotype = asked.genotype if asked else None
+        if self.algorithm == "random" or (genotype is None and not self.space.contains(genome)):
             return found is not None
-        genotype = child.genotype if child else self.space.genotype(genome)
+        genotype = genotype or self.space.genotype(genome)
         if found is None:
             if self.screen is not None:
                 self.screen.tell_failed(genotype)
@@ -248,41 +234,33 @@ class Optimizer:
         self.population = [*kept, *rest[: self.size - len(kept)]]
         self._best_first = []
 
-    def _note(self, index: int, name: str, child: _Child | None) -> None:
-        self._pending[name] = child
-        self.asked = max(self.asked, index + 1)
+    def _seen(self, genotype: Any) -> bool:
+        return genotype.id in self._told or genotype.id in self._pending
 
-    def _seen(self, child: Any) -> bool:
-        return child.id in self._told or child.id in self._pending
-
-    def _propose(self, index: int) -> _Child:
+    def _propose(self, index: int) -> Proposal:
         rng = np.random.default_rng([self.seed, index])
         if self.screen is not None and self.screen.ready:
             if rng.random() < EXPLORATION:
                 return self._new(self._random, rng)
-            waiting = [c.genotype for c in self._pending.values() if c is not None]
+            waiting = [p.genotype for p in self._pending.values() if p.genotype is not None]
             found = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
             if found is not None:
                 parents = self._parents.get(found.id, ())
-                return _Child(found, parents, self.screen.forecast(found))
-        elif self._breeds(index):
+                return Proposal(found.genome, found, parents, self.screen.forecast(found))
+        elif self.screen is None and index >= self.size and len(self.population) > 1:
             return self._new(self._offspring, rng)
-        return self._new(self._random, rng)
+        return self._new(self._random, rng)  # as is the first population
 
-    def _breeds(self, index: int) -> bool:
-        """Without a surrogate: after the first population, which is random."""
-        return self.screen is None and index >= self.size and len(self.population) > 1
-
-    def _new(self, make: Callable[[Rng], _Child], rng: Rng) -> _Child:
+    def _new(self, make: Callable[[Rng], Proposal], rng: Rng) -> Proposal:
         """What `make` gives that is new and allowed; at last any such genotype."""
         for source in (make, self._random):
             for _ in range(TRIES_FOR_A_NEW_GENOME):
                 child = source(rng)
-                if not self._seen(child) and self._allowed(child):
+                if not self._seen(child.genotype) and self._allowed(child):
                     return child
         raise SpaceExhausted(f"{len(self._told)} genomes told and no new one found")
 
-    def _allowed(self, child: _Child) -> bool:
+    def _allowed(self, child: Proposal) -> bool:
         """Whether its static metrics keep the hard constraints."""
         if not self.constraints:
             return True
@@ -293,26 +271,27 @@ class Optimizer:
         """New genotypes, all different: most of them bred, some at random."""
         makers = [self._random if rng.random() < RANDOM_IMMIGRANTS else self._offspring
                   for _ in range(CHILDREN)]  # fmt: skip
-        children = {child.id: child for child in (make(rng) for make in makers)}
-        new = [c for c in children.values() if not self._seen(c) and self._allowed(c)]
-        self._parents = {child.id: child.parents for child in new}
-        return [child.genotype for child in new]
+        children = {child.genotype.id: child for child in (make(rng) for make in makers)}
+        new = {name: child for name, child in children.items()
+               if not self._seen(child.genotype) and self._allowed(child)}  # fmt: skip
+        self._parents = {name: child.parents for name, child in new.items()}
+        return [child.genotype for child in new.values()]
 
-    def _random(self, rng: Rng) -> _Child:
-        return _Child(self.space.sample(rng))
+    def _random(self, rng: Rng) -> Proposal:
+        return Proposal.of(self.space.sample(rng))
 
-    def _offspring(self, rng: Rng) -> _Child:
+    def _offspring(self, rng: Rng) -> Proposal:
         """A child of one or two parents of the population."""
         ranked = self._ranked()
         if not ranked:
             return self._random(rng)
         first, second = self._tournament(ranked, rng), self._tournament(ranked, rng)
         if rng.random() < CROSSOVER_RATE:
-            child = _Child(self.space.crossover(first, second, rng), (first, second))
-            if not self._seen(child):
-                return child
-            return _Child(self.space.mutate(child.genotype, rng), (first, second))
-        return _Child(self.space.mutate(first, rng), (first,))
+            child = self.space.crossover(first, second, rng)
+            if self._seen(child):
+                child = self.space.mutate(child, rng)
+            return Proposal.of(child, first, second)
+        return Proposal.of(self.space.mutate(first, rng), first)
 
     def _ranked(self) -> list[Individual]:
         """The population from best to worst: front by front, less crowded first."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.evolution.objectives import Metrics, Objective
 from nas.evolution.pareto import front_ranks, minimized
-from nas.evolution.protocols import Encodes
 from nas.evolution.surrogate import GaussianProcess
+from nas.space.operators import Rng
 
 Array = npt.NDArray[np.float64]
 # Metrics of a genome that need no training, all above 0.
@@ -33,6 +33,24 @@ MAX_FAILED = 100  # the last failures are learned from
 LEAST_SHARE = 1e-4  # of a static metric's largest value; below it, all are alike
 
 
+@runtime_checkable
+class Space(Protocol):
+    """What is searched: genotypes, made at random, from one parent or from two, and their vectors.
+
+    A genotype has an `id` and the `genome` to train; `genotype` reads a genome of the space.
+    `groups` numbers the group of each element of a vector, see surrogate.py.
+    """
+
+    @property
+    def groups(self) -> Sequence[int]: ...
+    def encode(self, genotype: Any) -> Any: ...
+    def sample(self, rng: Rng) -> Any: ...
+    def mutate(self, parent: Any, rng: Rng) -> Any: ...
+    def crossover(self, a: Any, b: Any, rng: Rng) -> Any: ...
+    def genotype(self, genome: Any) -> Any: ...
+    def contains(self, genome: Any) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Told:
     """A measured genotype; index: how many were told before."""
@@ -47,7 +65,7 @@ class Predictor:
     """Predicts `names` of a genotype. objectives: whose better half a long archive is cut to."""
 
     def __init__(
-        self, space: Encodes, static_metrics: StaticMetrics, names: dict[str, bool],
+        self, space: Space, static_metrics: StaticMetrics, names: dict[str, bool],
         objectives: Sequence[Objective],
     ) -> None:  # fmt: skip
         """names: of the metrics, and whether more of each is better."""

@@ -33,8 +33,7 @@ from nas.evolution.acquisition import (
 )
 from nas.evolution.objectives import Constraint, Fitness, Metrics, Objective, violation
 from nas.evolution.pareto import Front
-from nas.evolution.predictor import Prediction, Predictor, StaticMetrics, Told
-from nas.evolution.protocols import Encodes
+from nas.evolution.predictor import Prediction, Predictor, Space, StaticMetrics, Told
 
 Array = npt.NDArray[np.float64]
 Predicted = dict[str, tuple[Array, Array]]  # a metric's mean and deviation, each (n,)
@@ -58,13 +57,19 @@ class Preselection:
     """
 
     def __init__(
-        self, space: Encodes, static_metrics: StaticMetrics, objectives: Sequence[Objective],
+        self, space: Space, static_metrics: StaticMetrics, objectives: Sequence[Objective],
         fitness: Fitness | None = None, constraints: Sequence[Constraint] = (),
     ) -> None:  # fmt: skip
-        self.space, self.static_metrics, self.fitness = space, static_metrics, fitness
+        self.static_metrics, self.fitness = static_metrics, fitness
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self.front: Front[Told] = Front(objectives, constraints)
-        self.predictor: Predictor | None = None
+        wanted = fitness.names if fitness else {o.name: o.maximize for o in objectives}
+        for constraint in constraints:
+            wanted.setdefault(constraint.name, constraint.at_least is not None)
+        # Any genome says what is static.
+        static = static_metrics(space.sample(np.random.default_rng(0)).genome)
+        uncertain = {name: more for name, more in wanted.items() if name not in static}
+        self.predictor = Predictor(space, static_metrics, uncertain, self.objectives)
         self._largest = np.zeros(len(self.objectives))  # costs
         self._best = -np.inf  # of the penalised fitness
         self._ranked: list[Any] = []  # children of the last screening, the best last
@@ -75,18 +80,11 @@ class Preselection:
 
     @property
     def ready(self) -> bool:
-        return self.predictor is not None and self.predictor.ready
-
-    @property
-    def _trained(self) -> Predictor:
-        """Once something was told."""
-        assert self.predictor is not None
-        return self.predictor
+        return self.predictor.ready
 
     def tell(self, genotype: Any, metrics: Metrics) -> None:
         """A measured genotype of the space."""
-        predictor = self._predictor(genotype)
-        self.front.add(predictor.tell(genotype, metrics))
+        self.front.add(self.predictor.tell(genotype, metrics))
         costs = [self._value(o, metrics[o.name]) for o in self.objectives]
         self._largest = np.maximum(self._largest, costs)
         if self.fitness is not None and not violation(metrics, self.constraints):
@@ -94,7 +92,7 @@ class Preselection:
 
     def tell_failed(self, genotype: Any) -> None:
         """A genotype whose training failed: as bad as the worst known, or it is tried again."""
-        self._predictor(genotype).tell_failed(genotype)
+        self.predictor.tell_failed(genotype)
 
     def choose(
         self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: Callable[[Any], bool]
@@ -104,7 +102,7 @@ class Preselection:
         Children and pending are genotypes; pending: in training, believed to come out as predicted.
         seen: whether a child of an earlier screening has been asked for since.
         """
-        predictor = self._trained
+        predictor = self.predictor
         told = len(predictor.told)
         serves = max(told // REUSE, len(pending) // CROWD)
         if max(self._served, told - predictor.fitted_at) > serves:
@@ -132,7 +130,7 @@ class Preselection:
 
     def gain(self, children: Sequence[Any], pending: Sequence[Any]) -> Array:
         """Expected gain (n,) of training each genotype, by the last fit."""
-        predictor = self._trained
+        predictor = self.predictor
         hoped = [told.metrics for told in self.front]
         best = self._best
         if pending:
@@ -175,7 +173,7 @@ class Preselection:
         name = objective.name
         if name not in predicted:
             return Known(np.array([self._value(objective, m[name]) for m in static]))
-        scale, (mean, deviation) = self._trained.processes[name].scale, predicted[name]
+        scale, (mean, deviation) = self.predictor.processes[name].scale, predicted[name]
         sign = -1.0 if objective.maximize else 1.0
         hopeful = float(np.max(mean + 5 * deviation))
         ideal = -1.0 if scale.share else sign * float(scale.inverse(hopeful))
@@ -188,7 +186,7 @@ class Preselection:
         self, predicted: Predicted, static: list[dict[str, float]],
         front: Array, reference: Array,
     ) -> Array:  # fmt: skip
-        rng = np.random.default_rng(len(self._trained.told))
+        rng = np.random.default_rng(len(self.predictor.told))
         weights = rng.dirichlet(np.ones(len(self.objectives)))
         ideal = front.min(0) if len(front) else reference - 1
         span = np.maximum(reference - ideal, 1e-12)
@@ -213,9 +211,9 @@ class Preselection:
     ) -> Array:  # fmt: skip
         name = fitness.metric
         alone = name in predicted and not any(p.name in predicted for p in fitness.penalties)
-        if alone and self._trained.processes[name].scale.share:
+        if alone and self.predictor.processes[name].scale.share:
             penalties = np.array([fitness.penalty(m) for m in static])
-            scale = self._trained.processes[name].scale
+            scale = self.predictor.processes[name].scale
             return expected_improvement(*predicted[name], scale, penalties, best)
         drawn = self._samples(predicted)
         values = [
@@ -230,7 +228,7 @@ class Preselection:
         drawn = {}
         for column, (name, (mean, deviation)) in zip(uniform.T, predicted.items(), strict=False):
             normal = ndtri(np.clip(column, 1e-6, 1 - 1e-6))[:, None]
-            drawn[name] = self._trained.processes[name].scale.inverse(mean + deviation * normal)
+            drawn[name] = self.predictor.processes[name].scale.inverse(mean + deviation * normal)
         return drawn
 
     def _feasible(self, predicted: Predicted) -> Array | float:
@@ -240,7 +238,7 @@ class Preselection:
             if constraint.name not in predicted:
                 continue
             mean, deviation = predicted[constraint.name]
-            process = self._trained.processes[constraint.name]
+            process = self.predictor.processes[constraint.name]
             for bound, below in ((constraint.at_most, True), (constraint.at_least, False)):
                 if bound is not None:
                     sign = 1 if below != process.maximize else -1  # the scale rises with goodness
@@ -252,25 +250,12 @@ class Preselection:
         objective = self.objectives[j]
         if objective.worst is not None:
             return float(self._value(objective, objective.worst))
-        if objective.name in self._trained.names:
-            return float(self._value(objective, self._trained.typical(objective.name)))
+        if objective.name in self.predictor.names:
+            return float(self._value(objective, self.predictor.typical(objective.name)))
         return COST_MARGIN * max(float(self._largest[j]), 1e-12)
 
     def _value(self, objective: Objective, metric: Any) -> Any:
         """Less is better: of a static metric to maximize, such as fps, the reciprocal."""
         if not objective.maximize:
             return metric
-        return -metric if objective.name in self._trained.names else 1 / metric
-
-    def _predictor(self, genotype: Any) -> Predictor:
-        """Made with the first genotype, which says what is static."""
-        if self.predictor is None:
-            static = self.static_metrics(genotype.genome)
-            wanted = {o.name: o.maximize for o in self.objectives}
-            if self.fitness is not None:
-                wanted = self.fitness.names
-            for constraint in self.constraints:
-                wanted.setdefault(constraint.name, constraint.at_least is not None)
-            names = {name: more for name, more in wanted.items() if name not in static}
-            self.predictor = Predictor(self.space, self.static_metrics, names, self.objectives)
-        return self.predictor
+        return -metric if objective.name in self.predictor.names else 1 / metric

@@ -203,11 +203,10 @@ class Search:
         if enough or _past(deadline) or self._exhausted:
             return False
         try:
-            proposal = self.optimizer.propose()
+            task = self._task(self.optimizer.asked, self.optimizer.propose())
         except SpaceExhausted:
             self._exhausted = True
             return False
-        task = self._task(proposal)
         stored = self.archive.by_index.get(task.index)
         if stored is None:
             before = self.pending.tasks.get(task.index)  # deterministic mode, resumed
@@ -219,12 +218,12 @@ class Search:
             )
         return True
 
-    def _task(self, proposal: Proposal) -> Task:
+    def _task(self, index: int, proposal: Proposal) -> Task:
         """With its ancestry: what differs from the first parent, and who did it."""
         operator = "crossover" if len(proposal.parents) > 1 else "mutation"
         differing = changes(proposal.parents[0], proposal.genotype) if proposal.parents else ()
         return Task(
-            proposal.index, proposal.genome, self.settings.fidelity, self.settings.seed,
+            index, proposal.genome, self.settings.fidelity, self.settings.seed,
             parents=tuple(parent.id for parent in proposal.parents),
             changes=tuple({"operator": operator, **vars(change)} for change in differing),
             predicted=proposal.predicted,

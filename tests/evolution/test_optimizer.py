@@ -139,12 +139,12 @@ def test_it_is_a_function_of_what_was_measured_and_is_in_flight(quick):
     """One that is told of the past and of what is in flight asks as the one that was there."""
     there = Optimizer(quick, population=10, static_metrics=known)
     past = list(drive(there, 20))
-    flying = [there.propose() for _ in range(3)]
+    flying = [(there.asked, there.ask()) for _ in range(3)]
     later = Optimizer(quick, population=10, static_metrics=known)
     for e in past:
         later.tell(e.genome, e.metrics, foreign=True)
-    for proposal in flying:
-        later.asked_before(proposal.index, proposal.genome)
+    for index, genome in flying:
+        later.asked_before(index, genome)
     assert [later.ask().id for _ in range(3)] == [there.ask().id for _ in range(3)]
 
 
