@@ -70,7 +70,7 @@ def _parser() -> Parser:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from nas.search.compare import differences
+    from nas.search.comparison import differences
 
     lines = differences(*map(Path, args.compare))
     show(lines, args.json, lambda: "\n".join(lines) or "no difference but the time they took")

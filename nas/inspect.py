@@ -6,6 +6,7 @@ import argparse
 import csv
 import dataclasses
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -164,10 +165,13 @@ def _limit(text: str, known: list[str]) -> Constraint:
 def _csv(run: RunDirectory) -> int:
     from nas.search.overview import evaluation_rows
 
-    rows, text = evaluation_rows(run), io.StringIO()
+    rows, text = evaluation_rows(run, run.archive(run.space().contains)), io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["index"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
+    for row in rows:
+        genome = json.dumps(row["genome"].to_dict(), separators=(",", ":"))
+        cells = {**row, "genome": genome}
+        writer.writerow({key: no_formula(value) for key, value in cells.items()})
     say(text.getvalue().rstrip("\n"))
     return 0
 

@@ -11,7 +11,6 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Float, Int
-from nas.search.searched import searched_space
 from nas.search.settings import add_settings, check_addressed, settings_of
 from nas.space.space import SearchSpace
 
@@ -33,7 +32,7 @@ def main(argv: list[str]) -> int:
 
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     dataset = open_dataset(settings.data)
-    space = searched_space(space, settings, dataset.form)
+    space = settings.space(space, dataset.form)
     timing = planning.measure(space, settings, dataset, args.genomes)
     found = planning.plan(space, settings, len(search_split(dataset)[0]), timing, args.hours)
     show(dataclasses.asdict(found), args.json, lambda: _text(found, settings, args.space))

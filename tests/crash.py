@@ -18,7 +18,7 @@ from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
 
 ROOT = Path(__file__).parents[1]
-SPACE = ROOT / "search_spaces/quick.yaml"
+SPACE = SearchSpace.load("quick")
 
 
 class Reporting(Callback, logging.Handler):
@@ -79,5 +79,5 @@ def search(path: Path, report: Path, settings: Settings, deadly: str = "", torn:
     reporting = Reporting(report)
     logging.getLogger("nas").addHandler(reporting)
     with run:
-        found = Search(run, settings, SearchSpace.load(SPACE), [], [reporting])
+        found = Search(run, settings, SPACE, [], [reporting])
         found.loop(InOrder(Deadly(deadly), settings.workers))

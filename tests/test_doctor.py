@@ -8,18 +8,18 @@ import threading
 import time
 
 import pytest
-from conftest import ROOT
 
 from nas import doctor
 from nas.common.cli import exit_code
 from nas.deploy.runtime import OnnxModel
 from nas.search.archive import Archive, Evaluation
-from nas.search.compare import differences
+from nas.search.comparison import differences
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
+from nas.space.space import SearchSpace
 from nas.training.task import Fidelity
 
-QUICK = ROOT / "search_spaces/quick.yaml"
+QUICK = SearchSpace.load("quick")
 
 
 def levels(check):

@@ -15,8 +15,6 @@ from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.training.task import Fidelity
 
-QUICK = ROOT / "search_spaces/quick.yaml"
-
 
 @pytest.fixture
 def run(tmp_path, quick, proposed, monkeypatch):
@@ -24,7 +22,7 @@ def run(tmp_path, quick, proposed, monkeypatch):
     import numpy as np
 
     monkeypatch.chdir(ROOT)
-    directory = RunDirectory.create(tmp_path / "run", Settings(), QUICK, [], ["test"])
+    directory = RunDirectory.create(tmp_path / "run", Settings(), quick, [], ["test"])
     archive = Archive.load(directory.file("evaluations.jsonl"))
     rng = np.random.default_rng(0)
     for i, genome in enumerate([proposed, *(quick.sample(rng).genome for _ in range(20))]):

@@ -29,6 +29,7 @@ from nas.deploy.checkpoint import open_trained
 from nas.inspect import main as inspect_main
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
+from nas.space.space import SearchSpace
 
 pytestmark = pytest.mark.slow
 
@@ -212,8 +213,7 @@ def test_paths_stay_inside(tmp_path, name):
     bad = dataclasses.replace(seven_faces(), classes=("a", name))
     with pytest.raises(UserError, match="classes: expected a name"):
         dataset.check(bad, "here")
-    space = ROOT / "search_spaces/quick.yaml"
-    run = RunDirectory.create(tmp_path / "run", Settings(), space, [], [])
+    run = RunDirectory.create(tmp_path / "run", Settings(), SearchSpace.load("quick"), [], [])
     victim = tmp_path / "victim"
     victim.write_text("mine")
     run.file("evaluations.jsonl").symlink_to(victim)

@@ -80,8 +80,7 @@ def main() -> None:
 def search_all(args: argparse.Namespace) -> None:
     """Every way with every seed; the order rotates, since a shared machine drifts."""
     OUT.mkdir(parents=True, exist_ok=True)
-    space_file = SEARCH_SPACES.find(args.space, "--space")
-    space = SearchSpace.load(space_file)
+    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     data = search_data(open_dataset(args.data))
     for seed in range(args.seeds):
         for way in [*WAYS[seed % 3 :], *WAYS[: seed % 3]]:
@@ -97,14 +96,14 @@ def search_all(args: argparse.Namespace) -> None:
                 fidelity=Fidelity(args.epochs, args.fraction),
             )  # fmt: skip
             print(f"{way}, seed {seed}", flush=True)
-            search(way, path, settings, space_file, space, data)
+            search(way, path, settings, space, data)
 
 
 def search(
-    way: str, path: Path, settings: Settings, space_file: Path, space: SearchSpace, data: Any
+    way: str, path: Path, settings: Settings, space: SearchSpace, data: Any
 ) -> None:
     initial = [Genome.load(PROPOSED)]
-    with RunDirectory.create(path, settings, space_file, initial, ["benchmarks", way]) as run:
+    with RunDirectory.create(path, settings, space, initial, ["benchmarks", way]) as run:
         if (OUT / "machine.json").exists():  # one fps model for all
             shutil.copyfile(OUT / "machine.json", run.file("machine.json"))
         machine = measure_machine(run, settings, space)

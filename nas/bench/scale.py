@@ -25,7 +25,7 @@ from nas.common.environment import peak_memory
 from nas.common.errors import UserError
 from nas.search.archive import Archive, Evaluation
 from nas.search.driver import Search
-from nas.search.evaluate import Unfinished, run_task
+from nas.search.evaluate import run_task
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
@@ -83,8 +83,9 @@ def throughput(space_file: Path, workers: int, seconds: Sequence[float]) -> dict
     log.info("%d workers, %d evaluations", workers, evaluations)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(evaluations=evaluations, population=20)
-        run = RunDirectory.create(Path(folder) / "run", settings, space_file, [], ["bench"])
-        search = Search(run, settings, SearchSpace.load(space_file), [], (), _known)
+        space = SearchSpace.load(space_file)
+        run = RunDirectory.create(Path(folder) / "run", settings, space, [], ["bench"])
+        search = Search(run, settings, space, [], (), _known)
         simulated = Simulated(workers, seconds)
         outcome = search.loop(simulated)
     return {
@@ -115,7 +116,7 @@ class Instant:
     def submit(self, task: Task) -> None:
         self.tasks.append(task)
 
-    def next(self) -> Evaluation | Unfinished:
+    def next(self) -> Evaluation | Task:
         return run_task(_drawn, self.tasks.pop())
 
     def close(self) -> None: ...
@@ -139,7 +140,7 @@ class Simulated(Instant):
         heapq.heappush(self._ends, (end, task.index, task))
         self._busy.append((start, end))
 
-    def next(self) -> Evaluation | Unfinished:
+    def next(self) -> Evaluation | Task:
         self.now += time.perf_counter() - self._returned
         end, _, task = heapq.heappop(self._ends)
         self.now = max(self.now, end)  # an answer that came while the driver was busy waits
@@ -175,8 +176,8 @@ def _drawn(task: Task) -> dict[str, float]:
 def _made_up_run(path: Path, space_file: Path, archived: int, steps: int) -> RunDirectory:
     """A run directory whose archive holds so many evaluations, and wants `steps` more."""
     settings = Settings(evaluations=archived + steps, population=20)
-    run = RunDirectory.create(path, settings, space_file, [], ["bench"])
     space, rng = SearchSpace.load(space_file), np.random.default_rng(0)
+    run = RunDirectory.create(path, settings, space, [], ["bench"])
     pool = [space.sample(rng)]
     while len(pool) < POOL:
         pool.append(space.mutate(pool[int(rng.integers(len(pool)))], rng))

@@ -23,7 +23,6 @@ from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
 from nas.report.front import front_table, plain_row
 from nas.search.evaluate import chosen_function
-from nas.search.searched import searched_space
 from nas.search.settings import Settings, add_settings, check_addressed, settings_of
 from nas.search.store import RunDirectory
 from nas.space.operators import draw
@@ -123,7 +122,7 @@ def _dry_run(args: argparse.Namespace) -> int:
     if settings.evaluator is not None:
         chosen_function(settings.evaluator, args.evaluator)
     form = None if settings.evaluator is not None else form_of(settings.data)
-    space = searched_space(given, settings, form)
+    space = settings.space(given, form)
     rng = np.random.default_rng(settings.seed)
     feasible = sum(space.violation(draw(space, rng).genome) == 0 for _ in range(1000))
     genome = space.sample(rng).genome

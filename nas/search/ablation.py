@@ -24,24 +24,17 @@ from nas.report.ablation import ablation_figure
 from nas.report.metrics import mean_interval
 from nas.report.plots import write_figure
 from nas.search.archive import Archive, Evaluation
-from nas.search.evaluate import (
-    EvaluatorFunction,
-    FunctionEvaluator,
-    chosen_function,
-    completed,
-    evaluator_name,
-)
+from nas.search.evaluate import EvaluatorFunction, chosen_function, completed, evaluator_name
 from nas.search.machine import check_fps_model, measure_machine
 from nas.search.overview import run_axes
-from nas.search.paths import findable
 from nas.search.profile import static_metrics
+from nas.search.run import evaluating, findable
 from nas.search.settings import Settings, checked
 from nas.search.store import EXPERIMENTS, RunDirectory, run_of
-from nas.search.workers import Workers, evaluations_of, start_workers
+from nas.search.workers import Workers, evaluations_of
 from nas.space.ablation import Variant, variants
 from nas.space.projection import project
 from nas.space.space import SearchSpace
-from nas.training.evaluator import TrainingEvaluator
 from nas.training.task import Fidelity, Task
 from nas.training.teacher import stored_teacher
 
@@ -260,10 +253,8 @@ def _workers(
     run: RunDirectory, settings: Settings, space: SearchSpace, by: Dataset | EvaluatorFunction
 ) -> Workers:
     if not isinstance(by, Dataset):
-        return start_workers(settings, FunctionEvaluator, (by,))
-    profile = measure_machine(run, settings, space)
-    arguments = (search_data(by), settings.recipe, profile.precision, settings.device)
-    return start_workers(settings, TrainingEvaluator, arguments)
+        return evaluating(settings, by, None)
+    return evaluating(settings, search_data(by), measure_machine(run, settings, space))
 
 
 def _measure(

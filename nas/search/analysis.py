@@ -16,7 +16,6 @@ from nas.evolution.pareto import front_ranks, minimized
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
 from nas.search.settings import Settings
-from nas.space.encoding import Encoder
 from nas.space.space import SearchSpace
 
 Array = npt.NDArray[np.float64]
@@ -131,8 +130,7 @@ def _left_out(
 
 
 def _checked(
-    evaluations: Sequence[Evaluation], measured: npt.NDArray[np.float64],
-    predicted: npt.NDArray[np.float64],
+    evaluations: Sequence[Evaluation], measured: Array, predicted: Array,
 ) -> Row:  # fmt: skip
     """measured (n,); predicted (n, 3): the mean, and it less and plus one deviation.
 
@@ -193,15 +191,12 @@ def failures(evaluations: Sequence[Evaluation]) -> list[Row]:
     return sorted(rows, key=lambda row: -len(row["ids"]))
 
 
-def _vectors(
-    evaluations: Sequence[Evaluation], space: SearchSpace
-) -> tuple[npt.NDArray[np.float64], list[int]]:
+def _vectors(evaluations: Sequence[Evaluation], space: SearchSpace) -> tuple[Array, list[int]]:
     """Genes and the logarithms of the costs within 0..1, and the group of each column."""
-    encoder = Encoder(space)
-    genes = np.stack([encoder.encode(space.genotype(e.genome)) for e in evaluations])
+    genes = np.stack([space.encode(space.genotype(e.genome)) for e in evaluations])
     names = [n for n in ("params", "macs", "activations", "fps") if n in evaluations[0].metrics]
     costs = np.log([[max(e.metrics.get(n, 1.0), 1.0) for n in names] for e in evaluations])
     spread = np.maximum(np.ptp(costs, axis=0), 1e-9)
-    first = max(encoder.groups, default=-1) + 1
-    groups = [*encoder.groups, *range(first, first + len(names))]
+    first = max(space.groups, default=-1) + 1
+    groups = [*space.groups, *range(first, first + len(names))]
     return np.column_stack([genes, (costs - costs.min(0)) / spread]), groups

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import mannwhitneyu
 
 from nas.common.aliases import GONE
-from nas.common.errors import UserError
+from nas.common.errors import UserError, shown
+from nas.common.files import parse_yaml, read_json, read_yaml
 from nas.common.schema import flatten
 from nas.evolution.objectives import Objective
 from nas.evolution.pareto import Member
 from nas.report.axes import axes_of
 from nas.search.archive import Evaluation
-from nas.search.compare import read_part
 from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 from nas.search.volume import Box, Curve
@@ -29,6 +31,8 @@ REPETITION = ("config.yaml: seed", "config.yaml: workers", "config.yaml: evaluat
               "config.yaml: time_budget")  # fmt: skip
 GRID = 60  # places at which attainment is read
 QUANTILES = (0.0, 0.5, 1.0)  # of the seeds: the worst, the median, the best
+EVERY_RUN = ("started", "command", "calibration.seconds")  # differ between any two
+FILES = ("config.yaml", "space.yaml", "environment.json", "initial.json", "machine.json")
 Row = dict[str, Any]
 
 
@@ -36,7 +40,7 @@ Row = dict[str, Any]
 class _Run:
     directory: RunDirectory
     evaluations: list[Evaluation]
-    settings: dict[str, Any]  # flat, of config.yaml and space.yaml
+    settings: Row  # flat, of config.yaml and space.yaml
     classes: int
     objectives: tuple[Objective, ...]
     front: list[Member[Evaluation]]
@@ -92,18 +96,20 @@ def comparison(directories: Sequence[RunDirectory]) -> Row:
 
 
 def _open(directory: RunDirectory) -> _Run:
-    parts = ("config.yaml", "space.yaml")
+    settings, space, archive = directory.settings(), directory.space(), directory.archive()
+    # As JSON has them: an older file, with other names or another spelling, says the same.
+    config = {**json.loads(json.dumps(asdict(settings))), **_gone(directory)}
+    plain = {"config.yaml": config, "space.yaml": parse_yaml(space.to_yaml(), "space.yaml")}
+    flat = {f"{file}: {key}": v for file in plain for key, v in flatten(plain[file]).items()}
+    return _Run(directory, archive.evaluations, flat, space.classes, settings.objectives,
+                directory.front(archive))  # fmt: skip
+
+
+def _gone(directory: RunDirectory) -> Row:
+    """Options of version 0.1 that are no settings any longer, where they were on."""
     gone = {name for names in GONE.values() for name in names}
-    settings = {
-        f"{part}: {key}": value
-        for part in parts
-        for key, value in flatten(read_part(directory.file(part))).items()
-        if value or key.rpartition(".")[2] not in gone  # off, it is as if it were not there
-    }
-    space = directory.space()
-    archive = directory.archive()
-    return _Run(directory, archive.evaluations, settings, space.classes,
-                directory.settings().objectives, directory.front(archive))  # fmt: skip
+    plain = flatten(read_yaml(directory.file("config.yaml")))
+    return {key: value for key, value in plain.items() if value and gone & {*key.split(".")}}
 
 
 def _objectives(runs: Sequence[_Run]) -> tuple[Objective, ...]:
@@ -124,8 +130,7 @@ def _names(groups: list[list[_Run]]) -> list[str]:
         return ["all runs"]
     settings = [dict(group[0].way) for group in groups]
     keys = sorted({k for s in settings for k in s if len({o.get(k) for o in settings}) > 1})
-    short = ["config.yaml: algorithm", "config.yaml: surrogate"]
-    keys = [k for k in short if k in keys] or keys[:2]
+    keys = ["config.yaml: algorithm"] if "config.yaml: algorithm" in keys else keys[:2]
     names = [", ".join(_word(key, s.get(key)) for key in keys) for s in settings]
     if len(set(names)) < len(names):  # what tells them apart is too long for a name
         names = [f"{name} ({group[0].directory.path.name})"
@@ -220,3 +225,50 @@ def _differences(runs: Sequence[_Run]) -> list[Row]:
     keys = {key: None for run in runs for key in run.settings}
     rows = [{"setting": key, "values": [run.settings.get(key) for run in runs]} for key in keys]
     return [row for row in rows if any(value != row["values"][0] for value in row["values"])]
+
+
+def differences(a: Path, b: Path) -> list[str]:
+    """What differs between two runs, a line each, causes first, then the first result.
+
+    UserError when one of them is no run.
+    """
+    runs = [RunDirectory.open(path) for path in (a, b)]
+    lines = []
+    for name in FILES:
+        left, right = (flatten(_part(run.file(name))) for run in runs)
+        lines += [f"{name}: {line}" for line in _unequal(left, right)]
+    return lines + _first_difference(*(run.archive().evaluations for run in runs))
+
+
+def _part(path: Path) -> Any:
+    """The plain data of a run's file; {} where there is none."""
+    if not path.exists():
+        return {}
+    return read_yaml(path) if path.suffix == ".yaml" else read_json(path, 64 << 20)
+
+
+def _first_difference(a: list[Evaluation], b: list[Evaluation]) -> list[str]:
+    """How many evaluations agree, and the first that does not."""
+    left, right = ({e.index: e for e in found} for found in (a, b))
+    for index in sorted(left.keys() | right.keys()):
+        one, other = left.get(index), right.get(index)
+        if one is None or other is None:
+            return [f"evaluation {index}: only in the {'second' if one is None else 'first'} run"]
+        if one.id != other.id:
+            return [f"evaluation {index}: genome {one.id} | {other.id}"]
+        if (one.status, one.metrics) != (other.status, other.metrics):
+            found = "; ".join(_unequal(_outcome(one), _outcome(other)))
+            return [f"evaluation {index}, genome {one.id}: {found}"]
+    return []
+
+
+def _outcome(evaluation: Evaluation) -> dict[str, Any]:
+    return {"status": evaluation.status, **evaluation.metrics}
+
+
+def _unequal(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return [
+        f"{key}: {shown(one.get(key))} | {shown(other.get(key))}"
+        for key in sorted(one.keys() | other.keys())
+        if one.get(key) != other.get(key) and not key.startswith(EVERY_RUN)
+    ]

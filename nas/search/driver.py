@@ -17,16 +17,16 @@ from typing import Any
 
 from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line
-from nas.evolution.optimizer import Proposal, SpaceExhausted
+from nas.evolution.denoise import denoised_front
+from nas.evolution.optimizer import Optimizer, Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Archive, Evaluation, as_measured
 from nas.search.elapsed import Outcome, ran_before
-from nas.search.evaluate import Unfinished, completed
+from nas.search.evaluate import completed
 from nas.search.pending import Pending
-from nas.search.policy import make_optimizer, returned_front
-from nas.search.settings import Settings
+from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
-from nas.search.workers import Died, Workers, again
+from nas.search.workers import Workers
 from nas.space.changes import changes
 from nas.space.space import SearchSpace
 from nas.training.task import Task
@@ -229,14 +229,10 @@ class Search:
             predicted=proposal.predicted,
         )  # fmt: skip
 
-    def _take(self, found: Evaluation | Died | Unfinished) -> None:
+    def _take(self, ended: Evaluation | Task) -> None:
         """What a worker answered."""
-        ended = again(found) if isinstance(found, Died) else found
-        if isinstance(ended, Task):
+        if isinstance(ended, Task):  # its worker died; or the time is up, for a resumed search
             self._queue.appendleft(ended)
-            return
-        if isinstance(ended, Unfinished):
-            self._queue.appendleft(ended.task)  # for a resumed search: the time is up
             return
         if ended.status == "stopped" and self.settings.deterministic:
             return  # how far it came is the machine's doing; a resumed search asks for it again
@@ -278,11 +274,14 @@ class Search:
     def write_results(self, final: bool = False) -> None:
         """front.json and best.json, derived from the evaluations.
 
-        final: the front that the search returns; while it runs, the one that was measured.
+        final: the front that the search returns, of what is believed (evolution/denoise.py); while
+        it runs, the one that was measured.
         """
-        archive = self.archive
-        members = returned_front(archive, self.space) if final else as_measured(archive.results())
-        self.run.write_front(members, self.settings)
+        found, wanted = self.archive.evaluations, self.settings
+        believed = [] if not final else denoised_front(
+            self.space, found, STATIC, wanted.objectives, wanted.constraints
+        )  # fmt: skip
+        self.run.write_front(believed or as_measured(self.archive.results()), wanted)
 
     def _persist(self, write: Callable[..., Any], *arguments: Any) -> Any:
         """Write; a full disk is waited for, so that no evaluation is lost."""
@@ -304,6 +303,21 @@ class Search:
         if self._exhausted:
             return "no new genome was found in the space"
         return "time is up" if _past(deadline) and not self.complete else "finished"
+
+
+def make_optimizer(
+    space: SearchSpace, settings: Settings, initial: Sequence[Genome],
+    static_metrics: StaticMetrics | None,
+) -> Optimizer:  # fmt: skip
+    """The one that the settings ask for, before anything is told."""
+    algorithm = settings.algorithm
+    if static_metrics is None:  # nothing to screen by
+        algorithm = algorithm.removesuffix("+gp")
+    return Optimizer(
+        space, settings.objectives, algorithm=algorithm, seed=settings.seed,
+        population=settings.population, initial=initial, fitness=settings.fitness,
+        constraints=settings.constraints, static_metrics=static_metrics,
+    )  # fmt: skip
 
 
 def _past(deadline: float | None) -> bool:

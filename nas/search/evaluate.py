@@ -14,7 +14,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from nas.common.deadline import OutOfTime, ending_after
@@ -25,13 +25,6 @@ from nas.training.task import Evaluator, Task
 
 MAX_ERROR_TEXT = 2000
 EvaluatorFunction = Callable[..., Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """The search's time was up before the evaluation ended; a resumed search makes it anew."""
-
-    task: Task
 
 
 class FunctionEvaluator:
@@ -150,11 +143,11 @@ def completed(
     return replace(evaluation, status="failed", metrics={}, error=error)
 
 
-def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
+def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Task:
     """Evaluate; whatever goes wrong becomes an evaluation with status failed.
 
     Where the search's time ends first, the last point of the evaluator's `learning_curve` counts
-    (epochs and metrics): status stopped.
+    (epochs and metrics): status stopped. Where there is none, the task itself comes back.
     """
     started, clock = time.time(), time.perf_counter()
     metrics, status, error = dict[str, float](), "ok", ""
@@ -165,7 +158,7 @@ def run_task(evaluator: Evaluator, task: Task) -> Evaluation | Unfinished:
     except OutOfTime:
         curve = getattr(evaluator, "learning_curve", None)
         if not curve:
-            return Unfinished(task)
+            return task
         epochs, metrics = curve[-1]
         task, status = replace(task, fidelity=replace(task.fidelity, epochs=epochs)), "stopped"
     except (Exception, SystemExit) as problem:  # a function of the user's may exit, too

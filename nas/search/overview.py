@@ -138,12 +138,10 @@ def _believed(member: Member[Evaluation], metric: str) -> Row:
     return {"believed": member.metrics.get(metric), "low": low, "high": high}
 
 
-def evaluation_rows(run: RunDirectory) -> list[Row]:
+def evaluation_rows(run: RunDirectory, archive: Archive) -> list[Row]:
     """Every evaluation as a flat row, in the order of the archive."""
-    settings, space = run.settings(), run.space()
-    archive = run.archive(space.contains)
-    evaluations = archive.evaluations
-    ids = {member.measured.id for member in run.front(archive)}
+    settings, evaluations = run.settings(), archive.evaluations
+    on_front = {member.index for member in run.front(archive)}
     measured = measured_fps(run)
     elapsed = {e.index: seconds for seconds, e in by_elapsed(evaluations)}
     names = list(dict.fromkeys(name for e in evaluations for name in e.metrics))
@@ -151,13 +149,12 @@ def evaluation_rows(run: RunDirectory) -> list[Row]:
     return [
         {
             **{name: e.metrics.get(name) for name in names},
-            "index": e.index, "id": e.id, "status": e.status, "front": e.id in ids,
+            "index": e.index, "id": e.id, "status": e.status, "front": e.index in on_front,
             "fps_measured": measured.get(e.id), "fitness": settings.fitness.known(e.metrics),
             **_prediction(e, metric),
             "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction, "seed": e.seed,
             "elapsed": elapsed[e.index], "seconds": e.seconds,
-            "parents": " ".join(e.parents), "error": e.error,
-            "genome": json.dumps(e.genome.to_dict(), separators=(",", ":")),
+            "parents": " ".join(e.parents), "error": e.error, "genome": e.genome,
         }
         for e in evaluations
     ]  # fmt: skip

@@ -27,8 +27,8 @@ from nas.data import Dataset, check_input, search_data
 from nas.deploy.latency import Calibration, calibrate, fit_relative
 from nas.evolution.optimizer import SpaceExhausted
 from nas.search.archive import Evaluation
+from nas.search.driver import make_optimizer
 from nas.search.machine import CANDIDATES, sampled, training_precision
-from nas.search.policy import make_optimizer
 from nas.search.profile import static_metrics
 from nas.search.settings import Settings
 from nas.search.workers import evaluations_of, start_workers
@@ -136,7 +136,7 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     tasks = _tasks(space, settings, len(data.fit), genomes)
     try:
         log.info("timing %d random networks", genomes)
-        found = list(evaluations_of(workers, tasks, attempts=1))
+        found = list(evaluations_of(workers, tasks))
     finally:
         workers.close()
     ok = [e for e in found if e.ok and e.index >= 0]  # without the warm-up

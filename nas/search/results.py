@@ -17,12 +17,16 @@ from nas.report.pareto import objectives_figure
 from nas.report.plots import as_html
 from nas.search.archive import Evaluation
 from nas.search.elapsed import Outcome
+from nas.search.overview import evaluation_rows
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
 
 # Columns that a printed frame leaves out, so that it fits a terminal.
-UNPRINTED = ("index", "activations", "fraction", "parents", "genome")
+UNPRINTED = (
+    "index", "activations", "fraction", "parents", "genome", "fps_measured", "fitness", "predicted",
+    "predicted_low", "predicted_high", "seed", "elapsed",
+)  # fmt: skip
 
 
 class Networks(pd.DataFrame):  # type: ignore[misc]
@@ -114,16 +118,7 @@ class Run:
     @property
     def evaluations(self) -> pd.DataFrame:
         """Every evaluation, a row each, in the order of their arrival."""
-        ids = {member.index for member in self.results}
-        return _frame([
-            {
-                "id": e.id, "index": e.index, "status": e.status, "front": e.index in ids,
-                **e.metrics, "epochs": e.fidelity.epochs, "fraction": e.fidelity.fraction,
-                "seconds": e.seconds, "error": e.error, "parents": " ".join(e.parents),
-                "genome": e.genome,
-            }
-            for e in self.archive
-        ])  # fmt: skip
+        return _frame(evaluation_rows(self.directory, self.archive))
 
     def plot(self) -> Figure:
         """The front and all that was evaluated: the first objective against each of the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import time
 import types
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from nas.common.errors import UserError, as_path, expect
 from nas.common.files import read_json
 from nas.common.options import with_values
 from nas.data import SearchData, open_dataset, search_data
+from nas.data.sources import located
 from nas.evolution.predictor import StaticMetrics
 from nas.search.archive import Evaluation
 from nas.search.cluster import check_address
@@ -34,11 +36,9 @@ from nas.search.evaluate import (
     evaluator_name,
 )
 from nas.search.machine import check_fps_model, measure_front, measure_machine
-from nas.search.paths import findable
 from nas.search.profile import HardwareProfile, load_machine, static_metrics
 from nas.search.progress import ProgressView
 from nas.search.results import Run
-from nas.search.searched import searched_space
 from nas.search.seeds import first_genomes
 from nas.search.settings import (
     Settings,
@@ -61,13 +61,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Parts:
-    """What a search is made of, checked before anything is written."""
+    """What a search is made of, checked before anything is written.
+
+    by: what is trained on, or what measures instead. fingerprint: of the data.
+    """
 
     settings: Settings
     space: SearchSpace
-    data: SearchData | None
-    fingerprint: str | None
-    function: EvaluatorFunction | None
+    by: SearchData | EvaluatorFunction
+    fingerprint: str | None = None
 
 
 def search(
@@ -163,6 +165,19 @@ def _with(
     return with_values(settings, json.loads(text), "search")
 
 
+def findable(settings: Settings) -> Settings:
+    """With absolute paths for data, fps model and teacher, so that a run goes on from any folder;
+    the names of data sets stay names.
+    """
+    data = settings.data if settings.evaluator else located(settings.data)
+    fps_model, teacher = (
+        None if path is None else os.path.abspath(path)
+        for path in (settings.fps_model, settings.recipe.teacher)
+    )
+    recipe = dataclasses.replace(settings.recipe, teacher=teacher)
+    return dataclasses.replace(settings, data=data, fps_model=fps_model, recipe=recipe)
+
+
 def _parts(
     settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | str | None,
     started: float,
@@ -172,13 +187,13 @@ def _parts(
         check_address(settings.address)
     if settings.evaluator is not None:
         function = chosen_function(settings.evaluator, evaluator)
-        return _Parts(settings, searched_space(space, settings, None), None, None, function)
+        return _Parts(settings, settings.space(space), function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)
     torch_device(settings.device)  # the workers open it themselves, and the teacher
     stored_teacher(settings.recipe, dataset.fingerprint)
-    space = searched_space(space, settings, dataset.form)
-    return _Parts(settings, space, search_data(dataset), dataset.fingerprint, None)
+    space = settings.space(space, dataset.form)
+    return _Parts(settings, space, search_data(dataset), dataset.fingerprint)
 
 
 def _search(
@@ -208,7 +223,9 @@ def _search(
                 return Outcome("finished", search.before)
             if not fresh and settings != run.settings():
                 run.store(settings)
-            workers = _workers(search, parts, profile, deadline)
+            # A process that died with a candidate in it may have died of it: now it gets its own.
+            alone = search.pending.abandoned
+            workers = evaluating(settings, parts.by, profile, deadline, alone)
         if fresh:  # only now: what fails at its start is nothing to look at
             run.point_latest()
         search.tell_callbacks("on_start")
@@ -226,7 +243,7 @@ def _search(
     if outcome.stopped != "interrupted":
         _measure_front(search, end)
     outcome.seconds = time.monotonic() - started
-    run.write("summary.json", json.dumps(_summary(search, outcome, parts.data), indent=1))
+    run.write("summary.json", json.dumps(_summary(search, outcome, parts.by), indent=1))
     search.tell_callbacks("on_end", outcome)
     return outcome
 
@@ -240,8 +257,7 @@ def _has_results(search: Search) -> bool:
 
 def _profile(run: RunDirectory, parts: _Parts) -> HardwareProfile | None:
     """None where nobody asks for frames per second, and nothing is trained."""
-    wanted = "fps" in parts.settings.wanted
-    if parts.function is not None and not wanted:
+    if not isinstance(parts.by, SearchData) and "fps" not in parts.settings.wanted:
         return None
     return measure_machine(run, parts.settings, parts.space)
 
@@ -252,19 +268,16 @@ def _static(profile: HardwareProfile | None, settings: Settings) -> StaticMetric
     return partial(static_metrics, fps_model=model, more=sorted(FOOTPRINT.keys() & named))
 
 
-def _workers(
-    search: Search, parts: _Parts, profile: HardwareProfile | None, deadline: float | None
-) -> Workers:
-    """Each with the evaluator that the settings ask for."""
-    settings = parts.settings
-    # A process that died with a candidate in it may have died of it: now it gets one of its own.
-    suspect = search.pending.abandoned
-    if parts.function is not None:
-        arguments: tuple[Any, ...] = (parts.function,)
-        return start_workers(settings, FunctionEvaluator, arguments, deadline, alone=suspect)
+def evaluating(
+    settings: Settings, by: SearchData | EvaluatorFunction, profile: HardwareProfile | None,
+    deadline: float | None = None, alone: bool = False,
+) -> Workers:  # fmt: skip
+    """Workers that train on the data `by`, in the profile's mode, or that call the function."""
+    if not isinstance(by, SearchData):
+        return start_workers(settings, FunctionEvaluator, (by,), deadline, alone)
     assert profile is not None
-    arguments = (parts.data, settings.recipe, profile.precision, settings.device)
-    return start_workers(settings, TrainingEvaluator, arguments, deadline, alone=suspect)
+    arguments = (by, settings.recipe, profile.precision, settings.device)
+    return start_workers(settings, TrainingEvaluator, arguments, deadline, alone)
 
 
 def _measure_front(search: Search, end: float | None) -> None:
@@ -282,7 +295,9 @@ def _measure_front(search: Search, end: float | None) -> None:
     measure_front(run, [member.measured for member in members], end)
 
 
-def _summary(search: Search, outcome: Outcome, data: SearchData | None) -> dict[str, Any]:
+def _summary(
+    search: Search, outcome: Outcome, by: SearchData | EvaluatorFunction
+) -> dict[str, Any]:
     done: list[Evaluation] = search.archive.evaluations
     return {
         "stopped": outcome.stopped,
@@ -293,7 +308,7 @@ def _summary(search: Search, outcome: Outcome, data: SearchData | None) -> dict[
         "loop_seconds": outcome.total.loop_seconds,
         "driver_overhead": outcome.overhead,
         "training_seconds": sum(e.seconds for e in done),
-        "majority_baseline": majority_baseline(data) if data else None,
+        "majority_baseline": majority_baseline(by) if isinstance(by, SearchData) else None,
     }
 
 

@@ -8,7 +8,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
 
 from nas.arch.footprint import COSTS
 from nas.common.environment import usable_cores
@@ -33,7 +35,9 @@ from nas.evolution.objectives import (
     Objective,
     check_objectives,
 )
+from nas.evolution.pareto import Measured, Member
 from nas.report.axes import SHARES
+from nas.space.space import SearchSpace
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity
 
@@ -42,12 +46,7 @@ EVALUATIONS = 40  # where neither their number nor a time is given
 Time = Annotated[float, Seconds(0.001, 1e9)]
 
 
-class HasMetrics(Protocol):
-    @property
-    def metrics(self) -> Metrics: ...
-
-
-T = TypeVar("T", bound=HasMetrics)
+T = TypeVar("T", bound=Measured)
 
 
 @dataclass(frozen=True)
@@ -113,15 +112,30 @@ class Settings:
         """Whether the fitness decides who lives; it then is what the run is about."""
         return self.algorithm.startswith("ga")
 
-    def choose(self, front: Sequence[T]) -> T | None:
+    def choose(self, front: Sequence[Member[T]]) -> Member[T] | None:
         """By the fitness; by the first objective where the fitness knows too little."""
-        return max(front, key=lambda member: self.worth(member.metrics), default=None)
+        return max(front, key=lambda member: self._worth(member.metrics), default=None)
 
-    def worth(self, metrics: Metrics) -> float:
+    def _worth(self, metrics: Metrics) -> float:
         known, first = self.fitness.known(metrics), self.objectives[0]
         if known is not None:
             return known
         return metrics[first.name] if first.maximize else -metrics[first.name]
+
+    def space(
+        self, space: SearchSpace, form: tuple[int, int, int, int] | None = None
+    ) -> SearchSpace:
+        """The space as a search has it: of its data's input, within the constraints.
+
+        form: classes, channels, height and width of the data; None: an evaluator measures.
+        UserError where the data do not fit, or where no network keeps the limits.
+        """
+        # Limits that the space knows too: then children are repaired, and not only refused.
+        space = space.within({c.name: (c.at_least, c.at_most) for c in self.constraints})
+        if form is not None:
+            space = space.for_data(*form)
+        space.sample(np.random.default_rng(0))
+        return space
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -145,12 +159,7 @@ def settings_of(args: argparse.Namespace, stored: Settings | None = None) -> Set
 
 def load_settings(path: Path) -> Settings:
     """Read a search configuration; a missing key keeps its default."""
-    return read_settings(read_yaml(path) or {}, str(path))
-
-
-def read_settings(plain: object, where: str) -> Settings:
-    """Settings of plain data. UserError names the key that does not fit."""
-    return read(Settings, plain, where)
+    return read(Settings, read_yaml(path) or {}, str(path))
 
 
 def checked(settings: Settings) -> Settings:

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from nas.search.archive import (
     as_measured,
 )
 from nas.search.pending import Pending
-from nas.search.settings import STATIC, Settings, fixed_changes, load_settings, read_settings
+from nas.search.settings import STATIC, Settings, fixed_changes, load_settings
 from nas.space.space import SearchSpace
 
 EXPERIMENTS = Path("experiments")
@@ -61,20 +61,18 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, path: Path | None, settings: Settings, space: Path | SearchSpace,
+        cls, path: Path | None, settings: Settings, space: SearchSpace,
         initial: Sequence[Genome] = (), command: Sequence[str] = (), data: str | None = None,
     ) -> RunDirectory:  # fmt: skip
         """A new folder; config.yaml, which makes it a run, comes last.
 
         data: the data set's fingerprint; None: an evaluator of the user's measures.
         """
-        name, text = (space.stem, read_text(space)) if isinstance(space, Path) else (
-            space.name, space.to_yaml())  # fmt: skip
-        run = cls(_new_folder(path, f"{name}-s{settings.seed}"))
+        run = cls(_new_folder(path, f"{space.name}-s{settings.seed}"))
         with run:
             if run.file("config.yaml").exists():
                 raise UserError(f"{run.path}: another search has just taken this folder")
-            run.write("space.yaml", text)
+            run.write("space.yaml", space.to_yaml())
             run.write("environment.json", json.dumps(environment([*command]), indent=1))
             run.write("initial.json", json.dumps([g.to_dict() for g in initial]))
             prints: dict[str, Any] = {n: run._digest(n) for n in FINGERPRINTED}
@@ -195,7 +193,7 @@ class RunDirectory:
         prints = read_json(path)
         if not isinstance(prints, dict) or not prints.keys() >= {"settings", "data"}:
             raise UserError(f"{path}: not the fingerprints of a run")
-        began = read_settings(prints["settings"], f"{path}: settings")
+        began = read(Settings, prints["settings"], f"{path}: settings")
         for name, (before, now) in fixed_changes(began, self.settings()).items():
             raise UserError(f"{self.file('config.yaml')}: {name}: the run has {before}, not {now}")
         for name in FINGERPRINTED:
@@ -266,23 +264,21 @@ def run_of(file: Path) -> RunDirectory | None:
 def _new_folder(path: Path | None, name: str) -> Path:
     """Make it; one that was given may be there already, if it is empty."""
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{name}"
-    names = [path] if path else (EXPERIMENTS / f"{name}{end}" for end in ("", *_numbers()))
-    for folder in names:
+    folder, number = path or EXPERIMENTS / name, 1
+    while True:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(exist_ok=False)
+            folder.mkdir()
+            return folder
         except FileExistsError:
             if path is None:  # another search of this very second
-                continue
-            if not path.is_dir() or any(path.iterdir()):
+                number += 1
+                folder = EXPERIMENTS / f"{name}-{number}"
+            elif path.is_dir() and not any(path.iterdir()):
+                return path
+            else:
                 raise UserError(
                     f"{path}: exists and is not empty; expected a new folder, or --resume {path}"
                 ) from None
         except OSError as error:
             raise UserError(f"{folder}: cannot create: {reason(error)}") from None
-        return folder
-    raise AssertionError("unreachable: the numbers do not end")
-
-
-def _numbers() -> Iterator[str]:
-    return (f"-{number}" for number in range(2, 10**6))

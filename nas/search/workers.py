@@ -19,7 +19,7 @@ from nas.common.environment import limit_memory, usable_cores
 from nas.common.errors import UserError, first_line
 from nas.search.archive import Evaluation
 from nas.search.cluster import RaySession, worker_environment
-from nas.search.evaluate import Unfinished, failed, run_task
+from nas.search.evaluate import failed, run_task
 from nas.search.settings import Settings
 from nas.training.task import Evaluator, Task
 
@@ -32,18 +32,11 @@ MakeEvaluator = Callable[..., Evaluator]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Died:
-    """The worker that held the task is gone; whether the task is to blame is not known."""
-
-    task: Task
-    why: str
-
-
 class Workers(Protocol):
     """`capacity` tasks may be in flight; `next` waits for whichever ends first.
 
-    None: only the capacity has changed, or the search's time is up.
+    It gives the evaluation; or a task that is to be submitted again, since its worker died (the
+    next attempt) or the search's time was up; None where only the capacity has changed.
     """
 
     @property
@@ -51,40 +44,33 @@ class Workers(Protocol):
 
     def submit(self, task: Task) -> None: ...
 
-    def next(self) -> Evaluation | Died | Unfinished | None: ...
+    def next(self) -> Evaluation | Task | None: ...
 
     def close(self) -> None: ...
 
 
-def evaluations_of(
-    workers: Workers, tasks: Iterable[Task], attempts: int = ATTEMPTS
-) -> Iterator[Evaluation]:
+def evaluations_of(workers: Workers, tasks: Iterable[Task]) -> Iterator[Evaluation]:
     """What workers without a deadline make of the tasks, as they end."""
     queue, running = deque(tasks), 0
     while queue or running:
         while queue and running < workers.capacity:
             workers.submit(queue.popleft())
             running += 1
-        answer = workers.next()
-        if answer is None:
+        ended = workers.next()
+        if ended is None:
             continue
         running -= 1
-        ended = again(answer, attempts) if isinstance(answer, Died) else answer
         if isinstance(ended, Task):
             queue.appendleft(ended)
-            continue
-        assert isinstance(ended, Evaluation)
-        yield ended
+        else:
+            yield ended
 
 
-def again(died: Died, attempts: int = ATTEMPTS) -> Task | Evaluation:
+def again(task: Task, why: str) -> Task | Evaluation:
     """The next attempt of what a worker died with; a failure where there were enough."""
-    task = died.task
-    if task.attempt < attempts:
+    if task.attempt < ATTEMPTS:
         return replace(task, attempt=task.attempt + 1)
-    if task.attempt == 1:
-        return failed(task, died.why)
-    return failed(task, f"broken off {task.attempt} times, at last because {died.why}")
+    return failed(task, f"broken off {task.attempt} times, at last because {why}")
 
 
 class InProcess:
@@ -100,25 +86,18 @@ class InProcess:
     def submit(self, task: Task) -> None:
         self.tasks.append(task)
 
-    def next(self) -> Evaluation | Unfinished:
+    def next(self) -> Evaluation | Task:
         return run_task(self.evaluator, self.tasks.popleft())
 
     def close(self) -> None:
         self.tasks.clear()
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one candidate may take. time: s. memory: GiB beyond an idle worker's. None: no limit."""
-
-    time: float | None = None
-    memory: float | None = None
-
-
 class RayWorkers:
     """Ray actors, each holding one evaluator; the arguments are stored once a node.
 
-    gpus: the share of a GPU of each worker, one entry a worker. address: of a running cluster
+    gpus: the share of a GPU of each worker, one entry a worker. candidate_time, candidate_memory:
+    what one candidate may take, s and GiB beyond an idle worker's. address: of a running cluster
     (`auto` or host:port); without it, Ray is started on this machine alone. Workers for which the
     cluster has no room wait for it: they join when a node is added. One that dies or hangs is
     replaced. deadline: of time.monotonic, when the search's time is up.
@@ -129,12 +108,14 @@ class RayWorkers:
         make: MakeEvaluator,
         *arguments: Any,
         gpus: Sequence[float],
-        limits: Limits = Limits(),
+        candidate_time: float | None = None,
+        candidate_memory: float | None = None,
         address: str | None = None,
         threads: int | None = None,
         deadline: float | None = None,
     ) -> None:
-        self._limits, self._deadline = limits, inf if deadline is None else deadline
+        self._limit = candidate_time or inf
+        self._deadline = inf if deadline is None else deadline
         self._session = RaySession(address, len(gpus))
         self._ray = self._session.ray
         if threads is None:
@@ -147,7 +128,7 @@ class RayWorkers:
         self._shared = any(gpus)  # then a worker without a share must not see a GPU
         try:
             stored = [self._stored(argument) for argument in arguments]
-            self.arguments = (loaded_plugins(), make, threads, limits.memory, *stored)
+            self.arguments = (loaded_plugins(), make, threads, candidate_memory, *stored)
             for share in gpus:
                 self._start(share)
             self._wait_for_one(gpus)
@@ -171,10 +152,10 @@ class RayWorkers:
 
     def submit(self, task: Task) -> None:
         worker = self._idle.pop()
-        overdue = min(time.monotonic() + (self._limits.time or inf), self._deadline + GRACE)
+        overdue = min(time.monotonic() + self._limit, self._deadline + GRACE)
         self._running[worker.actor.run.remote(task)] = worker, task, overdue
 
-    def next(self) -> Evaluation | Died | Unfinished | None:
+    def next(self) -> Evaluation | Task | None:
         while True:
             first = min((overdue for _, _, overdue in self._running.values()),
                         default=self._deadline)  # fmt: skip
@@ -195,27 +176,27 @@ class RayWorkers:
                 self._ray.kill(worker.actor)
         self._session.close()
 
-    def _finished(self, reference: Any) -> Evaluation | Died | Unfinished:
+    def _finished(self, reference: Any) -> Evaluation | Task:
         worker, task, _ = self._running.pop(reference)
         try:
-            found: Evaluation | Unfinished = self._ray.get(reference)
+            found: Evaluation | Task = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._start(worker.gpus)
-            return Died(task, f"its worker died: {first_line(error)}")
+            return again(task, f"its worker died: {first_line(error)}")
         if isinstance(found, Evaluation) and found.out_of_memory:
             self._replace(worker)  # perhaps what an earlier candidate left behind took it
-            return Died(task, found.error)
+            return again(task, found.error)
         self._idle.append(worker)
         return found
 
-    def _stop_overdue(self) -> Evaluation | Unfinished:
+    def _stop_overdue(self) -> Evaluation | Task:
         reference = min(self._running, key=lambda r: self._running[r][2])
         worker, task, _ = self._running.pop(reference)
         self._replace(worker)
         if time.monotonic() >= self._deadline:
-            return Unfinished(task)
-        limit = self._limits.time or 0.0
-        return failed(task, f"took longer than the {limit:g} s that a candidate may", limit)
+            return task
+        why = f"took longer than the {self._limit:g} s that a candidate may"
+        return failed(task, why, self._limit)
 
     def _replace(self, worker: _Worker) -> None:
         self._ray.kill(worker.actor)
@@ -291,7 +272,7 @@ class _Actor:
     def ready(self) -> bool:
         return True
 
-    def run(self, task: Task) -> Evaluation | Unfinished:
+    def run(self, task: Task) -> Evaluation | Task:
         return run_task(self.evaluator, task)
 
 
@@ -310,12 +291,13 @@ def start_workers(
     """
     # The order of a sum, and so its rounding, depends on how many threads share it.
     threads = 1 if settings.deterministic else None
-    limits = Limits(settings.candidate_time, settings.candidate_memory)
     gpus = [settings.gpus_per_worker] * settings.main_workers + [0.0] * settings.cpu_workers
-    if len(gpus) == 1 and limits == Limits() and settings.address is None and not alone:
+    apart = alone or settings.address or settings.candidate_time or settings.candidate_memory
+    if len(gpus) == 1 and not apart:
         return InProcess(make, *arguments, threads=threads)
     log.info("starting %d Ray workers", len(gpus))
     return RayWorkers(
-        make, *arguments, gpus=gpus, limits=limits, address=settings.address, threads=threads,
+        make, *arguments, gpus=gpus, candidate_time=settings.candidate_time,
+        candidate_memory=settings.candidate_memory, address=settings.address, threads=threads,
         deadline=deadline,
     )  # fmt: skip

@@ -9,10 +9,10 @@ from conftest import ROOT
 
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
+from nas.evolution.denoise import denoised_front
 from nas.evolution.pareto import pareto_front
 from nas.search.archive import Archive, Evaluation
-from nas.search.policy import returned_front
-from nas.search.settings import Settings
+from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
 from nas.training.task import Fidelity
 
@@ -147,9 +147,7 @@ def test_a_run_of_version_0_1_with_a_ladder_is_read(caplog):
 
 def test_a_returned_front_says_what_is_believed(quick, tmp_path):
     """front.json has both figures of each member; a run of version 0.1 has the measured ones."""
-    directory = RunDirectory.create(
-        tmp_path / "run", Settings(), ROOT / "search_spaces/quick.yaml", [], ["test"]
-    )
+    directory = RunDirectory.create(tmp_path / "run", Settings(), quick)
     archive, rng = directory.archive(quick.contains), np.random.default_rng(0)
     for i in range(40):
         genome = quick.sample(rng).genome
@@ -159,7 +157,7 @@ def test_a_returned_front_says_what_is_believed(quick, tmp_path):
         archive.append(Evaluation(i, genome, Fidelity(), 0, "ok", metrics))
     archive.close()
     assert [m.measured for m in directory.front(archive)] == list(archive.front)
-    found = returned_front(archive, quick)
+    found = denoised_front(quick, archive.evaluations, STATIC)
     believed = [
         {
             "id": m.measured.id,

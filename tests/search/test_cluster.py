@@ -95,9 +95,7 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     try:
         while workers.capacity < 5:
             workers.next()
-        run = RunDirectory.create(
-            tmp_path / "run", settings, ROOT / "search_spaces/quick.yaml", [], ["test"]
-        )
+        run = RunDirectory.create(tmp_path / "run", settings, quick, [], ["test"])
         events = Events(kill, lambda: cluster.add_node(num_cpus=3))
         search = Search(run, settings, quick, [], [events])
         outcome = search.loop(workers)

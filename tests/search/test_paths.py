@@ -10,7 +10,7 @@ from nas.data import load, save
 from nas.data.sources import located
 from nas.retrain import main as retrain
 from nas.search.__main__ import main as search
-from nas.search.paths import findable
+from nas.search.run import findable
 from nas.search.settings import Settings, load_settings
 from nas.training.recipe import Recipe
 

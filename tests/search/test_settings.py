@@ -10,6 +10,7 @@ from conftest import ROOT
 from nas.common.cli import Parser
 from nas.common.errors import UserError
 from nas.common.options import options_of
+from nas.common.schema import read
 from nas.evolution.objectives import Constraint, Fitness, Objective, Penalty
 from nas.search.__main__ import main
 from nas.search.settings import (
@@ -19,7 +20,6 @@ from nas.search.settings import (
     checked,
     fixed_changes,
     load_settings,
-    read_settings,
     settings_of,
 )
 from nas.training.recipe import Recipe
@@ -97,7 +97,7 @@ def test_any_key_can_be_set():
 def test_keys_of_version_0_1(old, now):
     zeros = {"evaluations": 0, "time_budget": 0.0, "workers": 0, "candidate_time": 0.0}
     fitness = {"params_limit": 5.0, "fps_target": 7.0}
-    found = read_settings({**old, **zeros, "fitness": fitness}, "old")
+    found = read(Settings, {**old, **zeros, "fitness": fitness}, "old")
     assert found.algorithm == now
     assert (found.evaluations, found.time_budget, found.workers) == (None, None, None)
     assert found.fitness.penalties[0].at_most == 5

@@ -5,14 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from nas.common.errors import UserError
 from nas.search.settings import Settings
 from nas.search.store import RunDirectory, run_of
 from nas.space.space import SearchSpace
 
-QUICK = ROOT / "search_spaces/quick.yaml"
+QUICK = SearchSpace.load("quick")
 
 
 def test_two_searches_of_one_second_get_a_folder_each(tmp_path, monkeypatch):

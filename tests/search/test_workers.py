@@ -16,8 +16,8 @@ import ray
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.search.cluster import RaySession, private_folder
-from nas.search.evaluate import Unfinished, run_task
-from nas.search.workers import Died, InProcess, Limits, RayWorkers
+from nas.search.evaluate import run_task
+from nas.search.workers import ATTEMPTS, InProcess, RayWorkers
 from nas.training.task import Fidelity, Task
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own
@@ -63,7 +63,7 @@ def drain(workers, tasks):
             workers.submit(waiting.pop(0))
         came = workers.next()
         if came is not None:
-            found[came.task.index if isinstance(came, Died) else came.index] = came
+            found[came.index] = came
     return [found[t.index] for t in tasks]
 
 
@@ -83,10 +83,12 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
     ways = dict(enumerate(
         ["ok", "dies", "hangs", "raises", "nan", "hoards", "prints", *["leaks"] * 3]
     ))  # fmt: skip
-    tasks = [Task(i, g, Fidelity(), 3) for i, g in enumerate(genomes)]
+    tasks = [Task(i, g, Fidelity(), 3, attempt=ATTEMPTS) for i, g in enumerate(genomes)]
     by_id = {genomes[i].id: way for i, way in ways.items()}
-    limits = Limits(time=15, memory=0.25)  # s that only the hanging one needs, on any machine
-    workers = RayWorkers(evaluate_class(), by_id, gpus=[0, 0], limits=limits)
+    workers = RayWorkers(
+        evaluate_class(), by_id, gpus=[0, 0], candidate_memory=0.25,
+        candidate_time=15,  # s that only the hanging one needs, on any machine
+    )  # fmt: skip
     try:
         found = drain(workers, tasks)
         (private,) = short_folder.iterdir()
@@ -95,10 +97,10 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
         printed = sum(p.stat().st_size for p in logs.rglob("*") if p.is_file())
     finally:
         workers.close()
-    died = {i for i, e in enumerate(found) if isinstance(e, Died)}
+    died = {i for i, e in enumerate(found) if "broken off" in e.error}
     assert {1, 5} <= died <= {1, 5, 7, 8, 9}  # which of the leaking ones depends on the worker
-    assert "its worker died" in found[1].why
-    assert "MemoryError" in found[5].why
+    assert "its worker died" in found[1].error
+    assert "MemoryError" in found[5].error
     assert "took longer than the 15 s" in found[2].error
     assert 15 <= found[2].seconds < 16
     assert found[3].error == "RuntimeError: cannot train this one"
@@ -123,8 +125,8 @@ def test_who_is_still_at_it_when_the_time_is_up_is_stopped(quick, short_folder):
     workers.submit(Task(0, genome, Fidelity(), 0, seconds=0.5))
     started = time.monotonic()
     found = workers.next()
-    assert isinstance(found, Unfinished)
-    assert found.task.index == 0
+    assert isinstance(found, Task)  # to be given again
+    assert found.index == 0
     assert 0.5 <= time.monotonic() - started < 2
 
 
