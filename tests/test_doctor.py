@@ -167,7 +167,7 @@ def make(tmp_path, proposed):
     def make(name, accuracy=0.5, **changes):
         settings = dataclasses.replace(Settings(), **changes)
         run = RunDirectory.create(tmp_path / name, settings, QUICK, [], ["command", name])
-        archive = Archive.load(run.file("evaluations.jsonl"))
+        archive = Archive(run.file("evaluations.jsonl"))
         metrics = {"accuracy": accuracy, "params": 10.0, "fps": 10.0}
         archive.append(Evaluation(0, proposed, Fidelity(), 0, "ok", metrics, "", 1.0, 2.0))
         archive.close()

@@ -23,7 +23,7 @@ def run(tmp_path, quick, proposed, monkeypatch):
 
     monkeypatch.chdir(ROOT)
     directory = RunDirectory.create(tmp_path / "run", Settings(), quick, [], ["test"])
-    archive = Archive.load(directory.file("evaluations.jsonl"))
+    archive = Archive(directory.file("evaluations.jsonl"))
     rng = np.random.default_rng(0)
     for i, genome in enumerate([proposed, *(quick.sample(rng).genome for _ in range(20))]):
         found = cost(genome)

@@ -99,9 +99,7 @@ def search_all(args: argparse.Namespace) -> None:
             search(way, path, settings, space, data)
 
 
-def search(
-    way: str, path: Path, settings: Settings, space: SearchSpace, data: Any
-) -> None:
+def search(way: str, path: Path, settings: Settings, space: SearchSpace, data: Any) -> None:
     initial = [Genome.load(PROPOSED)]
     with RunDirectory.create(path, settings, space, initial, ["benchmarks", way]) as run:
         if (OUT / "machine.json").exists():  # one fps model for all
@@ -211,7 +209,7 @@ def train_fronts(args: argparse.Namespace) -> None:
     runs = read_runs()
     wanted = {e.id: e.genome for rows in runs.values() for e in final_front(rows)}
     path = OUT / "anew.jsonl"
-    done = {e.id for e in Archive.load(path) if e.ok}
+    done = {e.id for e in Archive(path) if e.ok}
     machine = load_machine(OUT / "machine.json")
     data = search_data(open_dataset(args.data))
     settings = Settings(workers=args.workers)
@@ -221,7 +219,7 @@ def train_fronts(args: argparse.Namespace) -> None:
     print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)
     fidelity = next(iter(runs.values()))[0].fidelity  # one for all
     tasks = [Task(i, g, fidelity, SEED_ANEW) for i, g in enumerate(left, len(done))]
-    archive = Archive.load(path)
+    archive = Archive(path)
     try:
         for found in evaluations_of(workers, tasks):
             archive.append(found)
@@ -234,7 +232,7 @@ def read_runs() -> dict[str, list[Evaluation]]:
     """Run name -> its ok evaluations, in the order in which they ended."""
     return {
         path.parent.name: sorted(
-            (e for e in Archive.load(path.parent / "evaluations.jsonl") if e.ok),
+            (e for e in Archive(path.parent / "evaluations.jsonl") if e.ok),
             key=lambda e: e.started + e.seconds,
         )
         for path in sorted(OUT.glob("*-*/summary.json"))
@@ -280,7 +278,7 @@ def report() -> None:
     limits = SearchSpace.load(OUT / next(iter(runs)) / "space.yaml").constraints.params
     largest = float(limits[1]) if limits else max(float(points(r).max()) for r in runs.values())
     measure = Yardstick(chance, np.concatenate([points(r) for r in runs.values()]), largest)
-    anew = {e.id: e for e in Archive.load(OUT / "anew.jsonl") if e.ok}
+    anew = {e.id: e for e in Archive(OUT / "anew.jsonl") if e.ok}
     curves = {name: curve(rows, measure) for name, rows in runs.items()}
     again = {
         name: points([anew[e.id] for e in final_front(rows)])

@@ -80,7 +80,7 @@ def settings_made(path: Path) -> Settings:
 
 def measured(run: Path) -> dict[str, Any]:
     """wall, set-up included, and memory are not known of a search made before."""
-    evaluations = Archive.load(run / "evaluations.jsonl").evaluations
+    evaluations = Archive(run / "evaluations.jsonl").evaluations
     return {
         "loop_seconds": json.loads((run / "summary.json").read_text())["loop_seconds"],
         "training_seconds": sum(e.seconds for e in evaluations),

@@ -134,7 +134,7 @@ def _below(pid: int, root: int) -> bool:
 
 def read(path: Path) -> list[Evaluation]:
     front: Front[Evaluation] = Front((Objective("score", "maximize"), Objective("params")))
-    return Archive.load(path / "evaluations.jsonl", front=front).evaluations
+    return Archive(path / "evaluations.jsonl", front=front).evaluations
 
 
 def whole(path: Path, failures: int = 0) -> list[Evaluation]:

@@ -99,7 +99,7 @@ def throughput(space_file: Path, workers: int, seconds: Sequence[float]) -> dict
 
 def measured_seconds(path: Path) -> list[float]:
     """The evaluation times of a search. UserError when it has none."""
-    found = [e.seconds for e in Archive.load(path) if e.ok and e.seconds > 0]
+    found = [e.seconds for e in Archive(path) if e.ok and e.seconds > 0]
     if not found:
         raise UserError(f"{path}: no evaluation whose time was measured")
     return found

@@ -244,7 +244,7 @@ def archive_frame(path: Path) -> pd.DataFrame:
     """
     space = SearchSpace.load(path.with_name("space.yaml"))
     rows: dict[str, dict[str, Any]] = {}
-    for evaluation in Archive.load(path):
+    for evaluation in Archive(path):
         if not evaluation.ok or not space.contains(evaluation.genome):
             continue
         accuracy = 100 * evaluation.metrics["accuracy"]

@@ -32,7 +32,7 @@ from nas.search.run import evaluating, findable
 from nas.search.settings import Settings, checked
 from nas.search.store import EXPERIMENTS, RunDirectory, run_of
 from nas.search.workers import Workers, evaluations_of
-from nas.space.ablation import Variant, variants
+from nas.space.ablation import variants
 from nas.space.projection import project
 from nas.space.space import SearchSpace
 from nas.training.task import Fidelity, Task
@@ -89,40 +89,35 @@ def ablate(
         else:
             by = open_dataset(found.data)
             where = where.for_data(len(by.classes), *by.shape)
-        chosen = plan(network, other, where, read_seeds(seeds))
+        compared, numbers = plan(network, other, where), read_seeds(seeds)
         beside = path.parent if path else EXPERIMENTS
         folder = beside / f"ablation-{network.id}" if out is None else as_path(out, "ablate: out")
         log.info(
             "%d networks, %d seeds, %d epochs of %.0f%% of the images each, into %s",
-            len(chosen.genomes), len(chosen.seeds), fidelity.epochs, 100 * fidelity.fraction,
-            folder,
+            len(compared), len(numbers), fidelity.epochs, 100 * fidelity.fraction, folder,
         )  # fmt: skip
-        result, picture = measure(folder, chosen, where, by, found, command), folder / PICTURE
+        result = measure(folder, compared, numbers, where, by, found, command)
+        picture = folder / PICTURE
         title = f"{network.id}, each gene set back to that of {name}"
         write_figure(picture, ablation_figure(result, title))
     return {**result, "against": name, "picture": str(picture)}
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is trained: names and genomes in the order of the table, by each of the seeds."""
+class Compared:
+    """A row of the table: a network, or the winner with one gene of `ours` set back to `theirs`."""
 
-    names: tuple[str, ...]
-    genomes: tuple[Genome, ...]
-    changed: tuple[Variant, ...]
-    seeds: tuple[int, ...]
-
-    def tasks(self, settings: Settings) -> list[Task]:
-        """Seed by seed, so that an interrupted ablation compares all variants by fewer seeds."""
-        return [
-            Task(s * len(self.genomes) + i, genome, settings.fidelity, seed)
-            for s, seed in enumerate(self.seeds)
-            for i, genome in enumerate(self.genomes)
-        ]
+    name: str
+    genome: Genome
+    ours: str | None = None
+    theirs: str | None = None
 
 
-def plan(network: Genome, other: Genome, space: SearchSpace, seeds: Sequence[int]) -> Plan:
-    """UserError where the space does not hold the network, or the other has no relative in it."""
+def plan(network: Genome, other: Genome, space: SearchSpace) -> list[Compared]:
+    """The network itself, the other, and a variant for each gene that can be set back.
+
+    UserError where the space does not hold the network, or the other has no relative in it.
+    """
     ours, theirs = space.genotype(network), project(other, space)
     if theirs is None:
         raise UserError(f"space {space.name}: no relative of {other.id} satisfies its constraints")
@@ -134,26 +129,31 @@ def plan(network: Genome, other: Genome, space: SearchSpace, seeds: Sequence[int
     found = variants(ours, theirs, space)
     if not found:
         raise UserError(f"{network.id}: differs from {other.id} in no gene of space {space.name}")
-    genomes = [network, theirs.genome, *(v.genotype.genome for v in found)]
-    names = [WINNER, OTHER, *(v.gene for v in found)]
-    return Plan(tuple(names), tuple(genomes), tuple(found), tuple(seeds))
+    changed = [Compared(v.gene, v.genotype.genome, v.ours, v.theirs) for v in found]
+    return [Compared(WINNER, network), Compared(OTHER, theirs.genome), *changed]
 
 
 def measure(
-    out: Path, chosen: Plan, space: SearchSpace, by: Dataset | EvaluatorFunction,
-    settings: Settings, command: Sequence[str] = (),
+    out: Path, compared: Sequence[Compared], seeds: Sequence[int], space: SearchSpace,
+    by: Dataset | EvaluatorFunction, settings: Settings, command: Sequence[str] = (),
 ) -> Row:  # fmt: skip
     """Measure what is missing in the folder `out`; returns the result, ablation.json.
 
-    by: the data to train on, or the function that measures.
+    by: the data to train on, or the function that measures. It goes seed by seed, so that an
+    interrupted ablation compares all variants by fewer seeds.
     """
     if isinstance(by, Dataset):
         check_input(by, f"space {space.name}", space.classes, *space.shape)
         stored_teacher(settings.recipe, by.fingerprint)
-    with _folder(out, chosen, space, by, settings, command) as run:
+    tasks = [
+        Task(s * len(compared) + i, row.genome, settings.fidelity, seed)
+        for s, seed in enumerate(seeds)
+        for i, row in enumerate(compared)
+    ]
+    with _folder(out, compared, space, by, settings, command) as run:
         archive = run.archive()
-        missing = [t for t in chosen.tasks(settings) if t.index not in archive.by_index]
-        log.info("%d of %d to be measured", len(missing), len(chosen.tasks(settings)))
+        missing = [task for task in tasks if task.index not in archive.by_index]
+        log.info("%d of %d to be measured", len(missing), len(tasks))
         if missing:
             workers = _workers(run, settings, space, by)
             try:
@@ -161,12 +161,15 @@ def measure(
             finally:
                 workers.close()
                 archive.close()
-        result = summarise(chosen, archive.evaluations, run_axes(settings, [])[0])
+        result = summarise(compared, seeds, archive.evaluations, run_axes(settings, [])[0])
         run.write("ablation.json", json.dumps(result, indent=1))
     return result
 
 
-def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> Row:
+def summarise(
+    compared: Sequence[Compared], seeds: Sequence[int], evaluations: Sequence[Evaluation],
+    measure: Row,
+) -> Row:  # fmt: skip
     """measure: what is compared, of report.axes. gain: the network's value less that of the
     variant with the gene set back (the other way round where less is better), seed by seed.
 
@@ -174,28 +177,26 @@ def summarise(chosen: Plan, evaluations: Sequence[Evaluation], measure: Row) -> 
     """
     values = {(e.id, e.seed): e.metrics[measure["name"]] for e in evaluations if e.ok}
     sign = 1 if measure["maximize"] else -1
-    by_gene = {v.gene: v for v in chosen.changed}
-    base = chosen.genomes[0].id
+    base = compared[0].genome.id
     rows = []
-    for name, genome in zip(chosen.names, chosen.genomes, strict=True):
-        found = [values[genome.id, s] for s in chosen.seeds if (genome.id, s) in values]
+    for row in compared:
+        name, total = row.genome.id, cost(row.genome)
+        found = [values[name, s] for s in seeds if (name, s) in values]
         gains = [
-            sign * (values[base, s] - values[genome.id, s])
-            for s in chosen.seeds
-            if {(base, s), (genome.id, s)} <= values.keys()
+            sign * (values[base, s] - values[name, s])
+            for s in seeds
+            if {(base, s), (name, s)} <= values.keys()
         ]
-        total, variant = cost(genome), by_gene.get(name)
         rows.append({
-            "name": name, "id": genome.id, "params": total.params, "macs": total.macs,
-            "ours": variant.ours if variant else None,
-            "theirs": variant.theirs if variant else None,
+            "name": row.name, "id": name, "params": total.params, "macs": total.macs,
+            "ours": row.ours, "theirs": row.theirs,
             "value": mean_interval(found, measure["share"]) if found else None,
-            "gain": mean_interval(gains) if gains and name != WINNER else None,
+            "gain": mean_interval(gains) if gains and row.name != WINNER else None,
         })  # fmt: skip
-    asked = {(genome.id, seed) for genome in chosen.genomes for seed in chosen.seeds}
+    asked = {(row.genome.id, seed) for row in compared for seed in seeds}
     failures = [{"id": e.id, "seed": e.seed, "error": e.error} for e in evaluations
                 if not e.ok and (e.id, e.seed) in asked]  # fmt: skip
-    return {"measure": measure, "seeds": list(chosen.seeds), "rows": rows, "failures": failures}
+    return {"measure": measure, "seeds": list(seeds), "rows": rows, "failures": failures}
 
 
 def _space(given: SearchSpace | str | Path | None, run: RunDirectory | None, path: Path | None
@@ -229,11 +230,11 @@ def _settings(
 
 
 def _folder(
-    out: Path, chosen: Plan, space: SearchSpace, by: Dataset | EvaluatorFunction,
-    settings: Settings, command: Sequence[str],
+    out: Path, compared: Sequence[Compared], space: SearchSpace,
+    by: Dataset | EvaluatorFunction, settings: Settings, command: Sequence[str],
 ) -> RunDirectory:  # fmt: skip
     """The folder anew, or as it was left. UserError when it is of another ablation."""
-    genomes = list(chosen.genomes[:2])
+    genomes = [row.genome for row in compared[:2]]
     fingerprint = by.fingerprint if isinstance(by, Dataset) else None
     if not (out / "config.yaml").exists():
         check_fps_model(settings)

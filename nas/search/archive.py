@@ -95,7 +95,9 @@ def as_measured(found: Sequence[Evaluation]) -> list[Member[Evaluation]]:
 class Archive:
     """Append-only evaluations, each on disk (and synced) before anyone hears of it.
 
-    front: of the evaluations whose genome `belongs` to the space; all belong where it is None.
+    Those of the file are read, without a last line that was cut off by a crash. That writes
+    nothing: whoever looks at a running search may see a line half written. UserError names a line
+    that cannot be. front: of those whose genome `belongs` to the space; all do where it is None.
     """
 
     def __init__(self, path: Path, belongs: Callable[[Genome], bool] | None = None,
@@ -106,20 +108,7 @@ class Archive:
         self._belongs = belongs
         self._outside: set[int] = set()  # indices of those whose genome does not belong
         self._file: LineFile | None = None
-        self._whole = 0  # bytes of the lines that were read
-
-    @classmethod
-    def load(cls, path: Path, belongs: Callable[[Genome], bool] | None = None,
-             front: Front[Evaluation] | None = None) -> Archive:  # fmt: skip
-        """Read a run's evaluations, without a last line that was cut off by a crash.
-
-        Writes nothing: whoever looks at a running search may see a line half written. UserError
-        names the line that cannot be.
-        """
-        archive = cls(path, belongs, front)
-        if path.exists():
-            archive._whole = archive._read()
-        return archive
+        self._whole = self._read() if path.exists() else 0  # bytes of the lines that were read
 
     @property
     def evaluations(self) -> list[Evaluation]:

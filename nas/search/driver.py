@@ -20,7 +20,7 @@ from nas.common.errors import UserError, first_line
 from nas.evolution.denoise import denoised_front
 from nas.evolution.optimizer import Optimizer, Proposal, SpaceExhausted
 from nas.evolution.predictor import StaticMetrics
-from nas.search.archive import Archive, Evaluation, as_measured
+from nas.search.archive import Evaluation, as_measured
 from nas.search.elapsed import Outcome, ran_before
 from nas.search.evaluate import completed
 from nas.search.pending import Pending
@@ -68,14 +68,14 @@ class Search:
         space: SearchSpace,
         initial: Sequence[Genome],
         callbacks: Sequence[Callback] = (),
-        static_metrics: StaticMetrics | None = None,
+        static_metrics: StaticMetrics = lambda genome: {},
     ) -> None:
         self.run, self.settings, self.space = run, settings, space
         self.callbacks, self.static_metrics = list(callbacks), static_metrics
         self._unused: set[str] = set()  # metrics of the evaluator's
         self.optimizer = make_optimizer(space, settings, initial, static_metrics)
-        self.archive: Archive = run.archive(space.contains)
-        self.pending: Pending = run.pending(self.archive.by_index.keys())
+        self.archive = run.archive(space.contains)
+        self.pending = Pending(run.file("pending.jsonl"), self.archive.by_index.keys())
         self.before = ran_before(run.file("summary.json"), self.archive.evaluations)
         self._began: float | None = None  # of perf_counter, when this process's loop began
         self._queue: deque[Task] = deque()  # asked, waiting for a worker
@@ -244,18 +244,15 @@ class Search:
         return self.before.loop_seconds + time.perf_counter() - self._began
 
     def _completed(self, evaluation: Evaluation) -> Evaluation:
-        known = self.static_metrics(evaluation.genome) if self.static_metrics is not None else {}
-        given = evaluation.metrics
-        self._tell_unused({k for k in known if given.get(k, known[k]) != known[k]})
-        return completed(evaluation, known, self.settings.wanted, self.archive)
-
-    def _tell_unused(self, names: set[str]) -> None:
-        if new := names - self._unused:
+        known, given = self.static_metrics(evaluation.genome), evaluation.metrics
+        new = {k for k in known if given.get(k, known[k]) != known[k]} - self._unused
+        if new:
             self._unused |= new
             log.warning(
                 "the evaluator's %s: not used, since the search knows it before a measurement; "
                 "give your own another name", ", ".join(sorted(new)),
             )  # fmt: skip
+        return completed(evaluation, known, self.settings.wanted, self.archive)
 
     def _accept(self, evaluation: Evaluation) -> None:
         # On disk before the optimizer hears of it.
@@ -307,14 +304,11 @@ class Search:
 
 def make_optimizer(
     space: SearchSpace, settings: Settings, initial: Sequence[Genome],
-    static_metrics: StaticMetrics | None,
+    static_metrics: StaticMetrics,
 ) -> Optimizer:  # fmt: skip
     """The one that the settings ask for, before anything is told."""
-    algorithm = settings.algorithm
-    if static_metrics is None:  # nothing to screen by
-        algorithm = algorithm.removesuffix("+gp")
     return Optimizer(
-        space, settings.objectives, algorithm=algorithm, seed=settings.seed,
+        space, settings.objectives, algorithm=settings.algorithm, seed=settings.seed,
         population=settings.population, initial=initial, fitness=settings.fitness,
         constraints=settings.constraints, static_metrics=static_metrics,
     )  # fmt: skip

@@ -15,7 +15,6 @@ from nas.space.changes import changes
 from nas.space.space import SearchSpace
 
 Row = dict[str, Any]
-LONGEST = 1000  # generations of a line
 CROSSOVER = "crossover"
 
 
@@ -87,7 +86,7 @@ def _line(by_id: dict[str, Evaluation], winner: Evaluation | None, seeds: set[st
 
 def _down(child_of: dict[str, str], name: str) -> list[str]:
     line: list[str] = []
-    while name and len(line) < LONGEST:
+    while name:
         line.append(name)
         name = child_of[name]
     return line

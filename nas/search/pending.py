@@ -20,10 +20,11 @@ class Pending:
     """What is in flight: a line of `pending.jsonl` for each start of a task; the last counts.
 
     Appending keeps the cost of a start the same for any number of workers. Nothing here is
-    irreplaceable: a line that cannot be read is left out, and another genome is asked for.
+    irreplaceable: a line that cannot be read is left out, and another genome is asked for. So is
+    what is `done` (indices of the archive).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, done: Container[int]) -> None:
         self.path = path
         self.tasks: dict[int, Task] = {}
         self.asked = 0  # one more than the highest index seen
@@ -31,17 +32,11 @@ class Pending:
         self._running: set[int] = set()  # started by this process
         self._lines = 0
         self._file: LineFile | None = None
-
-    @classmethod
-    def load(cls, path: Path, done: Container[int]) -> Pending:
-        """What was started and is not `done` (indices of the archive)."""
-        pending = cls(path)
         for task, running in _read(path):
-            pending.asked = max(pending.asked, task.index + 1)
+            self.asked = max(self.asked, task.index + 1)
             if task.index not in done:
-                pending.tasks[task.index] = task
-                pending.abandoned |= running
-        return pending
+                self.tasks[task.index] = task
+                self.abandoned |= running
 
     def start(self, task: Task) -> None:
         """Take note, before the task runs. UserError when the disk does not take it."""

@@ -1,4 +1,4 @@
-"""The run directory: settings, owner, files, and the tasks that are in flight. No torch here."""
+"""The run directory: settings, owner and files. No torch here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ from nas.search.archive import (
     Metrics,
     as_measured,
 )
-from nas.search.pending import Pending
 from nas.search.settings import STATIC, Settings, fixed_changes, load_settings
 from nas.space.space import SearchSpace
 
@@ -129,7 +128,7 @@ class RunDirectory:
         """belongs: whether a genome may be on the front; the space's `contains`."""
         settings = self.settings()
         front: Front[Evaluation] = Front(settings.objectives, settings.constraints)
-        return Archive.load(self.file(EVALUATIONS), belongs, front)
+        return Archive(self.file(EVALUATIONS), belongs, front)
 
     def front(self, archive: Archive) -> list[Member[Evaluation]]:
         """The front as front.json has it: what a search returned, or what it measured so far.
@@ -160,9 +159,6 @@ class RunDirectory:
             del plain["genome"]
             text = chosen.measured.genome.to_json(name=chosen.measured.id, evaluation=plain)
             self.write("best.json", text + "\n")
-
-    def pending(self, done: Container[int]) -> Pending:
-        return Pending.load(self.file("pending.jsonl"), done)
 
     def initial(self) -> list[Genome]:
         """The genomes that it began with. UserError where the file is missing."""

@@ -59,7 +59,7 @@ class Box:
         sides = [_side(o, [m[o.name] for m in ok], classes) for o in objectives]
         return cls(tuple(objectives), tuple(sides))
 
-    def costs(self, evaluations: Sequence[Evaluation]) -> npt.NDArray[np.float64]:
+    def _costs(self, evaluations: Sequence[Evaluation]) -> npt.NDArray[np.float64]:
         """(n, M), smaller is better: 0 at the ideal, 1 at the reference point."""
         columns = [
             side.cost(np.array([e.metrics[side.name] for e in evaluations], dtype=float))
@@ -67,20 +67,18 @@ class Box:
         ]
         return np.column_stack(columns)
 
-    def share(self, evaluations: Sequence[Evaluation]) -> float:
-        """Hypervolume of the ok evaluations as a share of the box."""
-        return _share(self.costs([e for e in evaluations if self._counts(e)]))
-
     def curve(self, evaluations: Sequence[Evaluation]) -> Curve:
         """A point for each evaluation that enlarged the front, and the last."""
         ended = by_elapsed(evaluations)
         counted = [e for e in evaluations if self._counts(e)]
-        costs = dict(zip((e.index for e in counted), self.costs(counted), strict=True))
+        costs = dict(zip((e.index for e in counted), self._costs(counted), strict=True))
         front: Front[Evaluation] = Front(self.objectives)
         points: Curve = []
         for number, (seconds, evaluation) in enumerate(ended, 1):
             if evaluation.index in costs and front.add(evaluation):
-                points.append((number, seconds, _share([costs[e.index] for e in front])))
+                dominating = np.array([costs[e.index] for e in front])
+                share = hypervolume(dominating, np.ones(len(self.sides)))  # of the unit box
+                points.append((number, seconds, share))
         if points and points[-1][0] < len(ended):
             points.append((len(ended), ended[-1][0], points[-1][2]))
         return points
@@ -88,12 +86,6 @@ class Box:
     def _counts(self, e: Evaluation) -> bool:
         """Whether it has the box's metrics: an evaluator of the user's may measure others."""
         return e.ok and all(side.name in e.metrics for side in self.sides)
-
-
-def _share(costs: Sequence[npt.NDArray[np.float64]] | npt.NDArray[np.float64]) -> float:
-    """Of the unit box, dominated by the points (N, M)."""
-    points = np.asarray(costs)
-    return hypervolume(points, np.ones(points.shape[-1]))
 
 
 def _side(objective: Objective, values: list[float], classes: int) -> Side:

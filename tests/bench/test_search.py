@@ -186,7 +186,7 @@ def test_scale_measures_the_driver(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scale, "LEAST", 40)
     times = tmp_path / "evaluations.jsonl"
     genome = Genome.load(ROOT / "search_spaces/references/proposed.json")
-    archive = Archive.load(times)
+    archive = Archive(times)
     for index, seconds in enumerate((5.0, 7.0)):
         metrics = {"accuracy": 0.5, "params": 1.0, "fps": 1.0}
         archive.append(Evaluation(index, genome, Fidelity(), 0, "ok", metrics, seconds=seconds))

@@ -68,17 +68,17 @@ def test_equal_training_for_all_and_on_from_where_it_stopped(files, faces_file, 
 def test_gains_are_paired_by_seed(pair, quick):
     from fakes import evaluation
 
-    chosen = plan(*pair, quick, [0, 1])
-    base, variant = chosen.genomes[0], chosen.genomes[2]
+    compared = plan(*pair, quick)
+    base, variant = compared[0].genome, compared[2].genome
     accuracies = ((base, 0, 0.50), (base, 1, 0.60), (variant, 0, 0.45), (variant, 1, 0.57))
     found = [evaluation(g, i, a, seed=s) for i, (g, s, a) in enumerate(accuracies)]
-    rows = summarise(chosen, found, MEASURE)["rows"]
+    rows = summarise(compared, [0, 1], found, MEASURE)["rows"]
     assert rows[0]["name"] == WINNER
     assert rows[0]["gain"] is None
     assert rows[2]["gain"]["mean"] == pytest.approx(0.04)
     assert rows[2]["gain"]["count"] == 2
     # Of an error, less is better: the variant's is lower, so that the own value loses.
-    rows = summarise(chosen, found, MEASURE | {"maximize": False})["rows"]
+    rows = summarise(compared, [0, 1], found, MEASURE | {"maximize": False})["rows"]
     assert rows[2]["gain"]["mean"] == pytest.approx(-0.04)
 
 
@@ -178,4 +178,4 @@ def test_mistakes_are_one_line(files, capsys):
 def test_a_network_is_not_ablated_against_what_it_is_the_relative_of(quick, proposed):
     relative = project(proposed, quick)
     with pytest.raises(UserError, match="is itself the relative of"):
-        plan(relative.genome, proposed, quick, (0,))
+        plan(relative.genome, proposed, quick)

@@ -24,30 +24,30 @@ def evaluation(genome, index=0, accuracy=0.5, params=100.0, fps=10.0, status="ok
 
 def test_archive_survives_a_cut_off_line(proposed, tmp_path):
     path = tmp_path / "evaluations.jsonl"
-    archive = Archive.load(path)
+    archive = Archive(path)
     written = [evaluation(proposed, i, 0.1 * i) for i in range(3)]
     for e in written:
         archive.append(e)
     archive.close()
     whole = path.read_bytes()
     path.write_bytes(whole + whole.splitlines()[0][:40])
-    again = Archive.load(path)
+    again = Archive(path)
     assert again.evaluations == written
     again.append(evaluation(proposed, 3))
     again.close()
     assert path.read_bytes().startswith(whole)
-    assert [e.index for e in Archive.load(path)] == [0, 1, 2, 3]
+    assert [e.index for e in Archive(path)] == [0, 1, 2, 3]
 
 
 def test_who_only_looks_writes_nothing(proposed, tmp_path):
     """A line half written by a running search must not be cut off under it."""
     path = tmp_path / "evaluations.jsonl"
-    owner = Archive.load(path)
+    owner = Archive(path)
     owner.append(evaluation(proposed, 0))
     line = path.read_bytes()
     with open(path, "ab") as file:
         file.write(line[:40])
-    assert len(Archive.load(path)) == 1
+    assert len(Archive(path)) == 1
     assert path.read_bytes() == line + line[:40]
     owner.close()
 
@@ -55,21 +55,21 @@ def test_who_only_looks_writes_nothing(proposed, tmp_path):
 @pytest.mark.parametrize("broken", [b"{}\n", b"not json\n", b'{"index": 0}\n', b"[1]\n"])
 def test_a_damaged_line_is_named(proposed, tmp_path, broken):
     path = tmp_path / "evaluations.jsonl"
-    archive = Archive.load(path)
+    archive = Archive(path)
     archive.append(evaluation(proposed))
     archive.close()
     path.write_bytes(path.read_bytes() + broken)
     with pytest.raises(UserError, match=r"evaluations.jsonl:2: (not valid JSON|evaluation: )"):
-        Archive.load(path)
+        Archive(path)
 
 
 def test_a_rate_of_nothing_is_refused(proposed, tmp_path):
     path = tmp_path / "evaluations.jsonl"
-    archive = Archive.load(path)
+    archive = Archive(path)
     archive.append(evaluation(proposed, fps=0.0))
     archive.close()
     with pytest.raises(UserError, match=r"evaluations.jsonl:1: .*fps must be above 0"):
-        Archive.load(path)
+        Archive(path)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_line_that_contradicts_is_refused_by_its_number(proposed, tmp_path, ch
     lines = [evaluation(proposed).to_dict(), {**evaluation(proposed).to_dict(), **change}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(UserError, match=f"evaluations.jsonl:2: .*{message}"):
-        Archive.load(path)
+        Archive(path)
 
 
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "evaluations.jsonl")
     with pytest.raises(UserError, match="not a regular file"):
-        Archive.load(tmp_path / "evaluations.jsonl")
+        Archive(tmp_path / "evaluations.jsonl")
 
 
 def test_ancestry_comes_back(proposed, tmp_path):
@@ -104,15 +104,15 @@ def test_ancestry_comes_back(proposed, tmp_path):
         evaluation(proposed), parents=("0123456789ab", "ba9876543210"), changes=(change,),
         predicted={"accuracy": (0.6, 0.55, 0.64)}, elapsed=12.5,
     )  # fmt: skip
-    archive = Archive.load(tmp_path / "evaluations.jsonl")
+    archive = Archive(tmp_path / "evaluations.jsonl")
     archive.append(child)
     archive.close()
-    assert Archive.load(tmp_path / "evaluations.jsonl").evaluations == [child]
+    assert Archive(tmp_path / "evaluations.jsonl").evaluations == [child]
 
 
 def test_the_archive_has_the_front(proposed, quick, rng, tmp_path):
     """Of the space's genomes alone; and where nothing was finished, of what was stopped."""
-    archive = Archive.load(tmp_path / "evaluations.jsonl", quick.contains)
+    archive = Archive(tmp_path / "evaluations.jsonl", quick.contains)
     inside = [quick.sample(rng).genome for _ in range(3)]
     stopped = dataclasses.replace(evaluation(inside[0], 0, 0.3), status="stopped")
     assert not archive.append(stopped)
@@ -121,12 +121,12 @@ def test_the_archive_has_the_front(proposed, quick, rng, tmp_path):
     assert archive.append(evaluation(inside[1], 2, 0.2))
     assert not archive.append(evaluation(inside[2], 3, 0.1))
     archive.close()
-    again = Archive.load(tmp_path / "evaluations.jsonl", quick.contains)
+    again = Archive(tmp_path / "evaluations.jsonl", quick.contains)
     assert [e.index for e in again.results()] == [2] == [e.index for e in archive.front]
 
 
 def test_a_metric_that_is_not_finite_is_never_stored(proposed, tmp_path):
-    archive = Archive.load(tmp_path / "evaluations.jsonl")
+    archive = Archive(tmp_path / "evaluations.jsonl")
     with pytest.raises(ValueError, match="not JSON compliant"):
         archive.append(evaluation(proposed, accuracy=float("nan")))
     assert len(archive) == 0

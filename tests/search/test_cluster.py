@@ -80,7 +80,7 @@ def test_a_node_dies_and_a_node_joins(cluster, tmp_path, quick):
     with_gpu = cluster.add_node(num_cpus=3, num_gpus=1)
     doomed = cluster.add_node(num_cpus=2)
     settings = Settings(
-        evaluations=1000, population=8, address=cluster.address,
+        evaluations=1000, population=8, algorithm="nsga2", address=cluster.address,
         workers=2, gpus_per_worker=0.5, cpu_workers=5,  # two more than there is room for at first
     )  # fmt: skip
     data = np.zeros(8 << 20, np.uint8)

@@ -88,7 +88,7 @@ def test_a_run_leaves_everything(finished, proposed, quick):
         "evaluations.jsonl", "pending.jsonl", "front.json", "best.json", "measured_fps.json",
         "summary.json",
     }  # fmt: skip
-    archive = Archive.load(path / "evaluations.jsonl")
+    archive = Archive(path / "evaluations.jsonl")
     assert len(archive) == 5 == printed["evaluations"]
     # The report's model is eight times the space's limit: its nearest relative is the first member.
     relative = project(proposed, quick).genome
@@ -119,9 +119,9 @@ def test_the_front_is_not_dominated(finished):
 
 def test_resume_goes_on_without_repeating(finished, capsys):
     path, _ = finished
-    before = [e.id for e in Archive.load(path / "evaluations.jsonl")]
+    before = [e.id for e in Archive(path / "evaluations.jsonl")]
     assert main(["--resume", str(path), "--evaluations", "8"]) == 0
-    after = [e.id for e in Archive.load(path / "evaluations.jsonl")]
+    after = [e.id for e in Archive(path / "evaluations.jsonl")]
     assert after[: len(before)] == before
     assert len(after) == 8 == len(set(after))
     printed = capsys.readouterr().out
@@ -264,7 +264,7 @@ def test_without_seed_genomes(arguments, tmp_path, proposed):
     run = tmp_path / "run"
     options = ["--seed-genomes", "none", "--evaluations", "2", "--run-dir", str(run)]
     assert main([*arguments, *options, "--algorithm", "ga", "--time-budget", "10m"]) == 0
-    assert proposed.id not in {e.id for e in Archive.load(run / "evaluations.jsonl")}
+    assert proposed.id not in {e.id for e in Archive(run / "evaluations.jsonl")}
 
 
 def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, quick, capsys):
@@ -273,7 +273,7 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     options = ["--seed-genomes", str(vggnet), "--evaluations", "1", "--run-dir", str(run)]
     assert main([*arguments, *options]) == 0
     relative = project(Genome.load(vggnet), quick).genome
-    assert [e.id for e in Archive.load(run / "evaluations.jsonl")] == [relative.id]
+    assert [e.id for e in Archive(run / "evaluations.jsonl")] == [relative.id]
     said = capsys.readouterr().err
     why = "it is for 7 classes of grey 40x40 pixels; the space for 7 classes of grey 48x48 pixels"
     assert f"network vggnet lies outside of space quick: {why}; the search begins with" in said

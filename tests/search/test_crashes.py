@@ -44,6 +44,11 @@ def start():
     return begin
 
 
+def settings(evaluations, deterministic):
+    return Settings(evaluations=evaluations, population=8, algorithm="nsga2", workers=2,
+                    deterministic=deterministic)  # fmt: skip
+
+
 def lines(report, word):
     text = report.read_text() if report.exists() else ""
     return [line.split(" ", 1)[1] for line in text.splitlines() if line.startswith(word)]
@@ -58,7 +63,7 @@ def wait_for(true, process, seconds=60):
 
 
 def rows(path):
-    archive = Archive.load(path / "evaluations.jsonl")
+    archive = Archive(path / "evaluations.jsonl")
     return sorted((e.index, e.id, e.status, str(e.metrics)) for e in archive), archive
 
 
@@ -68,18 +73,18 @@ def front_ids(archive):
 
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_killed_at_random_moments(start, tmp_path, deterministic):
-    settings = Settings(evaluations=100, population=8, workers=2, deterministic=deterministic)
+    wanted = settings(100, deterministic)
     path, report = tmp_path / "run", tmp_path / "report"
     for moment in np.random.default_rng(0).uniform(0, 0.04, KILLS):
         told = len(lines(report, "told"))
-        process = start(path, report, settings, torn=True)
+        process = start(path, report, wanted, torn=True)
         wait_for(lambda told=told: len(lines(report, "told")) > told, process)
         time.sleep(moment)
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
     assert len(lines(report, "told")) < 100
-    process = start(path, report, settings)
+    process = start(path, report, wanted)
     process.join(60)
     assert process.exitcode == 0
     found, archive = rows(path)
@@ -90,7 +95,7 @@ def test_killed_at_random_moments(start, tmp_path, deterministic):
     assert len(set(told)) == len(told)  # what was told once is not evaluated again
     if deterministic:
         whole = tmp_path / "whole"
-        start(whole, tmp_path / "other", settings).join(60)
+        start(whole, tmp_path / "other", wanted).join(60)
         expected, uninterrupted = rows(whole)
         assert found == expected
         assert front_ids(archive) == front_ids(uninterrupted)
@@ -105,15 +110,13 @@ def test_a_candidate_that_kills_the_search_is_given_up(tmp_path):
                "--set", objectives]  # fmt: skip
     whole = search(tmp_path / "whole", options)
     assert whole.returncode == 0, whole.stderr
-    deadly = (
-        Archive.load(tmp_path / "whole/evaluations.jsonl", front=score_front()).evaluations[4].id
-    )
+    deadly = Archive(tmp_path / "whole/evaluations.jsonl", front=score_front()).evaluations[4].id
     path = tmp_path / "run"
     assert search(path, options, deadly).returncode == -signal.SIGKILL
     again = search(path, ["--evaluator", "deadly:measure"], deadly)
     assert again.returncode == 0, again.stderr
     assert "starting 1 Ray workers" in again.stderr
-    archive = Archive.load(path / "evaluations.jsonl", front=score_front())
+    archive = Archive(path / "evaluations.jsonl", front=score_front())
     assert sorted(archive.by_index) == list(range(10))
     (failed,) = (e for e in archive if not e.ok)
     assert failed.id == deadly
@@ -150,24 +153,24 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_waited_for(start, small_disk, tmp_path):
-    settings = Settings(evaluations=20, population=8, workers=2, deterministic=True)
+    wanted = settings(20, True)
     path, report, ballast = small_disk / "run", tmp_path / "report", small_disk / "ballast"
     ballast.write_bytes(b"x" * (80 << 10))
-    process = start(path, report, settings)
+    process = start(path, report, wanted)
     wait_for(lambda: any("No space left" in n for n in lines(report, "note")), process)
     time.sleep(0.2)
-    stored = Archive.load(path / "evaluations.jsonl")
+    stored = Archive(path / "evaluations.jsonl")
     assert 0 < len(stored) < 20
     ballast.unlink()
     process.join(60)
     assert process.exitcode == 0
-    start(tmp_path / "whole", report, settings).join(60)
+    start(tmp_path / "whole", report, wanted).join(60)
     assert rows(path)[0] == rows(tmp_path / "whole")[0]
 
 
 def test_a_second_process_is_refused_by_name(start, tmp_path):
     path, report = tmp_path / "run", tmp_path / "report"
-    process = start(path, report, Settings(evaluations=10_000, population=8, workers=2))
+    process = start(path, report, settings(10_000, False))
     wait_for(lambda: lines(report, "told"), process)
     owner = f"in use by process {process.pid} on {os.uname().nodename}"
     with pytest.raises(UserError, match=owner):

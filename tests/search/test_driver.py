@@ -35,7 +35,7 @@ def search(path, space, settings, initial=()):
 @pytest.fixture
 def start(tmp_path, quick):
     def begin(name, **settings):
-        return search(tmp_path / name, quick, Settings(population=8, **settings))
+        return search(tmp_path / name, quick, Settings(population=8, algorithm="nsga2", **settings))
 
     return begin
 
@@ -256,7 +256,7 @@ def test_time_is_up(start):
 
 
 def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick, proposed):
-    settings = Settings(evaluations=10, population=4)
+    settings = Settings(evaluations=10, population=4, algorithm="nsga2")
     found = search(tmp_path / "run", quick, settings, [proposed])
     found.loop(in_process(FakeEvaluator()))
     assert found.archive.evaluations[0].id == proposed.id

@@ -71,7 +71,7 @@ def test_a_resumed_search_goes_on_counting(quick, tmp_path, monkeypatch):
             return metrics
 
     monkeypatch.setattr(time, "perf_counter", Clock())
-    settings = Settings(evaluations=6, population=8)
+    settings = Settings(evaluations=6, population=8, algorithm="nsga2")
     run = RunDirectory.create(tmp_path / "run", settings, quick)
 
     def go_on(calls):

@@ -149,8 +149,8 @@ def test_hypervolume_is_a_share_of_a_common_box(proposed):
     good = evaluation(proposed, 0, 0.75, 1000, 400.0)
     bad = evaluation(proposed, 1, 0.5, 100_000, 100.0)
     box = Box.around([[good], [bad]], 2)  # chance is 0.5
-    assert box.share([good]) == pytest.approx(0.5)  # half the accuracy, the best costs
-    assert box.share([bad]) == 0
+    assert box.curve([good])[-1][2] == pytest.approx(0.5)  # half the accuracy, the best costs
+    assert box.curve([bad])[-1][2] == 0
     curve = box.curve([good, bad])
     assert [point[0] for point in curve] == [1, 2]
     assert curve[-1] == pytest.approx((2, 2.0, 0.5))

@@ -18,7 +18,7 @@ def path(tmp_path):
 @pytest.fixture
 def pending(path):
     """Open until the test has looked at what it left, as after a crash."""
-    opened = Pending.load(path, set())
+    opened = Pending(path, set())
     yield opened
     opened.close()
 
@@ -32,7 +32,7 @@ def test_a_crash_leaves_what_was_started_and_its_attempts(path, pending, propose
         pending.start(task(proposed, index))
     pending.done(1)
     pending.start(task(proposed, 2, attempt=2))
-    again = Pending.load(path, {0, 1})
+    again = Pending(path, {0, 1})
     assert again.tasks == {2: task(proposed, 2, 2), 3: task(proposed, 3)}
     assert again.asked == 4
 
@@ -40,7 +40,7 @@ def test_a_crash_leaves_what_was_started_and_its_attempts(path, pending, propose
 def test_a_crash_keeps_what_was_predicted(path, pending, proposed):
     foretold = replace(task(proposed, 1), predicted={"accuracy": (0.6, 0.5, 0.65)})
     pending.start(foretold)
-    assert Pending.load(path, {}).tasks == {1: foretold}
+    assert Pending(path, {}).tasks == {1: foretold}
 
 
 def test_who_dies_leaves_a_mark_and_an_end_in_good_order_none(path, pending, proposed):
@@ -48,15 +48,15 @@ def test_who_dies_leaves_a_mark_and_an_end_in_good_order_none(path, pending, pro
     pending.start(task(proposed, 0, attempt=2))
     pending.start(task(proposed, 1))
     pending.done(1)
-    died = Pending.load(path, {1})
+    died = Pending(path, {1})
     assert died.abandoned
     assert died.tasks == {0: task(proposed, 0, 2)}
     pending.close()
-    ended = Pending.load(path, {1})
+    ended = Pending(path, {1})
     assert not ended.abandoned
     assert ended.tasks == {0: task(proposed, 0, 2)}
     ended.close()  # started nothing
-    assert Pending.load(path, {1}).tasks == ended.tasks
+    assert Pending(path, {1}).tasks == ended.tasks
 
 
 def test_a_file_of_version_0_1(path, proposed):
@@ -65,7 +65,7 @@ def test_a_file_of_version_0_1(path, proposed):
              "fidelity": {"epochs": 2, "fraction": 0.5}}  # fmt: skip
     for attempt, abandoned in ((0, False), (1, True)):
         path.write_text(json.dumps({**plain, "attempt": attempt}) + "\n")
-        found = Pending.load(path, set())
+        found = Pending(path, set())
         assert found.tasks == {3: task(proposed, 3)}
         assert found.abandoned == abandoned
 
@@ -76,7 +76,7 @@ def test_a_file_of_version_0_1(path, proposed):
 def test_a_damaged_line_is_left_out(path, pending, proposed, damage):
     pending.start(task(proposed, 0))
     path.write_bytes(path.read_bytes() + damage)
-    assert Pending.load(path, set()).tasks == {0: task(proposed, 0)}
+    assert Pending(path, set()).tasks == {0: task(proposed, 0)}
 
 
 def test_the_file_does_not_grow_for_ever(path, pending, proposed, monkeypatch):
@@ -86,4 +86,4 @@ def test_the_file_does_not_grow_for_ever(path, pending, proposed, monkeypatch):
         if index:
             pending.done(index - 1)
     assert path.read_bytes().count(b"\n") < 20
-    assert Pending.load(path, set()).tasks[99] == replace(task(proposed, 99), attempt=1)
+    assert Pending(path, set()).tasks[99] == replace(task(proposed, 99), attempt=1)

@@ -47,7 +47,7 @@ def command(tmp_path_factory):
 
 def results(path):
     """What must agree: everything but the time it took."""
-    found = sorted(Archive.load(path / "evaluations.jsonl"), key=lambda e: e.index)
+    found = sorted(Archive(path / "evaluations.jsonl"), key=lambda e: e.index)
     assert len(found) == EVALUATIONS
     rows = [(e.index, e.id, e.status, e.metrics) for e in found]
     return rows, json.loads((path / "front.json").read_text())
