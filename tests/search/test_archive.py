@@ -6,20 +6,15 @@ import os
 import numpy as np
 import pytest
 from conftest import ROOT
+from fakes import evaluation
 
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.evolution.denoise import denoised_front
 from nas.evolution.pareto import pareto_front
-from nas.search.archive import Archive, Evaluation
+from nas.search.archive import Archive
 from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
-from nas.training.task import Fidelity
-
-
-def evaluation(genome, index=0, accuracy=0.5, params=100.0, fps=10.0, status="ok"):
-    metrics = {"accuracy": accuracy, "params": params, "fps": fps} if status == "ok" else {}
-    return Evaluation(index, genome, Fidelity(), 0, status, metrics)
 
 
 def test_archive_survives_a_cut_off_line(proposed, tmp_path):
@@ -154,7 +149,7 @@ def test_a_returned_front_says_what_is_believed(quick, tmp_path):
         params = float(cost(genome).params)
         metrics = {"accuracy": 0.1 * np.log10(params) + rng.normal(0, 0.05), "params": params,
                    "fps": 1e9 / cost(genome).macs}  # fmt: skip
-        archive.append(Evaluation(i, genome, Fidelity(), 0, "ok", metrics))
+        archive.append(evaluation(genome, i, metrics=metrics))
     archive.close()
     assert [m.measured for m in directory.front(archive)] == list(archive.front)
     found = denoised_front(quick, archive.evaluations, STATIC)

@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,14 +16,6 @@ from conftest import ROOT
 from nas.common.errors import UserError
 from nas.search import cluster
 from nas.search.cluster import RaySession, private_folder, remove_left_behind
-
-
-@pytest.fixture
-def short(monkeypatch):
-    """Where temporary files go meanwhile; pytest's own is too long a name for sockets."""
-    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
 
 
 @pytest.fixture

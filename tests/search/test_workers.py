@@ -7,7 +7,6 @@ import stat
 import tempfile
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,17 +66,9 @@ def drain(workers, tasks):
     return [found[t.index] for t in tasks]
 
 
-@pytest.fixture
-def short_folder(monkeypatch):
-    """Where temporary files go meanwhile; pytest's own is too long a name for sockets."""
-    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
-
-
-def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
+def test_one_bad_candidate_costs_only_itself(quick, short, monkeypatch):
     """And Ray keeps to a folder that nobody else may enter, which is gone at the end."""
-    monkeypatch.setenv("RAY_TMPDIR", str(short_folder / "ray"))  # what it would take by default
+    monkeypatch.setenv("RAY_TMPDIR", str(short / "ray"))  # what it would take by default
     rng = np.random.default_rng(0)
     genomes = [quick.sample(rng).genome for _ in range(14)]
     ways = dict(enumerate(
@@ -91,7 +82,7 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
     )  # fmt: skip
     try:
         found = drain(workers, tasks)
-        (private,) = short_folder.iterdir()
+        (private,) = short.iterdir()
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
         (logs,) = private.glob("r/session_latest/logs")
         printed = sum(p.stat().st_size for p in logs.rglob("*") if p.is_file())
@@ -106,7 +97,7 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
     assert found[3].error == "RuntimeError: cannot train this one"
     assert "accuracy is nan" in found[4].error
     assert printed < 50 << 20
-    assert not any(short_folder.iterdir())
+    assert not any(short.iterdir())
     assert "GLIBC_TUNABLES" not in os.environ
     if platform.libc_ver()[0] == "glibc":
         assert found[0].metrics["keeps_memory"] == 1
@@ -118,7 +109,7 @@ def test_one_bad_candidate_costs_only_itself(quick, short_folder, monkeypatch):
         assert (found[i].id, metrics) == (e.id, e.metrics)
 
 
-def test_who_is_still_at_it_when_the_time_is_up_is_stopped(quick, short_folder):
+def test_who_is_still_at_it_when_the_time_is_up_is_stopped(quick, short):
     """In any process; what is not finished is nobody's failure."""
     genome = quick.sample(np.random.default_rng(0)).genome
     workers = InProcess(evaluate_class(), {genome.id: "hangs"})
@@ -151,7 +142,7 @@ def test_ctrl_c_is_not_a_failed_candidate(quick, rng):
         run_task(interrupted, Task(0, quick.sample(rng).genome, Fidelity(), 0))
 
 
-def test_a_ray_that_does_not_start_is_one_line(short_folder, monkeypatch):
+def test_a_ray_that_does_not_start_is_one_line(short, monkeypatch):
     """Its own words on a machine too busy for it; the folder is gone, and so are its handlers."""
     import ray
 
@@ -163,7 +154,7 @@ def test_a_ray_that_does_not_start_is_one_line(short_folder, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(UserError, match="Ray does not start here: The current node timed out"):
         RaySession(None, 1)
-    assert not any(short_folder.iterdir())
+    assert not any(short.iterdir())
     assert signal.getsignal(signal.SIGTERM) is before
 
 
