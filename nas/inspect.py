@@ -265,20 +265,11 @@ def _references(as_json: bool) -> int:
             "name": name, "id": genome.id, "params": total.params, "macs": total.macs / 1e6,
             "published": published.get("fer2013_private"), "notes": beside.get("notes", ""),
         })  # fmt: skip
-    show(rows, as_json, lambda: _references_text(rows))
-    return 0
-
-
-def _references_text(rows: list[dict[str, Any]]) -> str:
-    columns = [
-        ("name", "name", ""),
-        ("id", "id", ""),
-        ("params", "params", ",.0f"),
-        ("macs", "MMACs", ",.1f"),
-        ("published", "published %", ".2f"),
-    ]
+    columns = [("name", "name", ""), ("id", "id", ""), ("params", "params", ",.0f"),
+               ("macs", "MMACs", ",.1f"), ("published", "published %", ".2f")]  # fmt: skip
     notes = [f"\n{row['name']}: {row['notes']}" for row in rows]  # too long for a column
-    return "\n".join([table(rows, columns), *notes])
+    show(rows, as_json, lambda: "\n".join([table(rows, columns), *notes]))
+    return 0
 
 
 if __name__ == "__main__":

@@ -48,15 +48,12 @@ def main(argv: list[str]) -> int:
     retrain = ["--genome", args.genome, "--recipe", f"{out}/best_recipe.yaml"]
     retrain += ["--data", data] if data else []
     retrain += ["--out", str(_free(out / "retrain"))]
-    show(
-        {"study": str(out / "study.db"), "trials": found},
-        args.json,
-        lambda: (
-            f"{_table(found, bool(args.grid))}\n"
-            f"\nstudy: {out / 'study.db'} (optuna-dashboard sqlite:///{out / 'study.db'})"
-            f"\n{_next(out, retrain)}"
-        ),
+    study_file = out / "study.db"
+    text = (
+        f"{_table(found, bool(args.grid))}\n\n"
+        f"study: {study_file} (optuna-dashboard sqlite:///{study_file})\n{_next(out, retrain)}"
     )
+    show({"study": str(study_file), "trials": found}, args.json, lambda: text)
     return 0
 
 
@@ -77,18 +74,11 @@ def _parser() -> Parser:
         "nas.tune", "Tune the training recipe of one network; the same command goes on."
     )
     add = parser.add_argument
-    add(
-        "--genome",
-        required=True,
-        metavar="NAME|FOLDER|JSON",
-        help="a run (its best.json), a genome file or a reference genome",
-    )
+    add("--genome", required=True, metavar="NAME|FOLDER|JSON",
+        help="a run (its best.json), a genome file or a reference genome")  # fmt: skip
     add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
-    add(
-        "--recipe",
-        metavar="NAME|YAML",
-        help="what to start from (default: modern, khaireddin for grids)",
-    )
+    add("--recipe", metavar="NAME|YAML",
+        help="what to start from (default: modern, khaireddin for grids)")  # fmt: skip
     parser.add_value("--trials", Int(1, 100_000), "in all", 30)
     parser.add_value("--time-budget", TIME, "90s, 30m or 2h, set-up included")
     parser.add_value("--epochs", Int(1, 10_000), "of each trial", 10)
@@ -103,25 +93,15 @@ def _parser() -> Parser:
 
 def _table(found: list[dict[str, Any]], grid: bool) -> str:
     settings = [
-        ("optimizer", "optimizer", ""),
-        ("schedule", "schedule", ""),
-        ("lr", "lr", ".2g"),
-        ("weight_decay", "decay", ".1g"),
-        ("batch_size", "batch", "d"),
-        ("augmentation", "augment x", ".2f"),
-        ("label_smoothing", "smoothing", ".2f"),
-    ]
-    return table(
-        found,
-        [
-            ("trial", "trial", "d"),
-            *([("setting", "setting", "")] if grid else settings),
-            ("accuracy", "accuracy %", "%.2f"),
-            ("best_epoch", "best epoch", "d"),
-            ("seconds", "s", ".0f"),
-            ("state", "state", ""),
-        ],
-    )
+        ("optimizer", "optimizer", ""), ("schedule", "schedule", ""), ("lr", "lr", ".2g"),
+        ("weight_decay", "decay", ".1g"), ("batch_size", "batch", "d"),
+        ("augmentation", "augment x", ".2f"), ("label_smoothing", "smoothing", ".2f"),
+    ]  # fmt: skip
+    return table(found, [
+        ("trial", "trial", "d"), *([("setting", "setting", "")] if grid else settings),
+        ("accuracy", "accuracy %", "%.2f"), ("best_epoch", "best epoch", "d"),
+        ("seconds", "s", ".0f"), ("state", "state", ""),
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -110,9 +110,7 @@ class MeasuredEvaluator(TrainingEvaluator):
     """The real evaluator, and the most memory that its process has held for itself alone."""
 
     def __call__(self, task: Task) -> dict[str, float]:
-        found = super().__call__(task)
-        peak = peak_memory() - _shared()
-        return {**found, "memory": peak}
+        return {**super().__call__(task), "memory": peak_memory() - _shared()}
 
 
 def _shared() -> int:
@@ -125,11 +123,10 @@ def _shared() -> int:
 def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: int) -> Timing:
     """Time `genomes` random networks, each at a short and at a longer training."""
     check_input(dataset, f"space {space.name}", space.classes, *space.shape)
-    data = search_data(dataset)
-    started = time.perf_counter()
+    data, started = search_data(dataset), time.perf_counter()
     calibration = calibrate(sampled(space, settings.seed, CANDIDATES * CALIBRATED), CALIBRATED)
-    device, bf16, channels_last = training_precision(settings, space)
-    arguments = (data, settings.recipe, (bf16, channels_last), device)
+    device, *precision = training_precision(settings, space)
+    arguments = (data, settings.recipe, precision, device)
     workers = start_workers(settings, MeasuredEvaluator, arguments)
     more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)
     setup = time.perf_counter() - started + more
@@ -144,14 +141,9 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     if len(ok) < len(failures):
         count = len(ok) + len(failures)
         raise UserError(f"{len(failures)} of {count} trainings failed: {failures[-1]}")
-    return Timing(
-        _fit(ok, [steps(settings, e.fidelity, len(data.fit)) for e in ok]),
-        calibration,
-        genomes,
-        peak_memory(),
-        int(max(e.metrics["memory"] for e in ok)),
-        setup,
-    )
+    speed = _fit(ok, [steps(settings, e.fidelity, len(data.fit)) for e in ok])
+    memory = int(max(e.metrics["memory"] for e in ok))
+    return Timing(speed, calibration, genomes, peak_memory(), memory, setup)
 
 
 def plan(
@@ -183,15 +175,10 @@ def plan(
         for epochs, fraction in (FIDELITIES if hours else ())
     ]
     fitting = [o for o in options if o.evaluations >= SENSIBLE] or options[:1]
-    return Plan(
-        seconds,
-        3600 / between(seconds),
-        evaluations,
-        evaluations * between(seconds) + timing.setup,
-        timing.memory(workers),
-        timing,
-        tuple(dataclasses.replace(o, suggested=o is fitting[-1]) for o in options),
-    )
+    suggested = tuple(dataclasses.replace(o, suggested=o is fitting[-1]) for o in options)
+    eta = evaluations * between(seconds) + timing.setup
+    return Plan(seconds, 3600 / between(seconds), evaluations, eta, timing.memory(workers), timing,
+                suggested)  # fmt: skip
 
 
 def steps(settings: Settings, fidelity: Fidelity, rows: int) -> int:
@@ -267,15 +254,8 @@ def _fidelity(count: int, rows: int, batch: int) -> Fidelity:
 def _row(genome: Genome, steps: int) -> list[float]:
     """One forward pass over the held-out part; a step goes forward and backward."""
     found = cost(genome)
-    return [
-        1.0,
-        found.macs,
-        found.activations,
-        steps,
-        steps * found.macs,
-        steps * found.activations,
-        steps * found.params,
-    ]
+    forward = [1.0, found.macs, found.activations]
+    return [*forward, *(steps * part for part in (*forward, found.params))]
 
 
 def _fit(found: list[Evaluation], counts: list[int]) -> Speed:
