@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from nas import data
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import SEARCH_SPACES
@@ -27,14 +28,13 @@ def main(argv: list[str]) -> int:
         args.hours = settings.time_budget / 3600
     if args.hours and args.evaluations is None:
         settings = dataclasses.replace(settings, evaluations=None)  # as many as the hours hold
-    from nas.data import open_dataset, search_split
     from nas.search import planning
 
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
-    dataset = open_dataset(settings.data)
+    dataset = data.open_dataset(settings.data)
     space = settings.space(space, dataset.form)
     timing = planning.measure(space, settings, dataset, args.genomes)
-    found = planning.plan(space, settings, len(search_split(dataset)[0]), timing, args.hours)
+    found = planning.plan(space, settings, len(data.search_split(dataset)[0]), timing, args.hours)
     show(dataclasses.asdict(found), args.json, lambda: _text(found, settings, args.space))
     return 0
 

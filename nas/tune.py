@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nas import data
 from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, TIME, Parser, exit_code, note, show
@@ -22,7 +23,6 @@ STARTED = time.monotonic()
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.data import open_dataset
     from nas.deploy.checkpoint import check_fit
     from nas.search.retrain import data_of
     from nas.training.precision import torch_device
@@ -32,8 +32,8 @@ def main(argv: list[str]) -> int:
     genome = Genome.load(path)
     default = "khaireddin" if args.grid else "modern"
     base = Recipe.load(args.recipe or default)
-    data = args.data or data_of(path)
-    dataset = open_dataset(data)
+    given = args.data or data_of(path)
+    dataset = data.open_dataset(given)
     check_fit(genome, dataset)
     device = str(torch_device(args.device))
     goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, device)
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         return INTERRUPTED
     found = rows(study, goal)
     retrain = ["--genome", args.genome, "--recipe", f"{out}/best_recipe.yaml"]
-    retrain += ["--data", data] if data else []
+    retrain += ["--data", given] if given else []
     retrain += ["--out", str(_free(out / "retrain"))]
     study_file = out / "study.db"
     text = (

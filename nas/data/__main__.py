@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nas import data
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.errors import UserError, quoted
 from nas.data import DATA, Dataset, check_name, duplicate_report, load, save
@@ -19,15 +20,14 @@ SEVEN = ("fer2013", "ferplus")
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.data import open_dataset
-
     if args.command == "preview":
         from nas.data.pictures import write_contact_sheet
 
-        write_contact_sheet(open_dataset(args.name), args.out)
+        write_contact_sheet(data.open_dataset(args.name), args.out)
         say(str(args.out))
         return 0
-    summary = _prepare(args) if args.command == "prepare" else _summary(open_dataset(args.name))
+    prepares = args.command == "prepare"
+    summary = _prepare(args) if prepares else _summary(data.open_dataset(args.name))
     show(summary, args.json, lambda: _text(summary))
     return 0
 
@@ -101,8 +101,6 @@ def _contents(dataset: Dataset) -> str:
 
 
 def _read(args: argparse.Namespace, name: str) -> Dataset:
-    from nas.data import prepare_fer2013, prepare_folder
-
     if args.download and name not in SEVEN:
         raise UserError(f"--download: found {name!r}; only fer2013 and ferplus can be downloaded")
     if name == "ferplus" and not args.votes:
@@ -113,9 +111,9 @@ def _read(args: argparse.Namespace, name: str) -> Dataset:
         )
     source = _download() if args.download else args.source
     if name not in SEVEN:
-        dataset = prepare_folder(source, name, args.size, args.colour, args.skip_broken)
+        dataset = data.prepare_folder(source, name, args.size, args.colour, args.skip_broken)
     else:
-        dataset = prepare_fer2013(source, check_counts=not args.allow_counts)
+        dataset = data.prepare_fer2013(source, check_counts=not args.allow_counts)
     if args.votes:
         label = prepare_ferplus if name == "ferplus" else with_votes
         dataset = label(dataset, args.votes)
