@@ -24,21 +24,9 @@ if TYPE_CHECKING:
     from nas.training.recipe import Recipe
 
 __all__ = [
-    "Constraint",
-    "Genome",
-    "Objective",
-    "Optimizer",
-    "Recipe",
-    "Recognizer",
-    "Run",
-    "SearchSpace",
-    "UserError",
-    "__version__",
-    "ablate",
-    "export",
-    "retrain",
-    "search",
-]
+    "Constraint", "Genome", "Objective", "Optimizer", "Recipe", "Recognizer", "Run", "SearchSpace",
+    "UserError", "__version__", "ablate", "export", "retrain", "search",
+]  # fmt: skip
 
 __version__ = VERSION
 

@@ -59,12 +59,9 @@ def _parser() -> Parser:
     parser = Parser(
         "nas.doctor", "Check this machine and say what to fix; exit code 1 when something fails."
     )
-    parser.add_argument(
-        "--compare", nargs=2, metavar="RUN", help="say instead what differs between two runs"
-    )
-    parser.add_argument(
-        "--ray", action="store_true", help="start Ray too, and run a task (some 10 s)"
-    )
+    add = parser.add_argument
+    add("--compare", nargs=2, metavar="RUN", help="say instead what differs between two runs")
+    add("--ray", action="store_true", help="start Ray too, and run a task (some 10 s)")
     parser.add_json()
     return parser
 

@@ -38,22 +38,13 @@ def _parser() -> Parser:
         "nas.evaluate", "Score trained networks, alone and as an ensemble, on a prepared data set."
     )
     add = parser.add_argument
-    add(
-        "--model",
-        required=True,
-        action="append",
-        metavar="NAME|FOLDER|FILE",
+    add("--model", required=True, action="append", metavar="NAME|FOLDER|FILE",
         help="a retrained folder, model.safetensors, model.onnx, or the name of a shipped one; "
-        "several make an ensemble",
-    )
+        "several make an ensemble")  # fmt: skip
     add("--data", metavar="NAME|FOLDER", help="images (default: those of their training)")
-    add(
-        "--split",
-        choices=SPLITS,
-        default="validation",
-        help="of the images; all: of pictures that no network was trained on. FER2013: validation "
-        "is PublicTest, test is PrivateTest (default validation)",
-    )
+    add("--split", choices=SPLITS, default="validation", help="of the images; all: of pictures "
+        "that no network was trained on. FER2013: validation is PublicTest, test is PrivateTest "
+        "(default validation)")  # fmt: skip
     add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
     add("--out", metavar="DIR", help="write evaluation.json and confusion matrices there")
     parser.add_json()

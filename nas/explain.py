@@ -40,23 +40,16 @@ def _parser() -> Parser:
 
 
 def _text(summary: dict[str, Any]) -> str:
-    lines = [
-        table(
-            summary["classes"],
-            [
-                ("class", "class", ""),
-                ("right", "right shown", "d"),
-                ("wrong", "wrong shown", "d"),
-                ("picture", "picture", ""),
-            ],
-        )
-    ]
-    if summary["deletion"]["images"]:
-        salient, by_chance = summary["deletion"]["salient"], summary["deletion"]["random"]
+    lines = [table(summary["classes"], [
+        ("class", "class", ""), ("right", "right shown", "d"), ("wrong", "wrong shown", "d"),
+        ("picture", "picture", ""),
+    ])]  # fmt: skip
+    check = summary["deletion"]
+    if check["images"]:
         lines.append(
-            f"\nblurring the {summary['deletion']['share']:.0%} most salient pixels of the right "
-            f"answers lowers their probability by {100 * salient:.1f} points, random ones by "
-            f"{100 * by_chance:.1f}"
+            f"\nblurring the {check['share']:.0%} most salient pixels of the right answers lowers "
+            f"their probability by {100 * check['salient']:.1f} points, random ones by "
+            f"{100 * check['random']:.1f}"
         )
     return "\n".join([*lines, f"overview: {summary['overview']}"])
 

@@ -154,42 +154,25 @@ def _parser() -> Parser:
     parser = Parser("nas.retrain", "Train a genome fully, report on the test split, export ONNX.")
     add = parser.add_argument
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--genome",
-        action="append",
-        default=[],
-        metavar="NAME|FOLDER|JSON",
-        help="a run (its best.json), a genome file or a reference; of several each is trained",
-    )
+    which.add_argument("--genome", action="append", default=[], metavar="NAME|FOLDER|JSON",
+                       help="a run (its best.json), a genome file or a reference; of several each "
+                       "is trained")  # fmt: skip
     which.add_argument("--front", metavar="RUN", help="each network on this run's front")
     parser.add_value("--top", Int(1, 10_000), "of the front, the N of highest search accuracy")
     parser.add_value("--workers", Int(1, 256), "of several, N at once, on one core each", 1)
     add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
-    add(
-        "--recipe",
-        default="modern",
-        metavar="NAME|YAML",
-        help=f"{', '.join(RECIPES.names())}, or a file (default modern)",
-    )
+    add("--recipe", default="modern", metavar="NAME|YAML",
+        help=f"{', '.join(RECIPES.names())}, or a file (default modern)")  # fmt: skip
     parser.add_value("--epochs", Int(1, 10_000), "instead of the recipe's")
     parser.add_seed()
     parser.add_value("--seeds", Int(1, 100), "train N times; report mean and spread", 1)
     add_set(parser, "any setting of the recipe, such as lr=0.01 augment.flip=0")
     add("--initial", metavar="FOLDER|FILE", help="fine-tune this trained network of the genome")
-    add(
-        "--teacher",
-        action="append",
-        default=[],
-        metavar="FOLDER|FILE",
-        help="a trained network to distil from; may be given several times",
-    )
+    add("--teacher", action="append", default=[], metavar="FOLDER|FILE",
+        help="a trained network to distil from; may be given several times")  # fmt: skip
     parser.add_device()
-    add(
-        "--out",
-        metavar="DIR",
-        help="default: retrain/<id> in the genome's run, else experiments/retrain-<id>; of "
-        "several, the folder of their folders",
-    )
+    add("--out", metavar="DIR", help="default: retrain/<id> in the genome's run, else "
+        "experiments/retrain-<id>; of several, the folder of their folders")  # fmt: skip
     parser.add_json("the report")
     add_plugin_option(parser)
     return parser
@@ -209,29 +192,20 @@ def _text(report: dict[str, Any], out: Path) -> str:
             ("weighted_f1", "weighted F1 %", "%.2f"),
         ])
     ]  # fmt: skip
+    nothing = {"precision": None, "recall": None, "f1": None}  # of a class without images
     classes = [
-        {
-            "class": name,
-            **{k: v[k] if v["support"] else None for k in ("precision", "recall", "f1")},
-            "support": v["support"],
-        }
-        for name, v in report["test"]["per_class"].items()
+        {"class": name, **found, **({} if found["support"] else nothing)}
+        for name, found in report["test"]["per_class"].items()
     ]
     if report["recipe"]["train_on"] == "train+validation":
         lines.append("the validation images were trained on: their figures say nothing of new ones")
     lines += [
         "\ntest, per class:",
-        table(
-            classes,
-            [
-                ("class", "class", ""),
-                ("precision", "precision %", "%.1f"),
-                ("recall", "recall %", "%.1f"),
-                ("f1", "F1 %", "%.1f"),
-                ("support", "images", ",.0f"),
-            ],
-        ),
-    ]
+        table(classes, [
+            ("class", "class", ""), ("precision", "precision %", "%.1f"),
+            ("recall", "recall %", "%.1f"), ("f1", "F1 %", "%.1f"), ("support", "images", ",.0f"),
+        ]),
+    ]  # fmt: skip
     if len(report["seeds"]["list"]) > 1:
         seeds = report["seeds"]
         lines.append(

@@ -1,6 +1,7 @@
-"""Video files with the faults of real ones, written by OpenCV and rearranged box by box."""
+"""Cameras and video files with the faults of real ones; OpenCV writes, then boxes are moved."""
 
 import struct
+import time
 
 import cv2
 import numpy as np
@@ -20,6 +21,31 @@ def write_clip(path, frames, fps=30, codec="mp4v"):
         writer.write(frame)
     writer.release()
     return path
+
+
+class FakeCamera:
+    """A capture of OpenCV's that gives these frames, then none; without any it is not open."""
+
+    opened = 0
+
+    def __init__(self, frames, pause=0.0):
+        self.frames, self.pause = list(frames), pause
+        self.height, self.width = frames[0].shape[:2] if frames else (0, 0)
+        FakeCamera.opened += 1
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return self.width > 0
+
+    def get(self, what):
+        sizes = {cv2.CAP_PROP_FRAME_WIDTH: self.width, cv2.CAP_PROP_FRAME_HEIGHT: self.height}
+        return float(sizes.get(what, 0))
+
+    def read(self):
+        time.sleep(self.pause)
+        return (True, self.frames.pop(0)) if self.frames else (False, None)
+
+    def release(self):
+        self.frames = []
 
 
 def boxes(raw):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,16 +51,23 @@ def _scale(args: argparse.Namespace) -> int:
     from nas.bench.scale import driver_cost, measured_seconds, throughput
 
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
-    if args.out:
-        check_writable(Path(args.out))
     SearchSpace.load(space)  # refused here, not in the process that measures
-    found = {
+    return _measured(args, _scale_text, lambda: {
         "driver": [driver_cost(space, n) for n in args.sizes],
         "workers": [throughput(space, n, seconds) for n in args.workers],
-    }
+    })  # fmt: skip
+
+
+def _measured(
+    args: argparse.Namespace, text: Callable[[Any], str], measure: Callable[[], dict[str, Any]]
+) -> int:
+    """Measure, keep it in --out, show it; a file that cannot be written is told before."""
+    if args.out:
+        check_writable(Path(args.out))
+    found = measure()
     if args.out:
         replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
-    show(found, args.json, lambda: _scale_text(found))
+    show(found, args.json, lambda: text(found))
     return 0
 
 
@@ -83,15 +91,10 @@ def _realtime(args: argparse.Namespace) -> int:
     for name in ("model.onnx", "model.safetensors"):
         if not (network / name).is_file():
             raise UserError(f"{network / name}: no such file; --network is a retrained folder")
-    if args.out:
-        check_writable(Path(args.out))
     from nas.bench.realtime import measure
 
-    found = measure([Path(clip) for clip in args.clip], network, args.repeats)
-    if args.out:
-        replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
-    show(found, args.json, lambda: _realtime_text(found))
-    return 0
+    clips = [Path(clip) for clip in args.clip]
+    return _measured(args, _realtime_text, lambda: measure(clips, network, args.repeats))
 
 
 def _parser() -> Parser:
@@ -117,12 +120,8 @@ def _parser() -> Parser:
                     (1000, 10_000, 100_000), nargs="*")  # fmt: skip
     scale.add_value("--workers", Int(1, 10_000_000), "simulated workers", (2, 8, 64, 512),
                     nargs="*")  # fmt: skip
-    add(
-        "--times",
-        default="experiments/fer2013/search/evaluations.jsonl",
-        metavar="JSONL",
-        help="a search whose evaluation times are used",
-    )
+    add("--times", default="experiments/fer2013/search/evaluations.jsonl", metavar="JSONL",
+        help="a search whose evaluation times are used")  # fmt: skip
     add("--out", metavar="JSON", help="write the figures there")
     scale.add_json("them")
     realtime = commands.add_parser("realtime", help="the demo, the plain loop and package fer")

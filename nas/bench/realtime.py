@@ -116,7 +116,7 @@ def quality(clip: Path, name: str, network: Path) -> dict[str, Any]:
     beside = [[*a, *b] for a, b in zip([[], *plain[:-1]], [*plain[1:], []], strict=True)]
     missed = [k for k, boxes in enumerate(plain) if boxes and not ours[k]]
     again = [k for k in missed if any(iou(a, b) > AGAIN for a in plain[k] for b in beside[k])]
-    count, watched = len(plain), stream.smoother
+    count, (before, after) = len(plain), stream.smoother.changes or (0.0, 0.0)
     return {
         "clip": name,
         "frames": count,
@@ -126,6 +126,6 @@ def quality(clip: Path, name: str, network: Path) -> dict[str, Any]:
         "missed_again": len(again) / count,
         "missed_frames": missed,
         "frames_lived": sorted(lives.values(), reverse=True),
-        "changes_before": watched.before / watched.seconds if watched.seconds else 0.0,
-        "changes_after": watched.after / watched.seconds if watched.seconds else 0.0,
+        "changes_before": before,
+        "changes_after": after,
     }

@@ -39,17 +39,9 @@ from nas.common.schema import Float, Int, Numbers, read
 from nas.deploy.runtime import session, time_in_turns
 
 FEATURES = (
-    "constant",
-    "conv_macs",
-    "pointwise_macs",
-    "depthwise_macs",
-    "linear_macs",
-    "conv_elements",
-    "depthwise_elements",
-    "elementwise_elements",
-    "convs",
-    "other_layers",
-)
+    "constant", "conv_macs", "pointwise_macs", "depthwise_macs", "linear_macs", "conv_elements",
+    "depthwise_elements", "elementwise_elements", "convs", "other_layers",
+)  # fmt: skip
 FOLDS = 5
 Floats = npt.NDArray[np.float64]
 
@@ -152,13 +144,8 @@ def calibrate(pool: Sequence[Genome], count: int = 40) -> Calibration:
     predicted = _cross_validate(table, milliseconds)
     error = float(np.median(np.abs(predicted / milliseconds - 1)))
     correlation = float(spearmanr(predicted, milliseconds).statistic) if len(chosen) > 2 else 1.0
-    return Calibration(
-        FpsModel(tuple(float(c) for c in fit_relative(table, milliseconds))),
-        error,
-        correlation,
-        len(chosen),
-        time.perf_counter() - started,
-    )
+    model = FpsModel(tuple(float(c) for c in fit_relative(table, milliseconds)))
+    return Calibration(model, error, correlation, len(chosen), time.perf_counter() - started)
 
 
 def _cross_validate(table: Floats, milliseconds: Floats) -> Floats:

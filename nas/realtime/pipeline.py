@@ -49,9 +49,7 @@ def run(
             closing.callback(labelled.close)
             closing.callback(captured.close)
     summary.dropped = captured.dropped if source.live else 0
-    if stream and stream.smoother.seconds:
-        watched = stream.smoother
-        summary.changes = watched.before / watched.seconds, watched.after / watched.seconds
+    summary.changes = stream.smoother.changes if stream else None
     return summary
 
 

@@ -58,6 +58,13 @@ class Smoother:
         """Drop the memory of faces that are gone."""
         self._faces = {track: face for track, face in self._faces.items() if track in tracks}
 
+    @property
+    def changes(self) -> tuple[float, float] | None:
+        """Of labels, a second of a watched face: single frames', smoothed; None: nobody's."""
+        if not self.seconds:
+            return None
+        return self.before / self.seconds, self.after / self.seconds
+
     def _next_label(self, face: _Face) -> str:
         p = face.probabilities
         if face.label != UNCERTAIN:

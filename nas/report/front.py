@@ -11,22 +11,17 @@ from nas.report.table import Column, table
 Row = dict[str, Any]
 Axes = Sequence[Row]  # of nas.report.axes: the measure, then what it is drawn against
 
-KNOWN: dict[str, tuple[str, str, float]] = {  # header, format, scale
-    "accuracy": ("accuracy %", ".2f", 100.0),
-    "macro_f1": ("macro F1 %", ".2f", 100.0),
-    "balanced_accuracy": ("balanced accuracy %", ".2f", 100.0),
-    "loss": ("loss", ".3f", 1.0),
-    "peak_memory": ("memory kB", ",.1f", 1e-3),
-    "int8_size": ("int8 kB", ",.1f", 1e-3),
-    "params": ("params", ",.0f", 1.0),
-    "macs": ("MMACs", ".1f", 1e-6),
-    "fps": ("fps predicted", ".0f", 1.0),
+KNOWN: dict[str, tuple[str, str, str, float]] = {  # header, LaTeX's header, format, scale
+    "accuracy": ("accuracy %", r"accuracy (\%)", ".2f", 100.0),
+    "macro_f1": ("macro F1 %", r"macro F1 (\%)", ".2f", 100.0),
+    "balanced_accuracy": ("balanced accuracy %", r"balanced accuracy (\%)", ".2f", 100.0),
+    "loss": ("loss", "loss", ".3f", 1.0),
+    "peak_memory": ("memory kB", "memory (kB)", ",.1f", 1e-3),
+    "int8_size": ("int8 kB", "int8 (kB)", ",.1f", 1e-3),
+    "params": ("params", "parameters", ",.0f", 1.0),
+    "macs": ("MMACs", "MACs ($10^6$)", ".1f", 1e-6),
+    "fps": ("fps predicted", "fps", ".0f", 1.0),
 }
-LATEX_HEADERS = {
-    "accuracy": r"accuracy (\%)", "macro_f1": r"macro F1 (\%)",
-    "balanced_accuracy": r"balanced accuracy (\%)", "loss": "loss", "peak_memory": "memory (kB)",
-    "int8_size": "int8 (kB)", "params": "parameters", "macs": "MACs ($10^6$)", "fps": "fps",
-}  # fmt: skip
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -53,7 +48,7 @@ def front_table(rows: Sequence[Row], best_id: str | None, axes: Axes) -> str:
     """The front as text; a star marks best.json. A line below says by what both were chosen."""
     measure, *others = axes
     columns: list[Column] = [("mark", "", ""), ("id", "id", ""), _column(measure["name"])]
-    _, spec, scale = _known(measure["name"])
+    *_, spec, scale = _known(measure["name"])
     columns.append(("believed", "believed %" if measure["share"] else "believed", spec))
     columns += [("within", "one deviation", "")] if _any_bar(rows) else []
     columns += [_column(axis["name"]) for axis in others]
@@ -64,7 +59,7 @@ def front_table(rows: Sequence[Row], best_id: str | None, axes: Axes) -> str:
     columns.append(("epochs", "epochs", ".0f"))
     shown = [
         {
-            **{f"m:{name}": _known(name)[2] * value for name, value in row["metrics"].items()},
+            **{f"m:{name}": _known(name)[-1] * value for name, value in row["metrics"].items()},
             **{key: row.get(key) for key in ("id", "fps_measured", "fitness", "epochs")},
             "mark": "*" if row["id"] == best_id else "",
             "believed": None if row.get("believed") is None else scale * row["believed"],
@@ -92,15 +87,9 @@ def front_latex(
     """
     names = [axis["name"] for axis in axes]
     believed = _any_bar(front)
-    headers = [LATEX_HEADERS.get(name, _escaped(name)) for name in names]
+    headers = [_known(name)[1] for name in names]
     headers[1:1] = [r"believed (\%)" if axes[0]["share"] else "believed"] if believed else []
     lines = [
-        r"% \usepackage{booktabs}",
-        *(
-            [r"\begingroup\renewcommand{\arraystretch}{1.3}% room for the deviations"]
-            if believed
-            else []
-        ),
         rf"\begin{{tabular}}{{l{'r' * len(headers)}}}",
         r"\toprule",
         rf"network & {' & '.join(headers)} \\",
@@ -110,9 +99,11 @@ def front_latex(
         *(_latex_row(r, r["name"], names, believed, False) for r in references),
         r"\bottomrule",
         r"\end{tabular}",
-        *([r"\endgroup"] if believed else []),
     ]
-    return "\n".join(lines) + "\n"
+    if believed:
+        room = r"\begingroup\renewcommand{\arraystretch}{1.3}% room for the deviations"
+        lines = [room, *lines, r"\endgroup"]
+    return "\n".join([r"% \usepackage{booktabs}", *lines]) + "\n"
 
 
 def staircase(points: Iterable[tuple[float, float]], smaller: bool) -> list[tuple[float, float]]:
@@ -127,12 +118,12 @@ def staircase(points: Iterable[tuple[float, float]], smaller: bool) -> list[tupl
     return corners
 
 
-def _known(name: str) -> tuple[str, str, float]:
-    return KNOWN.get(name, (name, ".6g", 1.0))
+def _known(name: str) -> tuple[str, str, str, float]:
+    return KNOWN.get(name, (name, _escaped(name), ".6g", 1.0))
 
 
 def _column(name: str) -> Column:
-    header, spec, _ = _known(name)
+    header, _, spec, _ = _known(name)
     return f"m:{name}", header, spec
 
 
@@ -152,7 +143,7 @@ def _within(row: Row, spec: str, scale: float) -> str | None:
 
 def _latex_row(row: Row, name: str, names: Sequence[str], believed: bool, best: bool) -> str:
     def number(value: float | None, metric: str) -> str:
-        _, spec, scale = _known(metric)
+        *_, spec, scale = _known(metric)
         return "--" if value is None else format(scale * value, spec).replace(",", r"\,")
 
     cells = [number(row["metrics"].get(metric), metric) for metric in names]

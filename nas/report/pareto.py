@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,7 @@ def objectives_figure(
             if points[front]:
                 axes.scatter(*zip(*points[front], strict=True), color=colour, s=size, linewidths=0,
                              zorder=2 + front, label=name)  # fmt: skip
-        sign = 1 if up else -1
-        corners = staircase(((x, sign * y) for x, y in points[True]), smaller=not more)
-        if corners:
-            axes.plot([x for x, _ in corners], [sign * y for _, y in corners], color=FRONT,
-                      linewidth=1, alpha=0.7, zorder=1)  # fmt: skip
+        _stairs(axes, points[True], 1 if up else -1, smaller=not more)
         if all(x > 0 for x, _ in points[False] + points[True]):
             logarithmic(axes)
         axes.set_xlabel(plain(axis(key, more)["label"]))
@@ -114,13 +110,8 @@ class _Panel:
             linewidths=0, zorder=2, label="evaluated, light first to dark last",
         )  # fmt: skip
         points = zip(self._x(self.networks), self._y(self.networks), strict=True)
-        corners = staircase(
-            ((x, self.up * y) for x, y in points), smaller=not self.axis["maximize"]
-        )
-        if corners:
-            axes.plot([x for x, _ in corners], [self.up * y for _, y in corners], color=FRONT,
-                      linewidth=1, alpha=0.7, zorder=1, linestyle=":",
-                      label="best for its cost")  # fmt: skip
+        _stairs(axes, points, self.up, smaller=not self.axis["maximize"], linestyle=":",
+                label="best for its cost")  # fmt: skip
         believed = any(n.get("low") is not None for n in self.front)
         measure = self.measure["name"]
         self._bars(axes, self.front, FRONT, f"believed {measure}, one deviation")
@@ -173,6 +164,16 @@ class _Panel:
 
     def _y(self, rows: list[Row]) -> list[float]:
         return [self.scale * row["metrics"][self.measure["name"]] for row in rows]
+
+
+def _stairs(
+    axes: Axes, points: Iterable[tuple[float, float]], up: int, smaller: bool, **style: Any
+) -> None:
+    """The boundary of what is dominated. up: -1 where less y is better. smaller: x is better."""
+    corners = staircase(((x, up * y) for x, y in points), smaller)
+    if corners:
+        axes.plot([x for x, _ in corners], [up * y for _, y in corners], color=FRONT, linewidth=1,
+                  alpha=0.7, zorder=1, **style)  # fmt: skip
 
 
 def _hollow(

@@ -7,38 +7,12 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from clips import numbered, write_clip
+from clips import FakeCamera, numbered, write_clip
 from rtsp import Camera
 
 from nas.common.errors import UserError
 from nas.realtime import capture, live
 from nas.realtime.sources import open_source
-
-
-class FakeCamera:
-    """Gives a few frames, then none."""
-
-    opened = 0
-
-    def __init__(self, frames, works=True):
-        self.frames, self.works = frames, works
-        FakeCamera.opened += 1
-
-    def isOpened(self):  # noqa: N802 - OpenCV's name
-        return self.works
-
-    def get(self, what):
-        sizes = {cv2.CAP_PROP_FRAME_WIDTH: 64.0, cv2.CAP_PROP_FRAME_HEIGHT: 48.0}
-        return sizes.get(what, 0.0) if self.works else 0.0
-
-    def read(self):
-        if self.frames <= 0:
-            return False, None
-        self.frames -= 1
-        return True, np.full((48, 64, 3), self.frames, np.uint8)
-
-    def release(self):
-        self.frames = 0
 
 
 @pytest.fixture
@@ -50,7 +24,7 @@ def cameras(monkeypatch):
     def use(*frames):
         given = iter(frames)
         monkeypatch.setattr(
-            capture.cv2, "VideoCapture", lambda *_: FakeCamera(n := next(given, 0), n > 0)
+            capture.cv2, "VideoCapture", lambda *_: FakeCamera(numbered(next(given, 0), (64, 48)))
         )
 
     return use

@@ -2,12 +2,11 @@
 
 import csv
 import json
-import time
 
 import cv2
 import numpy as np
 import pytest
-from clips import index_first, numbered, write_clip
+from clips import FakeCamera, index_first, numbered, write_clip
 from conftest import draw_squares
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
@@ -97,24 +96,8 @@ def test_turned_and_shrunk(model, video, tmp_path, squares):
 def test_a_vanished_camera_leaves_readable_files(model, tmp_path, squares, monkeypatch, capsys):
     """Six frames, then the cable is pulled."""
 
-    class Camera:
-        frames = 6
-
-        def isOpened(self):  # noqa: N802 - OpenCV's name
-            return self.frames > 0
-
-        def get(self, what):
-            return {cv2.CAP_PROP_FRAME_WIDTH: 160.0, cv2.CAP_PROP_FRAME_HEIGHT: 120.0}.get(what, 0)
-
-        def read(self):
-            time.sleep(0.05)  # a camera's pace; nothing gets stale
-            self.frames -= 1
-            return self.frames >= 0, draw_squares([(20, 30, 60)], (160, 120))
-
-        def release(self):
-            pass
-
-    camera = Camera()
+    pictures = [draw_squares([(20, 30, 60)], (160, 120))] * 6
+    camera = FakeCamera(pictures, pause=0.05)  # a camera's pace; nothing gets stale
     monkeypatch.setattr(live, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(live, "open_camera", lambda where: camera)
     out, table = tmp_path / "out.mp4", tmp_path / "faces.csv"
