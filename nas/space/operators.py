@@ -6,7 +6,7 @@ changes.py says afterwards in which genes a child differs from its parent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any, TypeVar
 
@@ -50,14 +50,13 @@ def sample(spec: SpaceSpec, rng: Rng) -> Genotype:
 
 def draw(spec: SpaceSpec, rng: Rng) -> Genotype:
     """Uniform genes, constraints ignored."""
-    pick = _picker(rng)
     return Genotype(
         spec,
-        pick(spec.input.resize),
-        pick(spec.bias),
-        StemGenes(*(pick(getattr(spec.stem, f)) for f in StemGenes.__dataclass_fields__)),
+        _pick(spec.input.resize, rng),
+        _pick(spec.bias, rng),
+        StemGenes(*(_pick(getattr(spec.stem, f), rng) for f in StemGenes.__dataclass_fields__)),
         tuple(_draw_stage(spec, i, rng) for i in range(len(spec.stages))),
-        HeadGenes(*(pick(getattr(spec.head, f)) for f in HeadGenes.__dataclass_fields__)),
+        HeadGenes(*(_pick(getattr(spec.head, f), rng) for f in HeadGenes.__dataclass_fields__)),
     )
 
 
@@ -95,17 +94,9 @@ def crossover(a: Genotype, b: Genotype, rng: Rng) -> Genotype:
 
     for attempt in range(ATTEMPTS):
         stages = tuple(mix(x, y) for x, y in zip(a.stages, b.stages, strict=True))
-        child = _feasible(
-            Genotype(
-                a.spec,
-                either(a.resize, b.resize),
-                either(a.bias, b.bias),
-                either(a.stem, b.stem),
-                stages,
-                either(a.head, b.head),
-            ),
-            attempt,
-        )
+        resize, bias = either(a.resize, b.resize), either(a.bias, b.bias)
+        stem, head = either(a.stem, b.stem), either(a.head, b.head)
+        child = _feasible(Genotype(a.spec, resize, bias, stem, stages, head), attempt)
         if child is not None:
             return child
     return either(a, b)
@@ -127,21 +118,22 @@ def repair(genotype: Genotype) -> Genotype | None:
 
 
 def _draw_stage(spec: SpaceSpec, index: int, rng: Rng) -> StageGenes:
-    pick, stage = _picker(rng), spec.stages[index]
-    blocks = tuple(_draw_block(spec, index, rng) for _ in range(pick(stage.depth)))
-    downsample = pick(downsamples(stage, bool(blocks)))
-    return StageGenes(downsample, pick(stage.channels) if blocks else stage.channels[0], blocks)
+    stage = spec.stages[index]
+    blocks = tuple(_draw_block(spec, index, rng) for _ in range(_pick(stage.depth, rng)))
+    downsample = _pick(downsamples(stage, bool(blocks)), rng)
+    channels = _pick(stage.channels, rng) if blocks else stage.channels[0]
+    return StageGenes(downsample, channels, blocks)
 
 
 def _draw_block(spec: SpaceSpec, index: int, rng: Rng) -> SearchableBlock:
-    pick = _picker(rng)
-    kind = pick(spec.stages[index].blocks)
-    return spec.block(kind, {name: pick(cs) for name, cs in spec.block_choices(kind).items()})
+    kind = _pick(spec.stages[index].blocks, rng)
+    choices = spec.block_choices(kind)
+    return spec.block(kind, {name: _pick(values, rng) for name, values in choices.items()})
 
 
-def _picker(rng: Rng) -> Callable[[tuple[Any, ...]], Any]:
-    # Not rng.choice, which turns values into numpy scalars.
-    return lambda choices: choices[int(rng.integers(len(choices)))]
+def _pick(choices: Sequence[T], rng: Rng) -> T:
+    """One of them; rng.choice would turn values into numpy scalars."""
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _feasible(child: Genotype, attempt: int) -> Genotype | None:
@@ -156,9 +148,9 @@ def _change(genotype: Genotype, rng: Rng) -> Genotype:
     sites = genotype.sites()
     if not sites:
         return genotype
-    path, choices = sites[int(rng.integers(len(sites)))]
+    path, choices = _pick(sites, rng)
     others = [c for c in choices if c != gene(genotype, path)]
-    return genotype.with_gene(path, others[int(rng.integers(len(others)))])
+    return genotype.with_gene(path, _pick(others, rng))
 
 
 def change_blocks(genotype: Genotype, rng: Rng) -> Genotype:
@@ -220,11 +212,8 @@ def _why_impossible(spec: SpaceSpec, rng: Rng) -> str:
     for key, (low, high) in spec.constraints.bounds().items():
         values = [static_metric(genome, key) for genome in genomes]
         if not any(low <= v <= high for v in values):
-            seen = (
-                f"smallest seen {min(values)}"
-                if min(values) > high
-                else f"largest seen {max(values)}"
-            )
+            small, large = min(values), max(values)
+            seen = f"smallest seen {small}" if small > high else f"largest seen {large}"
             return (
                 f"{spec.name}: 0 of {SAMPLES_BEFORE_GIVING_UP} samples satisfy "
                 f"constraints.{key} [{low}, {high}]; {seen}"
