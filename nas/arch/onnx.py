@@ -166,22 +166,17 @@ class _Graph:
     def activation(self, function: str, x: str) -> str:
         if function == "silu":
             return self.node("Mul", [x, self.node("Sigmoid", [x])])
-        alpha = {"leaky_relu": {"alpha": 0.01}}.get(function, {})
-        names = {
-            "relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu",
-            "gelu": "Gelu", "hardswish": "HardSwish",
-        }  # fmt: skip
-        return self.node(names[function], [x], **alpha)
+        if function == "leaky_relu":
+            return self.node("LeakyRelu", [x], alpha=0.01)
+        names = {"relu": "Relu", "elu": "Elu", "gelu": "Gelu", "hardswish": "HardSwish"}
+        return self.node(names[function], [x])
 
     def pool(self, layer: layers.Pool2d, x: str) -> str:
-        window = {
-            "kernel_shape": [layer.kernel] * 2,
-            "strides": [layer.stride] * 2,
-            "pads": [layer.padding] * 4,
-        }
-        if layer.type == "max":
-            return self.node("MaxPool", [x], **window)
-        return self.node("AveragePool", [x], count_include_pad=1, **window)
+        kind, more = ("Max", {}) if layer.type == "max" else ("Average", {"count_include_pad": 1})
+        return self.node(
+            f"{kind}Pool", [x], kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2,
+            pads=[layer.padding] * 4, **more,
+        )  # fmt: skip
 
     def squeeze_excite(self, name: str, layer: layers.SqueezeExcite, x: str) -> str:
         c, s = layer.in_shape[0], layer.squeezed

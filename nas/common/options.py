@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import types
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from nas.common.errors import UserError, did_you_mean
 from nas.common.files import parse_yaml
-from nas.common.schema import Choice, Flag, Float, Int, Seconds, read, replaced
+from nas.common.schema import Choice, Flag, Float, Int, Seconds, hints, read, replaced
 
 Settings = TypeVar("Settings")
 
@@ -165,13 +164,12 @@ def _leaves(
     cls: Any, tree: Any, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dataclasses.Field[Any], Any, Any]]:
     """(path, field, annotated type, value) of each field that holds no dataclass."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    for field in dataclasses.fields(cls):
+    for field, hint in zip(dataclasses.fields(cls), hints(cls).values(), strict=True):
         path, value = (*above, field.name), getattr(tree, field.name)
-        if dataclasses.is_dataclass(hints[field.name]):
-            yield from _leaves(hints[field.name], value, path)
+        if dataclasses.is_dataclass(hint):
+            yield from _leaves(hint, value, path)
         else:
-            yield path, field, hints[field.name], value
+            yield path, field, hint, value
 
 
 def _rule(hint: Any) -> Any:
