@@ -82,8 +82,7 @@ class Numbers:
     def read(self, value: object, where: str) -> tuple[float, ...]:
         if not isinstance(value, list | tuple) or len(value) != self.count:
             raise UserError(f"{where}: expected {self.count} numbers, got {shown(value)}")
-        each = Float(self.low, self.high)
-        return tuple(each.read(v, f"{where}[{i}]") for i, v in enumerate(value))
+        return _read_tuple(Float(self.low, self.high).read, value, where)
 
 
 @dataclass(frozen=True)
@@ -187,9 +186,7 @@ class Choices:
             return (read(self.each, value, where),)
         if not value:
             raise UserError(f"{where}: an empty list leaves no choice")
-        found = tuple(
-            read(self.each, v, f"{where}[{i}]") for i, v in enumerate(_items(value, where))
-        )
+        found = _read_tuple(partial(read, self.each), value, where)
         if len(set(found)) != len(found):
             raise UserError(f"{where}: the same value stands twice in {shown(value)}")
         return found
@@ -256,20 +253,16 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _items(value: object, where: str) -> Sequence[Any]:
-    if not isinstance(value, list | tuple):
-        raise UserError(f"{where}: must be a list, got {shown(value)}")
-    if len(value) > MAX_ITEMS:
-        raise UserError(f"{where}: {len(value)} items, at most {MAX_ITEMS} are allowed")
-    return value
-
-
 def _read_optional(read_other: Reader, value: object, where: str) -> Any:
     return None if value is None else read_other(value, where)
 
 
 def _read_tuple(read_each: Reader, value: object, where: str) -> tuple[Any, ...]:
-    return tuple(read_each(v, f"{where}[{i}]") for i, v in enumerate(_items(value, where)))
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{where}: must be a list, got {shown(value)}")
+    if len(value) > MAX_ITEMS:
+        raise UserError(f"{where}: {len(value)} items, at most {MAX_ITEMS} are allowed")
+    return tuple(read_each(v, f"{where}[{i}]") for i, v in enumerate(value))
 
 
 def replaced(tree: Any, path: Sequence[str | int], value: Any) -> Any:

@@ -6,7 +6,7 @@ JAFFE, KDEF, CK+, RAF-DB and AffectNet are recognised by the names of their file
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -215,7 +215,7 @@ def _given_splits(
 
 def _merged(labelled: list[tuple[str, Picture]]) -> Labelled:
     """Class folders that differ in case or white space alone are one class, named without both."""
-    spellings: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
     pictures = []
     for name, picture in labelled:
         spellings[folded(name)][name] += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -73,9 +73,7 @@ def flatten(model: nn.Module, matrices: bool = False) -> FlatState:
         [p for p in rest if p.ndim <= 1],
         [b for b in model.buffers() if b.is_floating_point()],
     ]
-    ends = [0]
-    for group in groups:
-        ends.append(ends[-1] + sum(_padded(t) for t in group))
+    ends = [0, *accumulate(sum(map(_padded, group)) for group in groups)]
     sample = next(model.parameters())
     values = sample.new_zeros(ends[4]).detach()
     gradients = sample.new_zeros(ends[3]).detach()
