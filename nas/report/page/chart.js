@@ -56,15 +56,15 @@ function orderColours() {
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const format = {
-  count: (v) => (v === null || v === undefined ? "–" : whole.format(v)),
-  percent: (v) => (v === null || v === undefined ? "–" : (100 * v).toFixed(2) + " %"),
+  count: (v) => (v == null ? "–" : whole.format(v)),
+  percent: (v) => (v == null ? "–" : (100 * v).toFixed(2) + " %"),
   short(v) {
     for (const [unit, size] of [["M", 1e6], ["k", 1e3]]) if (v >= size) return +(v / size).toPrecision(3) + unit;
     return String(+v.toPrecision(3));
   },
   // A value of an axis (nas.report.axes), in words.
   of(axis, v) {
-    if (v === null || v === undefined) return "–";
+    if (v == null) return "–";
     if (axis.share) return format.percent(v);
     return Number.isInteger(v) || Math.abs(v) >= 1000 ? whole.format(v) : String(+v.toPrecision(4));
   },
@@ -249,7 +249,7 @@ class Chart {
   #mark(c, s, p, paint) {
     const [x, y] = this.place(p);
     c.strokeStyle = c.fillStyle = paint;
-    if (p.low !== undefined && p.low !== null) { // an error bar
+    if (p.low != null) { // an error bar
       c.lineWidth = 1.2; c.globalAlpha = 0.8; c.beginPath();
       c.moveTo(x, this.sy(p.low)); c.lineTo(x, this.sy(p.high)); c.stroke(); c.globalAlpha = 1;
     }

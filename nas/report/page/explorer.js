@@ -8,6 +8,7 @@ let built = ""; // the axes that the page was built for: a search's first networ
 let limits = []; // of the filters: {axis, input, scale}
 
 const valueOf = (n, axis) => n.metrics[axis.name] ?? null;
+const measured = (n) => format.of(data.measure, valueOf(n, data.measure));
 const shapeOf = (found) => JSON.stringify([found.measure, ...found.axes].map((a) => [a.name, a.log]));
 
 function start(found) {
@@ -108,7 +109,7 @@ function fronts() {
   charts.table.show(shown);
 }
 
-const believed = () => data.networks.some((n) => n.low !== undefined && n.low !== null);
+const believed = () => data.networks.some((n) => n.low != null);
 
 function frontSeries(ok, axis, published) {
   const last = Math.max(1, data.networks.length - 1);
@@ -137,9 +138,15 @@ function stairs(ok, axis) {
   return points;
 }
 
+// What the search believes of a network, with one deviation; null where it does not say.
+function belief(n) {
+  const [middle, low, high] = [n.believed, n.low, n.high].map((v) => format.of(data.measure, v));
+  return n.low == null ? null : `${middle} (${low} to ${high})`;
+}
+
 function about(n) {
-  const bar = n.low === undefined || n.low === null ? "" : `\nbelieved ${format.of(data.measure, n.believed)} (${format.of(data.measure, n.low)} to ${format.of(data.measure, n.high)})`;
-  return `${n.id}: ${title(data.measure.name)} ${format.of(data.measure, valueOf(n, data.measure))}${bar}\n${data.axes.map((axis) => `${format.of(axis, valueOf(n, axis))} ${UNITS[axis.name] ?? axis.name}`).join("\n")}`;
+  const bar = belief(n) ? `\nbelieved ${belief(n)}` : "";
+  return `${n.id}: ${title(data.measure.name)} ${measured(n)}${bar}\n${data.axes.map((axis) => `${format.of(axis, valueOf(n, axis))} ${UNITS[axis.name] ?? axis.name}`).join("\n")}`;
 }
 
 const UNITS = { params: "parameters", macs: "MACs", fps: "fps" };
@@ -229,7 +236,7 @@ function step(id, at, line) {
 
 // A value of a gene in words: a block by its kind and what it sets.
 function told(value) {
-  if (value === null || value === undefined) return "none";
+  if (value == null) return "none";
   if (Array.isArray(value)) return value.map(told).join(", ") || "none";
   if (typeof value !== "object") return String(value);
   const { kind, ...rest } = value;
@@ -252,7 +259,7 @@ function pre(text, name = "Text") { return html("pre", { tabindex: "0", role: "r
 function link(id) { return html("button", { type: "button", onclick: () => choose(id) }, id); }
 
 function ancestors(line) {
-  return html("ol", { class: "ancestors" }, ...line.map((id) => html("li", {}, link(id), networks.get(id) ? ` ${format.of(data.measure, valueOf(networks.get(id), data.measure))}` : "")));
+  return html("ol", { class: "ancestors" }, ...line.map((id) => html("li", {}, link(id), networks.get(id) ? ` ${measured(networks.get(id))}` : "")));
 }
 
 const LONG = { params: "parameters", macs: "MACs", fps: "fps predicted" };
@@ -267,9 +274,9 @@ function choose(id, move = true) {
   const image = [n.genome.input.channels, n.genome.input.height, n.genome.input.width];
   const pairs = html("dl", { class: "pairs" });
   facts(pairs, [
-    [data.measure.name, valueOf(n, data.measure) === null ? n.status : format.of(data.measure, valueOf(n, data.measure))],
+    [data.measure.name, valueOf(n, data.measure) === null ? n.status : measured(n)],
     ["predicted before", n.predicted ? `${format.of(data.measure, n.predicted[0])} (${n.predicted.slice(1).map((v) => format.of(data.measure, v)).join(" to ")})` : "–"],
-    ...(n.low === undefined || n.low === null ? [] : [["believed", `${format.of(data.measure, n.believed)} (${format.of(data.measure, n.low)} to ${format.of(data.measure, n.high)})`]]),
+    ...(belief(n) ? [["believed", belief(n)]] : []),
     ...data.axes.map((axis) => [LONG[axis.name] ?? axis.name, format.of(axis, valueOf(n, axis))]),
     ...(n.fps_measured ? [["fps measured", format.count(n.fps_measured)]] : []),
     ["training", `${n.epochs} epochs of ${+(100 * n.fraction).toFixed(1)} % of the images, ${n.seconds} s`], ["asked as", `number ${n.index + 1}`],

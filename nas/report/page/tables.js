@@ -63,10 +63,9 @@ class SortedTable {
 
   #sort() {
     const [key, sign] = [this.columns[this.at][0], this.down ? -1 : 1];
-    const missing = (v) => v === null || v === undefined;
     this.rows = [...this.rows].sort((a, b) => {
       const [x, y] = [pick(a, key), pick(b, key)];
-      if (missing(x) || missing(y)) return missing(x) - missing(y); // last either way
+      if (x == null || y == null) return (x == null) - (y == null); // last either way
       return sign * (typeof x === "string" ? x.localeCompare(y) : x - y);
     });
     this.heads.forEach((head, i) => head.setAttribute("aria-sort",
