@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +19,16 @@ from nas.arch.lowering import cost
 from nas.common.cli import log_to_stderr, read_seeds
 from nas.common.errors import UserError, as_path
 from nas.common.resources import REFERENCES, SEARCH_SPACES
-from nas.data import Dataset, check_input, open_dataset, search_data
 from nas.evolution.objectives import Fitness, Objective
+from nas.evolution.predictor import StaticMetrics
 from nas.report.ablation import ablation_figure
 from nas.report.metrics import mean_interval
 from nas.report.plots import write_figure
 from nas.search.archive import Archive, Evaluation
-from nas.search.evaluate import EvaluatorFunction, chosen_function, completed, evaluator_name
-from nas.search.machine import check_fps_model, measure_machine
+from nas.search.evaluate import EvaluatorFunction, completed, evaluator_name
+from nas.search.machine import check_fps_model
 from nas.search.overview import run_axes
-from nas.search.profile import static_metrics
-from nas.search.run import evaluating, findable
+from nas.search.run import Parts, evaluating, findable, prepared, profile_of, static_of
 from nas.search.settings import Settings, checked
 from nas.search.store import EXPERIMENTS, RunDirectory, run_of
 from nas.search.workers import Workers, evaluations_of
@@ -36,7 +36,6 @@ from nas.space.ablation import variants
 from nas.space.projection import project
 from nas.space.space import SearchSpace
 from nas.training.task import Fidelity, Task
-from nas.training.teacher import stored_teacher
 
 WINNER, OTHER = "the network itself", "the other network"
 PICTURE = "ablation.png"
@@ -81,22 +80,16 @@ def ablate(
         run = run_of(path) if path else None
         found = _settings(settings or (run.settings() if run else Settings()), data, evaluator)
         fidelity = Fidelity(epochs or found.fidelity.epochs, fraction or found.fidelity.fraction)
-        found = checked(replace(found, fidelity=fidelity, workers=workers))
-        where = _space(space, run, path)
-        by: Dataset | EvaluatorFunction
-        if found.evaluator:
-            by = chosen_function(found.evaluator, evaluator)
-        else:
-            by = open_dataset(found.data)
-            where = where.for_data(len(by.classes), *by.shape)
-        compared, numbers = plan(network, other, where), read_seeds(seeds)
+        found = findable(checked(replace(found, fidelity=fidelity, workers=workers)))
+        parts = prepared(found, _space(space, run, path), evaluator, time.monotonic())
+        compared, numbers = plan(network, other, parts.space), read_seeds(seeds)
         beside = path.parent if path else EXPERIMENTS
         folder = beside / f"ablation-{network.id}" if out is None else as_path(out, "ablate: out")
         log.info(
             "%d networks, %d seeds, %d epochs of %.0f%% of the images each, into %s",
             len(compared), len(numbers), fidelity.epochs, 100 * fidelity.fraction, folder,
         )  # fmt: skip
-        result = measure(folder, compared, numbers, where, by, found, command)
+        result = measure(folder, compared, numbers, parts, command)
         picture = folder / PICTURE
         title = f"{network.id}, each gene set back to that of {name}"
         write_figure(picture, ablation_figure(result, title))
@@ -134,30 +127,28 @@ def plan(network: Genome, other: Genome, space: SearchSpace) -> list[Compared]:
 
 
 def measure(
-    out: Path, compared: Sequence[Compared], seeds: Sequence[int], space: SearchSpace,
-    by: Dataset | EvaluatorFunction, settings: Settings, command: Sequence[str] = (),
+    out: Path, compared: Sequence[Compared], seeds: Sequence[int], parts: Parts,
+    command: Sequence[str],
 ) -> Row:  # fmt: skip
     """Measure what is missing in the folder `out`; returns the result, ablation.json.
 
-    by: the data to train on, or the function that measures. It goes seed by seed, so that an
-    interrupted ablation compares all variants by fewer seeds.
+    It goes seed by seed, so that an interrupted ablation compares all variants by fewer seeds.
     """
-    if isinstance(by, Dataset):
-        check_input(by, f"space {space.name}", space.classes, *space.shape)
-        stored_teacher(settings.recipe, by.fingerprint)
+    settings = parts.settings
     tasks = [
         Task(s * len(compared) + i, row.genome, settings.fidelity, seed)
         for s, seed in enumerate(seeds)
         for i, row in enumerate(compared)
     ]
-    with _folder(out, compared, space, by, settings, command) as run:
+    with _folder(out, compared, parts, command) as run:
         archive = run.archive()
         missing = [task for task in tasks if task.index not in archive.by_index]
         log.info("%d of %d to be measured", len(missing), len(tasks))
         if missing:
-            workers = _workers(run, settings, space, by)
+            profile = profile_of(run, parts)
+            workers = evaluating(parts, profile)
             try:
-                _measure(missing, workers, archive, settings.wanted)
+                _measure(missing, workers, archive, settings, static_of(profile, settings))
             finally:
                 workers.close()
                 archive.close()
@@ -230,41 +221,32 @@ def _settings(
 
 
 def _folder(
-    out: Path, compared: Sequence[Compared], space: SearchSpace,
-    by: Dataset | EvaluatorFunction, settings: Settings, command: Sequence[str],
-) -> RunDirectory:  # fmt: skip
+    out: Path, compared: Sequence[Compared], parts: Parts, command: Sequence[str]
+) -> RunDirectory:
     """The folder anew, or as it was left. UserError when it is of another ablation."""
-    genomes = [row.genome for row in compared[:2]]
-    fingerprint = by.fingerprint if isinstance(by, Dataset) else None
+    settings, genomes = parts.settings, [row.genome for row in compared[:2]]
     if not (out / "config.yaml").exists():
         check_fps_model(settings)
-        return RunDirectory.create(out, findable(settings), space, genomes, command, fingerprint)
+        return RunDirectory.create(out, settings, parts.space, genomes, command, parts.fingerprint)
     run = RunDirectory.open(out)
-    before, now = findable(run.settings()), findable(settings)
+    before = findable(run.settings())
     same = ("evaluator", *(() if settings.evaluator else ("data", "recipe")), "fidelity")
-    unlike = [name for name in same if getattr(before, name) != getattr(now, name)]
+    unlike = [name for name in same if getattr(before, name) != getattr(settings, name)]
     if unlike or run.initial() != genomes:
         what = ", ".join(unlike) or "genomes"
         raise UserError(f"{out}: holds an ablation of other {what}; expected a new --out")
-    run.check_unchanged(fingerprint)
+    run.check_unchanged(parts.fingerprint)
     return run
 
 
-def _workers(
-    run: RunDirectory, settings: Settings, space: SearchSpace, by: Dataset | EvaluatorFunction
-) -> Workers:
-    if not isinstance(by, Dataset):
-        return evaluating(settings, by, None)
-    return evaluating(settings, search_data(by), measure_machine(run, settings, space))
-
-
 def _measure(
-    tasks: Sequence[Task], workers: Workers, archive: Archive, wanted: Sequence[str]
-) -> None:
+    tasks: Sequence[Task], workers: Workers, archive: Archive, settings: Settings,
+    static_metrics: StaticMetrics,
+) -> None:  # fmt: skip
     """Every task on the workers, each result on disk before the next."""
-    total = len(archive) + len(tasks)
+    total, wanted = len(archive) + len(tasks), settings.wanted
     for ended in evaluations_of(workers, tasks):
-        found = completed(ended, static_metrics(ended.genome, None), wanted, archive)
+        found = completed(ended, static_metrics(ended.genome), wanted, archive)
         archive.append(found)
         value = f"{wanted[0]} {found.metrics[wanted[0]]:.4g}" if found.ok else found.error
         log.info("%d of %d: %s, seed %d: %s", len(archive), total, found.id, found.seed, value)

@@ -60,8 +60,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """What a search is made of, checked before anything is written.
+class Parts:
+    """What a search or an ablation is made of, checked before anything is written.
 
     by: what is trained on, or what measures instead. fingerprint: of the data.
     """
@@ -113,7 +113,7 @@ def search(
         assert space is not None
         found = space if isinstance(space, SearchSpace) else SearchSpace.load(space)
         wanted = checked(_with(settings or Settings(), options, evaluator))
-        parts = _parts(findable(wanted), found, evaluator, started)
+        parts = prepared(findable(wanted), found, evaluator, started)
         profile = load_machine(as_path(machine, "search: machine")) if machine else None
         check_fps_model(parts.settings)
         initial = first_genomes(seed_genomes, parts.space)
@@ -133,7 +133,7 @@ def search(
 def _resumed(
     run: RunDirectory, settings: Settings | None, evaluator: EvaluatorFunction | str | None,
     options: dict[str, Any], started: float,
-) -> tuple[_Parts, list[Genome]]:  # fmt: skip
+) -> tuple[Parts, list[Genome]]:  # fmt: skip
     stored = run.settings()
     run.check_files()  # before other data, or another space, are taken for the mistake
     if settings is None:
@@ -147,7 +147,7 @@ def _resumed(
         )
     same = {name: getattr(stored, name) for name in ("data", "fps_model", "recipe")}
     wanted = dataclasses.replace(wanted, **same)
-    parts = _parts(wanted, run.space(), evaluator, started)
+    parts = prepared(wanted, run.space(), evaluator, started)
     run.check_unchanged(parts.fingerprint)
     return parts, run.initial()
 
@@ -178,26 +178,26 @@ def findable(settings: Settings) -> Settings:
     return dataclasses.replace(settings, data=data, fps_model=fps_model, recipe=recipe)
 
 
-def _parts(
+def prepared(
     settings: Settings, space: SearchSpace, evaluator: EvaluatorFunction | str | None,
     started: float,
-) -> _Parts:  # fmt: skip
+) -> Parts:  # fmt: skip
     """Everything that can be wrong is found here, before a folder is made."""
     if settings.address is not None:
         check_address(settings.address)
     if settings.evaluator is not None:
         function = chosen_function(settings.evaluator, evaluator)
-        return _Parts(settings, settings.space(space), function)
+        return Parts(settings, settings.space(space), function)
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)
     torch_device(settings.device)  # the workers open it themselves, and the teacher
     stored_teacher(settings.recipe, dataset.fingerprint)
     space = settings.space(space, dataset.form)
-    return _Parts(settings, space, search_data(dataset), dataset.fingerprint)
+    return Parts(settings, space, search_data(dataset), dataset.fingerprint)
 
 
 def _search(
-    run: RunDirectory, parts: _Parts, initial: list[Genome], callbacks: Sequence[Callback],
+    run: RunDirectory, parts: Parts, initial: list[Genome], callbacks: Sequence[Callback],
     started: float, fresh: bool,
 ) -> Outcome:  # fmt: skip
     """On the locked folder: measure the machine, search, measure the front, write the results."""
@@ -211,9 +211,9 @@ def _search(
     workers: Workers | None = None
     try:
         with ending_after(None if deadline is None else deadline - time.monotonic()):
-            profile = _profile(run, parts)
+            profile = profile_of(run, parts)
             search = Search(
-                run, settings, parts.space, initial, callbacks, _static(profile, settings)
+                run, settings, parts.space, initial, callbacks, static_of(profile, settings)
             )
             if not fresh and search.complete and _has_results(search):
                 log.info(
@@ -225,7 +225,7 @@ def _search(
                 run.store(settings)
             # A process that died with a candidate in it may have died of it: now it gets its own.
             alone = search.pending.abandoned
-            workers = evaluating(settings, parts.by, profile, deadline, alone)
+            workers = evaluating(parts, profile, deadline, alone)
         if fresh:  # only now: what fails at its start is nothing to look at
             run.point_latest()
         search.tell_callbacks("on_start")
@@ -255,24 +255,26 @@ def _has_results(search: Search) -> bool:
     return bool(summary.get("evaluations") == len(search.archive))
 
 
-def _profile(run: RunDirectory, parts: _Parts) -> HardwareProfile | None:
+def profile_of(run: RunDirectory, parts: Parts) -> HardwareProfile | None:
     """None where nobody asks for frames per second, and nothing is trained."""
     if not isinstance(parts.by, SearchData) and "fps" not in parts.settings.wanted:
         return None
     return measure_machine(run, parts.settings, parts.space)
 
 
-def _static(profile: HardwareProfile | None, settings: Settings) -> StaticMetrics:
+def static_of(profile: HardwareProfile | None, settings: Settings) -> StaticMetrics:
+    """What is known of a genome before a measurement."""
     model = profile.calibration.model if profile else None
     named = {*settings.wanted, *settings.fitness.names}
     return partial(static_metrics, fps_model=model, more=sorted(FOOTPRINT.keys() & named))
 
 
 def evaluating(
-    settings: Settings, by: SearchData | EvaluatorFunction, profile: HardwareProfile | None,
-    deadline: float | None = None, alone: bool = False,
+    parts: Parts, profile: HardwareProfile | None, deadline: float | None = None,
+    alone: bool = False,
 ) -> Workers:  # fmt: skip
-    """Workers that train on the data `by`, in the profile's mode, or that call the function."""
+    """Workers that train on the data, in the profile's mode, or that call the user's function."""
+    settings, by = parts.settings, parts.by
     if not isinstance(by, SearchData):
         return start_workers(settings, FunctionEvaluator, (by,), deadline, alone)
     assert profile is not None
