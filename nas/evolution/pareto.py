@@ -105,7 +105,8 @@ class Front(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """By the first objective that is to be minimized."""
-        return iter(_sorted(self._members, self.objectives))
+        first = next((o for o in self.objectives if not o.maximize), self.objectives[0])
+        return iter(sorted(self._members, key=lambda e: (e.metrics[first.name], e.index)))
 
     def __len__(self) -> int:
         return len(self._members)
@@ -115,18 +116,8 @@ def pareto_front(
     found: Iterable[T], objectives: Sequence[Objective] = OBJECTIVES,
     constraints: Sequence[Constraint] = (),
 ) -> list[T]:  # fmt: skip
-    """Those ok and feasible that nothing dominates, by the first objective to be minimized.
-
-    Of equal points the first asked stays.
-    """
-    ok = [e for e in found if e.ok and not violation(e.metrics, constraints)]
-    if not ok:
-        return []
-    ok.sort(key=lambda e: e.index)
-    keep = nondominated(minimized((e.metrics for e in ok), objectives))
-    return _sorted([e for e, k in zip(ok, keep, strict=True) if k], objectives)
-
-
-def _sorted(members: Iterable[T], objectives: Sequence[Objective]) -> list[T]:
-    first = next((o for o in objectives if not o.maximize), objectives[0])
-    return sorted(members, key=lambda e: (e.metrics[first.name], e.index))
+    """The members of the `Front` of all that was found, in its order."""
+    front: Front[T] = Front(objectives, constraints)
+    for member in found:
+        front.add(member)
+    return list(front)

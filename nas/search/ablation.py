@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,12 +147,8 @@ def measure(
         log.info("%d of %d to be measured", len(missing), len(tasks))
         if missing:
             profile = profile_of(run, parts)
-            workers = evaluating(parts, profile)
-            try:
+            with closing(archive), closing(evaluating(parts, profile)) as workers:
                 _measure(missing, workers, archive, settings, static_of(profile, settings))
-            finally:
-                workers.close()
-                archive.close()
         result = summarise(compared, seeds, archive.evaluations, run_axes(settings, [])[0])
         run.write("ablation.json", json.dumps(result, indent=1))
     return result

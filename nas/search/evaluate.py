@@ -12,7 +12,6 @@ import shlex
 import sys
 import time
 import traceback
-import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -88,7 +87,7 @@ def load_function(name: str) -> Callable[..., Any]:
         raise UserError(
             f"evaluator: {name}: {told(error)}; expected package.module:function"
         ) from None
-    if not isinstance(found, types.FunctionType) and not callable(found):
+    if not callable(found):
         raise UserError(f"evaluator: {name}: not a function")
     return found  # type: ignore[no-any-return]
 

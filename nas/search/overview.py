@@ -166,11 +166,6 @@ def _prediction(e: Evaluation, metric: str) -> Row:
     return dict(zip(("predicted", "predicted_low", "predicted_high"), found, strict=True))
 
 
-def reference_genomes() -> dict[str, tuple[Genome, Row]]:
-    """The reference genomes that come with us, by name."""
-    return {name: read_genome(REFERENCES.path(name)) for name in REFERENCES.names()}
-
-
 def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list[Row]:
     """The references with their costs; accuracy where this search trained them, else None.
 
@@ -180,13 +175,13 @@ def reference_rows(run: RunDirectory, evaluations: Sequence[Evaluation]) -> list
     machine = run.file("machine.json")
     model = load_machine(machine).calibration.model if machine.exists() else None
     rows = []
-    for name, (genome, beside) in reference_genomes().items():
-        found = cost(genome)
+    for name in REFERENCES.names():
+        genome, beside = read_genome(REFERENCES.path(name))
         metrics = static_metrics(genome, model) if model else {}
         published = beside.get("published", {}).get("fer2013_private")
         rows.append({
             "name": name, "id": genome.id,
-            "metrics": {**asdict(found), **metrics, **trained.get(genome.id, {})},
+            "metrics": {**asdict(cost(genome)), **metrics, **trained.get(genome.id, {})},
             "published": published / 100 if published is not None else None,
         })  # fmt: skip
     return rows

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -127,15 +128,12 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     calibration = calibrate(sampled(space, settings.seed, CANDIDATES * CALIBRATED), CALIBRATED)
     device, *precision = training_precision(settings, space)
     arguments = (data, settings.recipe, precision, device)
-    workers = start_workers(settings, MeasuredEvaluator, arguments)
-    more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)
-    setup = time.perf_counter() - started + more
-    tasks = _tasks(space, settings, len(data.fit), genomes)
-    try:
+    with closing(start_workers(settings, MeasuredEvaluator, arguments)) as workers:
+        more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)
+        setup = time.perf_counter() - started + more
         log.info("timing %d random networks", genomes)
+        tasks = _tasks(space, settings, len(data.fit), genomes)
         found = list(evaluations_of(workers, tasks))
-    finally:
-        workers.close()
     ok = [e for e in found if e.ok and e.index >= 0]  # without the warm-up
     failures = [e.error for e in found if not e.ok]
     if len(ok) < len(failures):

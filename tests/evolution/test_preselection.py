@@ -38,10 +38,10 @@ def screen(quick):
     return Preselection(quick, known, OBJECTIVES)
 
 
-def fill(screen, space, rng, n):
+def fill(screen, space, rng, n, of=metrics_of):
     for _ in range(n):
         genotype = space.sample(rng)
-        screen.tell(genotype, metrics_of(genotype.genome))
+        screen.tell(genotype, of(genotype.genome))
 
 
 def test_it_is_ready_after_the_warm_up(screen, quick, rng):
@@ -201,9 +201,7 @@ def test_any_objectives_and_more_than_one_uncertain(quick, rng, objectives):
     for seed in range(4):
         rng = np.random.default_rng(seed)
         screen = Preselection(quick, known, objectives)
-        for _ in range(30):
-            genotype = quick.sample(rng)
-            screen.tell(genotype, measured(genotype.genome))
+        fill(screen, quick, rng, 30, measured)
         for _ in range(5):
             children = [quick.sample(rng) for _ in range(30)]
             chosen = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
@@ -224,9 +222,7 @@ def test_a_fitness_with_an_uncertain_penalty(quick, rng):
     """Two uncertain metrics: the one that is chosen is among the best of what it promises."""
     fitness = Fitness(penalties=(Penalty("energy", at_most=0.05, weight=0.3),))
     screen = Preselection(quick, known, OBJECTIVES, fitness)
-    for _ in range(40):
-        genotype = quick.sample(rng)
-        screen.tell(genotype, measured(genotype.genome))
+    fill(screen, quick, rng, 40, measured)
     children = [quick.sample(rng) for _ in range(60)]
     chosen = screen.choose(lambda: children, [], nothing)
     values = [fitness(measured(c.genome)) for c in children]
@@ -237,9 +233,7 @@ def test_a_measured_constraint_is_kept_where_it_can_be(quick, rng):
     energies = [energy(quick.sample(rng).genome) for _ in range(200)]
     limit = float(np.quantile(energies, 0.3))
     screen = Preselection(quick, known, OBJECTIVES, None, [Constraint("energy", at_most=limit)])
-    for _ in range(40):
-        genotype = quick.sample(rng)
-        screen.tell(genotype, measured(genotype.genome))
+    fill(screen, quick, rng, 40, measured)
     assert all(told.metrics["energy"] <= limit for told in screen.front)
     kept = 0
     for _ in range(10):

@@ -59,11 +59,13 @@ def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
     assert seen == [steps(chosen, fidelity, len(data.fit)) for fidelity in fidelities]
 
 
-def test_a_plan_by_hand(quick, monkeypatch):
-    monkeypatch.setattr(planning, "simulate_search", lambda *_: ([None], 0.1))
-    monkeypatch.setattr(
-        planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0)).genome)
-    )
+@pytest.fixture
+def proposed_in_100_ms(quick, monkeypatch):
+    genome = quick.sample(np.random.default_rng(0)).genome
+    monkeypatch.setattr(planning, "simulate_search", lambda *_: ([genome], 0.1))
+
+
+def test_a_plan_by_hand(quick, proposed_in_100_ms):
     found = plan(quick, settings(), 6400, EVEN)  # 100 steps an epoch
     assert found.seconds == pytest.approx(4.5)
     assert found.evaluations_an_hour == pytest.approx(3600 * 2 / 4.6)
@@ -133,11 +135,7 @@ def test_workers_that_die_are_an_error(quick, faces, one_mode, monkeypatch):
         measure(quick, settings(workers=1), faces, 4)
 
 
-def test_the_driver_proposes_one_at_a_time(quick, monkeypatch):
-    monkeypatch.setattr(planning, "simulate_search", lambda *_: ([None], 0.1))
-    monkeypatch.setattr(
-        planning, "cost", lambda _: cost(quick.sample(np.random.default_rng(0)).genome)
-    )
+def test_the_driver_proposes_one_at_a_time(quick, proposed_in_100_ms):
     found = plan(quick, settings(workers=1000), 6400, EVEN)  # 4.5 s an evaluation
     assert found.evaluations_an_hour == pytest.approx(3600 / 0.1)
 
