@@ -1,9 +1,8 @@
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
+from fakes import evaluation
 
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
@@ -13,20 +12,6 @@ from nas.evolution.pareto import hypervolume, minimized
 from nas.evolution.predictor import WARM_UP
 from nas.evolution.preselection import Preselection
 from nas.space.space import SearchSpace
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A proposal and what was measured of it."""
-
-    index: int
-    genome: Any
-    metrics: dict[str, float]
-    ok: bool = True
-
-    @property
-    def id(self):
-        return self.genome.id
 
 
 def accuracy(genome):
@@ -44,7 +29,7 @@ def drive(optimizer, n):
     """Ask and tell; yields each evaluation before it is told."""
     for _ in range(n):
         index, genome = optimizer.asked, optimizer.ask()
-        found = Evaluated(index, genome, {"accuracy": accuracy(genome), **known(genome)})
+        found = evaluation(genome, index, metrics={"accuracy": accuracy(genome), **known(genome)})
         yield found
         optimizer.tell(genome, found.metrics)
 

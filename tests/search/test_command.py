@@ -17,13 +17,12 @@ import nas.search.machine
 import nas.search.run
 from nas import fps, inspect
 from nas.arch.genome import Genome
-from nas.common.cli import Parser, exit_code
+from nas.common.cli import exit_code
 from nas.data import Dataset, save
 from nas.search.__main__ import STARTED, main
 from nas.search.archive import Archive
 from nas.search.machine import measure_front
 from nas.search.run import Run
-from nas.search.settings import add_settings, settings_of
 from nas.space.projection import project
 
 pytestmark = pytest.mark.slow
@@ -212,20 +211,6 @@ def test_a_budget_binds_while_the_front_is_measured(path, time_is_up, caplog):
     assert HOURS - 60 < timers[0] <= HOURS
     assert "no time left to measure the front's frame rates; measure them with: " in caplog.text
     assert (path / "measured_fps.json").read_bytes() == before
-
-
-def test_time_in_a_file_decides_alone(tmp_path):
-    def settings(text, *argv):
-        (tmp_path / "c.yaml").write_text(text)
-        parser = Parser("nas.search")
-        add_settings(parser)
-        given = parser.parse_args(["--config", str(tmp_path / "c.yaml"), *argv])
-        return settings_of(given).evaluations
-
-    assert settings("time_budget: 3600\n") is None
-    assert settings("evaluations: 200\n", "--time-budget", "1h") == 200
-    assert settings("evaluations: 200\n") == 200
-    assert settings("seed: 1\n") == 40
 
 
 def test_without_seed_genomes(arguments, tmp_path, proposed):

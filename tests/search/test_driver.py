@@ -263,14 +263,6 @@ def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick,
     assert proposed.id not in {e.id for e in found.archive.front}
 
 
-def test_one_run_one_owner(start):
-    found = start("run", evaluations=1)
-    with found.run, pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
-        RunDirectory(found.run.path).__enter__()
-    with found.run:
-        pass
-
-
 def test_settings_round_trip(start):
     found = start("run", evaluations=7, fidelity=Fidelity(2, 0.5))
     assert found.run.settings() == found.settings

@@ -151,6 +151,21 @@ def reports(tmp_path, faces_file):
     return genomes
 
 
+@pytest.fixture
+def argv(reports, tmp_path, faces_file):
+    """A command line that asks for these networks, in this folder."""
+    found = ["--data", str(faces_file), "--out", str(tmp_path)]
+    for genome in reports:
+        path = tmp_path / f"{genome.id}.json"
+        path.write_text(genome.to_json())
+        found += ["--genome", str(path)]
+    return found
+
+
+def trained_otherwise(path, **changes):
+    path.write_text(json.dumps(read_json(path) | changes))
+
+
 def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
     searched = {g.id: a for g, a in zip(reports, (0.3, 0.31, 0.35, 0.33), strict=True)}
     found = retrain_all(reports, str(faces_file), tmp_path, SHORT, [], searched=searched)
@@ -166,16 +181,13 @@ def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
     assert drawn(tmp_path / "front.png")
 
 
-def test_an_interval_of_two_seeds_stays_within_what_can_be(reports, tmp_path, faces_file, capsys):
+def test_an_interval_of_two_seeds_stays_within_what_can_be(reports, tmp_path, argv, capsys):
     """Student's t of one degree of freedom, 12.7: of 0.53 and a deviation of 0.1, 0.9 each way."""
     for genome in reports:
         seeds = {"list": [0, 1]} | {split: {"accuracy": {"mean": 0.53, "std": 0.1}}
                                     for split in ("validation", "test")}  # fmt: skip
         trained_otherwise(tmp_path / genome.id / "report.json", seeds=seeds)
-        (tmp_path / f"{genome.id}.json").write_text(genome.to_json())
-    argv = [part for g in reports for part in ("--genome", str(tmp_path / f"{g.id}.json"))]
-    argv += ["--data", str(faces_file), "--recipe", "short", "--out", str(tmp_path)]
-    assert main([*argv, "--seeds", "2"]) == 0
+    assert main([*argv, "--recipe", "short", "--seeds", "2"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("53.00 (0.0..100.0)") == 8
     assert "+-" not in printed
@@ -189,10 +201,6 @@ def test_another_file_is_no_report(reports, tmp_path, faces_file):
     (tmp_path / reports[0].id / "report.json").write_text('{"seed_genomes": []}')
     with pytest.raises(UserError, match=r"report\.json: not a report of nas\.retrain"):
         retrain_all(reports, str(faces_file), tmp_path, SHORT, [])
-
-
-def trained_otherwise(path, **changes):
-    path.write_text(json.dumps(read_json(path) | changes))
 
 
 @pytest.mark.parametrize(
@@ -210,17 +218,12 @@ def trained_otherwise(path, **changes):
     ],
 )  # fmt: skip
 def test_networks_of_another_training_do_not_come_into_the_table(
-    reports, tmp_path, faces_file, capsys, changes, told
+    reports, tmp_path, argv, capsys, changes, told
 ):
     name = reports[2].id
     trained_otherwise(tmp_path / name / "report.json", **changes)
     (tmp_path / reports[0].id / "report.json").unlink()  # it would be trained
-    paths = [tmp_path / f"{i}.json" for i in range(len(reports))]
-    for path, genome in zip(paths, reports, strict=True):
-        path.write_text(genome.to_json())
-    argv = [part for path in paths for part in ("--genome", str(path))]
-    argv += ["--data", str(faces_file), "--recipe", "short", "--out", str(tmp_path)]
-    assert exit_code(main, [*argv, "--seeds", "3"]) == 2
+    assert exit_code(main, [*argv, "--recipe", "short", "--seeds", "3"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"{tmp_path / name}: network {name} was trained with {told}" in error
     assert "another folder by --out" in error
@@ -237,15 +240,8 @@ def test_networks_of_another_training_do_not_come_into_the_table(
         (["--recipe", "modern", "--seeds", "3"], "epochs 14 (asked: 60)"),
     ],
 )
-def test_what_the_options_ask_for_is_compared(
-    reports, tmp_path, faces_file, capsys, option, told
-):  # fmt: skip
-    argv = ["--data", str(faces_file), "--out", str(tmp_path), *option]
-    for genome in reports:
-        path = tmp_path / f"{genome.id}.json"
-        path.write_text(genome.to_json())
-        argv += ["--genome", str(path)]
-    assert exit_code(main, argv) == 2
+def test_what_the_options_ask_for_is_compared(argv, capsys, option, told):
+    assert exit_code(main, [*argv, *option]) == 2
     assert told in capsys.readouterr().err.strip().splitlines()[-1]
 
 

@@ -77,6 +77,17 @@ def test_none_is_no_limit_and_nothing_is_0():
             given("--set", f"{key}=0")
 
 
+def test_time_in_a_file_decides_alone(tmp_path):
+    def evaluations(text, *argv):
+        (tmp_path / "c.yaml").write_text(text)
+        return given("--config", str(tmp_path / "c.yaml"), *argv).evaluations
+
+    assert evaluations("time_budget: 3600\n") is None
+    assert evaluations("evaluations: 200\n", "--time-budget", "1h") == 200
+    assert evaluations("evaluations: 200\n") == 200
+    assert evaluations("seed: 1\n") == 40
+
+
 def test_any_key_can_be_set():
     found = given("--set", "population=30", "recipe.batch_size=7", "--set", "fidelity.epochs=9",
                   "objectives=[{name: accuracy, direction: maximize}, {name: macs}]")  # fmt: skip
