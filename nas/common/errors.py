@@ -46,16 +46,18 @@ def as_path(value: Any, where: str) -> Path:
     return Path(value)
 
 
-def did_you_mean(word: object, allowed: Iterable[object]) -> str:
+def did_you_mean(
+    word: object, allowed: Iterable[object], places: Mapping[str, str] | None = None
+) -> str:
     """`" (did you mean 'inverted'?)"`, or an empty string when nothing allowed is close.
 
-    allowed: words, or a mapping from words to what is said of them instead.
+    places: what is said instead of some of the allowed words.
     """
     if not isinstance(word, str) or len(word) > MAX_SHOWN:  # matching long words takes for ever
         return ""
-    names = allowed if isinstance(allowed, Mapping) else {str(a): a for a in allowed}
-    close = difflib.get_close_matches(word, names, n=1)
-    return f" (did you mean {str(names[close[0]])!r}?)" if close else ""
+    for close in difflib.get_close_matches(word, [str(a) for a in allowed], n=1):
+        return f" (did you mean {(places or {}).get(close, close)!r}?)"
+    return ""
 
 
 def one_of(where: str, found: object, allowed: Iterable[object], what: str = "value") -> UserError:

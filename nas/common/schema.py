@@ -310,11 +310,12 @@ def _required(cls: Any) -> tuple[str, ...]:
 
 
 def _one_level_down(known: dict[str, Any]) -> dict[str, str]:
-    """Keys of the mappings inside a mapping, and their places: {"epochs": "fidelity.epochs"}."""
+    """Keys that only mappings inside have, and their places: {"epochs": "fidelity.epochs"}."""
     inner = [(name, hint) for name, hint in known.items() if dataclasses.is_dataclass(hint)]
     return {  # of two places, the first
-        key: f"{name}.{key}" for name, hint in reversed(inner) for key in hints(hint)
-    }
+        key: f"{name}.{key}"
+        for name, hint in reversed(inner) for key in hints(hint) if key not in known
+    }  # fmt: skip
 
 
 def _read_dataclass(cls: Any, value: object, where: str) -> Any:
@@ -324,9 +325,10 @@ def _read_dataclass(cls: Any, value: object, where: str) -> Any:
     value = current_names(cls.__name__, value)
     for key in value:
         if key not in known:
+            below = _one_level_down(known)
             raise UserError(
                 f"{where}: unknown key {shown(key)}; expected {', '.join(known)}"
-                f"{did_you_mean(key, _one_level_down(known) | {name: name for name in known})}"
+                f"{did_you_mean(key, [*known, *below], below)}"
             )
     given = {key: read(known[key], v, f"{where}.{key}") for key, v in value.items()}
     for name in _required(cls):
