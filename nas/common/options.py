@@ -67,7 +67,7 @@ def options_of(cls: Any) -> list[Option]:
         Option(path, hint, default, field.metadata["help"], field.metadata["metavar"])
         for path, field, hint, default in _leaves(cls, cls())
         if field.metadata.get("help")
-    ]  # fmt: skip
+    ]
     flags = [option.flag for option in found]
     if len(set(flags)) < len(flags):
         raise TypeError(f"{cls.__name__}: two fields with one flag among {flags}")
