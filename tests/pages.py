@@ -36,7 +36,7 @@ def overview(networks, objectives=(("accuracy", True), ("params", False), ("fps"
         "blocks": [{"kind": "pool"}, {"kind": "conv", "channels": 32}],
         "references": [], "baseline": None,
         "hypervolume": [[1, 2.0, 0.1], [40, 80.0, 0.4]], "population": [], "genes": [],
-        "surrogate": None, "fidelities": [], "failures": [],
+        "surrogate": None, "failures": [],
         "retrained": {"networks": [], "rank_correlation": None},
         "genealogy": {"line": [], "paid": []},
         "commands": {"genome": "show {id}", "retrain": "retrain {id}.json"},

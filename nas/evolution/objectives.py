@@ -108,20 +108,13 @@ def violation(metrics: Metrics, constraints: Sequence[Constraint]) -> float:
     return sum(c.violation(metrics) for c in constraints)
 
 
-def as_objectives(given: Sequence[Objective | Mapping[str, Any]]) -> tuple[Objective, ...]:
-    """The same, with mappings read. UserError names the key that does not fit."""
-    return tuple(_read(Objective, o, "objectives") for o in given)
+def read_all(kind: type[T], given: Sequence[T | Mapping[str, Any]], where: str) -> tuple[T, ...]:
+    """Mappings read, and objects too: who makes one in Python may give it a text for a number.
 
-
-def as_constraints(given: Sequence[Constraint | Mapping[str, Any]]) -> tuple[Constraint, ...]:
-    """The same, with mappings read. UserError names the key that does not fit."""
-    return tuple(_read(Constraint, c, "constraints") for c in given)
-
-
-def _read(kind: type[T], given: T | Mapping[str, Any], where: str) -> T:
-    """Plain data, and an object too: who makes one in Python may give it a text for a number."""
-    plain = asdict(given) if isinstance(given, kind) else given  # type: ignore[call-overload]
-    return read(kind, plain, where)
+    UserError names the key that does not fit.
+    """
+    plain = (asdict(g) if isinstance(g, kind) else g for g in given)  # type: ignore[call-overload]
+    return tuple(read(kind, each, where) for each in plain)
 
 
 def check_objectives(objectives: Sequence[Objective]) -> None:

@@ -28,10 +28,9 @@ from nas.evolution.objectives import (
     Constraint,
     Fitness,
     Objective,
-    as_constraints,
-    as_objectives,
     check_measured,
     check_objectives,
+    read_all,
     violation,
 )
 from nas.evolution.predictor import Prediction, Space, StaticMetrics
@@ -119,12 +118,12 @@ class Optimizer:
             _expect_genome(genome, "Optimizer: initial")
         seed = Int(0, LARGEST).read(seed, "Optimizer: seed")
         population = Int(1, 100_000).read(population, "Optimizer: population")
-        objectives, constraints = as_objectives(objectives), as_constraints(constraints)
-        check_objectives(objectives)
+        self.objectives: tuple[Objective, ...] = read_all(Objective, objectives, "objectives")
+        self.constraints: tuple[Constraint, ...] = read_all(Constraint, constraints, "constraints")
+        check_objectives(self.objectives)
         self.space, self.seed, self.size = space, seed, population
         self.algorithm, _, screened = algorithm.partition("+")
         self.initial = list({g.id: g for g in initial}.values())
-        self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self.fitness = fitness or Fitness()
         self.static_metrics = static_metrics or (lambda genome: {})
         self.asked = 0  # one more than the highest index
@@ -137,10 +136,10 @@ class Optimizer:
         single = self.algorithm == "ga"
         if screened:
             self.screen = Preselection(
-                space, self.static_metrics, objectives, self.fitness if single else None,
-                constraints,
+                space, self.static_metrics, self.objectives, self.fitness if single else None,
+                self.constraints,
             )  # fmt: skip
-        weights = tuple(1.0 if o.maximize else -1.0 for o in objectives)
+        weights = tuple(1.0 if o.maximize else -1.0 for o in self.objectives)
         self._fitness_class = type(
             "SearchFitness", (base.Fitness,), {"weights": (1.0,) if single else weights}
         )

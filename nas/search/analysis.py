@@ -1,10 +1,9 @@
-"""What a run's evaluations say beyond their front: population, genes, surrogate, fidelities."""
+"""What a run's evaluations say beyond their front: population, genes, surrogate, failures."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -151,27 +150,6 @@ def _checked(
             for level in LEVELS
         ],
     }
-
-
-def fidelity_ranks(evaluations: Sequence[Evaluation], metric: str = "accuracy") -> list[Row]:
-    """Rank correlation of a metric after so many epochs with that at the next fidelity.
-
-    Of networks that were evaluated at several fidelities.
-    """
-    found: dict[tuple[str, float], dict[int, float]] = defaultdict(dict)
-    for e in evaluations:
-        if e.ok and metric in e.metrics:
-            reached = found[e.id, e.fidelity.fraction]
-            reached[e.fidelity.epochs] = e.metrics[metric]
-    epochs = sorted({epoch for reached in found.values() for epoch in reached})
-    rows = []
-    for low, high in pairwise(epochs):
-        both = [(r[low], r[high]) for r in found.values() if low in r and high in r]
-        if len(both) >= FEWEST_RANKED:
-            one, other = np.array(both).T
-            rows.append({"from": low, "to": high, "networks": len(both),
-                         "rank_correlation": rank_correlation(one, other)})  # fmt: skip
-    return rows
 
 
 def rank_correlation(one: Sequence[float] | Array, other: Sequence[float] | Array) -> float | None:

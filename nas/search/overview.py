@@ -89,7 +89,6 @@ def overview(
         "population": analysis.population(evaluations, inside, settings, metric) if deep else [],
         "genes": analysis.shared_genes(front, inside, space),
         "surrogate": analysis.surrogate_check(evaluations, space, metric, maximize, deep),
-        "fidelities": analysis.fidelity_ranks(evaluations, metric),
         "retrained": _retrained(run, evaluations),
         "failures": analysis.failures(evaluations),
         "genealogy": genealogy.trace(evaluations, chosen, first, space, metric, maximize),

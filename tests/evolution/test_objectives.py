@@ -10,9 +10,8 @@ from nas.evolution.objectives import (
     Fitness,
     Objective,
     Penalty,
-    as_constraints,
-    as_objectives,
     check_objectives,
+    read_all,
     violation,
 )
 from nas.search.settings import Settings
@@ -115,8 +114,9 @@ def test_a_bound_on_a_metric_of_ones_own_is_any_number():
 
 
 def test_objects_from_python_are_read_as_mappings_are():
-    assert as_constraints([Constraint("ms", at_most=3)]) == (Constraint("ms", at_most=3.0),)
+    limit = Constraint("ms", at_most=3)
+    assert read_all(Constraint, [limit], "constraints") == (Constraint("ms", at_most=3.0),)
     with pytest.raises(UserError, match=r"constraints\.at_most: got the text"):
-        as_constraints([Constraint("ms", at_most="3")])
+        read_all(Constraint, [Constraint("ms", at_most="3")], "constraints")
     with pytest.raises(UserError, match=r"objectives\.worst: got the text"):
-        as_objectives([Objective("ms", worst="3")])
+        read_all(Objective, [Objective("ms", worst="3")], "objectives")

@@ -35,7 +35,6 @@ def everything():
         genes=[{"gene": "stem.kernel", "value": "3", "front": 1.0, "all": 0.5}],
         failures=[{"reason": "no memory", "count": 1, "ids": [networks[7]["id"]]}],
         population=[{"evaluations": n, "quartiles": [0.3, 0.4, 0.5]} for n in (10, 60)],
-        fidelities=[{"from": 1, "to": 2, "networks": 9, "rank_correlation": 0.7}],
         retrained={"networks": [retrained], "rank_correlation": None},
     )  # fmt: skip
 

@@ -11,7 +11,6 @@ from fakes import evaluation
 from nas.arch.lowering import lower
 from nas.evolution.pareto import minimized
 from nas.search import analysis
-from nas.search.archive import Fidelity
 from nas.search.overview import drawing_box, overview
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
@@ -161,14 +160,3 @@ def test_reasons_of_failures_are_counted(proposed):
             for i, e in enumerate(["no memory\nat x", "no memory\nat y", ""])]  # fmt: skip
     rows = analysis.failures(lost)
     assert [(r["reason"], r["count"]) for r in rows] == [("no memory", 2), ("no reason given", 1)]
-
-
-def test_ranks_from_one_fidelity_to_the_next(quick):
-    rng = np.random.default_rng(0)
-    genomes = [quick.sample(rng).genome for _ in range(5)]
-    short = [evaluation(g, i, 0.1 * i) for i, g in enumerate(genomes)]
-    long = [evaluation(g, 5 + i, 0.9 - 0.1 * i, fidelity=Fidelity(4, 1.0))
-            for i, g in enumerate(genomes)]  # fmt: skip
-    (row,) = analysis.fidelity_ranks([*short, *long])
-    assert (row["from"], row["to"], row["networks"]) == (1, 4, 5)
-    assert row["rank_correlation"] == pytest.approx(-1)

@@ -205,9 +205,8 @@ function retrained() {
 }
 
 function fidelities() {
-  const rows = data.fidelities.map((r) => ({ ...r, what: `${r.from} epochs to ${r.to}` }));
   const r = data.retrained;
-  if (r.networks.length) rows.push({ what: "the search to retraining", networks: r.networks.length, rank_correlation: r.rank_correlation });
+  const rows = r.networks.length ? [{ what: "the search to retraining", networks: r.networks.length, rank_correlation: r.rank_correlation }] : [];
   put("fidelities", rows.length && table(rows, [["what", "from one fidelity to the next", null, "text"], ["networks", "networks", format.count], ["rank_correlation", "rank correlation", number]],
     "Spearman's; – where fewer than four networks tell."), "One fidelity only, and no network was retrained: nothing to correlate.");
 }
