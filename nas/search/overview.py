@@ -118,18 +118,23 @@ def front_rows(
     """
     settings, measured = run.settings(), measured_fps(run)
     measure, axes = run_axes(settings, archive.evaluations)
-    rows = [
-        {
-            "id": m.measured.id,
-            "metrics": m.measured.metrics,
-            **_believed(m, measure["name"]),
-            "fps_measured": measured.get(m.measured.id),
-            "fitness": settings.fitness.known(m.metrics),
-            "epochs": m.measured.fidelity.epochs,
-        }
-        for m in (run.front(archive) if members is None else members)
-    ]
+    members = run.front(archive) if members is None else members
+    name, fitness = measure["name"], settings.fitness
+    rows = [_network(m.measured, m, fitness, measured, name) for m in members]
     return rows, [measure, *axes]
+
+
+def _network(
+    e: Evaluation, member: Member[Evaluation] | None, fitness: Fitness,
+    measured: Mapping[str, float], metric: str,
+) -> Row:  # fmt: skip
+    """What tables show of a network; of a member of the front also what is believed of it."""
+    return {
+        "id": e.id, "metrics": e.metrics, "fps_measured": measured.get(e.id),
+        "epochs": e.fidelity.epochs,
+        "fitness": fitness.known(member.metrics if member else e.metrics),
+        **(_believed(member, metric) if member else {}),
+    }  # fmt: skip
 
 
 def _believed(member: Member[Evaluation], metric: str) -> Row:
@@ -233,22 +238,17 @@ def _networks(
     """A row for each; its blocks and boxes are places in `shared`, which grows."""
     on_front = {m.index: m for m in front}
     by_id = genealogy.first_of_each(evaluations)
-    rows = []
-    for e in evaluations:
-        row: Row = {
-            "index": e.index, "id": e.id, "status": e.status, "front": e.index in on_front,
-            "metrics": e.metrics,
-            "fps_measured": measured.get(e.id), "epochs": e.fidelity.epochs,
+    return [
+        {
+            **_network(e, on_front.get(e.index), fitness, measured, metric),
+            "index": e.index, "status": e.status, "front": e.index in on_front,
             "fraction": e.fidelity.fraction, "seconds": round(e.seconds, 2),
             "error": e.error, "predicted": e.predicted.get(metric),
             "parents": list(e.parents), "changes": genealogy.changes_of(e, by_id, space),
             "genome": shared.genome(e.genome), "boxes": shared.drawing(e.genome),
-        }  # fmt: skip
-        member = on_front.get(e.index)
-        row |= _believed(member, metric) if member else {}
-        row["fitness"] = fitness.known(member.metrics if member else e.metrics)
-        rows.append(row)
-    return rows
+        }
+        for e in evaluations
+    ]  # fmt: skip
 
 
 def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None, metric: str) -> Row:
