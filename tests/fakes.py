@@ -1,4 +1,6 @@
-"""Stand-ins that tests of the search share: an evaluator, workers."""
+"""Stand-ins that tests of the search share: an evaluator, workers; and how they wait."""
+
+import time
 
 import numpy as np
 
@@ -6,6 +8,19 @@ from nas.arch.lowering import cost
 from nas.search.archive import Evaluation
 from nas.search.evaluate import run_task
 from nas.training.task import Fidelity
+
+
+def wait_for(true, alive, seconds=120):
+    """Until `true()`; AssertionError where the process is no more `alive()`, or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert alive(), "the process has ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def lines_in(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def evaluation(genome, index=0, accuracy=0.5, params=1000, fps=100.0, **more):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
+from fakes import lines_in, wait_for
 
 import nas.search.machine
 import nas.search.run
@@ -247,7 +248,8 @@ def test_interrupted_with_a_front_and_a_best(arguments, tmp_path, number, worker
         start_new_session=True,
     )  # fmt: skip
     try:
-        _wait_for_lines(run / "evaluations.jsonl", 3, process)
+        archive = run / "evaluations.jsonl"
+        wait_for(lambda: lines_in(archive) >= 3, lambda: process.poll() is None)
         if number == signal.SIGINT:  # as a terminal sends it: to the whole group
             os.killpg(process.pid, number)
         else:
@@ -265,15 +267,6 @@ def test_interrupted_with_a_front_and_a_best(arguments, tmp_path, number, worker
         row["id"] for row in json.loads((run / "front.json").read_text())
     }
     assert json.loads((run / "summary.json").read_text())["stopped"] == "interrupted"
-
-
-def _wait_for_lines(path, lines, process):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if path.exists() and path.read_text().count("\n") >= lines:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"no {lines} evaluations came; exit code {process.poll()}")
 
 
 def test_dry_run(tmp_path, monkeypatch, capsys):

@@ -13,6 +13,7 @@ import crash
 import numpy as np
 import pytest
 from conftest import ROOT
+from fakes import wait_for
 
 from nas.common.errors import UserError
 from nas.evolution.objectives import Objective
@@ -54,14 +55,6 @@ def lines(report, word):
     return [line.split(" ", 1)[1] for line in text.splitlines() if line.startswith(word)]
 
 
-def wait_for(true, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert process.is_alive(), f"exit code {process.exitcode}"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def rows(path):
     archive = Archive(path / "evaluations.jsonl")
     return sorted((e.index, e.id, e.status, str(e.metrics)) for e in archive), archive
@@ -78,7 +71,7 @@ def test_killed_at_random_moments(start, tmp_path, deterministic):
     for moment in np.random.default_rng(0).uniform(0, 0.04, KILLS):
         told = len(lines(report, "told"))
         process = start(path, report, wanted, torn=True)
-        wait_for(lambda told=told: len(lines(report, "told")) > told, process)
+        wait_for(lambda told=told: len(lines(report, "told")) > told, process.is_alive)
         time.sleep(moment)
         process.kill()
         process.join()
@@ -157,7 +150,7 @@ def test_a_full_disk_is_waited_for(start, small_disk, tmp_path):
     path, report, ballast = small_disk / "run", tmp_path / "report", small_disk / "ballast"
     ballast.write_bytes(b"x" * (80 << 10))
     process = start(path, report, wanted)
-    wait_for(lambda: any("No space left" in n for n in lines(report, "note")), process)
+    wait_for(lambda: any("No space left" in n for n in lines(report, "note")), process.is_alive)
     time.sleep(0.2)
     stored = Archive(path / "evaluations.jsonl")
     assert 0 < len(stored) < 20
@@ -171,7 +164,7 @@ def test_a_full_disk_is_waited_for(start, small_disk, tmp_path):
 def test_a_second_process_is_refused_by_name(start, tmp_path):
     path, report = tmp_path / "run", tmp_path / "report"
     process = start(path, report, settings(10_000, False))
-    wait_for(lambda: lines(report, "told"), process)
+    wait_for(lambda: lines(report, "told"), process.is_alive)
     owner = f"in use by process {process.pid} on {os.uname().nodename}"
     with pytest.raises(UserError, match=owner):
         RunDirectory(path).__enter__()

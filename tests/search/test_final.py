@@ -4,12 +4,12 @@ import csv
 import json
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
+from fakes import wait_for
 
 import nas
 from nas.arch.genome import Genome
@@ -97,9 +97,8 @@ def test_what_ends_the_command_ends_its_trainings(run, tmp_path):
         [sys.executable, "-m", "nas.retrain", *argv], cwd=ROOT, stderr=subprocess.PIPE
     )
     folder = run.path / "retrain" / front_genomes(run.directory)[0].id
-    end = time.monotonic() + 120
-    while time.monotonic() < end and "epoch 1/" not in _text(folder / "retrain.log"):
-        time.sleep(0.1)
+    trains = "epoch 1/"
+    wait_for(lambda: trains in _text(folder / "retrain.log"), lambda: command.poll() is None)
     with pytest.raises(UserError, match="in use by process"), locked(folder):
         pass
     command.terminate()

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 from conftest import ROOT
+from fakes import lines_in, wait_for
 
 from nas.data import save
 from nas.data.synthetic import synthetic_faces
@@ -76,14 +76,10 @@ def interrupt_and_resume(command, path):
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     archive = path / "evaluations.jsonl"
-    until = time.monotonic() + 120
-    while not archive.exists() or archive.read_bytes().count(b"\n") < 3:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_for(lambda: lines_in(archive) >= 3, lambda: process.poll() is None)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert 0 < archive.read_bytes().count(b"\n") < EVALUATIONS
+    assert 0 < lines_in(archive) < EVALUATIONS
     subprocess.run(
         [sys.executable, "-m", "nas.search", "--resume", str(path), "--json"],
         cwd=ROOT, check=True, capture_output=True,
