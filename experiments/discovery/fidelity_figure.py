@@ -6,7 +6,8 @@ Writes OUT/fidelity.png and prints a table. rank: Spearman's correlation of the 
 figure on the held-out rows with the long training's accuracy on PublicTest; low, high: its 95 %
 bootstrap interval over networks. smaller half: the correlation for half of the networks, so that
 size does not do the work. with costs: the signal is a linear fit of the final accuracy to the short
-one and the logarithms of MACs and parameters, each network predicted from the others. regret:
+one and the logarithms of MACs and parameters, each network predicted from the others. as the search
+reads it: drawn towards what the held-out cross entropy says (nas/evolution/predictor.py). regret:
 points between the best network and the one that the short training would choose, both after the
 long one.
 """
@@ -25,6 +26,7 @@ from scipy import stats
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from nas.evolution.predictor import readings
 from nas.report.colours import BASELINE, BEST, FRONT, INK, REFERENCE
 from nas.report.labels import place_labels
 
@@ -72,6 +74,9 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
         if len(ids) >= LEAST:
             fitted = with_costs(short["held_out_accuracy"], long.loc[ids], final)
             signals["held_out_accuracy with costs"] = fitted
+            metrics = [{"accuracy": row.held_out_accuracy, "loss": row.held_out_loss}
+                       for row in short.itertuples()]  # fmt: skip
+            signals["accuracy as the search reads it"] = readings("accuracy", metrics)
         for signal, values in signals.items():
             low, high = interval(values, final)
             rows.append({

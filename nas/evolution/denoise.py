@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.evolution.objectives import OBJECTIVES, Constraint, Objective
 from nas.evolution.pareto import Measured, Member, front_ranks, minimized, pareto_front
-from nas.evolution.predictor import Predictor, Space
+from nas.evolution.predictor import Predictor, Space, readings
 
 # Share of a reading's distance from the posterior mean that is the network's own, which neighbours
 # cannot tell: with 0 the returned fronts of one table in three were worse after 300 trainings.
@@ -56,11 +56,11 @@ def denoised_front(
     members = [Member(e, dict(e.metrics)) for e in inside]
     if predictor.ready:
         predictor.fit()
-        for member, forecast in zip(
-            members, predictor.forecasts(genotypes, noise=OWN**2), strict=True
-        ):
+        forecasts = predictor.forecasts(genotypes, noise=OWN**2)
+        read = {name: readings(name, [e.metrics for e in inside]) for name in names}
+        for i, (member, forecast) in enumerate(zip(members, forecasts, strict=True)):
             for name, (mean, low, high) in forecast.items():
-                moved = OWN * (member.metrics[name] - mean)
+                moved = OWN * (float(read[name][i]) - mean)
                 member.metrics[name] = mean + moved
                 member.interval[name] = (low + moved, high + moved)
     return pareto_front(members, objectives, constraints)
