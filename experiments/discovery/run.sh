@@ -5,7 +5,8 @@
 #
 # A search of SPACE, a random search of as many networks, then long trainings of both fronts by
 # student.yaml. Every stage goes on where it was stopped, so give the same command again. PublicTest
-# is looked at by the long trainings; PrivateTest is read once for each of their networks.
+# is looked at by the long trainings; PrivateTest is read once for each of their networks. MACS limits
+# the multiply-accumulates of a network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=experiments/discovery
@@ -20,7 +21,7 @@ search() {  # name, algorithm
     set -- --resume "$out/$1"
   else
     set -- --space "$space" --data "$data" --config $here/search.yaml --algorithm "$2" \
-      --seed "$seed" --run-dir "$out/$1"
+      --seed "$seed" --run-dir "$out/$1" ${MACS:+--set "constraints=[{name: macs, at_most: $MACS}]"}
   fi
   "$python" -m nas.search "$@" --workers "$workers" --evaluations "$evaluations"
 }
