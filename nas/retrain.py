@@ -158,7 +158,7 @@ def _parser() -> Parser:
                        help="a run (its best.json), a genome file or a reference; of several each "
                        "is trained")  # fmt: skip
     which.add_argument("--front", metavar="RUN", help="each network on this run's front")
-    parser.add_value("--top", Int(1, 10_000), "of the front, the N of highest search accuracy")
+    parser.add_value("--top", Int(1, 10_000), "of the front, the N of highest believed accuracy")
     parser.add_value("--workers", Int(1, 256), "of several, N at once, on one core each", 1)
     add("--data", metavar="NAME|FOLDER", help="default: that of the genome's run, else synthetic")
     add("--recipe", default="modern", metavar="NAME|YAML",

@@ -71,10 +71,10 @@ def search_accuracies(run: RunDirectory) -> dict[str, float]:
 
 
 def front_genomes(run: RunDirectory, top: int | None = None) -> list[Genome]:
-    """The networks on a run's front, best search accuracy first; the first `top` of them."""
-    found = [member.measured for member in run.front(run.archive())]
-    found.sort(key=lambda e: -e.metrics.get("accuracy", 0.0))
-    return [e.genome for e in found][:top]
+    """The networks on a run's front, best believed accuracy first; the first `top` of them."""
+    members = run.front(run.archive())
+    members.sort(key=lambda member: -member.metrics.get("accuracy", 0.0))
+    return [member.measured.genome for member in members][:top]
 
 
 def retrain_all(
