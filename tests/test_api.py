@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,15 @@ def test_names_and_objects_are_the_same(tmp_path, monkeypatch, faces, faces_file
 def test_seeds_are_a_number_or_different_ones(seeds, tmp_path):
     with pytest.raises(UserError, match="seeds: found"):
         nas.retrain(nas.Genome.load("proposed"), out=tmp_path, seeds=seeds)
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_python_keeps_its_own_logging(progress, tmp_path, monkeypatch, faces, capsys):
+    """What a training logs is shown while it runs, where nobody else listens, and no longer."""
+    log = logging.getLogger("nas")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's
+    monkeypatch.setattr("nas.search.retrain.retrain_on", lambda *_, **__: log.info("training"))
+    genome = nas.Genome(Input(), 7, (Stage((Conv(6, 5, 4),)),), Head())
+    nas.retrain(genome, faces, "short", tmp_path / "out", progress=progress)
+    assert ("training\n" in capsys.readouterr().err) == progress
+    assert (log.level, log.handlers) == (logging.NOTSET, [])

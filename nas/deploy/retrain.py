@@ -85,14 +85,9 @@ def _retrain(setup: Setup, out: Path, seeds: Sequence[int], command: list[str]) 
     genome, dataset, recipe = setup.genome, setup.dataset, setup.recipe
     precision = precision_of(setup, out)
     trained = {seed: _train_seed(setup, out / f"seed{seed}", seed, precision) for seed in seeds}
-    shipped = seeds[0]  # where validation images were trained on, they cannot choose
-    if recipe.train_on != "train+validation":
-        shipped = max(seeds, key=lambda seed: (_logged_accuracy(trained[seed]), -seed))
+    shipped = _shipped(recipe, trained)
     chosen = trained[shipped]
-    if len(seeds) > 1:
-        accuracy = 100 * _logged_accuracy(chosen)
-        log.info("seed %d ships: validation %.2f %% in the log", shipped, accuracy)
-    models = [trained[seed].model for seed in seeds]
+    models = [result.model for result in trained.values()]
     asked = {"seeds": [*seeds], "data": dataset.fingerprint, "views": recipe.views}
     key = key_of([model.state_dict() for model in models], asked)
     validation = [_figures(setup, model, "validation") for model in models]
@@ -109,11 +104,8 @@ def _retrain(setup: Setup, out: Path, seeds: Sequence[int], command: list[str]) 
         "cost": asdict(cost(genome)),
         "fps": measure_fps([genome])[0],
         "data": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "counts": dataset.counts(),
-            "provenance": dataset.provenance,
-            "duplicates": duplicate_report(dataset),
+            "name": dataset.name, "fingerprint": dataset.fingerprint, "counts": dataset.counts(),
+            "provenance": dataset.provenance, "duplicates": duplicate_report(dataset),
         },
         "recipe": recipe.to_dict(),
         "precision": asdict(precision),
@@ -132,11 +124,10 @@ def _retrain(setup: Setup, out: Path, seeds: Sequence[int], command: list[str]) 
         "test_reads": reads,
         "views_and_copies": {split: found["views_and_copies"] for split, found in ours.items()},
         "seeds": {
-            "list": [*seeds],
-            "shipped": shipped,
+            "list": [*seeds], "shipped": shipped,
             **{split: _over_seeds(found) for split, found in splits.items()},
         },
-    }
+    }  # fmt: skip
     if recipe.views != "single":
         for split, found in ours.items():
             report[f"{split}_with_views"] = {"views": recipe.views, **found["with_views"]}
@@ -175,6 +166,17 @@ def _train_seed(setup: Setup, folder: Path, seed: int, precision: Precision) -> 
     replace_file(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
     write_history(folder, result.history)
     return result
+
+
+def _shipped(recipe: Recipe, trained: dict[int, TrainingResult]) -> int:
+    """The best seed; the first where validation images were trained on, which cannot choose."""
+    shipped = next(iter(trained))
+    if recipe.train_on != "train+validation":
+        shipped = max(trained, key=lambda seed: (_logged_accuracy(trained[seed]), -seed))
+    if len(trained) > 1:
+        accuracy = 100 * _logged_accuracy(trained[shipped])
+        log.info("seed %d ships: validation %.2f %% in the log", shipped, accuracy)
+    return shipped
 
 
 def _logged_accuracy(result: TrainingResult) -> float:
