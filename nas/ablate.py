@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, Parser, exit_code, note, show
+from nas.common.cli import Parser, exit_code, resumable, show
 from nas.common.lazy import callable_module
 from nas.common.schema import Float, Int
 
@@ -17,16 +17,13 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from nas.search.ablation import ablate
 
-    try:
+    with resumable():
         found = ablate(
             args.genome, args.against, space=args.space, data=args.data, evaluator=args.evaluator,
             epochs=args.epochs, fraction=args.fraction,
             seeds=range(args.seed, args.seed + args.seeds), workers=args.workers, out=args.out,
             command=["python", "-m", "nas.ablate", *argv],
         )  # fmt: skip
-    except KeyboardInterrupt:
-        note("interrupted; the same command goes on")
-        return INTERRUPTED
     show(found, args.json, lambda: _text(found))
     return 0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, Parser, exit_code, note, show
+from nas.common.cli import Parser, exit_code, note, resumable, show
 from nas.common.errors import UserError
 from nas.common.lazy import callable_module
 from nas.common.options import add_set, with_key
@@ -42,7 +42,7 @@ def _one(args: argparse.Namespace, command: list[str]) -> int:
         raise UserError("--top, --workers: of several networks; expected --front, or more --genome")
     path = REFERENCES.find(args.genome[0], "--genome")
     out = Path(args.out) if args.out else default_out(path, Genome.load(path).id)
-    try:
+    with resumable(f" from {out}"):
         report = retrain(
             path, args.data, _recipe(args), out,
             seeds=range(args.seed, args.seed + args.seeds), device=args.device,
@@ -50,9 +50,6 @@ def _one(args: argparse.Namespace, command: list[str]) -> int:
             teachers=[find_model(given, "--teacher", WEIGHTS) for given in args.teacher],
             command=command,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        note(f"interrupted; the same command goes on from {out}")
-        return INTERRUPTED
     if find_spec("tensorboard"):
         from nas.deploy.tensorboard import log_retraining
 
@@ -96,14 +93,11 @@ def _several(args: argparse.Namespace) -> int:
         runs = {path.parent: run_of(path) for path in paths}
         run = next(iter(runs.values())) if len(runs) == 1 else None
     out = Path(args.out or (run.file("retrain") if run else "experiments/retrain"))
-    try:
+    with resumable(f" from {out}"):
         found = retrain_all(
             genomes, data, out, training, _options(args), workers=args.workers,
             searched=search_accuracies(run) if run else None,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        note(f"interrupted; the same command goes on from {out}")
-        return INTERRUPTED
     show(dataclasses.asdict(found), args.json, lambda: _front_text(found, out))
     for name in found.failed:
         note(f"{name}: FAILED, see {out / name / 'retrain.log'}; the same command tries it again")

@@ -11,7 +11,7 @@ from typing import Any
 from nas import data
 from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, TIME, Parser, exit_code, note, show
+from nas.common.cli import TIME, Parser, exit_code, resumable, show
 from nas.common.resources import REFERENCES
 from nas.common.schema import Int
 from nas.report.table import table
@@ -39,11 +39,8 @@ def main(argv: list[str]) -> int:
     goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, device)
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
     left = None if args.time_budget is None else args.time_budget + STARTED - time.monotonic()
-    try:
+    with resumable(f". Results so far: {out}"):
         study = tune(goal, out, args.trials, seconds=left)
-    except KeyboardInterrupt:
-        note(f"interrupted; the same command goes on. Results so far: {out}")
-        return INTERRUPTED
     found = rows(study, goal)
     retrain = ["--genome", args.genome, "--recipe", f"{out}/best_recipe.yaml"]
     retrain += ["--data", given] if given else []

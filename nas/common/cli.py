@@ -116,11 +116,20 @@ def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -
     except OSError as error:
         _complain(error)
         return 1
-    except KeyboardInterrupt:
-        say("interrupted", sys.stderr)
+    except KeyboardInterrupt as error:
+        say(f"interrupted{error}", sys.stderr)
         return INTERRUPTED
     finally:
         threading.excepthook = before
+
+
+@contextmanager
+def resumable(so: str = "") -> Iterator[None]:
+    """Whatever ends the block from outside is told with how the command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"; the same command goes on{so}") from None
 
 
 def _thread_ended(args: threading.ExceptHookArgs) -> None:

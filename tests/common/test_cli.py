@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from nas.common.cli import Parser, exit_code, log_to_stderr, printable
+from nas.common.cli import Parser, exit_code, log_to_stderr, printable, resumable
 from nas.common.errors import UserError
 from nas.common.schema import Int
 
@@ -51,6 +52,18 @@ def test_a_full_disk_behind_stdout_is_named(words):
         )  # fmt: skip
     assert found.returncode == 1
     assert found.stderr == "error: [Errno 28] No space left on device: '<stdout>'\n"
+
+
+@pytest.mark.parametrize(
+    ("so", "told"), [(None, ""), (" from x", "; the same command goes on from x")]
+)
+def test_an_interruption_says_how_it_goes_on(capsys, so, told):
+    def main(argv):
+        with nullcontext() if so is None else resumable(so):
+            raise KeyboardInterrupt
+
+    assert exit_code(main, []) == 130
+    assert capsys.readouterr().err == f"interrupted{told}\n"
 
 
 def test_one_line_for_an_error_whatever_it_says(capsys):

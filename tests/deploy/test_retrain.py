@@ -187,7 +187,7 @@ def test_interrupted_and_repeated(arguments, tmp_path, monkeypatch, capsys):
     cut.mkdir()
     (cut / "precision.json").write_text((whole / "precision.json").read_text())
     monkeypatch.setattr(retraining, "train", stop_after_two)
-    assert main([*arguments, "--epochs", "3", "--out", str(cut)]) == 130
+    assert exit_code(main, [*arguments, "--epochs", "3", "--out", str(cut)]) == 130
     assert not (cut / "report.json").exists()
     monkeypatch.setattr(retraining, "train", trained)
     assert main([*arguments, "--epochs", "3", "--json", "--out", str(cut)]) == 0
