@@ -93,5 +93,5 @@ def _read(path: Path) -> Iterator[tuple[Task, bool]]:
                 # 0 in files of version 0.1, where the driver's own end counted.
                 data["attempt"] = max(1, data["attempt"])
                 yield read(Task, data, where), running
-            except (UserError, KeyError, TypeError, ValueError, RecursionError):
+            except (UserError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
                 continue

@@ -71,7 +71,7 @@ def test_a_file_of_version_0_1(path, proposed):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"{ not whole", b"\0\0\0\n", b"[]\n", b'{"index":3}\n', b"\xff\n"]
+    "damage", [b"{ not whole", b"\0\0\0\n", b"[]\n", b"null\n", b'{"index":3}\n', b"\xff\n"]
 )
 def test_a_damaged_line_is_left_out(path, pending, proposed, damage):
     pending.start(task(proposed, 0))
