@@ -27,17 +27,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from nas.evolution.predictor import readings
-from nas.report.colours import BASELINE, BEST, FRONT, INK, REFERENCE
-from nas.report.labels import place_labels
+from nas.report.colours import FRONT
 
 RESAMPLES = 2000
 LEAST = 8  # networks, for a fit of four numbers
 Array = npt.NDArray[np.float64]
-KINDS = {  # of arms: colour, marker
-    "plain": (BASELINE, "s"), "mirror": (BEST, "v"),
-    "muon": (REFERENCE, "D"), "taught": (FRONT, "o"),
-}  # fmt: skip
 SIGNALS = {"held_out_accuracy": 1, "held_out_loss": -1}
+SHOWN = {"held_out_accuracy": "accuracy", "held_out_loss": "cross entropy"}
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -95,23 +91,20 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    some = table[table["signal"] == "held_out_accuracy"]
-    for kind, (colour, marker) in KINDS.items():
-        rows = some[some["arm"].str.startswith(kind)]
-        if len(rows):
-            below, above = rows["rank"] - rows["low"], rows["high"] - rows["rank"]
-            axes.errorbar(rows["seconds"], rows["rank"], [below, above], fmt=marker, color=colour,
-                          capsize=3, label=kind)  # fmt: skip
-    axes.set_xlabel("seconds of one core, a network")
-    axes.set_xscale("log")
-    axes.set_ylabel("rank correlation with the long training")
+    """A row for each arm, the cheapest first; filled: by accuracy, hollow: by cross entropy."""
+    arms = table.drop_duplicates("arm").sort_values("seconds", ascending=False)
+    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.55 * len(arms)), layout="constrained")
+    for (signal, shown), shift in zip(SHOWN.items(), (0.12, -0.12), strict=True):
+        rows = table[table["signal"] == signal].set_index("arm").loc[arms["arm"]]
+        ends = [rows["rank"] - rows["low"], rows["high"] - rows["rank"]]
+        axes.errorbar(rows["rank"], np.arange(len(rows)) + shift, xerr=ends, fmt="o", color=FRONT,
+                      capsize=3, fillstyle="none" if shift < 0 else "full",
+                      label=f"by held-out {shown}")  # fmt: skip
+    labels = [f"{row.arm}\n{row.seconds:.0f} s a network" for row in arms.itertuples()]
+    axes.set_yticks(range(len(arms)), labels)
+    axes.set_xlabel(f"rank correlation with the long training, {arms['networks'].iloc[0]} networks")
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    rows = list(some.itertuples())
-    bars = [(row.seconds, y) for row in rows for y in np.linspace(row.low, row.high, 21)]
-    names = [(row.arm, row.seconds, row.rank, INK) for row in rows]
-    place_labels(axes, names, np.array(bars))
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path, dpi=120)
 
 
