@@ -19,8 +19,9 @@ Epoch = dict[str, float]  # "epoch", counted from 1, and figures by name
 
 
 def write_history(folder: Path, rows: Sequence[Epoch]) -> None:
-    """Atomically, into the folder's metrics.jsonl."""
-    replace_file(folder / FILE, "".join(json.dumps(row) + "\n" for row in rows))
+    """Atomically, into the folder's metrics.jsonl; a loss beyond what is read is cut to that."""
+    bounded = [{k: max(-LARGEST, min(v, LARGEST)) for k, v in row.items()} for row in rows]
+    replace_file(folder / FILE, "".join(json.dumps(row) + "\n" for row in bounded))
 
 
 def read_history(folder: Path) -> list[Epoch]:

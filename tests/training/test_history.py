@@ -11,6 +11,8 @@ ROWS = [{"epoch": n, "train_loss": 1 / n, "validation_accuracy": 0.5} for n in (
 def test_what_is_written_is_read(tmp_path):
     write_history(tmp_path, ROWS)
     assert read_history(tmp_path) == ROWS
+    write_history(tmp_path, [{"epoch": 1, "train_loss": 1e30}])  # finite, and not yet diverged
+    assert read_history(tmp_path) == [{"epoch": 1, "train_loss": 2.0**63}]
 
 
 @pytest.mark.parametrize(
