@@ -62,9 +62,10 @@ def arm(recipe: Recipe, epochs: int, fraction: float = 1.0, **more: int) -> Arm:
 
 
 ARMS = {
+    "plain 1": arm(PLAIN, 1), "plain 2": arm(PLAIN, 2),
     "plain 3": arm(PLAIN, 3), "plain 6": arm(PLAIN, 6),
     "mirror 3": arm(dataclasses.replace(PLAIN, augment=Augment(flip=0.5, probability=0.0)), 3),
-    "muon 3": arm(MUON, 3), "muon 6": arm(MUON, 6),
+    "muon 1": arm(MUON, 1), "muon 2": arm(MUON, 2), "muon 3": arm(MUON, 3), "muon 6": arm(MUON, 6),
     "taught 2": arm(TAUGHT, 2), "taught 3": arm(TAUGHT, 3), "taught 6": arm(TAUGHT, 6),
     "taught 4 half": arm(TAUGHT, 4, 0.5),
     "long": arm(TAUGHT, LONG), "long again": arm(TAUGHT, LONG, seed=1, every=4),
