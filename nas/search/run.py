@@ -206,7 +206,7 @@ def _search(
     if budget is not None:
         end = started + budget
         deadline = end - min(LAST_SHARE * budget, LAST_SECONDS)
-    settings, outcome = parts.settings, Outcome("time is up")
+    settings = parts.settings
     search: Search | None = None
     workers: Workers | None = None
     try:
@@ -231,14 +231,13 @@ def _search(
         search.tell_callbacks("on_start")
         outcome = search.loop(workers, deadline)
     except OutOfTime:  # before there was a worker
+        search = search or Search(run, settings, parts.space, initial, callbacks)
+        outcome = Outcome("time is up", search.before)
         if fresh:
             run.point_latest()
     finally:
         if workers is not None:
             workers.close()
-    if search is None:
-        search = Search(run, settings, parts.space, initial, callbacks)
-        outcome.before = search.before
     search.write_results(final=True)
     if outcome.stopped != "interrupted":
         _measure_front(search, end)

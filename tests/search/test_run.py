@@ -13,6 +13,7 @@ import nas
 from nas.arch.footprint import peak_memory
 from nas.arch.lowering import cost
 from nas.common.cli import exit_code
+from nas.common.deadline import OutOfTime
 from nas.common.errors import UserError
 from nas.inspect import main as inspect
 from nas.search import run as running
@@ -243,6 +244,18 @@ def test_killed_before_the_results_were_written_they_are_on_resume(tmp_path, mon
     assert json.loads((run.path / "summary.json").read_text())["evaluations"] == 20
     assert all(row["interval"] for row in front())  # what is believed
     assert nas.search(resume=run, evaluator=evaluator).outcome.seconds == 0  # finished already
+
+
+def test_time_that_is_up_before_there_is_a_worker_adds_to_what_ran_before(tmp_path, monkeypatch):
+    def late(*arguments):
+        raise OutOfTime
+
+    run = begin(tmp_path / "run", evaluations=3)
+    monkeypatch.setattr(running, "start_workers", late)
+    again = nas.search(resume=run, evaluator=measure, evaluations=5).outcome
+    assert again.stopped == "time is up"
+    assert again.total.loop_seconds >= run.outcome.total.loop_seconds > 0
+    assert again.total.seconds > run.outcome.total.seconds
 
 
 def test_an_emptied_config_is_told_before_other_data_are_looked_for(tmp_path):
