@@ -61,9 +61,11 @@ class TrainingEvaluator:
     def _scored(self, task: Task) -> Container[int] | None:
         """Every epoch where the training may be broken off; else the last alone, which costs less.
 
-        Scoring draws nothing at random: the training is the same.
+        How long one takes is not known before the first has ended. Scoring draws nothing at random:
+        the training is the same.
         """
-        near = task.seconds is not None and task.seconds < NEAR * max(self._longest, 30.0)
+        left, longest = task.seconds, self._longest
+        near = left is not None and (not longest or left < NEAR * max(longest, 30.0))
         return None if near else ()
 
     def _note(self, row: dict[str, float]) -> None:

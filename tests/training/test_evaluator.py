@@ -15,11 +15,15 @@ pytestmark = pytest.mark.slow
 TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 
-@pytest.fixture(scope="module")
-def evaluator(faces):
+def made(faces):
     fit, held_out = search_split(faces)
     data = SearchData(faces.images, faces.labels, fit, held_out, np.arange(len(faces)))
     return TrainingEvaluator(data, Recipe(batch_size=16), (False, True))
+
+
+@pytest.fixture(scope="module")
+def evaluator(faces):
+    return made(faces)
 
 
 def task(epochs=2, seed=0, **more):
@@ -46,6 +50,15 @@ def test_a_training_that_is_broken_off_shows_its_last_reading(evaluator):
     assert 1 <= found.fidelity.epochs < 10_000
     assert (found.fidelity.epochs, found.metrics) == evaluator.learning_curve[-1]
     assert 3 <= found.seconds < 5
+
+
+def test_before_a_training_has_ended_each_epoch_is_read_where_time_ends(faces):
+    """However much is left: it may take longer. Then the last epoch alone, far from the end."""
+    evaluator, read = made(faces), []
+    for _ in range(2):
+        evaluator(task(epochs=2, seconds=9999.0))
+        read.append(len(evaluator.learning_curve))
+    assert read == [2, 1]
 
 
 def test_the_same_seed_the_same_accuracy(evaluator):
