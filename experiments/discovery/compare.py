@@ -52,7 +52,7 @@ def load(out: Path) -> pd.DataFrame:
         for report in reports(out, kind):
             seeds = report["seeds"]
             flip = seeds["test"]["accuracy_flip"]
-            _, high = interval_of(len(seeds["list"]), flip["mean"], flip["std"])
+            _, high = interval_of(len(seeds["list"]), flip["mean"], flip["std"], share=True)
             rows.append({
                 "kind": kind, "id": report["genome"], "params": report["cost"]["params"],
                 "seeds": len(seeds["list"]), "search_accuracy": searched[report["genome"]],
