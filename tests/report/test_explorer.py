@@ -66,7 +66,19 @@ def test_a_retrained_network_shows_its_curves(shown):
     retrained = {"networks": rows, "rank_correlation": None}
     browser = shown(overview([network(i) for i in range(3)], retrained=retrained))
     assert texts(browser, "#network .legend li") == ["2 epochs", "again, 2 epochs"]
+    assert "too few networks to say how search accuracy ranks" in texts(browser, "#ranks")[0]
     assert complaints(browser) == []
+
+
+def test_how_a_search_ranks_is_said_in_a_line(shown):
+    row = {"id": f"{0:012x}", "search": 0.3, "final": 0.6, "epochs": 2, "low": None, "high": None,
+           "seeds": 1, "curve": [], "folder": "a"}  # fmt: skip
+    retrained = {"networks": [row | {"final": 0.5 + i / 10} for i in range(4)],
+                 "rank_correlation": 0.8}  # fmt: skip
+    browser = shown(overview([network(0)], retrained=retrained))
+    assert texts(browser, "#ranks") == [
+        "4 retrained: rank correlation of search accuracy with final accuracy 0.800 (Spearman)."
+    ]
 
 
 def test_the_keyboard_alone_reaches_a_network(shown):

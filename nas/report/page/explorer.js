@@ -16,7 +16,7 @@ function start(found) {
   networks = new Map(data.networks.map((n) => [n.id, n]));
   heading();
   if (built !== shapeOf(data)) build();
-  for (const show of [fronts, course, genes, surrogate, retrained, fidelities, genealogy, failures]) show();
+  for (const show of [fronts, course, genes, surrogate, retrained, genealogy, failures]) show();
   choose(chosen ?? data.best, false);
 }
 
@@ -201,14 +201,11 @@ function surrogate() {
 function retrained() {
   const rows = data.retrained.networks;
   byId("retrained").hidden = !rows.length;
+  const rank = data.retrained.rank_correlation;
+  byId("ranks").textContent = rows.length
+    ? `${rows.length} retrained: ${rank === null ? "too few networks to say how search accuracy ranks them" : `rank correlation of search accuracy with final accuracy ${number(rank)} (Spearman)`}.`
+    : "No network was retrained: how well the search's short training ranks is not known here.";
   charts.retrained.draw([{ name: rows.some((r) => r.low !== null) ? "retrained network, 95 % interval over seeds" : "retrained network", kind: "points", size: 5, shape: "diamond", colour: "--best", points: rows.map((r) => ({ x: r.search, y: r.final, low: r.low, high: r.high, id: r.id, tell: () => `${r.id}: ${format.percent(r.search)} in the search, ${format.percent(r.final)} after ${r.epochs} epochs${r.low === null ? "" : `, mean of ${r.seeds} seeds, ${format.percent(r.low)} to ${format.percent(r.high)}`}` })) }]);
-}
-
-function fidelities() {
-  const r = data.retrained;
-  const rows = r.networks.length ? [{ what: "the search to retraining", networks: r.networks.length, rank_correlation: r.rank_correlation }] : [];
-  put("fidelities", rows.length && table(rows, [["what", "from one fidelity to the next", null, "text"], ["networks", "networks", format.count], ["rank_correlation", "rank correlation", number]],
-    "Spearman's; – where fewer than four networks tell."), "One fidelity only, and no network was retrained: nothing to correlate.");
 }
 
 function genealogy() {
