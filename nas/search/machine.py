@@ -77,8 +77,10 @@ def training_precision(settings: Settings, space: SearchSpace) -> tuple[str, boo
     rng = np.random.default_rng(settings.seed)
     short = settings.time_budget is not None and settings.time_budget < SHORT_BUDGET
     sampled = [space.sample(rng).genome for _ in range(1 if short else MODE_GENOMES)]
-    fastest = fastest_precision(device, sampled, settings.recipe.batch_size)
-    torch.set_num_threads(threads)
+    try:
+        fastest = fastest_precision(device, sampled, settings.recipe.batch_size)
+    finally:
+        torch.set_num_threads(threads)
     return str(device), fastest.bf16, fastest.channels_last
 
 

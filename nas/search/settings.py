@@ -25,7 +25,7 @@ from nas.common.options import (
     with_key,
     with_options,
 )
-from nas.common.schema import Choice, Flag, Float, Int, Seconds, Text, read
+from nas.common.schema import SEED, Choice, Flag, Float, Int, Seconds, Text, read
 from nas.evolution.objectives import (
     ALGORITHMS,
     OBJECTIVES,
@@ -72,7 +72,7 @@ class Settings:
     workers: Annotated[int, Int(1, 10_000)] | None = setting(
         None, "processes that train; one a usable core where none is given"
     )
-    seed: Annotated[int, Int(0, 2**31 - 1)] = setting(0, "of every random choice", fixed=True)
+    seed: Annotated[int, SEED] = setting(0, "of every random choice", fixed=True)
     deterministic: Annotated[bool, Flag()] = setting(
         False, "the same networks and figures for any number of workers (one thread each); of "
         "another run too with its --machine", fixed=True,
