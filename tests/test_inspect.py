@@ -3,6 +3,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -120,6 +121,21 @@ def test_the_best_network_under_so_many_parameters(run, quick, capsys):
 def test_a_limit_that_nothing_keeps_or_that_is_none(run, capsys, given, told):
     assert exit_code(main, [str(run.path), "--max", given]) == 2
     assert re.search(told, capsys.readouterr().err)
+
+
+def test_a_limit_on_what_older_versions_did_not_measure(run, quick, capsys):
+    """Of those that have it."""
+    archive = run.archive(quick.contains)
+    genomes = [quick.sample(np.random.default_rng(i)).genome for i in (100, 101)]
+    for i, genome in enumerate(genomes):
+        known = evaluation(genome, 21 + i, metrics=archive.evaluations[-1].metrics)
+        archive.append(replace(known, metrics={**known.metrics, "loss": 1.5 + i}))
+    archive.close()
+    assert exit_code(main, [str(run.path), "--max", "loss=1"]) == 2
+    told = "none of 2 networks keeps loss of at most 1; they have 1.5 to 2.5"
+    assert told in capsys.readouterr().err
+    assert main([str(run.path), "--max", "loss=2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"] == genomes[0].id
 
 
 def test_a_genome_as_text(run, proposed, capsys):

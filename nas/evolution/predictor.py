@@ -31,6 +31,7 @@ RETUNE = 1.2  # kernel weights are found anew when there are so many times as ma
 RETUNE_AFTER = 50  # or this many more
 TYPICAL = 100  # random genomes; their median prediction is typical
 MAX_FAILED = 100  # the last failures are learned from
+FAR = 3.0  # times as far above the median loss as the least lies below it: it is left out of a line
 LEAST_SHARE = 1e-4  # of a static metric's largest value; below it, all are alike
 
 
@@ -203,16 +204,20 @@ def readings(name: str, found: Sequence[Metrics]) -> Array:
 
     Right or wrong is a noisier reading of a network than the cross entropy of the same images. A
     line through it foretells the accuracy; its weight is the share of variance that it explains.
+    A network with a loss far above the others' would be all that the line explains: it is read as
+    it was measured. So is any that has none.
     """
     values = np.array([metrics[name] for metrics in found], dtype=float)
-    beside = np.array([metrics.get("loss", np.nan) for metrics in found])
-    known = np.isfinite(beside)
-    if name != "accuracy" or known.sum() < WARM_UP:
+    losses = np.array([metrics.get("loss", np.nan) for metrics in found])
+    if name != "accuracy" or np.isfinite(losses).sum() < WARM_UP:
         return values
-    accuracy, loss = values[known], beside[known]
-    if np.ptp(accuracy) and np.ptp(loss):
+    median = np.nanmedian(losses)
+    near = losses <= median + FAR * (median - np.nanmin(losses))
+    accuracy, loss = values[near], losses[near]
+    if near.sum() >= WARM_UP and np.ptp(accuracy) and np.ptp(loss):
         line = stats.linregress(loss, accuracy)
-        values[known] += line.rvalue**2 * (line.intercept + line.slope * loss - accuracy)
+        drawn = accuracy + line.rvalue**2 * (line.intercept + line.slope * loss - accuracy)
+        values[near] = np.clip(drawn, 0, 1)
     return values
 
 

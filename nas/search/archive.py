@@ -145,10 +145,11 @@ class Archive:
         """Why nothing is on the front, or within further limits, to be read."""
         done, limits = self.inside, (*self.front.constraints, *limits)
         for limit in limits:
-            values = [e.metrics[limit.name] for e in done]
-            if done and all(limit.violation(e.metrics) for e in done):
+            told = [e for e in done if limit.name in e.metrics]  # by older versions not all
+            if told and all(limit.violation(e.metrics) for e in told):
+                values = [e.metrics[limit.name] for e in told]
                 return (
-                    f"none of {len(done)} networks keeps {limit}; they have {min(values):.6g} to "
+                    f"none of {len(told)} networks keeps {limit}; they have {min(values):.6g} to "
                     f"{max(values):.6g}"
                 )
         if done:

@@ -32,5 +32,7 @@ def accuracy_over_seeds(report: dict[str, Any], figure: str) -> dict[str, Any]:
     seeds, (split, _, flip) = report["seeds"], figure.partition("_")
     found = seeds[split].get("accuracy_flip" if flip else "accuracy", {})
     mean, std = (None if found.get(k) is None else float(found[k]) for k in ("mean", "std"))
+    if mean is None and not flip:
+        raise KeyError(f"{figure}: no mean")
     low, high = interval_of(len(seeds["list"]), mean, std, share=True)
     return {"mean": mean, "std": std, "low": low, "high": high}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -10,7 +11,6 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,11 @@ from nas.space.space import SearchSpace
 
 EXPERIMENTS = Path("experiments")
 EVALUATIONS = "evaluations.jsonl"
+# All that a search has written before its first evaluation.
+BEGUN = {
+    "config.yaml", "space.yaml", "environment.json", "initial.json", "fingerprints.json",
+    "machine.json", "pending.jsonl", "lock", "lock.owner", "optuna.log", "tensorboard",
+}  # fmt: skip
 MAX_FRONT = 64 << 20  # bytes of front.json
 INTERVALS = Map(Numbers(2))
 # What the numbers of a run follow from; checked when it goes on.
@@ -50,13 +55,14 @@ log = logging.getLogger(__name__)
 class RunDirectory:
     """One search's folder. Use as a context manager: it is locked while open for writing.
 
-    A new one that a UserError ends before its first evaluation is removed: nothing is in it.
+    A new one that a UserError ends before its first evaluation is removed: nothing is in it. One
+    that was there, empty, is empty again; one with anything else in it stays whole.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = ExitStack()
-        self._new = False
+        self._lock = contextlib.ExitStack()
+        self._new = self._given = False  # made by this process; in a folder that was there
 
     @classmethod
     def create(
@@ -67,6 +73,7 @@ class RunDirectory:
 
         data: the data set's fingerprint; None: an evaluator of the user's measures.
         """
+        given = path is not None and path.exists()
         run = cls(_new_folder(path, f"{space.name}-s{settings.seed}"))
         with run:
             if run.file("config.yaml").exists():
@@ -78,7 +85,7 @@ class RunDirectory:
             prints |= {"settings": dataclasses.asdict(settings), "data": data}
             run.write("fingerprints.json", json.dumps(prints, indent=1))
             run.store(settings)
-        run._new = True
+        run._new, run._given = True, given
         return run
 
     @classmethod
@@ -216,8 +223,18 @@ class RunDirectory:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._lock.close()
         wrong = kind is not None and issubclass(kind, UserError)
-        if wrong and self._new and not self.file(EVALUATIONS).exists():
-            shutil.rmtree(self.path, ignore_errors=True)
+        if wrong and self._new:
+            self._remove()
+
+    def _remove(self) -> None:
+        """Unless there is an evaluation in it, or anything that is not ours."""
+        with contextlib.suppress(OSError):
+            found = list(self.path.iterdir())
+            if {entry.name for entry in found} <= BEGUN:
+                for entry in found:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                if not self._given:
+                    self.path.rmdir()
 
     def write(self, name: str, text: str) -> None:
         replace_file(self.file(name), text)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.pixels import normalise
-from nas.common.schema import Flag
+from nas.common.schema import LARGEST, Flag
 from nas.data import Dataset
 from nas.report.metrics import class_scores
 from nas.training.augment import centre_crop
@@ -130,8 +130,9 @@ def _forward(model: nn.Module, x: Tensor, precision: Precision) -> Tensor:
 def score(
     model: nn.Module, genome: Genome, subset: Subset, precision: Precision, views: str = "single"
 ) -> dict[str, float]:
-    """accuracy, macro_f1, balanced_accuracy (0..1) and loss, the cross entropy.
+    """accuracy, macro_f1, balanced_accuracy (0..1) and loss, the cross entropy in nats.
 
+    A loss beyond what files may hold, infinity too, is cut to that: the accuracy is as good as any.
     DivergedError when the outputs are not finite.
     """
     y = logits(model, genome, subset, precision, views)
@@ -140,4 +141,5 @@ def score(
     labels, classes = subset.labels[subset.rows], y.shape[1]
     pairs = (labels * classes + y.argmax(1)).cpu().numpy()
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return {**class_scores(confusion), "loss": float(F.cross_entropy(y, labels))}
+    loss = min(float(F.cross_entropy(y, labels)), float(LARGEST))
+    return {**class_scores(confusion), "loss": loss}

@@ -44,6 +44,23 @@ def test_other_metrics_are_what_was_measured():
     assert readings("macro_f1", metrics).tolist() == [m["macro_f1"] for m in metrics]
 
 
+@pytest.mark.parametrize("far", [6.0, 50.0, 2.0**63])
+def test_a_network_that_diverged_does_not_decide_the_line(far):
+    """Alone far off, it would be what the line explains; the others would be read as all alike."""
+    accuracy = np.linspace(0.5, 0.6, 20)
+    others = found(accuracy, 2.5 - 2 * accuracy)
+    assert readings("accuracy", [*others, {"accuracy": 0.14, "loss": far}]) == pytest.approx(
+        [*accuracy, 0.14]
+    )
+
+
+def test_a_reading_is_a_share():
+    """The line of those that learnt something says less than nothing of one that did not."""
+    loss = np.linspace(1.0, 1.5, 20)
+    read = readings("accuracy", found([*(0.9 - 1.6 * (loss - 1)), 0.1], [*loss, 1.9]))
+    assert read.min() == 0 <= read.max() <= 1
+
+
 def test_networks_of_an_older_version_stand_beside_newer_ones():
     accuracy = np.linspace(0.4, 0.6, 9)
     mixed = [{"accuracy": 0.9}, *found(accuracy, 3 - 4 * accuracy)]

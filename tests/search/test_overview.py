@@ -9,6 +9,7 @@ from conftest import ROOT
 from fakes import evaluation
 
 from nas.arch.lowering import lower
+from nas.common.errors import UserError
 from nas.evolution.pareto import minimized
 from nas.search import analysis
 from nas.search.overview import drawing_box, overview
@@ -43,6 +44,18 @@ def test_an_old_run_is_told_whole(found):
     assert all(len(r["curve"]) == r["epochs"] == 60 for r in retrained)
     assert {r["folder"] for r in retrained} == {"found", "proposed", "short-60"}
     assert {g["gene"]: g["value"] for g in found["genes"]}["head.hidden"] == "none"
+
+
+@pytest.mark.parametrize(
+    "seeds", [{}, {"list": [0, 1], "validation": {"accuracy": {"std": 0.1}}}, {"list": [0, 1]}]
+)
+def test_a_damaged_report_is_named(fer2013, tmp_path, seeds):
+    run = RunDirectory(shutil.copytree(fer2013.path, tmp_path / "run"))
+    report = {"genome": "35719afdc1fb", "epochs_trained": 1, "seeds": seeds}
+    (run.path / "retrain/found").mkdir(parents=True)
+    (run.path / "retrain/found/report.json").write_text(json.dumps(report))
+    with pytest.raises(UserError, match=r"found/report\.json: not a report of nas\.retrain"):
+        overview(run, deep=False)
 
 
 def test_a_network_is_told_by_the_blocks_and_boxes_that_all_share(fer2013, found):

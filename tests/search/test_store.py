@@ -46,6 +46,30 @@ def test_an_empty_folder_is_taken_and_a_used_one_is_refused(tmp_path):
         RunDirectory.create(tmp_path, Settings(), QUICK)
 
 
+def ended_by_an_error(path, *more):
+    run = RunDirectory.create(path, Settings(), QUICK)
+    for name in more:
+        run.file(name).parent.mkdir(exist_ok=True)
+        run.file(name).write_text("")
+    with pytest.raises(UserError), run:
+        raise UserError("no worker starts")
+
+
+def test_a_run_that_ends_before_its_first_evaluation_leaves_what_was_there(tmp_path):
+    ended_by_an_error(tmp_path / "new", "machine.json", "tensorboard/events")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "given").mkdir()
+    ended_by_an_error(tmp_path / "given")
+    assert list((tmp_path / "given").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "evaluations.jsonl", "mine/notes"])
+def test_a_run_with_more_in_it_than_is_ours_stays_whole(tmp_path, name):
+    ended_by_an_error(tmp_path / "run", name)
+    assert (tmp_path / "run" / name).exists()
+    assert RunDirectory.open(tmp_path / "run").settings() == Settings()
+
+
 def test_a_file_system_without_links_is_a_note(tmp_path, monkeypatch, caplog):
     def refused(*arguments, **options):
         raise OSError(errno.EPERM, "Operation not permitted")

@@ -301,6 +301,23 @@ def test_larger_images_are_cropped_at_the_centre(data):
     train(TINY, stripes(32, side=16), stripes(9, side=16), BASE, seed=0)
 
 
+@pytest.mark.parametrize("scale", [1e30, 3e38])
+def test_a_loss_that_no_file_holds_is_cut_and_the_accuracy_stays(data, scale):
+    """Finite outputs, whose cross entropy is huge or infinite."""
+    _, held_out = data
+
+    class Sure(torch.nn.Module):
+        def forward(self, x):
+            answers = x.new_full((len(x), TINY.num_classes), -scale)
+            answers[:, 0] = scale
+            return answers
+
+    found = score(Sure(), TINY, held_out, Precision())
+    assert found["loss"] == 2.0**63
+    labels = held_out.labels[held_out.rows]
+    assert found["accuracy"] == pytest.approx(float((labels == 0).float().mean()))
+
+
 def test_score_is_accuracy_and_cross_entropy(data):
     _, held_out = data
     model = train(TINY, *data, dataclasses.replace(BASE, epochs=1), seed=0).model
