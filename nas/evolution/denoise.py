@@ -12,14 +12,16 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from nas.evolution.objectives import OBJECTIVES, Constraint, Objective
+from nas.evolution.objectives import OBJECTIVES, Constraint, Objective, violation
 from nas.evolution.pareto import Measured, Member, front_ranks, minimized, pareto_front
 from nas.evolution.predictor import Predictor, Space, readings
 
 # Share of a reading's distance from the posterior mean that is the network's own, which neighbours
 # cannot tell: with 0 the returned fronts of one table in three were worse after 300 trainings.
 OWN = 1 / 3
-CONSIDERED = 600  # networks of a long archive: the better half front by front, the rest evenly
+# Networks of a long archive: half of them front by front, those that keep the constraints first; of
+# the rest evenly many.
+CONSIDERED = 600
 
 
 class Network(Measured, Protocol):
@@ -41,7 +43,7 @@ def denoised_front(
     static: names of the metrics that are exact and above 0; they stay. Of few networks what was
     measured is believed.
     """
-    inside = [e for e in _considered(found, objectives) if space.contains(e.genome)]
+    inside = [e for e in _considered(found, objectives, constraints) if space.contains(e.genome)]
     if not inside:
         return []
     inside.sort(key=lambda e: e.index)
@@ -66,11 +68,14 @@ def denoised_front(
     return pareto_front(members, objectives, constraints)
 
 
-def _considered(found: Sequence[T], objectives: Sequence[Objective]) -> list[T]:
+def _considered(
+    found: Sequence[T], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> list[T]:
     ok = [e for e in found if e.ok]
     if len(ok) <= CONSIDERED:
         return ok
-    order = np.argsort(front_ranks(minimized((e.metrics for e in ok), objectives)), kind="stable")
+    outside = np.array([violation(e.metrics, constraints) > 0 for e in ok])
+    order = np.lexsort((front_ranks(minimized((e.metrics for e in ok), objectives)), outside))
     best, rest = np.split(order, [CONSIDERED // 2])
     even = np.linspace(0, len(rest) - 1, CONSIDERED - len(best)).round().astype(int)
     return [ok[i] for i in sorted({*best.tolist(), *rest[even].tolist()})]

@@ -38,6 +38,7 @@ from nas.search.settings import STATIC, Settings, fixed_changes, load_settings
 from nas.space.space import SearchSpace
 
 EXPERIMENTS = Path("experiments")
+LATEST = EXPERIMENTS / "latest"
 EVALUATIONS = "evaluations.jsonl"
 # All that a search has written before its first evaluation.
 BEGUN = {
@@ -63,6 +64,7 @@ class RunDirectory:
         self.path = path
         self._lock = contextlib.ExitStack()
         self._new = self._given = False  # made by this process; in a folder that was there
+        self._earlier: Path | None = None  # where experiments/latest led before it led here
 
     @classmethod
     def create(
@@ -208,13 +210,11 @@ class RunDirectory:
         """Link experiments/latest to it, where it lies there and the file system has links."""
         if self.path.resolve().parent != EXPERIMENTS.resolve():
             return
-        latest, fresh = EXPERIMENTS / "latest", EXPERIMENTS / f".latest.{os.getpid()}"
         try:
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(self.path.name)
-            os.replace(fresh, latest)
+            self._earlier = LATEST.readlink() if LATEST.is_symlink() else None
+            _link_latest(Path(self.path.name))
         except OSError as error:
-            log.info("%s: no link to %s: %s", latest, self.path.name, reason(error))
+            log.info("%s: no link to %s: %s", LATEST, self.path.name, reason(error))
 
     def __enter__(self) -> RunDirectory:
         self._lock.enter_context(locked(self.path))
@@ -230,11 +230,16 @@ class RunDirectory:
         """Unless there is an evaluation in it, or anything that is not ours."""
         with contextlib.suppress(OSError):
             found = list(self.path.iterdir())
-            if {entry.name for entry in found} <= BEGUN:
-                for entry in found:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-                if not self._given:
-                    self.path.rmdir()
+            if not {entry.name for entry in found} <= BEGUN:
+                return
+            for entry in found:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if LATEST.is_symlink() and LATEST.resolve() == self.path.resolve():
+                LATEST.unlink()
+                if self._earlier is not None:
+                    _link_latest(self._earlier)
+            if not self._given:
+                self.path.rmdir()
 
     def write(self, name: str, text: str) -> None:
         replace_file(self.file(name), text)
@@ -260,6 +265,13 @@ def front_row(member: Member[Evaluation], settings: Settings) -> dict[str, Any]:
         "parents": list(evaluation.parents),
         "genome": evaluation.genome.to_dict(),
     }
+
+
+def _link_latest(target: Path) -> None:
+    fresh = EXPERIMENTS / f".latest.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    os.replace(fresh, LATEST)
 
 
 def run_of(file: Path) -> RunDirectory | None:

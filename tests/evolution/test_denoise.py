@@ -1,13 +1,13 @@
 """The front that is returned: no lucky reading decides it, and costs stay what they are."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nas.evolution import denoise
 from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import Constraint, Objective
-from nas.evolution.pareto import hypervolume, minimized, pareto_front
+from nas.evolution.pareto import front_ranks, hypervolume, minimized, pareto_front
 
 OBJECTIVES = (Objective("accuracy"), Objective("params"))
 NOISE = 0.02
@@ -136,3 +136,19 @@ def test_a_long_archive_is_cut_to_its_better_half_and_an_even_rest(rng, monkeypa
     assert len(asked) == 40
     assert {n.genome.id for n in pareto_front(found, OBJECTIVES)} <= set(asked)
     assert members
+
+
+def test_of_a_long_archive_those_within_a_limit_are_considered_first(rng, monkeypatch):
+    """Few, and no metric of them is an objective: none is on an early front."""
+    found = [replace(n, metrics={**n.metrics, "macs": float(rng.uniform(1, 2))})
+             for n in noisy(rng, 200)]  # fmt: skip
+    ranks = front_ranks(minimized((n.metrics for n in found), OBJECTIVES))
+    few = np.argsort(ranks)[-5:].tolist()
+    for i in few:
+        found[i].metrics["macs"] = 0.5
+    monkeypatch.setattr(denoise, "CONSIDERED", 40)
+    monkeypatch.setattr(denoise, "pareto_front", lambda members, *_: members)
+    limit = [Constraint("macs", at_most=1)]
+    seen = {m.index for m in denoised_front(Space(), found, ["params", "macs"], OBJECTIVES, limit)}
+    assert {found[i].index for i in few} < seen
+    assert len(seen) == 40

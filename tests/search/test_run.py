@@ -358,6 +358,9 @@ def test_latest_is_the_newest_search_that_started(tmp_path, monkeypatch):
         raise UserError("no room for a worker")
 
     latest = Path("experiments/latest")
+    with pytest.raises(UserError, match="gave no score"):
+        begin(None, lambda genome: {"scores": 1.0, "joules": 1.5})
+    assert not list(latest.parent.iterdir())
     first = begin(None, evaluations=2)
     assert latest.resolve() == first.path.resolve()
     with monkeypatch.context() as patched:
@@ -365,6 +368,10 @@ def test_latest_is_the_newest_search_that_started(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="no room"):
             begin(None, evaluations=2)
     assert set(latest.parent.iterdir()) == {latest, first.path}  # nothing is left of the other
+    assert latest.resolve() == first.path.resolve()
+    with pytest.raises(UserError, match="gave no score"):  # it has started
+        begin(None, lambda genome: {"scores": 1.0, "joules": 1.5})
+    assert set(latest.parent.iterdir()) == {latest, first.path}
     assert latest.resolve() == first.path.resolve()
     seen = []
 
