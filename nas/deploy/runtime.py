@@ -44,19 +44,17 @@ class OnnxModel:
     probes: Probes | None
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 (N, channels, height, width), 0..255 -> logits float32 (N, classes).
+        """uint8 (N, channels, height, width), 0..255 -> logits float32 (N, classes)."""
+        return self.run(self.info.normalise(pixels))
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Normalised float32 (N, channels, height, width) -> logits float32 (N, classes).
 
         A few at a time: for so many, check_graph knows what a foreign file may take.
         """
-        parts = (pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH))
-        return np.concatenate([self.run(self.info.normalise(part)) for part in parts])
-
-    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Normalised float32 (N, channels, height, width) -> logits float32 (N, classes)."""
-        logits: npt.NDArray[np.float32] = self.session.run(
-            None, {self.session.get_inputs()[0].name: x}
-        )[0]
-        return logits
+        name = self.session.get_inputs()[0].name
+        parts = (x[i : i + BATCH] for i in range(0, len(x), BATCH))
+        return np.concatenate([self.session.run(None, {name: part})[0] for part in parts])
 
     def check(self, probes: Probes | None = None) -> Check | None:
         """How this machine answers the file's probes (or others); None where it has none."""

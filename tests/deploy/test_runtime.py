@@ -13,7 +13,7 @@ from nas.arch.onnx import to_onnx
 from nas.common.errors import UserError
 from nas.data import CLASSES
 from nas.deploy import runtime as onnx_session
-from nas.deploy.limits import check_graph
+from nas.deploy.limits import BATCH, check_graph
 from nas.deploy.preprocessing import METADATA_KEY, ModelInfo
 from nas.deploy.runtime import open_model
 
@@ -59,6 +59,28 @@ def test_a_fitting_model_is_taken(tmp_path):
     assert model.info == OURS
     logits = model.run(np.ones((3, 1, 8, 8), np.float32))
     np.testing.assert_allclose(logits, np.full((3, 4), 64.0))
+
+
+def test_a_model_is_given_as_many_images_at_once_as_were_checked(tmp_path):
+    """nas.evaluate gave it 256 of them: 32 times the memory that a foreign file may take."""
+    onnx.save(proto(), tmp_path / "m.onnx")
+    model, given = open_model(tmp_path / "m.onnx"), []
+
+    class Watched:
+        get_inputs = model.session.get_inputs
+
+        def run(self, outputs, inputs):
+            given.append(len(inputs["image"]))
+            return model.session.run(outputs, inputs)
+
+    watched = dataclasses.replace(model, session=Watched())
+    pixels = np.arange(BATCH + 3, dtype=np.uint8)[:, None, None, None].repeat(64, 1)
+    x = pixels.reshape(-1, 1, 8, 8)
+    logits = watched.run(x.astype(np.float32))
+    assert given == [BATCH, 3]
+    np.testing.assert_allclose(logits, 64.0 * np.arange(BATCH + 3)[:, None].repeat(4, 1))
+    np.testing.assert_allclose(watched(x), model.run(OURS.normalise(x)))
+    assert given == [BATCH, 3] * 2
 
 
 def test_metadata_that_do_not_fit(refusal):
