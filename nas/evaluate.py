@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, note, say, show
+from nas.common.cli import Parser, exit_code, say, show
 from nas.common.errors import quoted
 from nas.report.table import percents, table
 from nas.training.recipe import VIEWS
 
 SPLITS = ("train", "validation", "test", "all")
-NOTES = {
-    "test": "the test split: whoever chooses a model by these figures has none left to report",
-    "all": "all images: of its own data a network knows many, and the test split is among them",
-}
 
 
 def main(argv: list[str]) -> int:
@@ -25,8 +21,6 @@ def main(argv: list[str]) -> int:
 
     out = Path(args.out) if args.out else None
     found = score(args.model, args.data, args.split, args.views, out)
-    if args.split in NOTES:
-        note(NOTES[args.split])
     show(found, args.json, lambda: _text(found))
     if out and not args.json:
         say(f"written: {out}")

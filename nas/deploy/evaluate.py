@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 ENSEMBLE = "ensemble"
 EVALUATION = "evaluation.json"
 ALL = "all"  # images, whatever their split
+CAUTIONS = {  # of a split, told before its figures are there
+    "test": "the test split: whoever chooses a model by these figures has none left to report",
+    ALL: "all images: of its own data a network knows many, and the test split is among them",
+}
 LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 and 40), not faces
 
 
@@ -66,6 +70,8 @@ def score(
     dataset = open_dataset(data or training_data(opened))
     if out:
         check_writable(out / EVALUATION)
+    if split in CAUTIONS:
+        log.warning("%s", CAUTIONS[split])
     found = evaluate(opened, dataset, split, views)
     if out:
         _write(out, found)

@@ -119,10 +119,15 @@ def test_all_images_whatever_their_split(tmp_path, capsys):
     (found,) = evaluate([constant("m", "ab", [1.0, 0.0])], data, "all")["results"]
     assert (found["n"], found["subset"], found["confusion"]) == (30, "all", [[15, 0], [15, 0]])
     path = save(small(labels, ("angry", "happy"), split=[0] * 20 + [1] * 10), tmp_path / "x.npz")
-    assert main(["--model", "model", "--data", str(path), "--split", "all", "--json"]) == 0
+    argv = ["--model", "model", "--data", str(path), "--json", "--split"]
+    assert exit_code(main, [*argv, "all"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["results"][0]["n"] == 30
     assert "of its own data a network knows many" in printed.err
+    assert exit_code(main, [*argv, "test"]) == 2
+    warned, refused = capsys.readouterr().err.splitlines()  # before any figure is there
+    assert warned.startswith("the test split: whoever chooses a model by these figures")
+    assert "split test: no images" in refused
 
 
 def test_command_line(folder, faces_file, tmp_path, capsys):
@@ -135,7 +140,7 @@ def test_command_line(folder, faces_file, tmp_path, capsys):
     assert main([*argv, "--views", "flip", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == written
     assert (tmp_path / "out" / "confusion_2.png").stat().st_size > 1000
-    assert main([*argv, "--split", "test", "--json"]) == 0
+    assert exit_code(main, [*argv, "--split", "test", "--json"]) == 0
     assert "none left to report" in capsys.readouterr().err
 
 
