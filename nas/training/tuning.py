@@ -285,18 +285,21 @@ def _queue(study: optuna.Study, goal: StudyConfig) -> None:
     """Queue what must be run: the base recipe first, all of a grid, what was interrupted."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):  # its process was killed
         study.tell(trial.number, state=TrialState.FAIL)
-    again: list[int] = list(study.user_attrs.get("queued_again", []))
-    for trial in study.get_trials(states=[TrialState.FAIL]):
-        params = trial.system_attrs.get("fixed_params", trial.params)
-        if "failed" not in trial.user_attrs and trial.number not in again and params:
+    interrupted = [t for t in study.get_trials(states=[TrialState.FAIL])
+                   if "failed" not in t.user_attrs]  # fmt: skip
+    known = [*map(_params, finished(study) + study.get_trials(states=[TrialState.WAITING]))]
+    first = [] if study.trials else [_as_params(goal.base)]
+    settings = [{"setting": name} for name in GRIDS[goal.grid]] if goal.grid else first
+    for params in [*map(_params, interrupted), *settings]:
+        if params and params not in known:
             study.enqueue_trial(params)
-            again.append(trial.number)
-    study.set_user_attr("queued_again", again)
-    if goal.grid:
-        for setting in GRIDS[goal.grid]:
-            study.enqueue_trial({"setting": setting}, skip_if_exists=True)
-    elif not study.trials:
-        study.enqueue_trial(_as_params(goal.base))
+            known.append(params)
+
+
+def _params(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial was asked to try, or, where it was asked for nothing, tried."""
+    found: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
+    return found
 
 
 def _as_params(recipe: Recipe) -> dict[str, Any]:

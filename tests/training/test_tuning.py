@@ -8,6 +8,7 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from nas.arch.genome import Conv, Genome, Head, Input, Stage
@@ -185,6 +186,23 @@ def test_a_grid_runs_every_setting_once(goal, tmp_path, monkeypatch):
     assert sorted(settings) == sorted(GRIDS["schedules"])
     recipe = recipe_of(goal, {"setting": "step"})
     assert (recipe.weight_decay, recipe.momentum, recipe.schedule) == (1e-4, 0.9, "step")
+
+
+def test_a_grid_that_was_interrupted_twice_misses_no_setting(goal, tmp_path, monkeypatch):
+    """Also one of before, which noted no trials that were queued again: one ran twice, one not."""
+    goal = dataclasses.replace(goal, grid="schedules", epochs=1)
+    first, second, *_ = GRIDS["schedules"]
+    study = open_study(goal, tmp_path)
+    for setting, failed, value in ((first, True, None), (first, False, 0.5), (second, True, None)):
+        study.add_trial(optuna.trial.create_trial(
+            state=TrialState.FAIL if failed else TrialState.COMPLETE, value=value,
+            params={"setting": setting}, system_attrs={"fixed_params": {"setting": setting}},
+            distributions={"setting": CategoricalDistribution(list(GRIDS["schedules"]))},
+        ))  # fmt: skip
+    result = TrainingResult(None, [{"validation_accuracy": 0.5}], 1)
+    monkeypatch.setattr(tuning, "train", lambda *_, **__: result)
+    done = [t.params["setting"] for t in finished(tune(goal, tmp_path, 99))]
+    assert sorted(done) == sorted(GRIDS["schedules"])
 
 
 def test_schedules_differ_within_a_short_trial():
