@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import io
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,8 @@ def _within(run: RunDirectory, args: argparse.Namespace) -> int:
     result = {"run": str(run.path), "best": name, "front": [plain_row(row) for row in rows]}
     text = (
         f"{front_table(rows, name, axes)}\n\n* is the best with {' and '.join(map(str, limits))}; "
-        f"its genome:\n  python -m nas.inspect {run.path} --genome {name} --json > {name}.json"
+        f"its genome:\n  python -m nas.inspect {shlex.quote(str(run.path))} --genome {name} --json "
+        f"> {name}.json"
     )
     show(result, args.json, lambda: text)
     return 0

@@ -96,6 +96,15 @@ def test_a_run_leaves_everything(made, proposed, quick):
     assert 0 <= machine["calibration"]["held_out_error"] < 2
 
 
+def test_the_front_is_not_dominated(path):
+    rows = json.loads((path / "front.json").read_text())
+    points = {(-row["accuracy"], row["params"], -row["fps"]) for row in rows}
+    assert len(points) == len(rows)
+    for a in points:
+        for b in points - {a}:
+            assert any(x < y for x, y in zip(a, b, strict=True))
+
+
 def test_resume_goes_on_without_repeating(path, capsys):
     before = [e.id for e in Archive(path / "evaluations.jsonl")]
     assert main(["--resume", str(path), "--evaluations", "8"]) == 0
