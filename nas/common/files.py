@@ -48,11 +48,15 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 def check_file(path: Path, limit: int, expected: str) -> Path:
-    """The path, for a library that opens files itself. UserError unless `open_regular` opens it.
+    """The path, for a library that opens files itself. UserError says what was expected.
 
-    UserError too beyond `limit` bytes.
+    It is one unless `open_regular` opens the file, and beyond `limit` bytes.
     """
-    with open_regular(path) as file:
+    try:
+        file = open_regular(path)
+    except UserError as error:
+        raise UserError(f"{error}; expected {expected}") from None
+    with file:
         if os.fstat(file.fileno()).st_size > limit:
             raise UserError(f"{path}: larger than {limit} bytes; expected {expected}")
     return path

@@ -156,8 +156,9 @@ def test_a_file_is_checked_before_a_library_opens_it(tmp_path):
     with pytest.raises(UserError, match="larger than 9 bytes; expected another"):
         check_file(path, 9, "another")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="not a regular file"):
-        check_file(tmp_path / "pipe", 9, "another")
+    for name, what in (("pipe", "not a regular file"), ("gone", "No such file or directory")):
+        with pytest.raises(UserError, match=f"{name}: cannot read: {what}; expected another"):
+            check_file(tmp_path / name, 9, "another")
 
 
 @pytest.mark.parametrize("number", ["1" + ":59" * 20_000, "1:30", "1:30.5", "!!int 1:30"])
