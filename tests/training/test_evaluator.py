@@ -68,10 +68,11 @@ def test_the_same_seed_the_same_accuracy(evaluator):
 
 
 def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
-    seen = []
+    seen, held = [], set()
 
     def train(genome, fit, held_out, recipe, **_):
         seen.append((recipe.epochs, len(fit), tuple(fit.rows.tolist())))
+        held.update(held_out.rows.tolist())
         raise MemoryError("enough")
 
     monkeypatch.setattr("nas.training.evaluator.train", train)
@@ -82,6 +83,8 @@ def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
     assert [s[:2] for s in seen] == [(3, whole), (5, half), (5, half), (1, 16)]
     assert seen[1][2] == seen[2][2]  # the same part for every genome
     assert set(seen[1][2]) < set(seen[0][2])
+    assert held == set(evaluator.held_out.rows.tolist())
+    assert held.isdisjoint(seen[0][2])
 
 
 def test_a_task_that_fails_is_an_evaluation(evaluator):
