@@ -21,7 +21,7 @@ from nas.space.operators import Rng
 Array = npt.NDArray[np.float64]
 # Metrics of a genome that need no training, all above 0.
 StaticMetrics = Callable[[Any], dict[str, float]]
-# As training.task has it: the mean, and it less and plus one standard deviation of a measurement.
+# As training.task has it: the mean, and it less and plus one standard deviation of a reading.
 Prediction = tuple[float, float, float]
 
 WARM_UP = 8  # evaluations before the surrogate is trusted

@@ -12,6 +12,7 @@ from scipy.stats import norm, spearmanr
 
 from nas.evolution.objectives import violation
 from nas.evolution.pareto import front_ranks, minimized
+from nas.evolution.predictor import readings
 from nas.evolution.surrogate import GaussianProcess
 from nas.search.archive import Evaluation
 from nas.search.settings import Settings
@@ -89,7 +90,8 @@ def surrogate_check(
     evaluations: Sequence[Evaluation], space: SearchSpace, metric: str, maximize: bool = True,
     deep: bool = True,
 ) -> Row | None:  # fmt: skip
-    """Predicted against measured values of a metric, and how often its intervals held.
+    """Predicted against measured values of a metric, and how often its intervals held: of what the
+    search reads of a measurement, see `readings`, which is what it predicts.
 
     before: the predictions are those that the search noted before it trained the networks. Of a
     search that noted none, each network is predicted anew from the others, where deep. None for too
@@ -99,9 +101,8 @@ def surrogate_check(
     noted = [e for e in known if metric in e.predicted]
     if len(noted) >= FEWEST:
         return {"before": True, "folds": None} | _checked(
-            noted, np.array([e.metrics[metric] for e in noted]),
-            np.array([e.predicted[metric] for e in noted]),
-        )  # fmt: skip
+            noted, metric, np.array([e.predicted[metric] for e in noted])
+        )
     return _left_out(known, space, metric, maximize) if deep else None
 
 
@@ -110,41 +111,44 @@ def _left_out(
 ) -> Row | None:
     """Each network left out of what its prediction learnt; the kernel's weights are fitted once."""
     inside = [e for e in evaluations if space.contains(e.genome)][-FITTED:]
-    measured = np.array([e.metrics[metric] for e in inside])
-    if len(inside) < FEWEST or np.ptp(measured) == 0:
+    read = _read(inside, metric)
+    if len(inside) < FEWEST or np.ptp(read) == 0:
         return None
     x, groups = _vectors(inside, space)
     process = GaussianProcess(groups, maximize)
-    process.fit(x, measured)
+    process.fit(x, read)
     predicted = np.empty((len(inside), 3))  # the mean, and it less and plus one deviation
     folds = np.arange(len(inside)) % min(FOLDS, len(inside))
     for fold in range(folds.max() + 1):
         out = folds == fold
-        process.fit(x[~out], measured[~out], tune=False)
+        process.fit(x[~out], read[~out], tune=False)
         mean, deviation = process.predict(x[out])
         columns = [mean, mean - deviation, mean + deviation]
         ends = np.column_stack([process.scale.inverse(c) for c in columns])
         predicted[out] = np.column_stack([ends[:, 0], ends.min(1), ends.max(1)])
-    return {"before": False, "folds": int(folds.max() + 1)} | _checked(inside, measured, predicted)
+    return {"before": False, "folds": int(folds.max() + 1)} | _checked(inside, metric, predicted)
 
 
-def _checked(
-    evaluations: Sequence[Evaluation], measured: Array, predicted: Array,
-) -> Row:  # fmt: skip
-    """measured (n,); predicted (n, 3): the mean, and it less and plus one deviation.
+def _read(evaluations: Sequence[Evaluation], metric: str) -> Array:
+    return readings(metric, [e.metrics for e in evaluations])
 
-    How many deviations a measurement is away counts on its own side of the mean.
+
+def _checked(evaluations: Sequence[Evaluation], metric: str, predicted: Array) -> Row:
+    """predicted (n, 3): the mean, and it less and plus one deviation.
+
+    How many deviations a reading is away counts on its own side of the mean.
     """
     mean, low, high = predicted.T
-    arm = np.where(measured < mean, mean - low, high - mean)
-    away = np.abs(measured - mean) / np.maximum(arm, 1e-12)
+    read = _read(evaluations, metric)
+    arm = np.where(read < mean, mean - low, high - mean)
+    away = np.abs(read - mean) / np.maximum(arm, 1e-12)
     return {
         "points": [
-            {"id": e.id, "measured": m, "predicted": p[0], "low": p[1], "high": p[2]}
-            for e, m, p in zip(evaluations, measured.tolist(), predicted.tolist(), strict=True)
+            {"id": e.id, "measured": e.metrics[metric], "predicted": m, "low": below, "high": above}
+            for e, (m, below, above) in zip(evaluations, predicted.tolist(), strict=True)
         ],
-        "rank_correlation": rank_correlation(mean, measured),
-        "mean_error": float(np.abs(mean - measured).mean()),
+        "rank_correlation": rank_correlation(mean, read),
+        "mean_error": float(np.abs(mean - read).mean()),
         "calibration": [
             {"level": level, "covered": float((away <= norm.ppf((1 + level) / 2)).mean())}
             for level in LEVELS

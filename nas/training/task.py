@@ -11,8 +11,8 @@ from nas.common.options import setting
 from nas.common.schema import SEED, Float, Int, Map, Numbers, Plain, Text
 
 Change = dict[str, Any]  # of one gene: the operator, the gene, its value before and after
-# A metric's predicted mean, and it less and plus one standard deviation of a measurement: the scale
-# of the process is not the metric's, so that the two arms differ.
+# A metric's predicted mean, and it less and plus one standard deviation of a reading of it: the
+# scale of the process is not the metric's, so that the two arms differ.
 Prediction = tuple[float, float, float]
 
 Index = Annotated[int, Int(0, 10**9)]

@@ -126,6 +126,20 @@ def test_calibration_is_of_what_was_predicted_before(proposed, quick):
     assert analysis.surrogate_check(without, quick, "accuracy", deep=False) is None
 
 
+def test_calibration_is_of_what_the_search_reads(proposed, quick):
+    """Exact predictions of the truth, which the cross entropy tells and an accuracy blurs."""
+    rng = np.random.default_rng(0)
+    run = [
+        evaluation(proposed, i, predicted={"accuracy": (truth, truth - 0.006, truth + 0.006)},
+                   metrics={"accuracy": truth + rng.normal(0, 0.02), "loss": 2.5 - 2 * truth})
+        for i, truth in enumerate(rng.uniform(0.4, 0.6, 60))
+    ]  # fmt: skip
+    found = analysis.surrogate_check(run, quick, "accuracy")
+    covered = {row["level"]: row["covered"] for row in found["calibration"]}
+    assert covered[0.95] > 0.9
+    assert [p["measured"] for p in found["points"]] == [e.metrics["accuracy"] for e in run]
+
+
 def test_genes_of_the_front(found):
     first = found["genes"][0]
     assert first["front"] - first["all"] > 0.3
