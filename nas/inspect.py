@@ -29,17 +29,8 @@ from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 
 OPTIONS = (
-    "baseline",
-    "max",
-    "paper",
-    "serve",
-    "csv",
-    "optuna",
-    "genome",
-    "references",
-    "out",
-    "json",
-)
+    "baseline", "max", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json",
+)  # fmt: skip
 
 
 def main(argv: list[str]) -> int:

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import io
 import json
-import sqlite3
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -253,10 +252,6 @@ def _json(value: object) -> Callable[[], bytes]:
 
 def _npz(path: Path) -> None:
     dataset.save(seven_faces(), path)
-
-
-def _empty_database(path: Path) -> None:
-    sqlite3.connect(path).execute("create table studies (study_id integer)").connection.close()
 
 
 READERS = [
