@@ -234,7 +234,7 @@ def test_a_network_of_another_input_seeds_by_its_relative(arguments, tmp_path, q
     run = tmp_path / "run"
     vggnet = ROOT / "search_spaces/references/vggnet.json"  # 40x40 pixels; the space has 48x48
     options = ["--seed-genomes", str(vggnet), "--evaluations", "1", "--run-dir", str(run)]
-    assert main([*arguments, *options]) == 0
+    assert exit_code(main, [*arguments, *options]) == 0
     relative = project(Genome.load(vggnet), quick).genome
     assert [e.id for e in Archive(run / "evaluations.jsonl")] == [relative.id]
     said = capsys.readouterr().err
