@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import lru_cache
 from math import prod
 
@@ -43,7 +43,7 @@ COSTS = (*(field.name for field in fields(Cost)), *FOOTPRINT)  # metrics that a 
 
 def static_metric(genome: Genome, name: str) -> int:
     """params, macs, activations, peak_memory or int8_size. UserError where it cannot be built."""
-    return FOOTPRINT[name](genome) if name in FOOTPRINT else int(asdict(cost(genome))[name])
+    return FOOTPRINT[name](genome) if name in FOOTPRINT else int(getattr(cost(genome), name))
 
 
 def _unit_peak(unit: Unit) -> int:

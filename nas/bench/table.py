@@ -134,9 +134,6 @@ class Table:
     def genome(self, row: int) -> TableGenome:
         return TableGenome(tuple(self.genes[row].tolist()))
 
-    def genotype(self, genome: TableGenome) -> TableGenome:
-        return genome
-
     def sample(self, rng: Rng) -> TableGenome:
         return self.genome(int(rng.integers(len(self))))
 
@@ -181,8 +178,9 @@ class Table:
         pairs = zip(self.columns, genome.genes, strict=True)
         return np.concatenate([column.encode(column.choices[gene]) for column, gene in pairs])
 
-    def contains(self, genome: TableGenome) -> bool:
-        return genome.genes in self._rows
+    def find(self, genome: TableGenome) -> TableGenome | None:
+        """A genome is its own genotype; None where there is no row."""
+        return genome if genome.genes in self._rows else None
 
     def static_metrics(self, genome: TableGenome) -> dict[str, float]:
         """All costs, which need no training; `cost` is the one that counts."""

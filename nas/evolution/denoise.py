@@ -43,17 +43,17 @@ def denoised_front(
     static: names of the metrics that are exact and above 0; they stay. Of few networks what was
     measured is believed.
     """
-    inside = [e for e in _considered(found, objectives, constraints) if space.contains(e.genome)]
-    if not inside:
+    considered = sorted(_considered(found, objectives, constraints), key=lambda e: e.index)
+    pairs = [(e, genotype) for e in considered if (genotype := space.find(e.genome)) is not None]
+    if not pairs:
         return []
-    inside.sort(key=lambda e: e.index)
+    inside, genotypes = zip(*pairs, strict=True)
     known = {e.genome.id: {k: e.metrics[k] for k in static if k in e.metrics} for e in inside}
     wanted = {o.name: o.maximize for o in objectives}
     wanted |= {c.name: c.at_least is not None for c in constraints if c.name not in wanted}
     names = {name: more for name, more in wanted.items() if name not in static}
     predictor = Predictor(space, lambda genome: known[genome.id], names, objectives)
-    genotypes = [space.genotype(e.genome) for e in inside]
-    for e, genotype in zip(inside, genotypes, strict=True):
+    for e, genotype in pairs:
         predictor.tell(genotype, e.metrics)
     members = [Member(e, dict(e.metrics)) for e in inside]
     if predictor.ready:

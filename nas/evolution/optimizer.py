@@ -159,7 +159,7 @@ class Optimizer:
 
     def asked_before(self, index: int, genome: Any) -> None:
         """Take note of a genome that an earlier process asked for and that is in flight."""
-        genotype = self.space.genotype(genome) if index >= len(self.initial) else None
+        genotype = self.space.find(genome) if index >= len(self.initial) else None
         self._pending[genome.id] = Proposal(genome, genotype)
         self.asked = max(self.asked, index + 1)
 
@@ -183,10 +183,11 @@ class Optimizer:
         found = self._complete(genome, metrics)
         self._told.add(name)
         asked = self._pending.pop(name, None)
-        genotype = asked.genotype if asked else None
-        if self.algorithm == "random" or (genotype is None and not self.space.contains(genome)):
+        if self.algorithm == "random":
             return found is not None
-        genotype = genotype or self.space.genotype(genome)
+        genotype = (asked.genotype if asked else None) or self.space.find(genome)
+        if genotype is None:
+            return found is not None
         if found is None:
             if self.screen is not None:
                 self.screen.tell_failed(genotype)

@@ -25,8 +25,8 @@ def project(genome: Genome, space: SearchSpace) -> Genotype | None:
     takes the allowed value nearest to the genome's: numbers by ratio, words the same or the first.
     What the space does not vary (norms, paddings, dropout between blocks) is lost.
     """
-    if space.contains(genome):
-        return space.genotype(genome)
+    if own := space.find(genome):
+        return own
     stem, groups = _groups(genome, len(space.stages))
     found = Genotype(
         space,

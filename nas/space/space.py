@@ -36,13 +36,17 @@ class SearchSpace(SpaceSpec):
         """The genotype of a genome from outside. UserError says where it leaves the space."""
         return parse(genome, self)
 
+    def find(self, genome: Genome) -> Genotype | None:
+        """The genome's genotype; None where the space, constraints included, does not hold it."""
+        try:
+            found = parse(genome, self)
+        except UserError:
+            return None
+        return found if self.violation(genome) == 0 else None
+
     def contains(self, genome: Genome) -> bool:
         """Whether the space (constraints included) holds the genome."""
-        try:
-            parse(genome, self)
-        except UserError:
-            return False
-        return self.violation(genome) == 0
+        return self.find(genome) is not None
 
     def genes(self, genome: Genome) -> dict[str, str]:
         """Every gene's value as text by its path, "absent" where it is not expressed.
