@@ -101,7 +101,7 @@ class Data:
 
 
 def stream() -> torch.cuda.Stream | None:
-    return torch.cuda.Stream() if torch.cuda.is_available() else None  # type: ignore[no-untyped-call]
+    return torch.cuda.Stream() if torch.cuda.is_available() else None
 
 
 def wait() -> None:
@@ -194,7 +194,7 @@ def check_recording(data: Data, log: Callable[[dict[str, Any]], None]) -> None:
             log({"recorded": recipe.distill > 0, "losses": [run.train_epoch() for _ in range(3)]})
     except (RuntimeError, DivergedError):
         log({"recording": "failed", "why": traceback.format_exc()[-1500:]})
-        state.graphable = lambda name: False  # type: ignore[attr-defined]
+        state.graphable = lambda name: False
 
 
 def residual_net(widths: Sequence[int], depths: Sequence[int], se: float = 0.25) -> Genome:

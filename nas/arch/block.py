@@ -8,6 +8,8 @@ and genotypes follow from it. Own kinds: examples/own_block.py.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
 from functools import cache
@@ -35,16 +37,16 @@ SqueezeRatio = Annotated[Ratio, "squeezed width of squeeze-excite, as a share; 0
 T = TypeVar("T", bound="type[Block]")
 
 
-class Block:
+class Block(ABC):
     """A member of a stage. Fields are annotated with their rule: `kernel: Kernel = 3`."""
 
     kind: ClassVar[str]
     kernel: int
     stride: int
 
+    @abstractmethod
     def lower(self, main: Chain) -> Unit:
         """The block's layers, added to a chain that begins with its input: `main.unit(...)`."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the kind and every field, but for later ones at their default."""
@@ -91,7 +93,7 @@ _KINDS: dict[str, type[Block]] = {}
 def register(cls: T) -> T:
     """Class decorator: make it a frozen dataclass and its `kind` known everywhere.
 
-    Raises TypeError where the class is no block, or its kind belongs to another class.
+    Raises TypeError where the class is no block, has no `lower`, or its kind is another class's.
     """
     dataclass(frozen=True)(cls)
     kind = getattr(cls, "kind", None)
@@ -107,6 +109,8 @@ def register(cls: T) -> T:
         for name, (rule, default) in cls.genes().items():
             if default is MISSING or read(rule, default, name) != default:
                 raise TypeError(f"block {kind!r}: {name} is searchable and needs a default")
+    if inspect.isabstract(cls):
+        raise TypeError(f"block {kind!r}: lower is missing")
     _KINDS[kind] = cls
     return cls
 

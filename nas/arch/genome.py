@@ -19,6 +19,7 @@ from nas.arch.block import Activation, Block, BlockRule, Rate
 from nas.arch.blocks import Conv, Inverted, Pool, Residual, Separable
 from nas.common.errors import UserError
 from nas.common.files import parse_json, read_json
+from nas.common.lazy import lazy_function
 from nas.common.resources import REFERENCES
 from nas.common.schema import Choice, Flag, Int, read
 
@@ -98,6 +99,9 @@ class Genome:
     stages: tuple[Stage, ...]
     head: Head
     bias: Annotated[bool, Flag()] = False
+
+    # For notebooks: no costs are known here, and pictures load matplotlib.
+    _repr_html_ = lazy_function("nas.arch.picture:html")
 
     @cached_property
     def id(self) -> str:

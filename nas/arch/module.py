@@ -51,9 +51,7 @@ class LargeDepthwise(torch.autograd.Function):
         padding = weight.shape[-1] // 2
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_x = conv2d_input(  # type: ignore[no-untyped-call]
-                x.shape, weight, gradient, padding=padding, groups=channels
-            )
+            of_x = conv2d_input(x.shape, weight, gradient, padding=padding, groups=channels)
         if ctx.needs_input_grad[1]:
             sums = F.conv2d(
                 x.reshape(1, n * channels, *size), gradient.reshape(n * channels, 1, *size),

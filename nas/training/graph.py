@@ -51,5 +51,5 @@ class RecordedStep:
         if self._stream is None:
             self._stream = torch.cuda.current_stream()
             if self._stream == torch.cuda.default_stream():
-                self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+                self._stream = torch.cuda.Stream()
         return self._stream

@@ -138,6 +138,8 @@ def test_what_is_no_kind_is_refused():
         own()
     with pytest.raises(TypeError, match="has a `kind`"):
         register(type("Own", (), {"kind": "own"}))
+    with pytest.raises(TypeError, match="block 'own': lower is missing"):
+        own(kind="own")
     with pytest.raises(TypeError, match="searchable and needs a default"):
         own(kind="own", searchable=("channels",))
     assert "own" not in kinds()
