@@ -5,7 +5,7 @@
 Reads the folders of OUT/search-long and OUT/random-long; writes OUT/fronts.png, and OUT/scores.csv
 for figure.py; prints the table, the hypervolume of each front, and how search accuracy ranks the
 networks after long training (Spearman, with a 95 % bootstrap interval over networks). Accuracy is
-that of PrivateTest, mirrored.
+that of PrivateTest, mirrored; before it stands the hypervolume by search accuracy.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ KINDS = {"search": ("NSGA-II with surrogate", FRONT, "o"),
 WORST = 0.25  # accuracy, about that of the majority class; the parameters' worst is the largest
 FIGURES = ("validation_flip_mean", "test_mean", "test_flip_mean")
 RESAMPLES = 10_000
+STEP = 20  # networks
 
 
 def reports(out: Path, kind: str) -> list[dict[str, Any]]:
@@ -96,15 +98,24 @@ def limit(out: Path) -> int:
     return constraints.params[1]
 
 
-def hypervolume(table: pd.DataFrame, largest: float) -> float:
-    """Of accuracy above WORST, and of the logarithm of parameters below the limit; 0..1."""
+def hypervolume(points: Iterable[tuple[float, float]], largest: float) -> float:
+    """Of (parameters, accuracy): above WORST, and the logarithm below the limit; 0..1."""
     area, reached = 0.0, WORST
     span = np.log10(largest / 1000)
-    for row in table.sort_values("params").itertuples():
-        if row.test_flip_mean > reached:
-            area += (row.test_flip_mean - reached) * np.log10(largest / row.params) / span
-            reached = row.test_flip_mean
+    for params, accuracy in sorted(points):
+        if accuracy > reached:
+            area += (accuracy - reached) * np.log10(largest / params) / span
+            reached = accuracy
     return area / (1 - WORST)
+
+
+def course(out: Path, kind: str, largest: float) -> str:
+    """The hypervolume by search accuracy, as measured, after every STEP networks."""
+    lines = (out / kind / "evaluations.jsonl").read_text().splitlines()
+    metrics = [row["metrics"] for row in map(json.loads, lines) if row["status"] == "ok"]
+    points = [(m["params"], m["accuracy"]) for m in metrics]
+    counts = range(STEP, len(points) + 1, STEP)
+    return ", ".join(f"{n}: {hypervolume(points[:n], largest):.3f}" for n in counts)
 
 
 def rank_correlation(table: pd.DataFrame, figure: str) -> tuple[float, float, float]:
@@ -150,8 +161,10 @@ def main(out: Path) -> None:
         print(f"| {' | '.join(map(str, cells))} |")
     largest = limit(out)
     for kind, (label, *_) in KINDS.items():
-        some = table[table["kind"] == kind]
-        print(f"{label}: hypervolume {hypervolume(some, largest):.4f}, {len(some)} networks")
+        print(f"{label}: by search accuracy after so many networks {course(out, kind, largest)}")
+        some = table.loc[table["kind"] == kind, ["params", "test_flip_mean"]]
+        volume = hypervolume(some.itertuples(index=False, name=None), largest)
+        print(f"{label}: hypervolume {volume:.4f}, {len(some)} networks")
     for figure in FIGURES:
         rank, low, high = rank_correlation(table, figure)
         print(f"search accuracy with {figure}: {rank:.2f} [{low:.2f}, {high:.2f}]")
