@@ -25,7 +25,6 @@ from nas.evolution.objectives import Constraint
 from nas.report.explorer import comparison_page, explorer_page
 from nas.report.front import front_of, front_table, plain_row
 from nas.report.table import table
-from nas.search.settings import STATIC
 from nas.search.store import RunDirectory
 
 OPTIONS = (
@@ -118,22 +117,12 @@ def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
 
 
 def _within(run: RunDirectory, args: argparse.Namespace) -> int:
-    from nas.evolution.denoise import denoised_front
-    from nas.search.overview import front_rows
+    from nas.search.overview import front_within
 
-    space, settings = run.space(), run.settings()
-    archive = run.archive(space.contains)
+    archive = run.archive(run.space().contains)
     known = list(dict.fromkeys(name for e in archive for name in e.metrics))
     limits = [_limit(text, known) for text in args.max]
-    having = [e for e in archive if e.metrics.keys() >= {limit.name for limit in limits}]
-    members = denoised_front(
-        space, having, STATIC, settings.objectives, (*settings.constraints, *limits)
-    )
-    best = settings.choose(members)
-    if best is None:
-        raise UserError(f"{run.path}: no such network: {archive.why_no_front(limits)}")
-    rows, axes = front_rows(run, archive, members)
-    name = best.measured.id
+    name, rows, axes = front_within(run, archive, limits)
     result = {"run": str(run.path), "best": name, "front": [plain_row(row) for row in rows]}
     text = (
         f"{front_table(rows, name, axes)}\n\n* is the best with {' and '.join(map(str, limits))}; "

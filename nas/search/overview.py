@@ -15,10 +15,12 @@ from nas.arch.block import Block
 from nas.arch.genome import Genome, read_genome
 from nas.arch.layers import Unit
 from nas.arch.lowering import cost, lower, summary
+from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.common.resources import REFERENCES
 from nas.common.schema import Map, Number
-from nas.evolution.objectives import Fitness
+from nas.evolution.denoise import denoised_front
+from nas.evolution.objectives import Constraint, Fitness
 from nas.evolution.pareto import Member
 from nas.report.axes import axes_of
 from nas.search import analysis, genealogy
@@ -122,6 +124,24 @@ def front_rows(
     name, fitness = measure["name"], settings.fitness
     rows = [_network(m.measured, m, fitness, measured, name) for m in members]
     return rows, [measure, *axes]
+
+
+def front_within(
+    run: RunDirectory, archive: Archive, limits: Sequence[Constraint]
+) -> tuple[str, list[Row], list[Row]]:
+    """The id of the best network that keeps further limits; the front of such, as in `front_rows`.
+
+    Of networks that have these metrics: older versions measured fewer. UserError where none does.
+    """
+    settings, names = run.settings(), {limit.name for limit in limits}
+    having = [e for e in archive if e.metrics.keys() >= names]
+    members = denoised_front(
+        run.space(), having, STATIC, settings.objectives, (*settings.constraints, *limits)
+    )
+    best = settings.choose(members)
+    if best is None:
+        raise UserError(f"{run.path}: no such network: {archive.why_no_front(limits)}")
+    return best.measured.id, *front_rows(run, archive, members)
 
 
 def _network(
