@@ -57,8 +57,8 @@ class Table:
     def __init__(
         self, name: str, frame: pd.DataFrame, cost: str | None = None, sparse: bool = False
     ) -> None:
-        """sparse: few of the genes' combinations have a row; others mean the nearest row."""
-        self.name, self.sparse = name, sparse
+        """sparse: combinations of genes without a row mean the nearest; also where few have one."""
+        self.name = name
         columns = [str(c) for c in frame.columns]
         genes = [c for c in columns if c.startswith(GENE)]
         costs = [c.removeprefix(COST) for c in columns if c.startswith(COST)]
@@ -71,6 +71,8 @@ class Table:
         if self.cost_name not in costs:
             raise one_of(f"{name}: --cost", self.cost_name, costs, "cost")
         self.choices = [sorted(frame[c].unique(), key=_order) for c in genes]
+        few = min(SPARSE_ROWS, math.prod(map(len, self.choices)) / 100)
+        self.sparse = sparse or len(frame) <= few
         codes = [
             frame[c].map({v: i for i, v in enumerate(choices)}).to_numpy()
             for c, choices in zip(genes, self.choices, strict=True)
@@ -105,9 +107,7 @@ class Table:
             raise UserError(f"{path}: not a CSV table: {error}") from None
         if not 2 <= len(frame) <= MAX_ROWS:
             raise UserError(f"{path}: {len(frame)} rows; allowed 2 to {MAX_ROWS}")
-        choices = frame.filter(regex=f"^{GENE}").nunique()
-        sparse = len(frame) <= min(SPARSE_ROWS, math.prod(map(int, choices)) / 100)
-        return cls(path.name.split(".")[0], frame, cost, sparse)
+        return cls(path.name.split(".")[0], frame, cost)
 
     def noise_free(self) -> Table:
         """The same, searched by test_accuracy, which a mean over seeds makes nearly exact."""
