@@ -9,10 +9,9 @@ from typing import Any
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, say, show
 from nas.common.errors import quoted
+from nas.data import SPLITS
 from nas.report.table import percents, table
 from nas.training.recipe import VIEWS
-
-SPLITS = ("train", "validation", "test", "all")
 
 
 def main(argv: list[str]) -> int:
@@ -36,9 +35,9 @@ def _parser() -> Parser:
         help="a retrained folder, model.safetensors, model.onnx, or the name of a shipped one; "
         "several make an ensemble")  # fmt: skip
     add("--data", metavar="NAME|FOLDER", help="images (default: those of their training)")
-    add("--split", choices=SPLITS, default="validation", help="of the images; all: of pictures "
-        "that no network was trained on. FER2013: validation is PublicTest, test is PrivateTest "
-        "(default validation)")  # fmt: skip
+    add("--split", choices=(*SPLITS, "all"), default="validation",
+        help="of the images; all: of pictures that no network was trained on. FER2013: validation "
+        "is PublicTest, test is PrivateTest (default validation)")  # fmt: skip
     add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
     add("--out", metavar="DIR", help="write evaluation.json and confusion matrices there")
     parser.add_json()

@@ -16,7 +16,7 @@ from nas.common.aliases import present
 from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
 from nas.common.schema import read
-from nas.data import Dataset, search_split
+from nas.data import SPLITS, Dataset, search_split
 from nas.deploy.checkpoint import check_fit, load_weights
 from nas.deploy.teach import teacher_of
 from nas.training.precision import fastest_precision, torch_device
@@ -68,7 +68,7 @@ def set_up(
 def _subsets(dataset: Dataset, device: torch.device, recipe: Recipe) -> dict[str, Subset]:
     """The splits, and `fit`: what is trained on."""
     train = Subset.of(dataset, "train", device, recipe.soft_labels)
-    subsets = {name: train.at(dataset.indices(name)) for name in ("train", "validation", "test")}
+    subsets = {name: train.at(dataset.indices(name)) for name in SPLITS}
     for name, subset in subsets.items():
         if not len(subset):
             raise UserError(f"data set {dataset.name}: no {name} images; retraining needs some")
