@@ -2,8 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conftest import TINY
 
-from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.data import search_split
 from nas.search.evaluate import failed, run_task
 from nas.training.evaluator import SearchData, TrainingEvaluator
@@ -11,8 +11,6 @@ from nas.training.recipe import Recipe
 from nas.training.task import Fidelity, Task
 
 pytestmark = pytest.mark.slow
-
-TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 
 def made(faces):

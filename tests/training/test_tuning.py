@@ -8,10 +8,10 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from conftest import TINY
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from nas.arch.genome import Conv, Genome, Head, Input, Stage
 from nas.common.errors import UserError
 from nas.training import tuning
 from nas.training.optim import learning_rate
@@ -22,8 +22,6 @@ from nas.training.tuning import GRIDS, StudyConfig, finished, open_study, recipe
 from nas.tune import main
 
 pytestmark = pytest.mark.slow
-
-TINY = Genome(Input(), 7, (Stage((Conv(6, 5, 4),)), Stage((Conv(12, 3, 2),))), Head())
 
 
 @pytest.fixture
