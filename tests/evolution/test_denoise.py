@@ -135,6 +135,20 @@ def test_a_long_archive_is_cut_to_its_better_half_and_an_even_rest(rng, monkeypa
     assert members
 
 
+def test_what_is_believed_is_nearer_to_the_truth_where_the_cross_entropy_is_known(monkeypatch):
+    """Of neighbours, by which a network is predicted, and of its own reading."""
+    monkeypatch.setattr(denoise, "pareto_front", lambda members, *_: members)
+
+    def error(found):
+        members = denoised_front(Space(), found, ["params"], OBJECTIVES)
+        return np.mean([abs(m.metrics["accuracy"] - truth(m.measured.genome)) for m in members])
+
+    alone = [noisy(np.random.default_rng(seed), 60) for seed in range(4)]
+    both = [[replace(n, metrics={**n.metrics, "loss": 2.5 - 2 * truth(n.genome)}) for n in found]
+            for found in alone]  # fmt: skip
+    assert sum(map(error, both)) < 0.35 * sum(map(error, alone))
+
+
 def test_of_a_long_archive_those_within_a_limit_are_considered_first(rng, monkeypatch):
     """Few, and no metric of them is an objective: none is on an early front."""
     found = [replace(n, metrics={**n.metrics, "macs": float(rng.uniform(1, 2))})
