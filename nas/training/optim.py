@@ -158,7 +158,8 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     x = x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
     for _ in range(5):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, step, x, beta=a)
     found: Tensor = (x.mT if tall else x).to(matrices.dtype)
     return found
 
