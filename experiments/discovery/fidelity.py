@@ -31,7 +31,7 @@ from gpu import REPLAYED, Data, stream, wait
 from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.space.space import SearchSpace
-from nas.training.predict import DivergedError, Precision, Subset, logits
+from nas.training.predict import DivergedError, Precision, Subset, score
 from nas.training.recipe import Augment, Recipe
 from nas.training.state import Training
 from nas.training.teacher import SoftLabels
@@ -148,7 +148,9 @@ def train_together(
             if i not in failed:
                 try:
                     run.end_epoch()
-                    curves[i].append(scores(run, data.held_out, precision)["accuracy"])
+                    curves[i].append(
+                        score(run.averaged, run.genome, data.held_out, precision)["accuracy"]
+                    )
                 except DivergedError as error:
                     failed[i] = str(error)
     seconds = (clock() - started) / len(runs)
@@ -164,25 +166,10 @@ def train_together(
             rows.append(row | {"failed": failed[i]})
             continue
         for split, subset in (("held_out", data.held_out), ("public", data.validation)):
-            row |= {f"{split}_{k}": v for k, v in scores(run, subset, precision).items()}
+            found = score(run.averaged, run.genome, subset, precision)
+            row |= {f"{split}_{k}": found[k] for k in ("accuracy", "loss", "macro_f1")}
         rows.append(row)
     return rows
-
-
-def scores(run: Training, subset: Subset, precision: Precision) -> dict[str, float]:
-    """Accuracy (0..1), cross entropy and macro F1."""
-    y = logits(run.averaged, run.genome, subset, precision).float()
-    if not bool(torch.isfinite(y).all()):
-        raise DivergedError("the model's outputs are not finite")
-    truth, answer = subset.labels[subset.rows], y.argmax(1)
-    classes = range(y.shape[1])
-    right = torch.stack([((answer == c) & (truth == c)).sum() for c in classes]).double()
-    named = torch.stack([(answer == c).sum() + (truth == c).sum() for c in classes]).double()
-    return {
-        "accuracy": float((answer == truth).float().mean()),
-        "loss": float(torch.nn.functional.cross_entropy(y, truth)),
-        "macro_f1": float((2 * right / named.clamp(min=1)).mean()),
-    }
 
 
 def main() -> None:

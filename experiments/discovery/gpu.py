@@ -15,7 +15,7 @@ import dataclasses
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ from torch import nn
 from nas.arch.genome import Conv, Genome, Head, Input, Residual, Stage
 from nas.arch.lowering import cost
 from nas.data import open_dataset, search_split
+from nas.evolution.denoise import denoised_front
+from nas.evolution.objectives import Constraint, Objective
+from nas.evolution.optimizer import Optimizer
+from nas.space.space import SearchSpace
 from nas.training import state
 from nas.training.predict import DivergedError, Precision, Subset, score
 from nas.training.recipe import Augment, Recipe
@@ -47,7 +51,8 @@ STUDENT = Recipe(
     views="flip",
 )  # fmt: skip
 PRECISION = Precision(bf16=True, channels_last=True)
-LIMITS = (25_000, 58_000, 200_000, 784_263)
+LIMITS = (58_000, 100_000, 200_000, 400_000, 784_263)
+BATCH = 12  # networks of a search that train side by side
 
 
 # --- the data's journey ---------------------------------------------------------------------
@@ -136,6 +141,7 @@ class Together:
         """Train all to their end; past the deadline they stop at the epoch's end."""
         runs = [(job, self._start(job), stream()) for job in jobs]
         alive, started = list(runs), time.perf_counter()
+        diverged: set[str] = set()
         wait()
         curves: dict[str, dict[int, float]] = {job.name: {} for job in jobs}
         while alive and time.perf_counter() < deadline:
@@ -150,27 +156,30 @@ class Together:
                     run.end_epoch()
                 except DivergedError as error:
                     alive = [entry for entry in alive if entry[0] is not job]
+                    diverged.add(job.name)
                     self.log({"job": job.name, "failed": str(error), **self._about(job)})
                     continue
                 last = run.epoch == job.recipe.epochs
                 if last or run.epoch % every == 0:
-                    curves[job.name][run.epoch] = self._score(job, run)[0]
+                    curves[job.name][run.epoch] = self._score(job, run)["accuracy"]
                 if last:
                     alive = [entry for entry in alive if entry[0] is not job]
-        for job, run, _ in runs:
-            accuracy, loss = self._score(job, run)
+        ended = [(job, run) for job, run, _ in runs if job.name not in diverged]
+        for job, run in ended:
+            found = self._score(job, run)
             self.log({
-                "job": job.name, "epochs": run.epoch, "accuracy": accuracy, "loss": loss,
-                "single": score(run.averaged, job.genome, job.held_out, PRECISION)[0],
+                "job": job.name, "epochs": run.epoch, "accuracy": found["accuracy"],
+                "loss": found["loss"], "macro_f1": found["macro_f1"],
+                "single": score(run.averaged, job.genome, job.held_out, PRECISION)["accuracy"],
                 "curve": curves[job.name], "group_seconds": time.perf_counter() - started,
                 "group": len(jobs), **self._about(job),
             })  # fmt: skip
-        return {job.name: run for job, run, _ in runs}
+        return {job.name: run for job, run in ended}
 
     def _start(self, job: Job) -> Training:
         return Training(job.genome, job.fit, job.recipe, job.seed, PRECISION, teacher=job.teacher)
 
-    def _score(self, job: Job, run: Training) -> tuple[float, float]:
+    def _score(self, job: Job, run: Training) -> dict[str, float]:
         return score(run.averaged, job.genome, job.held_out, PRECISION, job.recipe.views)
 
     def _about(self, job: Job) -> dict[str, Any]:
@@ -318,7 +327,7 @@ def teachers(
         save_file(half, out / f"teacher{number}.safetensors", {"name": name,
                   "genome": json.dumps(run.genome.to_dict())})  # fmt: skip
         log({"teacher": name, "public": score(
-            run.averaged, run.genome, data.validation, PRECISION, "flip")[0]})  # fmt: skip
+            run.averaged, run.genome, data.validation, PRECISION, "flip")["accuracy"]})  # fmt: skip
     models: list[nn.Module] = [run.averaged for run in runs.values()]
     origin = {"networks": list(runs), "trained_on": "the search's fit rows", "epochs": epochs}
     labels = teach(models, data.train, variants=16, augment=REPLAYED, precision=PRECISION,
@@ -327,88 +336,129 @@ def teachers(
     return labels
 
 
+@dataclasses.dataclass
+class Found:
+    """A network of a search, with what was measured of it."""
+
+    index: int
+    genome: Genome
+    metrics: dict[str, float]
+    ok: bool = True
+
+
 def search(
     data: Data, labels: SoftLabels, out: Path, log: Callable[[dict[str, Any]], None],
-    space_file: Path, algorithm: str, epochs: int, more: Callable[[int], bool], seed: int = 0,
-    batch: int = 12,
-) -> list[tuple[float, Genome]]:  # fmt: skip
-    """Our optimizer, asked for `batch` networks at a time; scored on held-out Training images.
+    space: SearchSpace, algorithm: str, recipe: Recipe, macs: float, more: Callable[[int], bool],
+    seed: int,
+) -> list[Found]:  # fmt: skip
+    """Our optimizer, asked for BATCH networks at a time; scored on held-out Training images.
 
-    more: from the number of batches done, whether there is another.
+    macs: no network has more. more: from the number of batches done, whether there is another.
     """
-    from nas.evolution.objectives import Objective
-    from nas.evolution.optimizer import Optimizer
-    from nas.space.space import SearchSpace
-
-    space = SearchSpace.load(space_file)
-    objectives = (Objective("accuracy"), Objective("params"), Objective("macs"))
-    proposed = Genome.load(Path("search_spaces/references/proposed.json"))
     optimizer = Optimizer(
-        space, objectives, algorithm=algorithm, seed=seed,
-        initial=[proposed] if space.contains(proposed) else [],
-        static_metrics=lambda genome: dataclasses.asdict(cost(genome)),
+        space, OBJECTIVES, algorithm=algorithm, seed=seed, static_metrics=static,
+        constraints=[Constraint("macs", at_most=macs)],
     )  # fmt: skip
-    recipe = dataclasses.replace(STUDENT, epochs=epochs, views="single", ema_decay=0.99)
-    together, batches = Together(out, log), 0
-    found: list[tuple[float, Genome]] = []
+    together, batches, found = Together(out, log), 0, list[Found]()
     while more(batches):
         batches += 1
-        asked = [(len(found) + k, optimizer.ask()) for k in range(batch)]
+        began = time.perf_counter()
+        asked = [Found(len(found) + k, optimizer.ask(), {}) for k in range(BATCH)]
+        log({"asked": BATCH, "seconds": time.perf_counter() - began})
         jobs = [
-            Job(f"{algorithm} {index}", genome, recipe, 0, data.fit, data.held_out, labels,
-                {"genome": genome.to_dict(), "index": index})
-            for index, genome in asked
+            Job(f"{algorithm} {each.index}", each.genome, recipe, 0, data.fit, data.held_out,
+                labels, {"genome": each.genome.to_dict(), "index": each.index})
+            for each in asked
         ]  # fmt: skip
-        runs = together.run(jobs, time.perf_counter() + 60, every=3)
-        for (_, genome), job in zip(asked, jobs, strict=True):
-            accuracy = score(runs[job.name].averaged, genome, data.held_out, PRECISION)[0]
-            optimizer.tell(genome, {"accuracy": accuracy})
-            found.append((accuracy, genome))
+        runs = together.run(jobs, time.perf_counter() + 60, every=2)
+        for each, job in zip(asked, jobs, strict=True):
+            run = runs.get(job.name)
+            measured = run and score(run.averaged, each.genome, data.held_out, PRECISION)
+            each.metrics = static(each.genome) | (measured or {})
+            each.ok = optimizer.tell(each.genome, measured)
+            found.append(each)
         del runs
         torch.cuda.empty_cache()
-    # The report's network, first in a search of its space, is no find.
-    return [pair for pair in found if pair[1].id != proposed.id]
+    return found
 
 
-def best_under(found: Iterable[tuple[float, Genome]], limit: int) -> Genome | None:
-    small = [(accuracy, genome) for accuracy, genome in found if cost(genome).params <= limit]
-    return max(small, key=lambda pair: pair[0])[1] if small else None
+OBJECTIVES = (Objective("accuracy"), Objective("params"))
+
+
+def static(genome: Genome) -> dict[str, float]:
+    return dataclasses.asdict(cost(genome))
+
+
+def best_under_limits(space: SearchSpace, found: Sequence[Found]) -> dict[int, Genome]:
+    """Of the front that the search returns, the best believed one under each limit."""
+    front = denoised_front(space, found, ("params", "macs"), OBJECTIVES)
+    best: dict[int, Genome] = {}
+    for limit in LIMITS:
+        small = [m for m in front if m.metrics["params"] <= limit]
+        if small:
+            best[limit] = max(small, key=lambda m: m.metrics["accuracy"]).measured.genome
+    return best
 
 
 def finals(
-    data: Data, labels: SoftLabels, found: dict[str, list[tuple[float, Genome]]], out: Path,
-    log: Callable[[dict[str, Any]], None], deadline: float, epochs: int,
+    data: Data, labels: SoftLabels, networks: dict[str, Genome], recipe: Recipe, out: Path,
+    log: Callable[[dict[str, Any]], None], deadline: float, seeds: Sequence[int] = (0, 1, 2),
 ) -> None:  # fmt: skip
-    """The best of each search under each limit, and the report's own: long, seed by seed."""
-    references = Path("search_spaces/references")
-    networks = {"proposed": Genome.load(references / "proposed.json"), "5M": TEACHERS["wide"]}
-    for algorithm, pairs in found.items():
-        for limit in LIMITS:
-            genome = best_under(pairs, limit)
-            if genome is not None:
-                networks[f"{algorithm} {limit}"] = genome
-    distinct = list({g.id: (n, g) for n, g in networks.items()}.values())
-    log({"finals": {n: g.id for n, g in networks.items()}})
-    recipe = dataclasses.replace(STUDENT, epochs=epochs)
+    """Long trainings on all of Training, seed by seed; a seed that would end late is not begun."""
+    distinct = {genome.id: (name, genome) for name, genome in reversed(networks.items())}
+    log({"finals": {name: genome.id for name, genome in networks.items()}})
     weights: dict[str, torch.Tensor] = {}
     took = 0.0
-    for seed in range(3):
+    for seed in seeds:
         began = time.perf_counter()
-        if began + 0.95 * took > deadline:
+        if began + took > deadline:
+            log({"seed": seed, "left out": f"a seed takes {took:.0f} s"})
             break
         jobs = [
-            Job(f"final {name} s{seed}", genome, recipe, seed, data.train, data.validation, labels,
-                {"genome": genome.to_dict()})
-            for name, genome in distinct
-            if seed == 0 or name != "5M"
+            Job(f"final {name} s{seed}", genome, recipe, seed, data.train, data.validation,
+                labels if recipe.distill else None, {"genome": genome.to_dict()})
+            for name, genome in distinct.values()
         ]  # fmt: skip
-        for job_name, run in Together(out, log).run(jobs, deadline).items():
+        for job_name, run in Together(out, log).run(jobs, deadline + 60, every=20).items():
             for key, value in run.averaged.state_dict().items():
                 small = value.half() if key.endswith("weight") else value
                 weights[f"{run.genome.id}/{run.seed}/{key}"] = small.detach().clone().contiguous()
             log({"kept": job_name})
         _save_parts(weights, out)
         took = time.perf_counter() - began
+
+
+def tune(
+    data: Data, labels: SoftLabels, networks: dict[str, Genome], recipe: Recipe, out: Path,
+    log: Callable[[dict[str, Any]], None], deadline: float, seeds: Sequence[int],
+) -> None:  # fmt: skip
+    """One thing of the long recipe changed at a time; chosen on PublicTest."""
+    recipes = {name: dataclasses.replace(recipe, **change) for name, change in VARIANTS.items()}
+    jobs = [
+        Job(f"{name} {network} s{seed}", genome, changed, seed, data.train, data.validation,
+            labels if changed.distill else None, {"variant": name, "batch": changed.batch_size})
+        for name, changed in recipes.items() for network, genome in networks.items()
+        for seed in seeds
+    ]  # fmt: skip
+    for start in range(0, len(jobs), BATCH):
+        if time.perf_counter() < deadline:
+            Together(out, log).run(jobs[start : start + BATCH], deadline, every=10)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "no teacher": {"distill": 0.0, "label_smoothing": 0.1},
+    "teacher 0.5": {"distill": 0.5},
+    "rate 0.025": {"lr": 0.025},
+    "rate 0.1": {"lr": 0.1},
+    "nesterov": {"optimizer": "nesterov", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4},
+    "mixup": {"mixup_alpha": 0.2},
+    "erasing": {"augment": dataclasses.replace(REPLAYED, erase=0.25)},
+    "teacher 1": {"distill": 1.0},
+    "batch 64": {"batch_size": 64},
+    "batch 256": {"batch_size": 256},
+    "100 epochs": {"epochs": 100},
+}
 
 
 def _save_parts(weights: dict[str, torch.Tensor], out: Path, parts: int = 3) -> None:
@@ -424,17 +474,21 @@ def main() -> None:
     packer = commands.add_parser("pack")
     packer.add_argument("--data", default="fer2013")
     packer.add_argument("--out", type=Path, required=True)
-    for name in ("probe", "run"):
+    for name in ("probe", "run", "finals", "tune"):
         each = commands.add_parser(name)
         each.add_argument("folder", type=Path)
         each.add_argument("out", type=Path)
         each.add_argument("--seconds", type=float, default=540)
         each.add_argument("--teacher-epochs", type=int, default=34)
-        each.add_argument("--search-epochs", type=int, default=6)
-        each.add_argument("--final-epochs", type=int, default=41)
+        each.add_argument("--search-epochs", type=int, default=4)
+        each.add_argument("--final-epochs", type=int, default=50)
+        each.add_argument("--batch", type=int, default=128, help="images")
         each.add_argument("--labels", type=Path, help="soft labels; none: train teachers first")
         each.add_argument("--space", default="fer", help="a file's name under search_spaces/")
-        each.add_argument("--search-share", type=float, default=0.2, help="of the time")
+        each.add_argument("--macs", type=float, default=20e6, help="no network has more")
+        each.add_argument("--search-seconds", type=float, default=100)
+        each.add_argument("--genomes", type=Path, nargs="*", default=[], help="of finals, tune")
+        each.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of finals, tune")
         each.add_argument("--device", default="cuda")
     args = parser.parse_args()
     if args.command == "pack":
@@ -460,19 +514,34 @@ def main() -> None:
     if args.command == "probe":
         probe(data, args.out, log, args.seconds)
         return
-    share = args.seconds
+    deadline = started + args.seconds
     check_recording(data, log)
     if args.labels:
         labels = SoftLabels.load(args.labels)
     else:
-        labels = teachers(data, args.out, log, 0.28 * share, args.teacher_epochs)
-    end = time.perf_counter() + args.search_share * share
-    common = (data, labels, args.out, log, Path(f"search_spaces/{args.space}.yaml"))
-    found = {"search": search(*common, "nsga2+gp", args.search_epochs,
-                              lambda _: time.perf_counter() < end)}  # fmt: skip
-    batches = -(-len(found["search"]) // 12)  # as many networks for the baseline
-    found["random"] = search(*common, "random", args.search_epochs, lambda n: n < batches, 1)
-    finals(data, labels, found, args.out, log, started + share, args.final_epochs)
+        labels = teachers(data, args.out, log, 0.28 * args.seconds, args.teacher_epochs)
+    student = dataclasses.replace(STUDENT, batch_size=args.batch, epochs=args.final_epochs)
+    networks = {
+        path.parent.name if path.stem == "genome" else path.stem: Genome.load(path)
+        for path in args.genomes
+    }
+    if args.command == "run":
+        space = SearchSpace.load(Path(f"search_spaces/{args.space}.yaml"))
+        short = dataclasses.replace(
+            student, epochs=args.search_epochs, views="single", ema_decay=0.99
+        )
+        common = (data, labels, args.out, log, space)
+        end = time.perf_counter() + args.search_seconds
+        found = {"search": search(*common, "nsga2+gp", short, args.macs,
+                                  lambda _: time.perf_counter() < end, 2)}  # fmt: skip
+        batches = -(-len(found["search"]) // BATCH)  # as many networks for the baseline
+        found["random"] = search(*common, "random", short, args.macs, lambda n: n < batches, 3)
+        networks["proposed"] = Genome.load(Path("search_spaces/references/proposed.json"))
+        for kind, each_found in found.items():
+            best = best_under_limits(space, each_found)
+            networks |= {f"{kind} {limit}": genome for limit, genome in best.items()}
+    stage = tune if args.command == "tune" else finals
+    stage(data, labels, networks, student, args.out, log, deadline, args.seeds)
     log({"done": True})
 
 

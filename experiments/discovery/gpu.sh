@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a machine with a GPU and torch: DATA is what `gpu.py pack` wrote, OUT takes the results.
-# STAGE probe (a minute) or run (ten); more options go to gpu.py.
+# STAGE probe (a minute), run (ten), finals or tune; more options go to gpu.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=$1 out=$2 stage=${3:-run}
