@@ -20,13 +20,14 @@ from nas.arch.lowering import cost
 from nas.arch.onnx import to_onnx
 from nas.common.environment import environment
 from nas.common.errors import UserError
-from nas.common.files import make_folder, read_json, replace_file
+from nas.common.files import make_folder, replace_file
 from nas.data import Dataset
 from nas.deploy.checkpoint import TrainedModel, open_with_data
 from nas.deploy.latency import FpsModel, read_calibration
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.probes import FLOAT_LIMIT, Probes
 from nas.deploy.quantise import quantise
+from nas.deploy.reports import REPORT, retrained
 from nas.deploy.runtime import OnnxModel, open_model, time_in_turns
 from nas.report.card import model_card
 from nas.training.predict import EVALUATION_BATCH, Subset, logits, views_of
@@ -115,9 +116,9 @@ def export(
     found = export_trained(trained, dataset, make_folder(folder), fps_model)
     found["environment"] = environment([*command])
     replace_file(folder / "export.json", json.dumps(found, indent=1) + "\n")
-    report = path.parent / "report.json"
-    if report.is_file():
-        replace_file(folder / "MODEL_CARD.md", model_card(read_json(report), found))
+    if (path.parent / REPORT).is_file():
+        with retrained(path.parent / REPORT) as report:
+            replace_file(folder / "MODEL_CARD.md", model_card(report, found))
     return found
 
 

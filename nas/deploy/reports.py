@@ -1,4 +1,4 @@
-"""What a run's tables and pages read of a retrained network's report.json. No torch here."""
+"""The report.json of a retrained network, read back. No torch here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from nas.common.errors import UserError
 from nas.common.files import MAX_REPORT, read_json
 from nas.report.metrics import interval_of
+
+REPORT = "report.json"
 
 
 @contextmanager

@@ -25,16 +25,16 @@ from nas.deploy.checkpoint import save_weights
 from nas.deploy.export import export_onnx
 from nas.deploy.latency import measure_fps
 from nas.deploy.private_test import key_of, read_once
+from nas.deploy.reports import REPORT
 from nas.deploy.setup import Setup, precision_of, set_up
 from nas.report.card import model_card
 from nas.report.metrics import classification_report, summarise, wilson_interval
-from nas.report.plots import confusion_figure, curves_png, write_figure
+from nas.report.plots import curves_png, split_figure, write_figure
 from nas.training.history import write_history
 from nas.training.predict import DivergedError, Precision, logits
 from nas.training.recipe import Recipe
 from nas.training.trainer import TrainingResult, train
 
-REPORT = "report.json"
 OVER_SEEDS = ("accuracy", "macro_f1", "weighted_f1")
 WITH_VIEWS = ("accuracy", "accuracy_interval", "macro_f1", "weighted_f1")
 log = logging.getLogger(__name__)
@@ -230,12 +230,8 @@ def _over_seeds(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _write(
     out: Path, report: dict[str, Any], genome: Genome, history: list[dict[str, float]]
 ) -> None:
-    classes = tuple(report["test"]["per_class"])
     for split in ("validation", "test"):
-        found = report[split]
-        title = f"{genome.id}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
-        figure = confusion_figure(found["confusion"], classes, title)
-        write_figure(out / f"confusion_{split}.png", figure)
+        write_figure(out / f"confusion_{split}.png", split_figure(report, split))
     curves_png(out / "curves.png", history, f"{genome.id}, seed {report['seed']}")
     replace_file(out / "genome.json", genome.to_json() + "\n")
     replace_file(out / "MODEL_CARD.md", model_card(report))

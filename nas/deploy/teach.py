@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from nas.arch.genome import Genome
+from nas.common.aliases import current_names
 from nas.common.errors import UserError
-from nas.common.files import MAX_REPORT, check_writable, open_regular, read_json
+from nas.common.files import check_writable, open_regular
 from nas.common.resources import WEIGHTS, find_model
 from nas.data import DATA, Dataset, open_dataset, search_split
 from nas.deploy.checkpoint import open_trained
+from nas.deploy.reports import REPORT, retrained
 from nas.training.precision import torch_device
 from nas.training.predict import Subset
 from nas.training.recipe import Augment, Recipe
@@ -88,14 +90,12 @@ def _sha256(path: Path) -> str:
 
 def trained_on(path: Path) -> str:
     """What the network of a model.safetensors was trained on, from the report beside it."""
-    report = path.parent / "report.json"
+    report = path.parent / REPORT
     if not report.is_file():
         raise UserError(f"{report}: not found; it says what the network was trained on")
-    found = read_json(report, MAX_REPORT)
-    recipe = found.get("recipe", {}) if isinstance(found, dict) else None
-    if not isinstance(recipe, dict):
-        raise UserError(f"{report}: not a report of nas.retrain")
-    return str(recipe.get("train_on", recipe.get("fit_on", "unknown")))
+    with retrained(report) as found:
+        recipe = current_names("Recipe", found.get("recipe", {}))
+        return str(recipe.get("train_on", "unknown"))
 
 
 class _Teachers(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from nas.common.schema import flatten
-from nas.report.plots import confusion_figure
+from nas.report.plots import split_figure
 from nas.training.history import read_history
 
 
@@ -27,10 +27,7 @@ def log_retraining(folder: Path, report: dict[str, Any]) -> Path:
         writer.close()
     writer = SummaryWriter(str(out))
     for split in ("validation", "test"):
-        found = report[split]
-        title = f"{report['genome']}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
-        figure = confusion_figure(found["confusion"], tuple(found["per_class"]), title)
-        writer.add_figure(f"confusion/{split}", figure)
+        writer.add_figure(f"confusion/{split}", split_figure(report, split))
     writer.add_hparams(_flat(report["recipe"]), _results(report), run_name="recipe")
     writer.close()
     return out

@@ -94,6 +94,13 @@ def confusion_figure(confusion: list[list[int]], classes: tuple[str, ...], title
     return figure
 
 
+def split_figure(report: dict[str, Any], split: str) -> Figure:
+    """The confusion of a split, of a report of nas.deploy.retrain."""
+    found = report[split]
+    title = f"{report['genome']}, {report['data']['name']} {split}: {found['accuracy']:.2%}"
+    return confusion_figure(found["confusion"], tuple(found["per_class"]), title)
+
+
 def curves_png(path: Path, history: list[dict[str, float]], title: str) -> None:
     """Loss, held-out accuracy and learning rate over the epochs."""
     figure = Figure(figsize=(11, 4), dpi=120, layout="constrained")

@@ -25,17 +25,17 @@ from nas.common.schema import flatten, read
 from nas.data import Dataset, open_dataset
 from nas.deploy.checkpoint import check_fit
 from nas.deploy.latency import measure_fps
+from nas.deploy.reports import REPORT, accuracy_over_seeds, retrained
 from nas.report.final import final_figure
 from nas.report.plots import write_figure
 from nas.search.analysis import rank_correlation
-from nas.search.reports import accuracy_over_seeds, retrained
 from nas.search.store import RunDirectory
 from nas.training.recipe import Recipe
 
 POLL = 0.2  # s
 LAST_BYTES = 4096  # of a log, which hold what was said last
 TOLD = 3  # differences between two trainings, in a message
-LOG, REPORT, TABLE, PICTURE = "retrain.log", "report.json", "front.csv", "front.png"
+LOG, TABLE, PICTURE = "retrain.log", "front.csv", "front.png"
 FIGURES = ("validation", "validation_flip", "test", "test_flip")  # of accuracy, over seeds
 FIELDS = [
     "id", "params", "macs", "fps", "seeds", "search_accuracy",

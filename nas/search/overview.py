@@ -19,6 +19,7 @@ from nas.common.errors import UserError
 from nas.common.files import read_json
 from nas.common.resources import REFERENCES
 from nas.common.schema import Map, Number
+from nas.deploy.reports import REPORT, accuracy_over_seeds, retrained
 from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import Constraint, Fitness
 from nas.evolution.pareto import Member
@@ -27,7 +28,6 @@ from nas.search import analysis, genealogy
 from nas.search.archive import Archive, Evaluation
 from nas.search.elapsed import by_elapsed, running_seconds
 from nas.search.profile import load_machine, static_metrics
-from nas.search.reports import accuracy_over_seeds, retrained
 from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
 from nas.search.volume import Box
@@ -299,7 +299,7 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
     searched = {e.id: e.metrics["accuracy"] for e in evaluations if "accuracy" in e.metrics}
     rows: list[Row] = []
     for folder in (run.file("retrain"), run.path.resolve().parent / "retrain"):
-        for path in sorted(folder.glob("*/report.json")):
+        for path in sorted(folder.glob(f"*/{REPORT}")):
             with retrained(path) as report:
                 name, final = str(report["genome"]), accuracy_over_seeds(report, "validation")
                 row = {

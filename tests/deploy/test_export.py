@@ -150,6 +150,17 @@ def test_measured_and_predicted_fps_are_compared(network, faces_file, tmp_path, 
     assert command.compared(1000, 1100).endswith("(+10%, within 20%)")
 
 
+def test_a_report_that_is_none_is_a_line(network, faces_file, tmp_path, capsys):
+    report = network.parent / "report.json"
+    report.write_text("{}")
+    try:
+        assert run("--model", network, "--data", faces_file, "--out", tmp_path) == 2
+    finally:
+        report.unlink()
+    assert f"error: {report}: not a report of nas.retrain" in capsys.readouterr().err
+    assert (tmp_path / "export.json").is_file()
+
+
 def test_the_card_tells_of_int8(exported):
     report = json.loads((ROOT / "experiments/fer2013/retrain/found/report.json").read_text())
     found = json.loads((exported / "export.json").read_text())
