@@ -50,11 +50,15 @@ class OnnxModel:
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Normalised float32 (N, channels, height, width) -> logits float32 (N, classes).
 
-        A few at a time: for so many, check_graph knows what a foreign file may take.
+        A few at a time: for so many, check_graph knows what a foreign file may take. UserError
+        where it cannot be run on them, as one that takes a fixed number of images.
         """
         name = self.session.get_inputs()[0].name
         parts = (x[i : i + BATCH] for i in range(0, len(x), BATCH))
-        return np.concatenate([self.session.run(None, {name: part})[0] for part in parts])
+        try:
+            return np.concatenate([self.session.run(None, {name: part})[0] for part in parts])
+        except Exception as error:  # ONNX Runtime's own kinds share no public base
+            raise UserError(f"{self.path}: cannot be run: {first_line(error)[:200]}") from None
 
     def check(self, probes: Probes | None = None) -> Check | None:
         """How this machine answers the file's probes (or others); None where it has none."""
@@ -150,9 +154,7 @@ def _checked(model: OnnxModel) -> OnnxModel:
     return model
 
 
-def time_in_turns(
-    calls: Sequence[Callable[[], object]], rounds: int = 5, runs: int = 8
-) -> list[float]:
+def time_in_turns(calls: Sequence[Callable[[], object]], rounds: int, runs: int) -> list[float]:
     """Milliseconds of each call: median over rounds of the median over runs."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):

@@ -83,6 +83,18 @@ def test_a_model_is_given_as_many_images_at_once_as_were_checked(tmp_path):
     assert given == [BATCH, 3] * 2
 
 
+def test_a_model_that_takes_a_fixed_number_of_images_is_a_line(tmp_path):
+    """A picture of several faces ended the demo with a traceback."""
+    made = proto()
+    for value in (made.graph.input[0], made.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(made, tmp_path / "m.onnx")
+    model = open_model(tmp_path / "m.onnx")
+    assert model.run(np.ones((1, 1, 8, 8), np.float32)).shape == (1, 4)
+    with pytest.raises(UserError, match=r"m\.onnx: cannot be run: .*invalid dimensions"):
+        model.run(np.ones((2, 1, 8, 8), np.float32))
+
+
 def test_metadata_that_do_not_fit(refusal):
     other_size = dataclasses.replace(OURS, height=48, width=48).to_metadata()
     assert "takes [1, 8, 8] and gives [4]; its metadata say [1, 48, 48]" in refusal(
