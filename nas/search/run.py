@@ -46,6 +46,7 @@ from nas.search.settings import (
     check_addressed,
     checked,
     fixed_changes,
+    going_on,
 )
 from nas.search.store import RunDirectory
 from nas.search.workers import Workers, start_workers
@@ -138,7 +139,7 @@ def _resumed(
     run.check_files()  # before other data, or another space, are taken for the mistake
     if settings is None:
         check_addressed(stored, "address" in options)
-    wanted = checked(_with(settings or stored, options, evaluator))
+    wanted = checked(going_on(_with(settings or stored, options, evaluator), options))
     # Paths of earlier runs are relative, and stay as their fingerprints have them.
     for name, (before, after) in fixed_changes(findable(stored), findable(wanted)).items():
         raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -149,12 +149,19 @@ def settings_of(args: argparse.Namespace, stored: Settings | None = None) -> Set
     """The options over the `stored` settings of a run, a configuration file's, or the defaults."""
     found = stored or (load_settings(Path(args.config)) if args.config else Settings())
     found = with_options(found, args)
-    given = given_options(Settings, args)
-    if stored is not None and "time_budget" in given and "evaluations" not in given:
-        found = dataclasses.replace(found, evaluations=None)  # time alone decides
+    if stored is not None:
+        found = going_on(found, given_options(Settings, args))
     for text in args.keys:
         found = with_key(found, text)
     return checked(found)
+
+
+def going_on(settings: Settings, given: Container[str]) -> Settings:
+    """Of a run that goes on: a further time, given without a number, decides alone."""
+    alone = settings.time_budget is not None and "time_budget" in given
+    if alone and "evaluations" not in given:
+        return dataclasses.replace(settings, evaluations=None)
+    return settings
 
 
 def load_settings(path: Path) -> Settings:

@@ -218,6 +218,23 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
         nas.search(resume=run.path, evaluator=evaluator, seed=1)
 
 
+def test_a_further_time_alone_decides_how_far_a_run_goes_on(tmp_path):
+    """It ended at once, as finished: its old number of evaluations went on to count."""
+    calls = []
+
+    def evaluator(genome):
+        calls.append(genome.id)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return {"score": 1.0 * len(calls), "joules": 1}
+
+    run = begin(tmp_path / "run", evaluator, evaluations=3)
+    longer = nas.search(resume=run, evaluator=evaluator, time_budget="1h")
+    assert (longer.outcome.stopped, len(longer.archive)) == ("interrupted", 5)
+    both = nas.search(resume=run, evaluator=evaluator, time_budget="1h", evaluations=7)
+    assert (both.outcome.stopped, len(both.archive)) == ("finished", 7)
+
+
 def test_killed_before_the_results_were_written_they_are_on_resume(tmp_path, monkeypatch):
     write = Search.write_results
 

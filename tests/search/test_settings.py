@@ -88,6 +88,15 @@ def test_time_in_a_file_decides_alone(tmp_path):
     assert evaluations("seed: 1\n") == 40
 
 
+def test_a_further_time_of_a_run_decides_alone():
+    def evaluations(*argv):
+        return settings_of(parser_of().parse_args(argv), Settings(evaluations=7)).evaluations
+
+    assert evaluations("--time-budget", "1h") is None
+    assert evaluations("--time-budget", "1h", "--evaluations", "9") == 9
+    assert evaluations("--workers", "2") == 7
+
+
 def test_any_key_can_be_set():
     found = given("--set", "population=30", "recipe.batch_size=7", "--set", "fidelity.epochs=9",
                   "objectives=[{name: accuracy, direction: maximize}, {name: macs}]")  # fmt: skip
