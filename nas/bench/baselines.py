@@ -145,15 +145,12 @@ def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
             if not individual.fitness.valid:
                 individual.fitness.values = look(individual)
 
-    def child(parent: Individual) -> Individual:
-        return Individual(parent)
-
     try:
         parents = [Individual(random.randint(0, t) for t in tops) for _ in range(POPULATION)]
         evaluate(parents)
         parents = tools.selNSGA2(parents, POPULATION)
         while True:
-            offspring = [child(p) for p in tools.selTournamentDCD(parents, POPULATION)]
+            offspring = [Individual(p) for p in tools.selTournamentDCD(parents, POPULATION)]
             for a, b in zip(offspring[::2], offspring[1::2], strict=True):
                 if random.random() < 0.9:
                     tools.cxUniform(a, b, 0.5)

@@ -12,6 +12,8 @@ from nas.realtime.pipeline import timed
 from nas.realtime.sources import open_source
 from nas.realtime.timing import StageTimer
 
+MINIMUM = 40  # pixels, of a face that the plain loop looks for
+
 
 def run_loop(clip: Path, step: Callable[[Pixels, StageTimer], int]) -> dict[str, Any]:
     """step: labels and draws a frame, under `steps("name")`; returns how many faces it has."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nas.bench.loop import run_loop
+from nas.bench.loop import MINIMUM, run_loop
 from nas.deploy.checkpoint import open_trained
 from nas.realtime.annotate import annotate
 from nas.realtime.crop import crop_face
@@ -15,8 +15,6 @@ from nas.realtime.detector import HaarDetector
 from nas.realtime.frames import Pixels
 from nas.realtime.recognizer import Face, as_grey
 from nas.realtime.timing import StageTimer
-
-MINIMUM = 40  # pixels, of a face
 
 
 def run(clip: Path, network: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 
 from nas.bench.apart import apart
+from nas.bench.loop import MINIMUM
 from nas.common.environment import processor
 from nas.common.errors import UserError
 from nas.realtime.boxes import iou
@@ -29,7 +30,6 @@ from nas.realtime.sources import open_source
 from nas.realtime.timing import percentile
 
 SIZE = (640, 480)
-MINIMUM = 40  # pixels, of a face, as in plain.py
 AGAIN = 0.3  # overlap with a box of the frame before or after, from which plain found it twice
 SYSTEMS = {
     "ours": "nas.bench.demo:run", "plain": "nas.bench.plain:run", "fer": "nas.bench.package_fer:run"

@@ -245,8 +245,8 @@ class Optimizer:
             waiting = [p.genotype for p in self._pending.values() if p.genotype is not None]
             found = self.screen.choose(lambda: self._children(rng), waiting, self._seen)
             if found is not None:
-                parents = self._parents.get(found.id, ())
-                return Proposal(found.genome, found, parents, self.screen.forecast(found))
+                child, predicted = found
+                return Proposal(child.genome, child, self._parents.get(child.id, ()), predicted)
         elif self.screen is None and index >= self.size and len(self.population) > 1:
             return self._new(self._offspring, rng)
         return self._new(self._random, rng)  # as is the first population

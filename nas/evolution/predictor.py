@@ -63,13 +63,15 @@ class Told:
 
 
 class Predictor:
-    """Predicts `names` of a genotype. objectives: whose better half a long archive is cut to."""
+    """Predicts metrics of a genotype. names: which, and whether more of each is better.
+
+    objectives: whose better half a long archive is cut to.
+    """
 
     def __init__(
         self, space: Space, static_metrics: StaticMetrics, names: dict[str, bool],
         objectives: Sequence[Objective],
     ) -> None:  # fmt: skip
-        """names: of the metrics, and whether more of each is better."""
         self.space, self.static_metrics = space, static_metrics
         self.objectives = tuple(objectives)
         self.told: list[Told] = []

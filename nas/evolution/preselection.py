@@ -37,6 +37,7 @@ from nas.evolution.predictor import Prediction, Predictor, Space, StaticMetrics,
 
 Array = npt.NDArray[np.float64]
 Predicted = dict[str, tuple[Array, Array]]  # a metric's mean and deviation, each (n,)
+Forecast = tuple[Any, dict[str, Prediction]]  # of a genotype
 log = logging.getLogger(__name__)
 
 # Late in a search, or beside many children in training, one more evaluation changes little: one
@@ -72,9 +73,8 @@ class Preselection:
         self.predictor = Predictor(space, static_metrics, uncertain, self.objectives)
         self._largest = np.zeros(len(self.objectives))  # costs
         self._best = -np.inf  # of the penalised fitness
-        self._ranked: list[Any] = []  # children of the last screening, the best last
+        self._ranked: list[Forecast] = []  # children of the last screening, the best last
         self._served = 0  # of them
-        self._forecasts: dict[str, dict[str, Prediction]] = {}  # of them, by id
         if fitness is None and len(objectives) > EXACT:
             log.info("%d objectives: children are screened by ParEGO", len(objectives))
 
@@ -96,8 +96,9 @@ class Preselection:
 
     def choose(
         self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: Callable[[Any], bool]
-    ) -> Any | None:
-        """The most promising of the children that `make` gives; None where it gives none.
+    ) -> Forecast | None:
+        """The most promising of the children that `make` gives, and what was predicted of it by
+        metric when it was screened; None where it gives none.
 
         Children and pending are genotypes; pending: in training, believed to come out as predicted.
         seen: whether a child of an earlier screening has been asked for since.
@@ -108,10 +109,10 @@ class Preselection:
         if max(self._served, told - predictor.fitted_at) > serves:
             self._ranked = []
         while self._ranked:
-            child = self._ranked.pop()
-            if not seen(child):
+            ranked = self._ranked.pop()
+            if not seen(ranked[0]):
                 self._served += 1
-                return child
+                return ranked
         children = make()
         if not children:
             return None
@@ -119,14 +120,9 @@ class Preselection:
             predictor.fit()
             forecasts = predictor.forecasts(children)
             gain = self.gain(children, pending[-MAX_BELIEVED:])
-        self._ranked = [children[i] for i in np.argsort(gain, kind="stable")]
-        self._forecasts = {c.id: f for c, f in zip(children, forecasts, strict=True)}
+        self._ranked = [(children[i], forecasts[i]) for i in np.argsort(gain, kind="stable")]
         self._served = 1
         return self._ranked.pop()
-
-    def forecast(self, child: Any) -> dict[str, Prediction]:
-        """What was predicted of a child that `choose` gave, when it was screened."""
-        return self._forecasts[child.id]
 
     def gain(self, children: Sequence[Any], pending: Sequence[Any]) -> Array:
         """Expected gain (n,) of training each genotype, by the last fit."""

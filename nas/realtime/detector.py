@@ -1,4 +1,4 @@
-"""Find faces in a grey picture, and cut them out as the model saw them in training."""
+"""Find faces in a grey picture."""
 
 from __future__ import annotations
 

@@ -147,9 +147,8 @@ def _results(report: Report) -> str:
         "| split | images | accuracy % | 95 % interval | macro F1 % | weighted F1 % |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    rows = {"validation": report["validation"], "test": report["test"]}
-    if _validation_trained_on(report):
-        rows = {"validation (trained on)": report["validation"], "test": report["test"]}
+    validation = "validation (trained on)" if _validation_trained_on(report) else "validation"
+    rows = {validation: report["validation"], "test": report["test"]}
     rows |= {f"{name}, {views['views']} views": views for name, views in several_views(report)}
     for split, found in rows.items():
         low, high = found["accuracy_interval"]

@@ -181,6 +181,7 @@ class Archive:
     def _read(self) -> int:
         """Parse whole lines; returns how many bytes they take."""
         whole = 0
+        names = [o.name for o in self.front.objectives] + [c.name for c in self.front.constraints]
         with open_regular(self.path) as file:
             for number, line in enumerate(lines_of(file, self.path), 1):
                 where = f"{self.path}:{number}"
@@ -193,8 +194,6 @@ class Archive:
                         f"{where}: not valid JSON; delete that line to go on without it"
                     ) from None
                 evaluation = Evaluation.from_dict(data, f"{where}: evaluation")
-                names = [*(o.name for o in self.front.objectives),
-                         *(c.name for c in self.front.constraints)]  # fmt: skip
                 missing = [name for name in names if name not in evaluation.metrics]
                 if missing and evaluation.status != "failed":
                     raise UserError(f"{where}: metrics: no {', '.join(missing)}")

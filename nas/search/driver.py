@@ -156,7 +156,7 @@ class Search:
             self.optimizer.asked_before(index, task.genome)
             self._queue.append(task)
         known = self.archive.by_index.keys() | self.pending.tasks.keys()
-        self.optimizer.asked = max([self.pending.asked, *(i + 1 for i in known)])
+        self.optimizer.asked = max(known, default=-1) + 1
         # Where pending.jsonl is damaged, other genomes are asked for instead.
         self._lost = self.optimizer.asked - len(known)
 

@@ -27,13 +27,11 @@ class Pending:
     def __init__(self, path: Path, done: Container[int]) -> None:
         self.path = path
         self.tasks: dict[int, Task] = {}
-        self.asked = 0  # one more than the highest index seen
         self.abandoned = False  # by a driver that died with these tasks running
         self._running: set[int] = set()  # started by this process
         self._lines = 0
         self._file: LineFile | None = None
         for task, running in _read(path):
-            self.asked = max(self.asked, task.index + 1)
             if task.index not in done:
                 self.tasks[task.index] = task
                 self.abandoned |= running

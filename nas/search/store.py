@@ -19,21 +19,10 @@ import yaml
 from nas.arch.genome import Genome
 from nas.common.environment import environment
 from nas.common.errors import UserError
-from nas.common.files import (
-    locked,
-    read_json,
-    read_text,
-    reason,
-    replace_file,
-)
+from nas.common.files import locked, read_json, read_text, reason, replace_file
 from nas.common.schema import Map, Numbers, read
 from nas.evolution.pareto import Front, Member
-from nas.search.archive import (
-    Archive,
-    Evaluation,
-    Metrics,
-    as_measured,
-)
+from nas.search.archive import Archive, Evaluation, Metrics, as_measured
 from nas.search.settings import STATIC, Settings, fixed_changes, load_settings
 from nas.space.space import SearchSpace
 

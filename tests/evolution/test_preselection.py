@@ -55,10 +55,10 @@ def test_the_fitness_decides_where_there_is_one(quick, rng):
     screen = Preselection(quick, known, OBJECTIVES, Fitness(penalties=()))
     fill(screen, quick, rng, 40)
     children = [quick.sample(rng) for _ in range(60)]
-    chosen = screen.choose(lambda: children, [], nothing)
+    chosen, forecast = screen.choose(lambda: children, [], nothing)
     better = sum(accuracy(c.genome) > accuracy(chosen.genome) for c in children)
     assert better <= 6
-    mean, low, high = screen.forecast(chosen)["accuracy"]
+    mean, low, high = forecast["accuracy"]
     assert low < accuracy(chosen.genome) < high
     assert low < mean < high
 
@@ -129,7 +129,7 @@ def test_late_in_a_search_one_screening_serves_several(screen, quick, rng, monke
 
     chosen = [screen.choose(make, [], nothing) for _ in range(4)]
     assert len(calls) == 1
-    assert len({g.id for g in chosen}) == 4
+    assert len({g.id for g, _ in chosen}) == 4
     for _ in range(2):  # many workers at once, or failures, which are not told
         screen.choose(make, [], nothing)
     assert len(calls) == 2
@@ -204,7 +204,7 @@ def test_any_objectives_and_more_than_one_uncertain(quick, rng, objectives):
         fill(screen, quick, rng, 30, measured)
         for _ in range(5):
             children = [quick.sample(rng) for _ in range(30)]
-            chosen = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
+            chosen, _ = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
             for genotype in (chosen, children[0]):
                 told = Told(99, genotype, measured(genotype.genome))
                 extends[genotype is chosen] += copy.deepcopy(screen.front).add(told)
@@ -224,7 +224,7 @@ def test_a_fitness_with_an_uncertain_penalty(quick, rng):
     screen = Preselection(quick, known, OBJECTIVES, fitness)
     fill(screen, quick, rng, 40, measured)
     children = [quick.sample(rng) for _ in range(60)]
-    chosen = screen.choose(lambda: children, [], nothing)
+    chosen, _ = screen.choose(lambda: children, [], nothing)
     values = [fitness(measured(c.genome)) for c in children]
     assert sum(v > fitness(measured(chosen.genome)) for v in values) <= 10
 
@@ -238,6 +238,6 @@ def test_a_measured_constraint_is_kept_where_it_can_be(quick, rng):
     kept = 0
     for _ in range(10):
         children = [quick.sample(rng) for _ in range(30)]
-        chosen = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
+        chosen, _ = screen.choose(lambda: children, [], lambda child: True)  # noqa: B023
         kept += energy(chosen.genome) <= limit
     assert kept >= 7
