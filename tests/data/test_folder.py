@@ -149,6 +149,14 @@ def test_size_and_colour_are_those_of_the_pictures_unless_given(tmp_path):
     assert prepare_folder(tmp_path / "grey", "x").shape == (1, 48, 48)
 
 
+def test_a_few_colour_pictures_among_grey_ones_stay_grey(tmp_path):
+    two_classes(tmp_path, side=20)
+    picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    for name in ("x.png", "y.png"):
+        cv2.imwrite(str(tmp_path / "a" / name), picture)
+    assert prepare_folder(tmp_path, "x").shape == (1, 20, 20)
+
+
 def test_colour_pictures_keep_the_order_of_channels_that_the_demo_gives(tmp_path):
     for name, bgr in (("blue", (200, 10, 10)), ("red", (10, 10, 200))):
         (tmp_path / name).mkdir()

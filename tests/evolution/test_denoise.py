@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pytest
 
 from nas.evolution import denoise
 from nas.evolution.denoise import denoised_front
@@ -102,6 +103,16 @@ def test_both_figures_of_each_member():
     assert np.mean(off["believed"]) < np.mean(off["measured"])
     # Of all networks nine in ten; who is on the front is chosen for a lucky measurement, too.
     assert np.mean(inside) > 0.6
+
+
+def test_the_interval_lies_round_what_is_believed(rng):
+    """Of a metric that is no share, and in its better half, one deviation is as far up as down."""
+    found = [replace(n, metrics={**n.metrics, "ms": 9 - n.metrics["accuracy"]})
+             for n in noisy(rng, 60)]  # fmt: skip
+    objectives = (Objective("ms"), Objective("params"))
+    best = denoised_front(Space(), found, ["params"], objectives)[0]
+    assert np.mean(best.interval["ms"]) == pytest.approx(best.metrics["ms"], abs=1e-6)
+    assert abs(best.metrics["ms"] - best.measured.metrics["ms"]) > 1e-3  # it was moved
 
 
 def test_of_few_networks_what_was_measured_is_believed(rng):

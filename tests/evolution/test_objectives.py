@@ -109,6 +109,8 @@ def test_a_bound_is_where_networks_can_be(make, why):
 
 def test_a_bound_on_a_metric_of_ones_own_is_any_number():
     assert Constraint("gain", at_least=-3).violation({"gain": -3}) == 0
+    assert Constraint("gain", at_least=-4).violation({"gain": -5}) == 0.25
+    assert Constraint("gain", at_most=-4).violation({"gain": -3}) == 0.25
     assert Objective("score", worst=-61.0).worst == -61
     assert Constraint("accuracy", at_least=0, at_most=1).at_most == 1
 

@@ -11,7 +11,8 @@ from fakes import evaluation
 from nas.arch.lowering import cost
 from nas.common.errors import UserError
 from nas.evolution.denoise import denoised_front
-from nas.evolution.pareto import pareto_front
+from nas.evolution.objectives import OBJECTIVES, Constraint
+from nas.evolution.pareto import Front, pareto_front
 from nas.search.archive import Archive
 from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
@@ -110,6 +111,16 @@ def test_the_archive_has_the_front(proposed, quick, rng, tmp_path):
     archive.close()
     again = Archive(tmp_path / "evaluations.jsonl", quick.contains)
     assert [e.index for e in again.results()] == [2] == [e.index for e in archive.front]
+
+
+def test_what_was_stopped_keeps_the_constraints_too(quick, rng, tmp_path):
+    front = Front(OBJECTIVES, [Constraint("params", at_most=1000)])
+    archive = Archive(tmp_path / "evaluations.jsonl", quick.contains, front)
+    for index, params in enumerate((2000, 900)):
+        genome, accuracy = quick.sample(rng).genome, 0.5 - 0.1 * index
+        archive.append(evaluation(genome, index, accuracy, params, status="stopped"))
+    archive.close()
+    assert [e.index for e in archive.results()] == [1]
 
 
 def test_a_metric_that_is_not_finite_is_never_stored(proposed, tmp_path):

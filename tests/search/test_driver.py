@@ -228,6 +228,26 @@ def test_workers_that_come_and_go(start):
         assert failed.error == "broken off 3 times, at last because its node is gone"
 
 
+def test_what_was_broken_off_comes_first(start):
+    """Before what was asked ahead: a search that ends in between has the fewer gaps."""
+
+    class DiesOnce:
+        capacity, begun = 1, []
+
+        def submit(self, task):
+            self.task = task
+            self.begun.append((task.index, task.attempt))
+
+        def next(self):
+            if self.begun[-1] == (0, 1):
+                return again(self.task, "its node is gone")
+            return run_task(FakeEvaluator(), self.task)
+
+    workers = DiesOnce()
+    start("run", evaluations=3, deterministic=True).loop(workers)
+    assert workers.begun == [(0, 1), (0, 2), (1, 1), (2, 1)]
+
+
 def test_deterministic_mode_keeps_the_deadline(start):
     """What was asked ahead and not begun is left to a resumed search."""
 

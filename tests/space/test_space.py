@@ -73,6 +73,16 @@ def test_crossover_takes_from_both_parents(quick, rng):
         assert child.head in (a.head, b.head)
 
 
+def test_crossover_mixes_the_genes_of_a_stage(quick, rng):
+    """Of stages of one depth a child may take the width of one and the downsampling of another."""
+    sampled = (quick.sample(rng) for _ in range(100))
+    a = next(g for g in sampled if g.stages[0].channels == 16 and g.stages[0].downsample == "max")
+    b = a.with_gene(("stages", 0, "channels"), 24).with_gene(("stages", 0, "downsample"), "stride")
+    found = {(c.stages[0].channels, c.stages[0].downsample)
+             for c in (quick.crossover(a, b, rng) for _ in range(60))}  # fmt: skip
+    assert found == {(16, "max"), (16, "stride"), (24, "max"), (24, "stride")}
+
+
 def test_mutation_reaches_every_gene(tmp_path):
     space = SearchSpace.load(written(tmp_path, TINY))
     rng = np.random.default_rng(0)
