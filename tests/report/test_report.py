@@ -122,6 +122,13 @@ def test_numbers_of_a_logarithmic_axis_stay_apart(tmp_path, decades):
         assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
 
+def test_where_less_is_better_the_boundary_lies_on_the_points():
+    rows = [{"ms": 3, "params": 10, "front": True}, {"ms": 1, "params": 100, "front": True}]
+    figure = objectives_figure(rows, [("ms", False), ("params", False)], "a title")
+    (line,) = figure.axes[0].lines
+    assert line.get_xydata().tolist() == [[10, 3], [100, 3], [100, 1]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("baseline", [None, {"algorithm": "random", "hypervolume": [[1, 2, 0.1]]}])
 def test_the_course_as_a_picture(tmp_path, baseline):
