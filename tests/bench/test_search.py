@@ -58,6 +58,17 @@ def test_volume_by_hand():
     assert sorted(table.front.tolist()) == [0, 1, 2]
 
 
+def test_a_front_is_scored_from_the_median_of_the_test_column():
+    frame = pd.DataFrame({
+        "gene:a": ["x", "y", "z", "w"], "val_accuracy": [50.0, 70.0, 80.0, 60.0],
+        "test_accuracy": [40.0, 60.0, 50.0, 30.0], "cost:c": [1.0, 2.0, 4.0, 5.0],
+    })  # fmt: skip
+    table = Table("hand", frame)  # of its front y alone is above 45 and not dominated
+    assert table.test_hypervolume(table.front) == 1
+    assert table.test_hypervolume(np.array([2])) == pytest.approx(0.4 * 5 / (2.4 * 15))
+    assert table.test_hypervolume(np.array([0, 3])) == 0
+
+
 def test_a_table_is_a_search_space(table):
     rng = np.random.default_rng(0)
     for _ in range(300):

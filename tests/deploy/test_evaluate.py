@@ -4,10 +4,12 @@ import dataclasses
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from conftest import TINY, shaken
 
+from nas.arch.lowering import cost
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.data import Dataset, save
@@ -55,6 +57,18 @@ def test_weights_and_onnx_say_the_same(folder, faces):
         (b,) = evaluate([by_onnx], faces, "validation", views)["results"]
         assert a["confusion"] == b["confusion"]
         assert a["nll"] == pytest.approx(b["nll"], abs=1e-5)
+
+
+def test_the_cost_of_a_file_of_version_0_1_is_of_its_own_genome(folder, tmp_path, proposed):
+    """It does not hold the genome; a genome.json beside it may be of another network."""
+    model, path = onnx.load(folder / "model.onnx"), tmp_path / "model.onnx"
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    info = dataclasses.replace(ModelInfo.from_metadata(metadata, "model"), genome=None)
+    onnx.helper.set_model_props(model, metadata | info.to_metadata())
+    onnx.save(model, path)
+    for genome, known in ((TINY, cost(TINY)), (proposed, None)):
+        (tmp_path / "genome.json").write_text(genome.to_json())
+        assert open_model(path).cost == known
 
 
 def test_an_ensemble_averages_probabilities():

@@ -9,13 +9,14 @@ import onnxruntime
 import pytest
 import torch
 from conftest import ROOT, shaken
+from onnx import numpy_helper
 
 from nas import export as command
 from nas.arch.genome import Conv, Genome, Head, Input, Inverted, Stage
 from nas.common.cli import exit_code
 from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights
-from nas.deploy.export import check_parity, export_onnx
+from nas.deploy.export import check_parity, export_onnx, export_trained
 from nas.deploy.latency import FEATURES
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.runtime import open_model
@@ -104,6 +105,18 @@ def test_int8_is_int8_per_channel_with_the_same_metadata(exported):
     assert all(len(scales[i[1]]) == 1 for i in weights)  # one scale for each output channel
     int8, float32 = (open_model(exported / name) for name in ("model.int8.onnx", "model.onnx"))
     assert int8.info == float32.info
+
+
+def test_int8_ranges_are_those_of_training_images(network, faces, tmp_path):
+    images = faces.images.copy()
+    images[faces.split != 0] //= 50  # the others are dark
+    export_trained(open_trained(network), dataclasses.replace(faces, images=images), tmp_path)
+    proto = onnx.load(tmp_path / "model.int8.onnx")
+    constants = {init.name: numpy_helper.to_array(init) for init in proto.graph.initializer}
+    first = next(n for n in proto.graph.node if "image" in n.input)
+    info = open_model(tmp_path / "model.int8.onnx").info
+    pixels = info.normalise(images[faces.split == 0])
+    assert constants[first.input[1]] == pytest.approx(np.ptp(pixels) / 255, rel=1e-3)
 
 
 def test_any_batch(exported, faces):

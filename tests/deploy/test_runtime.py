@@ -151,6 +151,14 @@ def test_a_graph_that_takes_gigabytes_or_hours_is_refused_before_it_runs(refusal
     assert "would take 729,081,003,072 multiply-accumulates" in refusal(chain)
 
 
+def test_a_transposed_product_counts_the_side_that_is_summed_over(refusal):
+    ends = [("a", np.zeros((20_000, 1), np.float32)), ("b", np.zeros((1, 5000), np.float32))]
+    tall = with_node("Gemm", ["a", "b"], ends)
+    tall.graph.node.append(helper.make_node("Gemm", ["more", "more"], ["most"], transA=1))
+    # 20,000 x 5000, then 5000 x 20,000 x 5000; the classifier's own 8 x 64 x 4 and 8 x 128
+    assert "would take 500,100,003,072 multiply-accumulates" in refusal(tall)
+
+
 def test_a_size_that_is_not_known_before_the_graph_runs_is_refused(refusal):
     claimed = with_node("Resize", ["x", "", "", "to"])
     claimed.graph.node.insert(0, helper.make_node("Relu", ["image"], ["to"]))

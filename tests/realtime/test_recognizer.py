@@ -1,14 +1,18 @@
 """Frame in, faces out: what the model says of its crops, ids and steady labels in a stream."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
-from conftest import SquareDetector, draw_squares
+from conftest import TINY, SquareDetector, draw_squares, shaken
 from scipy.special import softmax
 
 from nas.common.errors import UserError
 from nas.common.resources import SHIPPED_MODEL
 from nas.data import CLASSES
+from nas.deploy.checkpoint import TrainedModel
+from nas.deploy.export import write_onnx
 from nas.realtime.crop import crop_face
 from nas.realtime.recognizer import Recognizer
 from nas.realtime.smoothing import UNCERTAIN
@@ -33,6 +37,21 @@ def test_a_face_is_what_the_model_says_of_its_crop(model, picture):
         assert face.track is None
         np.testing.assert_allclose(alone.probabilities, face.probabilities, atol=1e-5)
     assert together[0].probabilities != together[1].probabilities
+
+
+def test_a_colour_model_sees_blue_green_and_red_of_the_crop(faces, tmp_path):
+    """As the data sets have them; of a grey frame each is the grey."""
+    genome = dataclasses.replace(TINY, input=dataclasses.replace(TINY.input, channels=3))
+    colour = dataclasses.replace(faces, images=faces.images.repeat(3, 1))
+    write_onnx(TrainedModel.on(colour, genome, shaken(genome)), tmp_path / "model.onnx")
+    recognizer = Recognizer(tmp_path / "model.onnx", detector=lambda *_: [(10, 5, 48, 48)])
+    frame = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    for picture, planes in ((frame, cv2.split(frame)), (grey, [grey] * 3)):
+        crop = np.stack([plane[5:53, 10:58] for plane in planes])
+        (face,) = recognizer(picture)
+        expected = softmax(recognizer.network(crop[None])[0])
+        np.testing.assert_allclose(face.probabilities, expected, atol=1e-6)
 
 
 def test_a_whole_picture_is_its_central_square(model):
