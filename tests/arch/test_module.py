@@ -75,6 +75,14 @@ def test_fully_convolutional_head():
     check(Genome(Input(1, 20, 24), 5, (Stage((Separable(6, 3, 2),)),), Head("conv", 0.2)))
 
 
+def test_dropout_stands_where_the_genome_has_it():
+    """It changes no cost and no answer, so nothing else would miss it."""
+    fully = Genome(Input(1, 20, 24), 5, (Stage((Separable(6, 3, 2),)),), Head("conv", 0.2))
+    mixed = everything("relu", "after", "max")
+    for genome, rates in ((fully, [0.2]), (mixed, [0.1, 0.1, 0.2])):
+        assert [m.p for m in build(genome).modules() if isinstance(m, nn.Dropout)] == rates
+
+
 GOLDEN = {  # trained parameters and MACs of every reference network
     "alexnet": (57_017_031, 663_269_952),
     "fernet": (980_711, 33_105_664),
