@@ -84,6 +84,22 @@ def test_a_student_learns_from_the_teacher_alone(network, labels):
     assert loss(fit, labels) == loss(wrong, labels) != loss(fit, other)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_the_distilled_loss_by_hand(network, share):
+    """Hinton et al. 2015: the soft term is scaled by the square of the temperature."""
+    fit, t = stripes(24), 3.0
+    recipe = dataclasses.replace(BASE, epochs=1, batch_size=24, distill=share, temperature=t)
+    student = dataclasses.replace(TINY, head=dataclasses.replace(TINY.head, dropout=0.0))
+    loss = Training(student, fit, recipe, 0, Precision(), teacher=network).train_epoch()
+    x = normalise(fit.images[fit.rows].float())
+    torch.manual_seed(0)  # the student's own start
+    with torch.no_grad():
+        answers, taught = build(student).train()(x), network(x)
+    soft = -(torch.softmax(taught / t, 1) * torch.log_softmax(answers / t, 1)).sum(1).mean()
+    hard = torch.nn.functional.cross_entropy(answers, fit.labels[fit.rows])
+    assert loss == pytest.approx(float(share * t**2 * soft + (1 - share) * hard), rel=1e-4)
+
+
 def test_taught_well_the_answers_come_nearer(labels):
     fit = stripes(96)
     recipe = dataclasses.replace(BASE, epochs=8, distill=1.0, temperature=1.0, mixup_alpha=0.2)
