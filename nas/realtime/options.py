@@ -10,6 +10,7 @@ from nas.common.schema import Choice, Flag, Float, Int, Text
 
 PRECISIONS = ("auto", "fp32", "int8")
 PRECISION = Choice(PRECISIONS, "precision")
+THRESHOLD = 0.4  # of the strongest class, from which a face has a label
 MIN_FACE, MARGIN, SHARE = Int(8, 4096), Float(0, 2), Float(0, 1)
 DETECTORS = ("haar", "haar-alt2", "yunet")
 
@@ -56,7 +57,7 @@ class Options:
         None, "round the box, as a share of it; none: the model's own"
     )
     threshold: Annotated[float, SHARE] = setting(
-        0.4, "probability below which a face is 'uncertain'"
+        THRESHOLD, "probability below which a face is 'uncertain'"
     )
     mirror: Annotated[bool, Flag()] = setting(False, "swap left and right, as in a mirror")
     flip: Annotated[bool, Flag()] = setting(

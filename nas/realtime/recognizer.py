@@ -18,8 +18,8 @@ from nas.realtime.boxes import Box
 from nas.realtime.crop import crop_face
 from nas.realtime.detector import Detector, HaarDetector
 from nas.realtime.frames import Pixels
-from nas.realtime.options import MARGIN, MIN_FACE, PRECISION, SHARE
-from nas.realtime.smoothing import THRESHOLD, Floats, Smoother, label_of
+from nas.realtime.options import MARGIN, MIN_FACE, PRECISION, SHARE, THRESHOLD
+from nas.realtime.smoothing import Floats, Smoother, label_of
 from nas.realtime.stream_detector import StreamDetector, smallest_face
 from nas.realtime.timing import StageTimer
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nas.realtime.options import THRESHOLD
+
 Floats = npt.NDArray[np.float64]
 
 UNCERTAIN = "uncertain"
-THRESHOLD = 0.4  # of the strongest class, from which a face has a label
 MEMORY = 0.3  # seconds in which an old frame's weight falls to 1/e
 MARGIN = 0.1  # by which another class must lead, or the label's own class fall below the threshold
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -244,7 +243,7 @@ class Shared:
             {"blocks": [self.blocks.setdefault(b, len(self.blocks)) for b in stage.blocks]}
             for stage in genome.stages
         ]
-        return {**dataclasses.replace(genome, stages=()).to_dict(), "stages": stages}
+        return {**replace(genome, stages=()).to_dict(), "stages": stages}
 
     def drawing(self, genome: Genome) -> list[int]:
         """Places of its boxes."""
@@ -281,7 +280,6 @@ def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None, me
         "seed": settings.seed,
         "evaluations": len(evaluations),
         "seconds": running_seconds(evaluations),
-        "fidelity": asdict(settings.fidelity),
         "equal_fidelity": {e.fidelity for e in evaluations} == {e.fidelity for e in ours},
         "hypervolume": box.curve(evaluations) if box else [],
         "front": [
