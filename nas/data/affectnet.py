@@ -39,7 +39,10 @@ def affectnet(source: Source, pictures: Sequence[File], others: Sequence[File]) 
 
 def _by_lists(source: Source, pictures: Sequence[File], lists: Sequence[File]) -> Labelled:
     """`689/7f.jpg,x,y,width,height,landmarks,code,...` of whole photos, cut to the face's box."""
-    by_path = {file.parts[-2:]: file for file in pictures}
+    by_path: dict[tuple[str, ...], File] = {}
+    for file in pictures:
+        if by_path.setdefault(file.parts[-2:], file) is not file:
+            source.left_out["of the same name as another"].append(file.name)
     labelled, missing = [], 0
     for file in lists:
         for where, row in _rows(file, source):

@@ -190,7 +190,7 @@ class Optimizer:
             return found is not None
         if found is None:
             if self.screen is not None:
-                self.screen.tell_failed(genotype)
+                self.screen.predictor.tell_failed(genotype)
             return False
         self._enter(genotype, found)
         if self.screen is not None:

@@ -23,6 +23,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 
+from nas.common.errors import UserError
 from nas.evolution.acquisition import (
     Known,
     Uncertain,
@@ -69,6 +70,9 @@ class Preselection:
             wanted.setdefault(constraint.name, constraint.at_least is not None)
         # Any genome says what is static.
         static = static_metrics(space.sample(np.random.default_rng(0)).genome)
+        for o in objectives:  # its reciprocal is what counts, see `_value`
+            if o.maximize and o.name in static and o.worst is not None and o.worst <= 0:
+                raise UserError(f"objective {o.name}: worst: found {o.worst:g}; expected above 0")
         uncertain = {name: more for name, more in wanted.items() if name not in static}
         self.predictor = Predictor(space, static_metrics, uncertain, self.objectives)
         self._largest = np.zeros(len(self.objectives))  # costs
@@ -89,10 +93,6 @@ class Preselection:
         self._largest = np.maximum(self._largest, costs)
         if self.fitness is not None and not violation(metrics, self.constraints):
             self._best = max(self._best, self.fitness(metrics))
-
-    def tell_failed(self, genotype: Any) -> None:
-        """A genotype whose training failed: as bad as the worst known, or it is tried again."""
-        self.predictor.tell_failed(genotype)
 
     def choose(
         self, make: Callable[[], list[Any]], pending: Sequence[Any], seen: Callable[[Any], bool]

@@ -291,6 +291,15 @@ def test_affectnet_by_its_lists(affectnet):
     assert {data.counts()["test"][name] for name in data.classes} == {5}
 
 
+def test_of_two_pictures_of_one_name_the_second_is_told_to_be_left_out(affectnet):
+    again = affectnet / "Other_Images/0"
+    again.mkdir(parents=True)
+    cv2.imwrite(str(again / "0.png"), np.zeros((60, 90), np.uint8))
+    found, left_out = labelled(affectnet)
+    assert len(found.pictures) == 40
+    assert left_out["of the same name as another"] == ["Other_Images/0/0.png"]
+
+
 def test_affectnets_lists_are_told_whatever_their_case_and_white_space(affectnet):
     (affectnet / "lists/training.csv").rename(affectnet / "lists/ Training.CSV ")
     assert counts(labelled(affectnet)[0])["happy", 0] == 15

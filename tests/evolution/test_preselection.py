@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas.arch.lowering import cost
+from nas.common.errors import UserError
 from nas.evolution import predictor
 from nas.evolution import preselection as screening
 from nas.evolution.objectives import OBJECTIVES, Constraint, Fitness, Objective, Penalty
@@ -210,6 +211,14 @@ def test_any_objectives_and_more_than_one_uncertain(quick, rng, objectives):
                 extends[genotype is chosen] += copy.deepcopy(screen.front).add(told)
     assert extends[True] > extends[False] + 4
     assert screen.predictor.names.keys() == {"accuracy", "energy"}
+
+
+def test_a_worst_frame_rate_of_0_is_refused_before_anything_is_measured(quick):
+    """Its reciprocal ended a search with a traceback, after eight evaluations."""
+    objectives = (Objective("accuracy"), Objective("fps", worst=0))
+    with pytest.raises(UserError, match="objective fps: worst: found 0; expected above 0"):
+        Preselection(quick, known, objectives)
+    Preselection(quick, known, (Objective("accuracy"), Objective("params", worst=0)))
 
 
 def test_four_objectives_say_how_they_are_screened(quick, caplog):
