@@ -68,7 +68,7 @@ def _one_run(run: RunDirectory, args: argparse.Namespace) -> int:
     baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
     if args.serve is not None:
         _refuse_others(args, "--serve", "baseline")
-        from nas.search.serve import page_server
+        from nas.search.pages import page_server
 
         serve(page_server(run, args.serve, baseline), say)
         return 0

@@ -13,7 +13,7 @@ from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
 from nas.search.elapsed import Outcome
 from nas.search.overview import overview
-from nas.search.serve import page_server
+from nas.search.pages import page_server
 from nas.search.study import FILE, Study
 
 LEAST = 10.0  # s between two pages

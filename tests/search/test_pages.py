@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 from nas.common.web import HOST
-from nas.search import serve
-from nas.search.serve import page_server
+from nas.search import pages
+from nas.search.pages import page_server
 from nas.search.store import RunDirectory
 
 
@@ -27,8 +27,8 @@ def run(tmp_path):
 
 @pytest.fixture
 def server(run, monkeypatch):
-    monkeypatch.setattr(serve, "REFRESH", 0.0)
-    monkeypatch.setattr(serve, "PATIENCE", 0)
+    monkeypatch.setattr(pages, "REFRESH", 0.0)
+    monkeypatch.setattr(pages, "PATIENCE", 0)
     with page_server(run, 0) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
