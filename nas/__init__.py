@@ -4,6 +4,7 @@ The public Python API. Names are imported when they are first used.
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nas.common.environment import VERSION, bound_threads
@@ -53,8 +54,6 @@ _name = lazy_names(
 def __getattr__(name: str) -> object:
     """The classes; and the commands that are functions too, which are modules (callable_module)."""
     if name in ("ablate", "export", "retrain", "search"):
-        from importlib import import_module
-
         return import_module(f"nas.{name}")
     return _name(name)
 

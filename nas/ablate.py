@@ -9,6 +9,7 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, resumable, show
 from nas.common.lazy import callable_module
 from nas.common.schema import Float, Int
+from nas.report.ablation import ablation_table
 
 callable_module(__name__, "nas.search.ablation:ablate")
 
@@ -29,8 +30,6 @@ def main(argv: list[str]) -> int:
 
 
 def _text(found: dict[str, Any]) -> str:
-    from nas.report.ablation import ablation_table
-
     failed = [f"failed: {f['id']}, seed {f['seed']}: {f['error'].splitlines()[0]}"
               for f in found["failures"]]  # fmt: skip
     return "\n".join([ablation_table(found), *failed, "", f"picture: {found['picture']}"])

@@ -5,17 +5,12 @@ A search elsewhere takes the file as `--fps-model`; `--run RUN` measures a finis
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
-import platform
 import sys
 from pathlib import Path
 
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.errors import UserError
-from nas.common.files import check_writable, replace_file
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Int
 from nas.search.store import RunDirectory
@@ -26,7 +21,18 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if bool(args.run) == bool(args.space and args.out):
         raise UserError("expected either --space NAME --out FILE, or --run RUN")
-    return _measure(Path(args.run), args.json) if args.run else _calibrate(args)
+    from nas.search.machine import measure_run, write_fps_model
+
+    if args.run:
+        measured = measure_run(RunDirectory.open(Path(args.run)))
+        show(measured, args.json, lambda: f"{len(measured)} networks measured; show them with: "
+             f"python -m nas.inspect {args.run}")  # fmt: skip
+        return 0
+    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
+    plain = write_fps_model(Path(args.out), space, args.genomes)
+    show(plain, args.json, lambda: f"written: {args.out}; use it with: python -m nas.search "
+         f"--fps-model {args.out}")  # fmt: skip
+    return 0
 
 
 def _parser() -> Parser:
@@ -43,39 +49,6 @@ def _parser() -> Parser:
     parser.add_json()
     add_plugin_option(parser)
     return parser
-
-
-def _calibrate(args: argparse.Namespace) -> int:
-    from nas.search.machine import calibrate_here
-
-    space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
-    check_writable(Path(args.out))
-    calibration = calibrate_here(space, 0, args.genomes)
-    plain = {
-        "host": platform.node(),
-        "platform": platform.platform(),
-        "calibration": dataclasses.asdict(calibration),
-    }
-    replace_file(Path(args.out), json.dumps(plain, indent=1) + "\n")
-    show(plain, args.json, lambda: f"written: {args.out}; use it with: python -m nas.search "
-         f"--fps-model {args.out}")  # fmt: skip
-    return 0
-
-
-def _measure(path: Path, as_json: bool) -> int:
-    from nas.search.machine import measure_front
-
-    run = RunDirectory.open(path)
-    space = run.space()
-    with run:
-        archive = run.archive(space.contains)
-        members = run.front(archive)
-        measured = measure_front(run, [member.measured for member in members])
-    if not measured:
-        raise UserError(f"{path}: no front: {archive.why_no_front()}")
-    show(measured, as_json, lambda: f"{len(measured)} networks measured; show them with: "
-         f"python -m nas.inspect {path}")  # fmt: skip
-    return 0
 
 
 if __name__ == "__main__":

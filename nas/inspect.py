@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nas.arch.genome import read_genome
 from nas.arch.lowering import cost, describe
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, no_formula, note, say, show
+from nas.common.cli import Parser, exit_code, say, show
 from nas.common.errors import UserError, one_of
-from nas.common.files import replace_file
 from nas.common.resources import REFERENCES
 from nas.common.schema import read
 from nas.common.web import PORT, serve
 from nas.evolution.objectives import Constraint
-from nas.report.explorer import comparison_page, explorer_page
-from nas.report.front import front_of, front_table, plain_row
-from nas.report.table import table
+from nas.report.front import front_of, front_table, majority_line, plain_row
+from nas.report.table import csv_text, table
+from nas.search.archive import Archive
 from nas.search.store import RunDirectory
+
+Row = dict[str, Any]
 
 OPTIONS = (
     "baseline", "max", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json",
 )  # fmt: skip
+# What is asked of a run, and the options that go with it.
+ASKED = {
+    "genome": ("json",), "csv": (), "optuna": (), "max": ("json",), "serve": ("baseline",),
+    "": ("baseline", "paper", "json"),
+}  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -53,34 +58,36 @@ def main(argv: list[str]) -> int:
 
 
 def _one_run(run: RunDirectory, args: argparse.Namespace) -> int:
-    if args.genome:
-        _refuse_others(args, "--genome", "json")
+    asked = next((name for name in ASKED if name and _given(args, name)), "")
+    _refuse_others(args, f"--{asked}" if asked else "one run", *ASKED[asked])
+    if asked == "genome":
         return _genome(run, args)
-    if args.csv:
-        _refuse_others(args, "--csv")
-        return _csv(run)
-    if args.optuna:
-        _refuse_others(args, "--optuna")
+    if asked == "optuna":
         return _optuna(run)
-    if args.max:
-        _refuse_others(args, "--max", "json")
-        return _within(run, args)
-    baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
-    if args.serve is not None:
-        _refuse_others(args, "--serve", "baseline")
-        from nas.search.pages import page_server
+    from nas.search import overview, pages
 
-        serve(page_server(run, args.serve, baseline), say)
+    baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
+    if asked == "serve":
+        serve(pages.page_server(run, args.serve, baseline))
         return 0
-    _refuse_others(args, "one run", "baseline", "paper", "json")
-    return _inspect_run(run, baseline, args)
+    if not asked:
+        return _front(pages.write_report(run, baseline, args.paper), args.json)
+    archive = run.archive(run.space().contains)
+    if asked == "csv":
+        return _csv(overview.evaluation_rows(run, archive))
+    limits = _limits(args.max, archive)
+    return _within(run, limits, overview.front_within(run, archive, limits), args.json)
+
+
+def _given(args: argparse.Namespace, name: str) -> bool:
+    value = getattr(args, name)  # a port may be 0
+    return value is not None and value is not False
 
 
 def _refuse_others(args: argparse.Namespace, what: str, *taken: str) -> None:
     """UserError for an option that would be ignored."""
     for name in OPTIONS:
-        value = getattr(args, name)
-        if value is not None and value is not False and f"--{name}" != what and name not in taken:
+        if _given(args, name) and f"--{name}" != what and name not in taken:
             with_it = ", ".join(f"--{one}" for one in taken) or "nothing else"
             raise UserError(f"--{name}: not with {what}, which takes {with_it}")
 
@@ -109,52 +116,50 @@ def _parser() -> Parser:
 
 def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
     archive = run.archive()
-    found = [e for e in archive if e.id.startswith(args.genome)]
+    found = [e for e in archive if args.genome and e.id.startswith(args.genome)]
     if not found:
         raise UserError(f"{run.path}: no genome with id {args.genome!r} among {len(archive)}")
     say(found[0].genome.to_json() if args.json else describe(found[0].genome))
     return 0
 
 
-def _within(run: RunDirectory, args: argparse.Namespace) -> int:
-    from nas.search.overview import front_within
-
-    archive = run.archive(run.space().contains)
+def _limits(texts: Sequence[str], archive: Archive) -> list[Constraint]:
     known = list(dict.fromkeys(name for e in archive for name in e.metrics))
-    limits = [_limit(text, known) for text in args.max]
-    name, rows, axes = front_within(run, archive, limits)
+    limits = []
+    for name, _, number in (text.partition("=") for text in texts):
+        if name not in known:
+            raise one_of("--max", name, known, "metric")
+        try:
+            plain = {"name": name, "at_most": float(number)}
+        except ValueError:
+            raise UserError(
+                f"--max {name}: found {number!r}; expected {name}=N, a number"
+            ) from None
+        limits.append(read(Constraint, plain, f"--max {name}"))
+    return limits
+
+
+def _within(
+    run: RunDirectory, limits: Sequence[Constraint], found: tuple[str, list[Row], list[Row]],
+    as_json: bool,
+) -> int:  # fmt: skip
+    name, rows, axes = found
     result = {"run": str(run.path), "best": name, "front": [plain_row(row) for row in rows]}
     text = (
         f"{front_table(rows, name, axes)}\n\n* is the best with {' and '.join(map(str, limits))}; "
         f"its genome:\n  python -m nas.inspect {shlex.quote(str(run.path))} --genome {name} --json "
         f"> {name}.json"
     )
-    show(result, args.json, lambda: text)
+    show(result, as_json, lambda: text)
     return 0
 
 
-def _limit(text: str, known: list[str]) -> Constraint:
-    name, _, number = text.partition("=")
-    if name not in known:
-        raise one_of("--max", name, known, "metric")
-    try:
-        plain = {"name": name, "at_most": float(number)}
-    except ValueError:
-        raise UserError(f"--max {name}: found {number!r}; expected {name}=N, a number") from None
-    return read(Constraint, plain, f"--max {name}")
-
-
-def _csv(run: RunDirectory) -> int:
-    from nas.search.overview import evaluation_rows
-
-    rows, text = evaluation_rows(run, run.archive(run.space().contains)), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["index"], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        genome = json.dumps(row["genome"].to_dict(), separators=(",", ":"))
-        cells = {**row, "genome": genome}
-        writer.writerow({key: no_formula(value) for key, value in cells.items()})
-    say(text.getvalue().rstrip("\n"))
+def _csv(rows: Sequence[Row]) -> int:
+    flat = [
+        {**row, "genome": json.dumps(row["genome"].to_dict(), separators=(",", ":"))}
+        for row in rows
+    ]
+    say(csv_text(list(rows[0]) if rows else ["index"], flat).rstrip("\n"))
     return 0
 
 
@@ -167,49 +172,35 @@ def _optuna(run: RunDirectory) -> int:
     return 0
 
 
-def _inspect_run(run: RunDirectory, baseline: RunDirectory | None, args: argparse.Namespace) -> int:
-    from nas.report.pareto import pareto_picture
-    from nas.search.overview import majority_line, overview
-
-    archive = run.archive(run.space().contains)
-    found = overview(run, baseline, archive=archive)
-    page, picture = run.file("report.html"), run.file("pareto.png")
-    replace_file(page, explorer_page(found))
-    if found["best"] is None:
-        raise UserError(f"{run.path}: no front: {archive.why_no_front()}")
-    pareto_picture(picture, found)
+def _front(found: Row, as_json: bool) -> int:
     axes = [found["measure"], *found["axes"]]
     front = front_of(found["networks"], axes)
-    if args.paper:
-        from nas.report.paper import write_paper
-
-        note(f"figures and the LaTeX table: {write_paper(run.file('paper'), found)}")
     result = {
         "run": found["run"], "evaluations": len(found["networks"]), "best": found["best"],
         "majority_baseline": found["majority_baseline"],
-        "front": [plain_row(row) for row in front], "picture": str(picture), "page": str(page),
+        "front": [plain_row(row) for row in front],
+        "picture": found["picture"], "page": found["page"],
     }  # fmt: skip
-    below = "".join(f"{line}\n" for line in majority_line(run))
-    text = (
-        f"{front_table(front, found['best'], axes)}\n{below}\n{result['evaluations']} evaluations; "
-        f"* is best.json\npage: {page}\npicture: {picture}"
-    )
-    show(result, args.json, lambda: text)
+    lines = [
+        front_table(front, found["best"], axes), *majority_line(found["majority_baseline"]), "",
+        f"{result['evaluations']} evaluations; * is best.json",
+        f"page: {found['page']}", f"picture: {found['picture']}",
+    ]  # fmt: skip
+    show(result, as_json, lambda: "\n".join(lines))
     return 0
 
 
 def _compare(paths: list[Path], args: argparse.Namespace) -> int:
-    from nas.search.comparison import comparison
+    from nas.search.pages import write_comparison
 
-    found = comparison([RunDirectory.open(path) for path in paths])
     # Beside the run as it was named: experiments/latest is a link into experiments/.
     page = Path(args.out) if args.out else paths[0].parent / "compare.html"
-    replace_file(page, comparison_page(found))
-    show({**found, "page": str(page)}, args.json, lambda: _comparison_text(found, page))
+    found = write_comparison(paths, page)
+    show(found, args.json, lambda: _comparison_text(found))
     return 0
 
 
-def _comparison_text(found: dict[str, Any], page: Path) -> str:
+def _comparison_text(found: Row) -> str:
     rows = [{**row, "minutes": row["seconds"] / 60} for row in found["runs"]]
     runs = table(rows, [
         ("run", "run", ""), ("group", "way to search", ""), ("seed", "seed", ""),
@@ -227,7 +218,7 @@ def _comparison_text(found: dict[str, Any], page: Path) -> str:
         f"{row['setting']}: " + " | ".join(str(value) for value in row["values"])
         for row in found["settings"]
     ]
-    return "\n".join([runs, "", *tests, *settings, f"page: {page}"])
+    return "\n".join([runs, "", *tests, *settings, f"page: {found['page']}"])
 
 
 def _describe_file(path: Path, as_json: bool) -> int:
@@ -239,7 +230,7 @@ def _describe_file(path: Path, as_json: bool) -> int:
 
 
 def _references(as_json: bool) -> int:
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for name in REFERENCES.names():
         genome, beside = read_genome(REFERENCES.path(name))
         total, published = cost(genome), beside.get("published", {})

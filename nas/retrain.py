@@ -13,19 +13,20 @@ from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, resumable, show
 from nas.common.errors import UserError
-from nas.common.lazy import callable_module
+from nas.common.lazy import callable_module, lazy_function
 from nas.common.options import add_set, with_key
 from nas.common.resources import RECIPES, REFERENCES, WEIGHTS, find_model
 from nas.common.schema import Int
 from nas.report.card import run_line, several_views
 from nas.report.table import percents, table
-from nas.search.store import RunDirectory, run_of
+from nas.search.store import RunDirectory, default_out, run_of, shared_data
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.search.final import Final
 
 callable_module(__name__, "nas.search.retrain:retrain")
+log_retraining = lazy_function("nas.deploy.tensorboard:log_retraining")
 
 
 def main(argv: list[str]) -> int:
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
 
 
 def _one(args: argparse.Namespace, command: list[str]) -> int:
-    from nas.search.retrain import default_out, retrain
+    from nas.search.retrain import retrain
 
     if args.top is not None or args.workers > 1:
         raise UserError("--top, --workers: of several networks; expected --front, or more --genome")
@@ -51,8 +52,6 @@ def _one(args: argparse.Namespace, command: list[str]) -> int:
             command=command,
         )  # fmt: skip
     if find_spec("tensorboard"):
-        from nas.deploy.tensorboard import log_retraining
-
         note(f"for TensorBoard: {log_retraining(out, report)}")
     show(report, args.json, lambda: _text(report, out))
     return 0
@@ -68,7 +67,6 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 def _several(args: argparse.Namespace) -> int:
     """A process for each network, by this same command."""
     from nas.search.final import Training, front_genomes, retrain_all, search_accuracies
-    from nas.search.retrain import shared_data
 
     if args.top is not None and args.front is None:
         raise UserError("--top: of a front; expected --front RUN with it")

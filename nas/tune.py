@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from nas import data
-from nas.arch.genome import Genome
+from nas.arch.genome import find_genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import TIME, Parser, exit_code, resumable, show
-from nas.common.resources import REFERENCES
 from nas.common.schema import Int
 from nas.report.table import table
+from nas.search.store import data_of
 from nas.training.recipe import Recipe
 
 GRIDS = ("optimizers", "schedules")
@@ -23,20 +23,15 @@ STARTED = time.monotonic()
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    from nas.deploy.checkpoint import check_fit
-    from nas.search.retrain import data_of
-    from nas.training.precision import torch_device
     from nas.training.tuning import StudyConfig, rows, tune
 
-    path = REFERENCES.find(args.genome, "--genome")
-    genome = Genome.load(path)
+    genome, path = find_genome(args.genome, "--genome")
     default = "khaireddin" if args.grid else "modern"
     base = Recipe.load(args.recipe or default)
     given = args.data or data_of(path)
     dataset = data.open_dataset(given)
-    check_fit(genome, dataset)
-    device = str(torch_device(args.device))
-    goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, device)
+    data.check_fit(genome, dataset)
+    goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, args.device)
     out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
     left = None if args.time_budget is None else args.time_budget + STARTED - time.monotonic()
     with resumable(f". Results so far: {out}"):

@@ -23,12 +23,22 @@ if TYPE_CHECKING:
 NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "pymoo-nsga2",
          "optuna-nsga2", "optuna-tpe")  # fmt: skip
 SINGLE_NAMES = ("random", "regularized-evolution", "ga", "ga+gp")
+Row = dict[str, Any]
+Text = Callable[[Row], str]
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    run = {"search": _search, "scale": _scale, "realtime": _realtime}[args.command]
-    return run(args)
+    if args.command == "search":
+        return _search(args)
+    out = Path(args.out) if args.out else None
+    if out:
+        check_writable(out)  # told before the minutes of measuring
+    found, text = (_scale if args.command == "scale" else _realtime)(args)
+    if out:
+        replace_file(out, json.dumps(found, indent=1) + "\n")
+    show(found, args.json, lambda: text(found))
+    return 0
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -47,31 +57,18 @@ def _search(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scale(args: argparse.Namespace) -> int:
+def _scale(args: argparse.Namespace) -> tuple[Row, Text]:
     from nas.bench.scale import driver_cost, measured_seconds, throughput
 
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
     SearchSpace.load(space)  # refused here, not in the process that measures
-    return _measured(args, _scale_text, lambda: {
+    return {
         "driver": [driver_cost(space, n) for n in args.sizes],
         "workers": [throughput(space, n, seconds) for n in args.workers],
-    })  # fmt: skip
+    }, _scale_text  # fmt: skip
 
 
-def _measured(
-    args: argparse.Namespace, text: Callable[[Any], str], measure: Callable[[], dict[str, Any]]
-) -> int:
-    """Measure, keep it in --out, show it; a file that cannot be written is told before."""
-    if args.out:
-        check_writable(Path(args.out))
-    found = measure()
-    if args.out:
-        replace_file(Path(args.out), json.dumps(found, indent=1) + "\n")
-    show(found, args.json, lambda: text(found))
-    return 0
-
-
-def _scale_text(found: dict[str, list[dict[str, float]]]) -> str:
+def _scale_text(found: Row) -> str:
     driver = table(found["driver"], [
         ("archived", "archived", ",.0f"), ("ask_ms", "ask ms", ".1f"),
         ("tell_ms", "tell ms", ".2f"), ("append_ms", "append ms", ".1f"),
@@ -86,15 +83,14 @@ def _scale_text(found: dict[str, list[dict[str, float]]]) -> str:
     return f"{driver}\n{workers}"
 
 
-def _realtime(args: argparse.Namespace) -> int:
+def _realtime(args: argparse.Namespace) -> tuple[Row, Text]:
     network = Path(args.network)
     for name in ("model.onnx", "model.safetensors"):
         if not (network / name).is_file():
             raise UserError(f"{network / name}: no such file; --network is a retrained folder")
     from nas.bench.realtime import measure
 
-    clips = [Path(clip) for clip in args.clip]
-    return _measured(args, _realtime_text, lambda: measure(clips, network, args.repeats))
+    return measure([Path(clip) for clip in args.clip], network, args.repeats), _realtime_text
 
 
 def _parser() -> Parser:
@@ -136,7 +132,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _scores_text(rows: list[dict[str, Any]], networks: Table) -> str:
+def _scores_text(rows: list[Row], networks: Table) -> str:
     head = (
         f"{networks.name}: {len(networks):,} networks, cost {networks.cost_name}; medians "
         "(quartiles)"
@@ -156,7 +152,7 @@ def _scores_text(rows: list[dict[str, Any]], networks: Table) -> str:
     return f"{head}\n{figures}"
 
 
-def _realtime_text(found: dict[str, Any]) -> str:
+def _realtime_text(found: Row) -> str:
     head = f"{found['clip']}, {found['frames']} frames of 640x480; encoding and display apart"
     rows = [
         {**row, "split": ", ".join(f"{k} {v:.1f}" for k, v in row["ms_per_frame"].items())}

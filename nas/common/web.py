@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas.common.cli import say
 from nas.common.errors import UserError
 
 HOST = "127.0.0.1"
@@ -73,8 +73,8 @@ class Server(ThreadingHTTPServer):
         """A visitor that hangs up is no event."""
 
 
-def serve(server: Server, say: Callable[[str], None]) -> None:
-    """Until Ctrl-C. say: prints the address."""
+def serve(server: Server) -> None:
+    """Until Ctrl-C; the address is printed."""
     with server:
         say(f"{server.url} (this machine only; Ctrl-C ends it)")
         try:

@@ -11,6 +11,7 @@ from nas import data
 from nas.common.cli import Parser, exit_code, note, say, show
 from nas.common.errors import UserError, quoted
 from nas.data import DATA, Dataset, check_name, duplicate_report, load, save
+from nas.data.dataset import SYNTHETIC
 from nas.data.ferplus import prepare_ferplus, with_votes
 from nas.data.intake import KEY, Intake
 
@@ -21,9 +22,7 @@ SEVEN = ("fer2013", "ferplus")
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if args.command == "preview":
-        from nas.data.pictures import write_contact_sheet
-
-        write_contact_sheet(data.open_dataset(args.name), args.out)
+        data.write_contact_sheet(data.open_dataset(args.name), args.out)
         say(str(args.out))
         return 0
     prepares = args.command == "prepare"
@@ -68,8 +67,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(args: argparse.Namespace) -> dict[str, Any]:
-    from nas.data.synthetic import SYNTHETIC
-
     name = check_name(args.name)
     if name == SYNTHETIC:
         raise UserError(f"prepare: name: {SYNTHETIC!r} is drawn by code; choose another name")

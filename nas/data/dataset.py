@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from nas.arch.genome import Genome
 from nas.common.errors import UserError, first_line, one_of, quoted
 from nas.common.files import make_folder, open_regular, replacing
 from nas.common.schema import Name
@@ -23,6 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 DATA = Path("data")  # where prepared data sets live, by name
+SYNTHETIC = "synthetic"  # the name of the one that code draws
 SPLITS = ("train", "validation", "test")
 USAGES = {"Training": 0, "PublicTest": 1, "PrivateTest": 2}  # of FER2013 -> index into SPLITS
 MAX_SIDE = 1024
@@ -121,6 +123,11 @@ def check_input(
             f"{own_channels}x{own_height}x{own_width} (channels x height x width); "
             "python -m nas.data prepare has --colour and --size"
         )
+
+
+def check_fit(genome: Genome, dataset: Dataset) -> None:
+    """UserError when the data set's images or classes are not the genome's."""
+    check_input(dataset, f"genome {genome.id}", genome.num_classes, *genome.input.shape)
 
 
 def check_name(name: str) -> str:

@@ -15,11 +15,11 @@ from pathlib import Path
 from nas.common.errors import UserError, did_you_mean, shown
 from nas.common.expressions import CLASSES
 from nas.common.images import MAX_FILE
-from nas.data.dataset import DATA, Dataset, load, save
+from nas.data.dataset import DATA, SYNTHETIC, Dataset, load, save
 from nas.data.files import Source, open_files
 from nas.data.folder import prepare_files
 from nas.data.intake import Intake
-from nas.data.synthetic import SIDE, SYNTHETIC, synthetic_faces
+from nas.data.synthetic import SIDE, synthetic_faces
 
 PREPARATION = 1  # counts up when the same files give another data set
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from nas.common.errors import UserError
 from nas.common.expressions import CLASSES
-from nas.data.dataset import Bytes, Dataset
+from nas.data.dataset import SYNTHETIC, Bytes, Dataset
 
-SYNTHETIC = "synthetic"  # the data set's name
 SIDE = 48
 SCALE = 3  # drawn this much larger, then averaged down
 CANVAS = SIDE * SCALE

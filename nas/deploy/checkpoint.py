@@ -16,7 +16,7 @@ from nas.common.errors import UserError, first_line, quoted
 from nas.common.files import check_file, parse_json, replacing
 from nas.common.pixels import MEAN, STD
 from nas.common.resources import WEIGHTS, find_model
-from nas.data import Dataset, check_input, check_name, open_dataset
+from nas.data import Dataset, check_fit, check_name, open_dataset
 from nas.deploy.preprocessing import MAX_MODEL_BYTES, METADATA_KEY, ModelInfo
 
 
@@ -122,8 +122,3 @@ def load_weights(genome: Genome, path: Path) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: no weights of genome {genome.id}: {first_line(error)}") from None
     return model
-
-
-def check_fit(genome: Genome, dataset: Dataset) -> None:
-    """UserError when the data set's images or classes are not the genome's."""
-    check_input(dataset, f"genome {genome.id}", genome.num_classes, *genome.input.shape)

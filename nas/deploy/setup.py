@@ -16,8 +16,8 @@ from nas.common.aliases import present
 from nas.common.errors import UserError
 from nas.common.files import make_folder, read_json, replace_file
 from nas.common.schema import read
-from nas.data import SPLITS, Dataset, search_split
-from nas.deploy.checkpoint import check_fit, load_weights
+from nas.data import SPLITS, Dataset, check_fit, search_split
+from nas.deploy.checkpoint import load_weights
 from nas.deploy.teach import teacher_of
 from nas.training.precision import fastest_precision, torch_device
 from nas.training.predict import Precision, Subset

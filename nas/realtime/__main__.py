@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
+from nas.common.cli import INTERRUPTED, Parser, exit_code, show
 from nas.common.errors import UserError
 from nas.common.options import add_options, given_options, with_options
 from nas.common.resources import ONNX, find_model
@@ -18,16 +18,14 @@ BROKEN = 1  # exit code: a part of the source could not be read
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     options = with_options(Options(), args)
+    from nas.realtime import session, web
+
     if args.web is not None:
         for name in sorted(given_options(Options, args) - {"model"}):
             raise UserError(f"--{name.replace('_', '-')}: not with --web, which takes --model")
-        from nas.realtime.web import server
-
-        serve(server(find_model(options.model, "--model", ONNX), args.web), say)
+        serve(web.server(find_model(options.model, "--model", ONNX), args.web))
         return 0
-    from nas.realtime.session import label_source
-
-    summary, model = label_source(options)
+    summary, model = session.label_source(options)
     found = summary.to_dict()
     show(found, options.json, lambda: as_text(found, model, options.outputs))
     if summary.interrupted:

@@ -70,6 +70,13 @@ def front_table(rows: Sequence[Row], best_id: str | None, axes: Axes) -> str:
     return table(shown, columns) + (_by_belief(measure["name"]) if _any_bar(rows) else "")
 
 
+def majority_line(share: float | None) -> list[str]:
+    """What no network should fall below, as lines below the front; none where it is not known."""
+    if share is None:
+        return []
+    return [f"always naming the most frequent class: {share:.1%} of the same images"]
+
+
 def _by_belief(metric: str) -> str:
     """A line below a front whose networks may be worse than others in what was measured."""
     return (

@@ -8,6 +8,7 @@ import io
 import warnings
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.common.files import replacing
-from nas.report.colours import INK, SERIES, TRAINING, VALIDATION
+from nas.report.ablation import sorted_rows
+from nas.report.colours import BEST, FRONT, INK, SERIES, TRAINING, VALIDATION
 
 # Left out of files: what is drawn from the same numbers is the same file on another day.
 UNDATED: dict[str, dict[str, None]] = {
@@ -178,3 +180,46 @@ def hypervolume_png(path: Path, curves: dict[str, list[list[float]]], title: str
     axes.grid(alpha=0.25, which="both", linewidth=0.5)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     write_figure(path, figure)
+
+
+def ablation_figure(result: dict[str, Any], title: str) -> Figure:
+    """A bar a gene: what the network's own value gains, with its interval over the seeds.
+
+    result: of nas.search.ablation.
+    """
+    measure = result["measure"]
+    scale = 100 if measure["share"] else 1
+    rows = [row for row in sorted_rows(result) if row["gain"]][::-1]
+    names = [plain(_name(row)) for row in rows]
+    height = 1.5 + 0.36 * max(1, len(rows)) + 0.1 * sum(name.count("\n") for name in names)
+    figure = Figure(figsize=(8.5, height), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    figure.suptitle(plain(title), color=INK, fontsize=10)
+    for place, row in enumerate(rows):
+        gain = row["gain"]
+        better = gain["mean"] >= 0
+        axes.barh(place, scale * gain["mean"], color=FRONT if better else BEST,
+                  hatch=None if better else "///", edgecolor="white", height=0.7)  # fmt: skip
+        if gain["low"] is not None:
+            ends = [scale * gain["low"], scale * gain["high"]]
+            axes.plot(ends, [place, place], color=INK, linewidth=1.4, marker="|", markersize=7)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), names, fontsize=8.5)
+    unit = "points of " if measure["share"] else ""
+    name = plain(measure["name"].replace("_", " "))
+    figure.supxlabel(f"gain of the network's own value, {unit}{name}{_seeds(rows)}", fontsize=9.5)
+    axes.grid(axis="x", alpha=0.3, linewidth=0.5)
+    return figure
+
+
+def _seeds(rows: list[dict[str, Any]]) -> str:
+    """What the intervals are of, where there are any."""
+    counts = sorted({row["gain"]["count"] for row in rows if row["gain"]["low"] is not None})
+    return f" (95 % interval, {' to '.join(map(str, counts))} seeds)" if counts else ""
+
+
+def _name(row: dict[str, Any]) -> str:
+    name: str = row["name"]
+    if row["ours"] is None:
+        return name
+    return fill(f"{name}: {row['ours']} instead of {row['theirs']}", 52)

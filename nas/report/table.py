@@ -1,9 +1,13 @@
-"""Aligned plain-text tables."""
+"""Tables: aligned plain text, and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from nas.common.cli import no_formula
 
 # Key in the row, header, format specification; one that begins with % is of a share, in percent.
 Column = tuple[str, str, str]
@@ -33,6 +37,15 @@ def _cell(value: Any, spec: str) -> str:
         return "-"
     share = spec.startswith("%")
     return format(100 * value, spec[1:]) if share else format(value, spec)
+
+
+def csv_text(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    """CSV with a header; text that a spreadsheet would run as a formula is marked as text."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
 
 
 def percents(ends: Sequence[float]) -> str:

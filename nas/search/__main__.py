@@ -8,12 +8,13 @@ import json
 import shlex
 import sys
 import time
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas import data
 from nas.arch.lowering import cost, describe
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
@@ -21,7 +22,7 @@ from nas.common.deadline import beginning_within
 from nas.common.errors import UserError
 from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
-from nas.report.front import front_table, plain_row
+from nas.report.front import front_table, majority_line, plain_row
 from nas.search.evaluate import chosen_function
 from nas.search.settings import Settings, add_settings, check_addressed, settings_of
 from nas.search.store import RunDirectory
@@ -29,11 +30,11 @@ from nas.space.operators import draw
 from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
-    from nas.search.driver import Callback
     from nas.search.elapsed import Outcome
     from nas.search.results import Run
 
 STARTED = time.monotonic()
+Row = dict[str, Any]
 
 
 def main(argv: list[str]) -> int:
@@ -42,19 +43,21 @@ def main(argv: list[str]) -> int:
         return _dry_run(args)
     settings = _settings(args)
     with beginning_within(settings.time_budget, STARTED, "the program was loaded"):
-        from nas.search.run import search
+        from nas.search import callbacks, overview, run
 
-        callbacks = _callbacks(args)
+        watchers = callbacks.watchers(args.mlflow, args.serve)
     seeds = [] if args.seed_genomes == ["none"] else args.seed_genomes
-    run = search(
+    found = run.search(
         args.space, settings=settings, evaluator=settings.evaluator if args.evaluator else None,
         seed_genomes=seeds, machine=args.machine, run_dir=args.run_dir, resume=args.resume,
-        callbacks=callbacks, progress=not args.json,
+        callbacks=watchers, progress=not args.json,
         command=["python", "-m", "nas.search", *argv], started=STARTED,
     )  # fmt: skip
-    assert run.outcome is not None
-    show(_plain(run) if args.json else None, args.json, lambda: _text(run))
-    return INTERRUPTED if run.outcome.stopped == "interrupted" else 0
+    outcome = found.outcome
+    assert outcome is not None
+    rows, axes = overview.front_rows(found.directory, found.archive)
+    show(_plain(found, outcome, rows), args.json, lambda: _text(found, outcome, rows, axes))
+    return INTERRUPTED if outcome.stopped == "interrupted" else 0
 
 
 def _parser() -> Parser:
@@ -75,35 +78,13 @@ def _parser() -> Parser:
     return parser
 
 
-def _callbacks(args: argparse.Namespace) -> list[Callback]:
-    """Who watches: the page and the study always, the rest where it is asked for or installed."""
-    from nas.search.callbacks import LivePages, OptunaStudy, ReportPage
-
-    found: list[Callback] = [ReportPage(), OptunaStudy()]
-    if find_spec("tensorboard"):
-        from nas.search.tensorboard import TensorBoard
-
-        found.append(TensorBoard())
-    if args.mlflow:
-        if not find_spec("mlflow"):
-            raise UserError("--mlflow: MLflow is not installed; pip install mlflow-skinny")
-        from nas.search.mlflow import MLflow
-
-        found.append(MLflow(args.mlflow))
-    if args.serve is not None:
-        found.append(LivePages(args.serve))
-    return found
-
-
 def _settings(args: argparse.Namespace) -> Settings:
     fixed = (args.space, args.run_dir, args.seed_genomes, args.config, args.machine)
     if args.resume and any(fixed):
         raise UserError("--resume: takes space, seed genomes and settings from the run; drop them")
     if not args.resume and not args.space:
         raise UserError("--space: missing; expected a search space such as fer")
-    stored = None
-    if args.resume:
-        stored = RunDirectory.open(Path(args.resume)).settings()
+    stored = RunDirectory.open(Path(args.resume)).settings() if args.resume else None
     settings = settings_of(args, stored)
     check_addressed(settings, args.address is not None)
     if args.machine and settings.fps_model:
@@ -113,15 +94,13 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _dry_run(args: argparse.Namespace) -> int:
     """The space as the search would have it, without torch."""
-    from nas.data.sources import form_of
-
     if args.resume:
         raise UserError("--resume: not with --dry-run, which is of a new search")
     settings = _settings(args)
     given = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     if settings.evaluator is not None:
         chosen_function(settings.evaluator, args.evaluator)
-    form = None if settings.evaluator is not None else form_of(settings.data)
+    form = None if settings.evaluator is not None else data.form_of(settings.data)
     space = settings.space(given, form)
     rng = np.random.default_rng(settings.seed)
     feasible = sum(space.violation(draw(space, rng).genome) == 0 for _ in range(1000))
@@ -138,15 +117,11 @@ def _dry_run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _plain(run: Run) -> dict[str, Any]:
+def _plain(run: Run, outcome: Outcome, rows: Sequence[Row]) -> Row:
     """The result as JSON has it."""
-    from nas.search.overview import front_rows
-
-    assert run.outcome is not None
     chosen = run.settings.choose(run.results)
-    rows, _ = front_rows(run.directory, run.archive)
     return {
-        "run": str(run.path), "stopped": run.outcome.stopped, "evaluations": len(run.archive),
+        "run": str(run.path), "stopped": outcome.stopped, "evaluations": len(run.archive),
         "best": chosen.measured.id if chosen else None,
         "front": [plain_row(row) for row in rows],
     }  # fmt: skip
@@ -157,11 +132,7 @@ def _now(outcome: Outcome) -> str:
     return f" ({outcome.seconds:.0f} s of it now)" if outcome.before.seconds else ""
 
 
-def _text(run: Run) -> str:
-    from nas.search.overview import front_rows, majority_line
-
-    outcome = run.outcome
-    assert outcome is not None
+def _text(run: Run, outcome: Outcome, rows: Sequence[Row], axes: Sequence[Row]) -> str:
     failures = [e for e in run.archive if e.status == "failed"]
     chosen = run.settings.choose(run.results)
     lines = [
@@ -178,13 +149,12 @@ def _text(run: Run) -> str:
             again += f" --evaluations {2 * len(run.archive)}"
         why = run.archive.why_no_front()
         return "\n".join([*lines, f"no front and no best.json: {why}; go on with:", again])
-    rows, axes = front_rows(run.directory, run.archive)
     lines.append(front_table(rows, chosen.measured.id, axes))
-    lines += majority_line(run.directory)
+    lines += majority_line(run.directory.majority_baseline())
     lines.append(f"\nNext:\n  python -m nas.inspect {run.path}")
     if run.settings.evaluator is None:  # else the command knows no data to retrain on
-        best, data = run.directory.file("best.json"), shlex.quote(run.settings.data)
-        lines.append(f"  python -m nas.retrain --genome {best} --data {data}")
+        best, name = run.directory.file("best.json"), shlex.quote(run.settings.data)
+        lines.append(f"  python -m nas.retrain --genome {best} --data {name}")
     return "\n".join(lines if outcome.stopped == "finished" else [*lines, again])
 
 

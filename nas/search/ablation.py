@@ -22,9 +22,8 @@ from nas.common.errors import UserError, as_path
 from nas.common.resources import REFERENCES, SEARCH_SPACES
 from nas.evolution.objectives import Fitness, Objective
 from nas.evolution.predictor import StaticMetrics
-from nas.report.ablation import ablation_figure
 from nas.report.metrics import mean_interval
-from nas.report.plots import write_figure
+from nas.report.plots import ablation_figure, write_figure
 from nas.search.archive import Archive, Evaluation
 from nas.search.evaluate import EvaluatorFunction, completed, evaluator_name
 from nas.search.machine import check_fps_model

@@ -1,19 +1,19 @@
-"""What a search makes for those who watch it: its page, as a file and live, and a study."""
+"""What a search makes for those who watch it: its page, as a file and live, studies and logs."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from importlib.util import find_spec
 
-from nas.common.files import replace_file
+from nas.common.errors import UserError
+from nas.common.lazy import lazy_function
 from nas.common.web import Server
-from nas.report.explorer import explorer_page
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
 from nas.search.elapsed import Outcome
-from nas.search.overview import overview
-from nas.search.pages import page_server
+from nas.search.pages import page_server, write_page
 from nas.search.study import FILE, Study
 
 LEAST = 10.0  # s between two pages
@@ -31,16 +31,12 @@ class ReportPage(Callback):
     def on_evaluation(self, search: Search, evaluation: Evaluation) -> None:
         if time.monotonic() >= self._due:
             started = time.monotonic()
-            self._write(search, deep=False)
+            write_page(search.run, search.archive, deep=False)
             took = time.monotonic() - started
             self._due = time.monotonic() + max(LEAST, PATIENCE * took)
 
     def on_end(self, search: Search, outcome: Outcome) -> None:
-        self._write(search, deep=True)
-
-    def _write(self, search: Search, deep: bool) -> None:
-        page = explorer_page(overview(search.run, deep=deep, archive=search.archive))
-        replace_file(search.run.file("report.html"), page)
+        write_page(search.run, search.archive)
 
 
 class OptunaStudy(Callback):
@@ -76,3 +72,21 @@ class LivePages(Callback):
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+
+
+TensorBoard = lazy_function("nas.search.tensorboard:TensorBoard")
+MLflow = lazy_function("nas.search.mlflow:MLflow")
+
+
+def watchers(mlflow: str | None = None, port: int | None = None) -> list[Callback]:
+    """The page and the study always, the rest where it is asked for or installed."""
+    found: list[Callback] = [ReportPage(), OptunaStudy()]
+    if find_spec("tensorboard"):
+        found.append(TensorBoard())
+    if mlflow:
+        if not find_spec("mlflow"):
+            raise UserError("--mlflow: MLflow is not installed; pip install mlflow-skinny")
+        found.append(MLflow(mlflow))
+    if port is not None:
+        found.append(LivePages(port))
+    return found

@@ -84,7 +84,7 @@ class RaySession:
         self._cleaning.callback(self.ray.shutdown)
         # Without "local" Ray would join any cluster that happens to run on this machine.
         try:
-            with patience():
+            with patience(self.ray._private.services):
                 self.ray.init(
                     address="local", num_cpus=cpus, include_dashboard=False,
                     _temp_dir=str(folder / "r"), **QUIET,
@@ -104,14 +104,12 @@ class RaySession:
 
 
 @contextmanager
-def patience() -> Iterator[None]:
+def patience(services: Any) -> Iterator[None]:
     """Let Ray's processes take START_SECONDS to start: it gives them 30 s, by a number in its code.
 
     It asks for its node until then; here each of its questions waits for the answer.
     """
-    from ray._private import services
-
-    ask: Any = services.get_node
+    ask = services.get_node
 
     def wait(*question: Any) -> Any:
         until = time.monotonic() + START_SECONDS

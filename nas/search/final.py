@@ -6,8 +6,6 @@ interrupted goes on, so that the same command can be given again at any time.
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 import subprocess
@@ -22,12 +20,12 @@ from nas.arch.genome import Genome
 from nas.common.errors import UserError
 from nas.common.files import make_folder, replace_file
 from nas.common.schema import flatten, read
-from nas.data import Dataset, open_dataset
-from nas.deploy.checkpoint import check_fit
+from nas.data import Dataset, check_fit, open_dataset
 from nas.deploy.latency import measure_fps
 from nas.deploy.reports import REPORT, accuracy_over_seeds, retrained
 from nas.report.final import final_figure
 from nas.report.plots import write_figure
+from nas.report.table import csv_text
 from nas.search.analysis import rank_correlation
 from nas.search.store import RunDirectory
 from nas.training.recipe import Recipe
@@ -201,11 +199,7 @@ def _written(
         )
         for split in ("validation", "test")
     }
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    replace_file(folder / TABLE, text.getvalue())
+    replace_file(folder / TABLE, csv_text(FIELDS, rows))
     if rows:
         write_figure(folder / PICTURE, final_figure(rows, ranks["test"]))
     return Final(rows, failed, ranks)

@@ -6,17 +6,22 @@ whose calibration (`python -m nas.fps`) the settings name.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, ending_after
+from nas.common.errors import UserError
+from nas.common.files import check_writable, replace_file
 from nas.deploy.latency import Calibration, calibrate, measure_fps, read_calibration
 from nas.search.archive import Evaluation
 from nas.search.profile import HardwareProfile, load_machine
@@ -95,6 +100,18 @@ def calibrate_here(space: SearchSpace, seed: int, genomes: int) -> Calibration:
     return found
 
 
+def write_fps_model(path: Path, space: SearchSpace, genomes: int) -> dict[str, Any]:
+    """The fps model of this machine as a file, for `fps_model` of a search elsewhere."""
+    check_writable(path)
+    plain = {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "calibration": dataclasses.asdict(calibrate_here(space, 0, genomes)),
+    }
+    replace_file(path, json.dumps(plain, indent=1) + "\n")
+    return plain
+
+
 def sampled(space: SearchSpace, seed: int, count: int) -> list[Genome]:
     """Genomes of the space for `calibrate` to choose from."""
     rng = np.random.default_rng([seed, 0xF95])
@@ -126,4 +143,14 @@ def measure_front(
         return {}
     measured = dict(zip([e.id for e in front], rates, strict=True))
     run.write("measured_fps.json", json.dumps(measured, indent=1))
+    return measured
+
+
+def measure_run(run: RunDirectory) -> dict[str, float]:
+    """`measure_front` of a finished run. UserError where it has none."""
+    with run:
+        archive = run.archive(run.space().contains)
+        measured = measure_front(run, [member.measured for member in run.front(archive)])
+    if not measured:
+        raise UserError(f"{run.path}: no front: {archive.why_no_front()}")
     return measured

@@ -36,14 +36,6 @@ from nas.training.history import FILE, read_history
 Row = dict[str, Any]
 
 
-def majority_line(run: RunDirectory) -> list[str]:
-    """What no network should fall below, as lines of text."""
-    share = run.majority_baseline()
-    if share is None:
-        return []
-    return [f"always naming the most frequent class: {share:.1%} of the same images"]
-
-
 def overview(
     run: RunDirectory, baseline: RunDirectory | None = None, deep: bool = True,
     archive: Archive | None = None,

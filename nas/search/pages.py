@@ -1,13 +1,22 @@
-"""The page of a run, live: served on loopback, made anew as the run grows."""
+"""The pages of runs: written to files with their pictures, or served live on loopback."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from nas.common.errors import UserError
+from nas.common.files import replace_file
 from nas.common.web import Server
-from nas.report.explorer import as_json, explorer_page
+from nas.report.explorer import as_json, comparison_page, explorer_page
+from nas.report.paper import write_paper
+from nas.report.pareto import pareto_picture
+from nas.search.archive import Archive
+from nas.search.comparison import comparison
 from nas.search.overview import overview
 from nas.search.store import RunDirectory
 
@@ -15,6 +24,37 @@ REFRESH = 4.0  # s between two readings of the archive
 PATIENCE = 20  # readings may take a twentieth of the time, whatever the size of the run
 SLOW = ("population", "surrogate")  # parts that are made anew more seldom still
 HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has its own beside
+Row = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+def write_page(
+    run: RunDirectory, archive: Archive, baseline: RunDirectory | None = None, deep: bool = True
+) -> Row:
+    """report.html in the run, of its `overview`, which is given back with the `page`."""
+    found, page = overview(run, baseline, deep, archive), run.file("report.html")
+    replace_file(page, explorer_page(found))
+    return {**found, "page": str(page)}
+
+
+def write_report(run: RunDirectory, baseline: RunDirectory | None, paper: bool) -> Row:
+    """The page, the `picture` of the front, and RUN/paper if wanted. UserError without a front."""
+    archive = run.archive(run.space().contains)
+    found, picture = write_page(run, archive, baseline), run.file("pareto.png")
+    if found["best"] is None:
+        raise UserError(f"{run.path}: no front: {archive.why_no_front()}")
+    pareto_picture(picture, found)
+    if paper:
+        log.info("figures and the LaTeX table: %s", write_paper(run.file("paper"), found))
+    return {**found, "picture": str(picture)}
+
+
+def write_comparison(runs: Sequence[Path], page: Path) -> Row:
+    """The page of several runs, of their `comparison`, which is given back with the `page`."""
+    found = comparison([RunDirectory.open(run) for run in runs])
+    replace_file(page, comparison_page(found))
+    return {**found, "page": str(page)}
 
 
 class LivePage:
@@ -23,7 +63,7 @@ class LivePage:
     def __init__(self, run: RunDirectory, baseline: RunDirectory | None = None) -> None:
         self.run, self.baseline = run, baseline
         self._lock = threading.Lock()  # of the visitors' threads
-        self._found: dict[str, Any] = {}
+        self._found: Row = {}
         self._due = self._deep_due = 0.0
 
     def get(self, path: str, /) -> bytes | None:
@@ -33,7 +73,7 @@ class LivePage:
             return as_json({**self._overview(), "live": True}).encode()
         return None
 
-    def _overview(self) -> dict[str, Any]:
+    def _overview(self) -> Row:
         with self._lock:
             if time.monotonic() < self._due:
                 return self._found

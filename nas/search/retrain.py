@@ -10,11 +10,11 @@ from typing import Any
 
 from nas.arch.genome import Genome, find_genome
 from nas.common.cli import log_to_stderr, read_seeds
-from nas.common.errors import UserError, as_path
+from nas.common.errors import as_path
 from nas.common.resources import WEIGHTS, find_model
 from nas.data import Dataset, open_dataset
 from nas.deploy.retrain import retrain_on
-from nas.search.store import run_of
+from nas.search.store import data_of, default_out
 from nas.training.recipe import Recipe
 
 AnyPath = str | os.PathLike[str]
@@ -60,24 +60,3 @@ def retrain(
             network, dataset, recipe, folder, seeds=numbers, initial=start, teachers=files,
             device=device, command=command,
         )  # fmt: skip
-
-
-def data_of(genome: Path | None) -> str | None:
-    """The data set of the run in which this genome file lies; None where it lies in none."""
-    run = genome and run_of(genome)
-    return run.trained_on() if run else None
-
-
-def shared_data(genomes: Sequence[Path]) -> str | None:
-    """The data set of the runs of all of them. UserError where these differ."""
-    found = {path: data_of(path) for path in genomes}
-    if len({*found.values()}) > 1:
-        named = ", ".join(f"{path}: {data or 'none'}" for path, data in found.items())
-        raise UserError(f"--data: missing; the genomes' runs have different data ({named})")
-    return next(iter(found.values()))
-
-
-def default_out(genome: Path | None, name: str) -> Path:
-    """Where the network of that id goes: into the run in which its genome file lies."""
-    run = genome and run_of(genome)
-    return run.file(f"retrain/{name}") if run else Path(f"experiments/retrain-{name}")

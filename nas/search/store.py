@@ -275,6 +275,27 @@ def run_of(file: Path) -> RunDirectory | None:
     return RunDirectory.open(found[0]) if found else None
 
 
+def data_of(genome: Path | None) -> str | None:
+    """The data set of the run in which this genome file lies; None where it lies in none."""
+    run = genome and run_of(genome)
+    return run.trained_on() if run else None
+
+
+def shared_data(genomes: Sequence[Path]) -> str | None:
+    """The data set of the runs of all of them. UserError where these differ."""
+    found = {path: data_of(path) for path in genomes}
+    if len({*found.values()}) > 1:
+        named = ", ".join(f"{path}: {data or 'none'}" for path, data in found.items())
+        raise UserError(f"--data: missing; the genomes' runs have different data ({named})")
+    return next(iter(found.values()))
+
+
+def default_out(genome: Path | None, name: str) -> Path:
+    """Where the network of that id goes: into the run in which its genome file lies."""
+    run = genome and run_of(genome)
+    return run.file(f"retrain/{name}") if run else Path(f"experiments/retrain-{name}")
+
+
 def _new_folder(path: Path | None, name: str) -> Path:
     """Make it; one that was given may be there already, if it is empty."""
     name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{name}"

@@ -32,7 +32,7 @@ from nas.common.errors import UserError, first_line
 from nas.common.files import make_folder, replace_file
 from nas.common.schema import read
 from nas.data import Dataset, search_split
-from nas.training.precision import fastest_precision
+from nas.training.precision import fastest_precision, torch_device
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
 from nas.training.teacher import SoftLabels, stored_teacher
@@ -95,6 +95,7 @@ def tune(
     Writes study.db, trials.csv and best_recipe.yaml into `folder` after every trial. With a grid
     every setting of it is one trial, and `trials` is ignored.
     """
+    goal = dataclasses.replace(goal, device=str(torch_device(goal.device)))
     teacher = stored_teacher(goal.base, goal.dataset.fingerprint)  # before a folder is made
     study = open_study(goal, folder)
     _queue(study, goal)

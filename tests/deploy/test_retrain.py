@@ -22,7 +22,8 @@ from nas.deploy.checkpoint import load_weights, save_weights
 from nas.deploy.preprocessing import ModelInfo
 from nas.realtime.recognizer import Recognizer
 from nas.retrain import main
-from nas.search.retrain import default_out, retrain, shared_data
+from nas.search.retrain import retrain
+from nas.search.store import default_out, shared_data
 from nas.training.predict import DivergedError
 from nas.training.recipe import Recipe
 

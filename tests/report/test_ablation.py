@@ -3,8 +3,8 @@ from itertools import pairwise
 import cv2
 import pytest
 
-from nas.report.ablation import ablation_figure, ablation_table
-from nas.report.plots import write_figure
+from nas.report.ablation import ablation_table
+from nas.report.plots import ablation_figure, write_figure
 
 ACCURACY = {"name": "accuracy", "share": True, "maximize": True}
 

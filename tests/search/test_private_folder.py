@@ -107,13 +107,13 @@ def test_ray_may_take_longer_than_its_own_limit(monkeypatch):
         return "node"
 
     monkeypatch.setattr(services, "get_node", busy)
-    with cluster.patience():
+    with cluster.patience(services):
         assert services.get_node("gcs", "id") == "node"
     assert asked == [("gcs", "id")] * 4
     assert services.get_node is busy
     asked.clear()
     monkeypatch.setattr(cluster, "START_SECONDS", 0.0)
-    with cluster.patience(), pytest.raises(RuntimeError, match="no such node"):
+    with cluster.patience(services), pytest.raises(RuntimeError, match="no such node"):
         services.get_node("gcs", "id")
 
 
