@@ -12,12 +12,11 @@ from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.resources import SEARCH_SPACES
 from nas.common.schema import Float, Int
-from nas.search.settings import add_settings, check_addressed, settings_of
+from nas.search.settings import Settings, add_settings, check_addressed, settings_of
 from nas.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from nas.search.planning import Plan
-    from nas.search.settings import Settings
 
 
 def main(argv: list[str]) -> int:

@@ -77,9 +77,8 @@ def _several(args: argparse.Namespace) -> int:
         range(args.seed, args.seed + args.seeds),
         [find_model(given, "--teacher", WEIGHTS) for given in args.teacher],
     )
-    if args.front is not None:
-        run: RunDirectory | None = RunDirectory.open(Path(args.front))
-        assert run is not None
+    run = None if args.front is None else RunDirectory.open(Path(args.front))
+    if run:
         genomes = front_genomes(run, args.top)
         if not genomes:
             raise UserError(f"{run.path}: no network on its front yet")

@@ -40,19 +40,16 @@ def main(argv: list[str]) -> int:
     retrain = ["--genome", args.genome, "--recipe", f"{out}/best_recipe.yaml"]
     retrain += ["--data", given] if given else []
     retrain += ["--out", str(_free(out / "retrain"))]
+    follows = f"Next:\n  python -m nas.retrain {shlex.join(retrain)}"
+    if not (out / "best_recipe.yaml").exists():
+        follows = "no trial is complete, so there is no best recipe; the same command goes on"
     study_file = out / "study.db"
     text = (
         f"{_table(found, bool(args.grid))}\n\n"
-        f"study: {study_file} (optuna-dashboard sqlite:///{study_file})\n{_next(out, retrain)}"
+        f"study: {study_file} (optuna-dashboard sqlite:///{study_file})\n{follows}"
     )
     show({"study": str(study_file), "trials": found}, args.json, lambda: text)
     return 0
-
-
-def _next(out: Path, retrain: list[str]) -> str:
-    if not (out / "best_recipe.yaml").exists():
-        return "no trial is complete, so there is no best recipe; the same command goes on"
-    return f"Next:\n  python -m nas.retrain {shlex.join(retrain)}"
 
 
 def _free(folder: Path) -> Path:

@@ -42,8 +42,7 @@ def callable_module(module: str, target: str) -> None:
     """
 
     class CallableModule(ModuleType):
-        def __call__(self, *given: Any, **named: Any) -> Any:
-            return _load(target)(*given, **named)
+        __call__ = staticmethod(lazy_function(target))
 
         @property
         def __signature__(self) -> inspect.Signature:

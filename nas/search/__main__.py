@@ -127,17 +127,14 @@ def _plain(run: Run, outcome: Outcome, rows: Sequence[Row]) -> Row:
     }  # fmt: skip
 
 
-def _now(outcome: Outcome) -> str:
-    """What of the time was this process's, where an earlier one began the search."""
-    return f" ({outcome.seconds:.0f} s of it now)" if outcome.before.seconds else ""
-
-
 def _text(run: Run, outcome: Outcome, rows: Sequence[Row], axes: Sequence[Row]) -> str:
     failures = [e for e in run.archive if e.status == "failed"]
     chosen = run.settings.choose(run.results)
+    # What of the time was this process's, where an earlier one began the search.
+    now = f" ({outcome.seconds:.0f} s of it now)" if outcome.before.seconds else ""
     lines = [
         f"{outcome.stopped}: {len(run.archive)} evaluations ({len(failures)} failed) in "
-        f"{outcome.total.seconds:.0f} s, set-up included{_now(outcome)}; driver overhead "
+        f"{outcome.total.seconds:.0f} s, set-up included{now}; driver overhead "
         f"{outcome.overhead:.1%}"
     ]
     lines += [f"failed: {e.id}: {e.error.splitlines()[0]}" for e in failures[:3]]
