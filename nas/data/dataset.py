@@ -205,12 +205,8 @@ def save(dataset: Dataset, path: Path | str) -> Path:
     raw = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     if len(raw) > MAX_META:
         raise UserError(f"{path}: provenance has {len(raw)} bytes; allowed at most {MAX_META}")
-    arrays: dict[str, Any] = {
-        name: getattr(dataset, name) for name in ("images", "labels", "split")
-    }
-    arrays["meta"] = raw
-    if dataset.votes is not None:
-        arrays["votes"] = dataset.votes
+    held = {name: getattr(dataset, name, None) for name in (*ARRAYS, *VOTES)} | {"meta": raw}
+    arrays: dict[str, Any] = {name: array for name, array in held.items() if array is not None}
     make_folder(path.parent)
     with replacing(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays)

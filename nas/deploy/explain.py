@@ -58,17 +58,12 @@ def explain(
         for kind, match in (("right", answers == labels), ("wrong", answers != labels)):
             mine = np.flatnonzero(match & (labels == label))
             mine = mine[np.argsort(-probabilities[mine].max(1), kind="stable")][:per_class]
-            maps = maps_of(mine) if len(mine) else torch.zeros(0, size.height, size.width)
             shown[kind] = [
-                {
-                    "row": int(rows[i]),
-                    "answer": dataset.classes[answers[i]],
-                    "probability": float(probabilities[i].max()),
-                    "image": x[i, 0].numpy(),
-                    "map": maps[k].numpy(),
-                }
-                for k, i in enumerate(mine)
-            ]
+                {"row": int(rows[i]), "answer": dataset.classes[answers[i]],
+                 "probability": float(probabilities[i].max()), "image": x[i, 0].numpy(),
+                 "map": found.numpy()}
+                for i, found in zip(mine, maps_of(mine) if len(mine) else (), strict=True)
+            ]  # fmt: skip
         picture = out / f"{name}.png"
         saliency_png(picture, shown, f"{name}: {method}, {dataset.name} {split}")
         overview.append((name, shown["right"][:4] + shown["wrong"][:4]))

@@ -139,13 +139,15 @@ def export_trained(
     models = [open_model(out / FLOAT), open_model(out / INT8)]
     labels = subset.labels[subset.rows].numpy()
     ours = logits(trained.model.cpu(), trained.genome, subset).numpy().argmax(1)
+    image = np.zeros((1, *p.shape), np.float32)
+    milliseconds = time_in_turns([partial(m.run, image) for m in models], rounds=9, runs=20)
     files = []
-    for model, fps in zip(models, _frame_rates(models, p), strict=True):
+    for model, ms in zip(models, milliseconds, strict=True):
         answers = _logits(model, subset).argmax(1)
         check = model.check()
         assert check is not None
         files.append({
-            "file": model.path.name, "bytes": model.path.stat().st_size, "fps": fps,
+            "file": model.path.name, "bytes": model.path.stat().st_size, "fps": 1000 / ms,
             "accuracy": float((answers == labels).mean()),
             "same_labels": float((answers == ours).mean()),
             "probe_difference": check.difference, "probe_limit": check.limit,
@@ -180,10 +182,3 @@ def _batches(subset: Subset, p: ModelInfo) -> Iterator[npt.NDArray[np.float32]]:
     """A subset's images as a file takes them: cropped to the input, normalised, float32."""
     for rows in torch.split(subset.rows, EVALUATION_BATCH):
         yield p.normalise(views_of(subset.images[rows], p.height, p.width, "single")[0].numpy())
-
-
-def _frame_rates(models: Sequence[OnnxModel], p: ModelInfo) -> list[float]:
-    """Frames per second, batch 1, one thread, in turns."""
-    image = np.zeros((1, *p.shape), np.float32)
-    milliseconds = time_in_turns([partial(m.run, image) for m in models], rounds=9, runs=20)
-    return [1000 / ms for ms in milliseconds]

@@ -133,10 +133,8 @@ def _bars(
     cv2.add(words, names, words)
     row, start = height // len(rows), left + NAME * size
     for line, index in enumerate(rows):
-        y, end = (
-            top + line * row,
-            start + round(face.probabilities[index] * (BAR * size - size // 2)),
-        )
+        y = top + line * row
+        end = start + round(face.probabilities[index] * (BAR * size - size // 2))
         sure = index == strongest[0] and face.label != UNCERTAIN
         colour = GREEN if sure else GREY
         cv2.rectangle(out, (start, y + row // 4), (end, y + row - row // 4), colour, -1)

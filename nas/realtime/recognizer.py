@@ -135,11 +135,9 @@ class Stream:
         found = self.recognizer.classify(frame, grey, [t.box for t in tracks])
         with steps("smooth"):
             self.smoother.forget_all_but({t.id for t in tracks})
-            return [self._face(t.id, t.box, p, now) for t, p in zip(tracks, found, strict=True)]
-
-    def _face(self, track: int, box: Box, probabilities: Floats, seconds: float) -> Face:
-        label, smoothed = self.smoother(track, probabilities, seconds)
-        return Face(box, label, tuple(smoothed.tolist()), track)
+            steady = [self.smoother(t.id, p, now) for t, p in zip(tracks, found, strict=True)]
+        return [Face(t.box, label, tuple(p.tolist()), t.id)
+                for t, (label, p) in zip(tracks, steady, strict=True)]  # fmt: skip
 
 
 def as_grey(frame: Pixels) -> Pixels:
