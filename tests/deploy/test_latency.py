@@ -3,7 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from nas.arch.lowering import cost
+from nas.arch.blocks import Ghost
+from nas.arch.genome import Conv, Genome, Head, Input, Stage
+from nas.arch.layers import Concat, Conv2d
+from nas.arch.lowering import cost, lower
 from nas.common.errors import UserError
 from nas.deploy import latency
 from nas.deploy.latency import (
@@ -28,6 +31,18 @@ def test_features_add_up(proposed):
     assert macs == pytest.approx(cost(proposed).macs / 1e6)
     assert found["convs"] == 14  # 2 convolutions and 4 inverted blocks of 3
     assert found["constant"] == 1
+
+
+def test_what_lies_in_branches_adds_up_too():
+    ghosts = Genome(Input(), 7, (Stage((Conv(8, 3, 2),)), Stage((Ghost(16),))), Head())
+    found = dict(zip(FEATURES, features(ghosts), strict=True))
+    macs = sum(v for k, v in found.items() if k.endswith("_macs"))
+    assert macs == pytest.approx(cost(ghosts).macs / 1e6)
+    layers = [layer for unit in lower(ghosts) for layer in unit.layers]
+    inside = [inner for layer in layers if isinstance(layer, Concat)
+              for branch in layer.branches for inner in branch]  # fmt: skip
+    convolutions = [layer for layer in (*layers, *inside) if isinstance(layer, Conv2d)]
+    assert found["convs"] == len(convolutions) == 7
 
 
 def test_prediction_is_the_inverse_of_milliseconds(proposed):

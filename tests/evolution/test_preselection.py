@@ -213,6 +213,25 @@ def test_any_objectives_and_more_than_one_uncertain(quick, rng, objectives):
     assert screen.predictor.names.keys() == {"accuracy", "energy"}
 
 
+def test_frames_a_second_count_as_the_time_of_a_frame(quick, rng):
+    """Gains from 10 to 20 fps and from 1000 to 2000 are not alike: those in seconds are."""
+
+    def with_time(genome):
+        found = known(genome)
+        return {**found, "s": 1 / found["fps"]}
+
+    genotypes, children = ([quick.sample(rng) for _ in range(n)] for n in (20, 30))
+    gains = []
+    for speed in ("fps", "s"):
+        screen = Preselection(quick, with_time, (Objective("accuracy"), Objective(speed)))
+        for genotype in genotypes:
+            screen.tell(genotype, {**metrics_of(genotype.genome), **with_time(genotype.genome)})
+        screen.predictor.fit()
+        gains.append(screen.gain(children, []))
+    assert gains[0].max() > 0
+    np.testing.assert_allclose(gains[0], gains[1], rtol=1e-9)
+
+
 def test_a_worst_frame_rate_of_0_is_refused_before_anything_is_measured(quick):
     """Its reciprocal ended a search with a traceback, after eight evaluations."""
     objectives = (Objective("accuracy"), Objective("fps", worst=0))

@@ -33,6 +33,12 @@ def test_a_real_change_comes_through_within_half_a_second():
     assert labels.index("neutral") > 31  # one odd frame is not a change
 
 
+def test_another_class_that_leads_by_far_takes_over():
+    """Though the label's own class is still above the threshold."""
+    labels = run(Smoother(CLASSES, threshold=0.3), [p(0.9, 0.05)] * 30 + [p(0.35, 0.6)] * 60)
+    assert (labels[29], labels[-1]) == ("happy", "neutral")
+
+
 def test_uncertain_below_the_threshold_and_steady_there():
     smoother = Smoother(CLASSES, threshold=0.5)
     rng = np.random.default_rng(0)

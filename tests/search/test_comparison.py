@@ -4,9 +4,11 @@ import shutil
 
 import pytest
 from conftest import ROOT
+from fakes import evaluation
 
 from nas.report.explorer import comparison_page
 from nas.search.comparison import comparison
+from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 
 
@@ -33,6 +35,16 @@ def test_equal_budgets_are_the_least_of_all_runs(found):
     assert smallest["evaluations"] == 48
     assert smallest["at_evaluations"] == smallest["hypervolume"]
     assert all(r["at_evaluations"] <= r["hypervolume"] for r in found["runs"])
+
+
+def test_the_last_evaluation_of_a_budget_counts(tmp_path, quick, rng):
+    run = RunDirectory.create(tmp_path / "run", Settings(), quick)
+    archive = run.archive()
+    for index, accuracy in enumerate((0.3, 0.6)):
+        archive.append(evaluation(quick.sample(rng).genome, index, accuracy))
+    archive.close()
+    (row,) = comparison([run])["runs"]
+    assert row["at_evaluations"] == row["hypervolume"] > row["curve"][0][2]
 
 
 def test_one_reference_point_for_all(found):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import REFERENCES
 
-from nas.arch.genome import Genome
+from nas.arch.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.arch.lowering import cost
 from nas.common.resources import SEARCH_SPACES
 from nas.space.projection import project
@@ -38,6 +38,14 @@ def test_every_reference_has_a_relative_in_every_space(name, path):
     space = SearchSpace.load(name)
     found = project(Genome.load(path), space)
     assert space.contains(found.genome)
+
+
+def test_numbers_take_the_nearest_by_ratio():
+    """20 channels are nearer to 24 than to 16, and 27 to 24."""
+    stages = [Stage((Pool("max"), Conv(width, 3))) for width in (20, 27)]
+    genome = Genome(Input(), 7, (Stage((Conv(8, 3, 2),)), *stages), Head())
+    found = project(genome, SearchSpace.load("quick"))
+    assert [stage.channels for stage in found.stages] == [24, 24]
 
 
 @pytest.mark.parametrize("name", NAMES)
