@@ -27,6 +27,7 @@ from packaging.specifiers import SpecifierSet
 from nas.common.cli import Parser, exit_code, say, show
 from nas.common.environment import cpu_quota, package_version, scheduled_cores, usable_cores
 from nas.common.errors import UserError, first_line
+from nas.common.files import EXPERIMENTS
 from nas.common.resources import MODELS
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -272,8 +273,6 @@ def disk_space() -> Iterator[Finding]:
 
 
 def can_write() -> Iterator[Finding]:
-    from nas.search.store import EXPERIMENTS
-
     try:
         with tempfile.TemporaryFile(dir=EXPERIMENTS if EXPERIMENTS.exists() else "."):
             yield Finding("experiments", OK, f"{EXPERIMENTS}/ can be written")

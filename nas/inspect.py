@@ -30,53 +30,61 @@ Row = dict[str, Any]
 OPTIONS = (
     "baseline", "max", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json",
 )  # fmt: skip
-# What is asked of a run, and the options that go with it.
+# What may be asked for, and the options that go with it.
 ASKED = {
-    "genome": ("json",), "csv": (), "optuna": (), "max": ("json",), "serve": ("baseline",),
-    "": ("baseline", "paper", "json"),
+    "--references": ("json",), "several runs": ("out", "json"), "a genome": ("json",),
+    "--genome": ("json",), "--csv": (), "--optuna": (), "--max": ("json",),
+    "--serve": ("baseline",), "one run": ("baseline", "paper", "json"),
 }  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
-    if args.references:
-        _refuse_others(args, "--references", "json")
-        if args.run:
-            raise UserError(f"RUN: not with --references, found {args.run[0]}")
-        return _references(args.json)
-    if not args.run:
-        raise UserError("RUN: missing; expected a run directory such as experiments/latest")
-    if len(args.run) > 1:
-        _refuse_others(args, "several runs", "out", "json")
-        return _compare([Path(run) for run in args.run], args)
-    path = Path(args.run[0])
-    if path.is_file() or args.run[0] in REFERENCES.names() or (path / "genome.json").is_file():
-        _refuse_others(args, "a genome", "json")
+    asked = _asked(args)
+    _refuse_others(args, asked)
+    if asked == "--references":
+        return _references(args)
+    if asked == "a genome":
         return _describe_file(REFERENCES.find(args.run[0]), args.json)
-
-    return _one_run(RunDirectory.open(path), args)
-
-
-def _one_run(run: RunDirectory, args: argparse.Namespace) -> int:
-    asked = next((name for name in ASKED if name and _given(args, name)), "")
-    _refuse_others(args, f"--{asked}" if asked else "one run", *ASKED[asked])
-    if asked == "genome":
+    runs = [RunDirectory.open(Path(run)) for run in args.run]
+    run = runs[0]
+    if asked == "--genome":
         return _genome(run, args)
-    if asked == "optuna":
+    if asked == "--optuna":
         return _optuna(run)
     from nas.search import overview, pages
 
+    if asked == "several runs":
+        # Beside the run as it was named: experiments/latest is a link into experiments/.
+        page = Path(args.out) if args.out else Path(args.run[0]).parent / "compare.html"
+        found = pages.write_comparison(runs, page)
+        show(found, args.json, lambda: _comparison_text(found))
+        return 0
     baseline = RunDirectory.open(Path(args.baseline)) if args.baseline else None
-    if asked == "serve":
+    if asked == "--serve":
         serve(pages.page_server(run, args.serve, baseline))
         return 0
-    if not asked:
+    if asked == "one run":
         return _front(pages.write_report(run, baseline, args.paper), args.json)
     archive = run.archive(run.space().contains)
-    if asked == "csv":
+    if asked == "--csv":
         return _csv(overview.evaluation_rows(run, archive))
     limits = _limits(args.max, archive)
     return _within(run, limits, overview.front_within(run, archive, limits), args.json)
+
+
+def _asked(args: argparse.Namespace) -> str:
+    if args.references:
+        return "--references"
+    if not args.run:
+        raise UserError("RUN: missing; expected a run directory such as experiments/latest")
+    if len(args.run) > 1:
+        return "several runs"
+    path = Path(args.run[0])
+    if path.is_file() or args.run[0] in REFERENCES.names() or (path / "genome.json").is_file():
+        return "a genome"
+    given = (name for name in ASKED if name.startswith("--") and _given(args, name[2:]))
+    return next(given, "one run")
 
 
 def _given(args: argparse.Namespace, name: str) -> bool:
@@ -84,12 +92,13 @@ def _given(args: argparse.Namespace, name: str) -> bool:
     return value is not None and value is not False
 
 
-def _refuse_others(args: argparse.Namespace, what: str, *taken: str) -> None:
+def _refuse_others(args: argparse.Namespace, asked: str) -> None:
     """UserError for an option that would be ignored."""
+    taken = ASKED[asked]
     for name in OPTIONS:
-        if _given(args, name) and f"--{name}" != what and name not in taken:
+        if _given(args, name) and f"--{name}" != asked and name not in taken:
             with_it = ", ".join(f"--{one}" for one in taken) or "nothing else"
-            raise UserError(f"--{name}: not with {what}, which takes {with_it}")
+            raise UserError(f"--{name}: not with {asked}, which takes {with_it}")
 
 
 def _parser() -> Parser:
@@ -190,16 +199,6 @@ def _front(found: Row, as_json: bool) -> int:
     return 0
 
 
-def _compare(paths: list[Path], args: argparse.Namespace) -> int:
-    from nas.search.pages import write_comparison
-
-    # Beside the run as it was named: experiments/latest is a link into experiments/.
-    page = Path(args.out) if args.out else paths[0].parent / "compare.html"
-    found = write_comparison(paths, page)
-    show(found, args.json, lambda: _comparison_text(found))
-    return 0
-
-
 def _comparison_text(found: Row) -> str:
     rows = [{**row, "minutes": row["seconds"] / 60} for row in found["runs"]]
     runs = table(rows, [
@@ -229,7 +228,9 @@ def _describe_file(path: Path, as_json: bool) -> int:
     return 0
 
 
-def _references(as_json: bool) -> int:
+def _references(args: argparse.Namespace) -> int:
+    if args.run:
+        raise UserError(f"RUN: not with --references, found {args.run[0]}")
     rows: list[Row] = []
     for name in REFERENCES.names():
         genome, beside = read_genome(REFERENCES.path(name))
@@ -241,7 +242,7 @@ def _references(as_json: bool) -> int:
     columns = [("name", "name", ""), ("id", "id", ""), ("params", "params", ",.0f"),
                ("macs", "MMACs", ",.1f"), ("published", "published %", ".2f")]  # fmt: skip
     notes = [f"\n{row['name']}: {row['notes']}" for row in rows]  # too long for a column
-    show(rows, as_json, lambda: "\n".join([table(rows, columns), *notes]))
+    show(rows, args.json, lambda: "\n".join([table(rows, columns), *notes]))
     return 0
 
 

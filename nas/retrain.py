@@ -13,6 +13,7 @@ from nas.arch.genome import Genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, note, resumable, show
 from nas.common.errors import UserError
+from nas.common.files import EXPERIMENTS
 from nas.common.lazy import callable_module, lazy_function
 from nas.common.options import add_set, with_key
 from nas.common.resources import RECIPES, REFERENCES, WEIGHTS, find_model
@@ -89,7 +90,7 @@ def _several(args: argparse.Namespace) -> int:
         data = args.data or shared_data(paths)
         runs = {path.parent: run_of(path) for path in paths}
         run = next(iter(runs.values())) if len(runs) == 1 else None
-    out = Path(args.out or (run.file("retrain") if run else "experiments/retrain"))
+    out = Path(args.out or (run.file("retrain") if run else EXPERIMENTS / "retrain"))
     with resumable(f" from {out}"):
         found = retrain_all(
             genomes, data, out, training, _options(args), workers=args.workers,
@@ -103,9 +104,8 @@ def _several(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> list[str]:
     """What each network's own command is given."""
-    names = ("recipe", "epochs", "seed", "seeds", "device", "teacher", "plugin")
     found: list[str] = []
-    for name in names:
+    for name in ("recipe", "epochs", "seed", "seeds", "device", "teacher", "plugin"):
         given = getattr(args, name)
         for each in given if isinstance(given, list) else [given]:
             found += [] if each is None else [f"--{name}", str(each)]

@@ -12,6 +12,7 @@ from nas import data
 from nas.arch.genome import find_genome
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import TIME, Parser, exit_code, resumable, show
+from nas.common.files import EXPERIMENTS
 from nas.common.schema import Int
 from nas.report.table import table
 from nas.search.store import data_of
@@ -32,7 +33,8 @@ def main(argv: list[str]) -> int:
     dataset = data.open_dataset(given)
     data.check_fit(genome, dataset)
     goal = StudyConfig(genome, dataset, base, args.epochs, args.grid, args.seed, args.device)
-    out = Path(args.out or f"experiments/tune-{genome.id}{'-' + args.grid if args.grid else ''}")
+    named = f"tune-{genome.id}{'-' + args.grid if args.grid else ''}"
+    out = Path(args.out or EXPERIMENTS / named)
     left = None if args.time_budget is None else args.time_budget + STARTED - time.monotonic()
     with resumable(f". Results so far: {out}"):
         study = tune(goal, out, args.trials, seconds=left)

@@ -154,6 +154,18 @@ def test_imports_inside_functions_are_the_doors() -> None:
     assert [str(found) for found in ALL if hidden(found)] == []
 
 
+def test_a_function_of_a_command_imports_what_does_its_job_at_once() -> None:
+    """One statement: the command reads arguments and prints, the library does the rest."""
+    several = []
+    for name in filter(is_door, FILES):
+        for node in ast.walk(ast.parse(FILES[name].read_text())):
+            if isinstance(node, ast.FunctionDef):
+                ours = [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom) and n.module
+                        and n.module.startswith("nas")]  # fmt: skip
+                several += [f"{name}: {node.name}"] if len(ours) > 1 else []
+    assert several == []
+
+
 @pytest.mark.parametrize(
     ("by", "of", "inside", "seen"),
     [

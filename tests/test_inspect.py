@@ -145,6 +145,8 @@ def test_a_genome_as_text(run, proposed, capsys):
     assert "dw3x3" in printed
     assert main([str(run.path), "--genome", proposed.id, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == proposed.id
+    assert exit_code(main, [str(run.path), "--genome", ""]) == 2  # which every id begins with
+    assert "no genome with id ''" in capsys.readouterr().err
 
 
 def test_the_references(monkeypatch, capsys):

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from nas.common.errors import UserError, first_line, shown
 
+EXPERIMENTS = Path("experiments")  # where results go, unless one says where
 MAX_TEXT = 4 << 20  # bytes
 MAX_REPORT = 16 << 20  # of a report.json of nas.retrain
 MAX_YAML = 64 << 10  # PyYAML takes seconds and a thousand times the memory for a megabyte

@@ -19,6 +19,7 @@ from nas.arch.genome import Genome, find_genome
 from nas.arch.lowering import cost
 from nas.common.cli import log_to_stderr, read_seeds
 from nas.common.errors import UserError, as_path
+from nas.common.files import EXPERIMENTS
 from nas.common.resources import REFERENCES, SEARCH_SPACES
 from nas.evolution.objectives import Fitness, Objective
 from nas.evolution.predictor import StaticMetrics
@@ -30,7 +31,7 @@ from nas.search.machine import check_fps_model
 from nas.search.overview import run_axes
 from nas.search.run import Parts, evaluating, findable, prepared, profile_of, static_of
 from nas.search.settings import Settings, checked
-from nas.search.store import EXPERIMENTS, RunDirectory, run_of
+from nas.search.store import RunDirectory, run_of
 from nas.search.workers import Workers, evaluations_of
 from nas.space.ablation import variants
 from nas.space.projection import project

@@ -50,9 +50,9 @@ def write_report(run: RunDirectory, baseline: RunDirectory | None, paper: bool) 
     return {**found, "picture": str(picture)}
 
 
-def write_comparison(runs: Sequence[Path], page: Path) -> Row:
+def write_comparison(runs: Sequence[RunDirectory], page: Path) -> Row:
     """The page of several runs, of their `comparison`, which is given back with the `page`."""
-    found = comparison([RunDirectory.open(run) for run in runs])
+    found = comparison(runs)
     replace_file(page, comparison_page(found))
     return {**found, "page": str(page)}
 

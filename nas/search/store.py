@@ -19,14 +19,13 @@ import yaml
 from nas.arch.genome import Genome
 from nas.common.environment import environment
 from nas.common.errors import UserError
-from nas.common.files import locked, read_json, read_text, reason, replace_file
+from nas.common.files import EXPERIMENTS, locked, read_json, read_text, reason, replace_file
 from nas.common.schema import Map, Numbers, read
 from nas.evolution.pareto import Front, Member
 from nas.search.archive import Archive, Evaluation, Metrics, as_measured
 from nas.search.settings import STATIC, Settings, fixed_changes, load_settings
 from nas.space.space import SearchSpace
 
-EXPERIMENTS = Path("experiments")
 LATEST = EXPERIMENTS / "latest"
 EVALUATIONS = "evaluations.jsonl"
 # All that a search has written before its first evaluation.
@@ -293,7 +292,7 @@ def shared_data(genomes: Sequence[Path]) -> str | None:
 def default_out(genome: Path | None, name: str) -> Path:
     """Where the network of that id goes: into the run in which its genome file lies."""
     run = genome and run_of(genome)
-    return run.file(f"retrain/{name}") if run else Path(f"experiments/retrain-{name}")
+    return run.file(f"retrain/{name}") if run else EXPERIMENTS / f"retrain-{name}"
 
 
 def _new_folder(path: Path | None, name: str) -> Path:
