@@ -52,6 +52,11 @@ def axes_of(
     ]
 
 
+def scale_of(axis: Row) -> int:
+    """What its values are drawn times: shares are drawn as percentages."""
+    return 100 if axis["share"] else 1
+
+
 def axis(name: str, maximize: bool, values: Iterable[float] = ()) -> Row:
     """share: drawn as a percentage. log: drawn by its logarithm."""
     known, share = list(values), name in SHARES

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nas.report.axes import scale_of
 from nas.report.colours import BASELINE, FRONT, MUTED
 from nas.report.plots import plain, write_figure
 
@@ -47,7 +48,7 @@ def _volume(
 
 
 def _prediction(axes: Axes, checked: Row | None, measure: Row) -> None:
-    scale = 100 if measure["share"] else 1
+    scale = scale_of(measure)
     axes.set_xlabel(plain(f"measured {measure['label']}"))
     axes.set_ylabel(plain(f"predicted {measure['name']}") + (" (%)" if measure["share"] else ""))
     axes.grid(alpha=0.3, linewidth=0.5)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from nas.report.axes import axis
+from nas.report.axes import axis, scale_of
 from nas.report.colours import BASELINE, BEST, FRONT, INK, MUTED, ORDER, PUBLISHED, REFERENCE
 from nas.report.front import staircase
 from nas.report.labels import place_labels
@@ -58,12 +58,14 @@ def objectives_figure(
     figure = Figure(figsize=(1.5 + 4 * len(others), 4.2), dpi=110, layout="constrained")
     figure.suptitle(plain(title), color=INK, fontsize=10)
     panels = figure.subplots(1, len(others), sharey=True, squeeze=False)[0]
-    scale = 100 if first == "accuracy" else 1
+    measure = axis(first, up)
     for axes, (key, more) in zip(panels, others, strict=True):
+        along = axis(key, more)
         points = {
-            front: [(n[key], scale * n[first]) for n in networks if n["front"] == front]
+            front: [(scale_of(along) * n[key], scale_of(measure) * n[first])
+                    for n in networks if n["front"] == front]
             for front in (False, True)
-        }
+        }  # fmt: skip
         for front, colour, size, name in (
             (False, MUTED, 11, "evaluated"), (True, FRONT, 34, "Pareto front")
         ):  # fmt: skip
@@ -73,9 +75,9 @@ def objectives_figure(
         _stairs(axes, points[True], 1 if up else -1, smaller=not more)
         if all(x > 0 for x, _ in points[False] + points[True]):
             logarithmic(axes)
-        axes.set_xlabel(plain(axis(key, more)["label"]))
+        axes.set_xlabel(plain(along["label"]))
         axes.grid(alpha=0.3, linewidth=0.5)
-    panels[0].set_ylabel(plain(axis(first, up)["label"]))
+    panels[0].set_ylabel(plain(measure["label"]))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
                   frameon=False, fontsize=9)  # fmt: skip
     return figure
@@ -87,7 +89,7 @@ class _Panel:
     def __init__(self, overview: Row, axis: Row, published: bool) -> None:
         self.overview, self.axis = overview, axis
         self.measure = overview["measure"]
-        self.scale = 100 if self.measure["share"] else 1
+        self.scale = scale_of(self.measure)
         self.up = 1 if self.measure["maximize"] else -1
         self.networks = [n for n in overview["networks"] if n["status"] == "ok" and self._has(n)]
         self.front = [n for n in self.networks if n["front"]]
@@ -139,11 +141,11 @@ class _Panel:
 
     def label(self, axes: Axes) -> None:
         """The names of the references, when the axes have their final limits."""
-        name = self.axis["name"]
         at = zip(self.trained, self._x(self.trained), self._y(self.trained), strict=True)
         labels = [(r["name"], x, y, REFERENCE) for r, x, y in at]
         marks = list(zip(self._x(self.networks), self._y(self.networks), strict=True))
-        known = [(r, r["metrics"][name], 100 * r["published"]) for r in self.published]
+        known = [(r, x, 100 * r["published"])
+                 for r, x in zip(self.published, self._x(self.published), strict=True)]  # fmt: skip
         labels += [(r["name"], x, y, PUBLISHED) for r, x, y in known]
         marks += [(x, y) for _, x, y in known] + [(x, y) for _, x, y, _ in labels]
         place_labels(axes, labels, np.array(marks).reshape(-1, 2))
@@ -160,7 +162,7 @@ class _Panel:
         return all(a["name"] in row["metrics"] for a in (self.axis, self.measure))
 
     def _x(self, rows: list[Row]) -> list[float]:
-        return [row["metrics"][self.axis["name"]] for row in rows]
+        return [scale_of(self.axis) * row["metrics"][self.axis["name"]] for row in rows]
 
     def _y(self, rows: list[Row]) -> list[float]:
         return [self.scale * row["metrics"][self.measure["name"]] for row in rows]

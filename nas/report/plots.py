@@ -18,6 +18,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from nas.common.files import replacing
 from nas.report.ablation import sorted_rows
+from nas.report.axes import scale_of
 from nas.report.colours import BEST, FRONT, INK, SERIES, TRAINING, VALIDATION
 
 # Left out of files: what is drawn from the same numbers is the same file on another day.
@@ -188,7 +189,7 @@ def ablation_figure(result: dict[str, Any], title: str) -> Figure:
     result: of nas.search.ablation.
     """
     measure = result["measure"]
-    scale = 100 if measure["share"] else 1
+    scale = scale_of(measure)
     rows = [row for row in sorted_rows(result) if row["gain"]][::-1]
     names = [plain(_name(row)) for row in rows]
     height = 1.5 + 0.36 * max(1, len(rows)) + 0.1 * sum(name.count("\n") for name in names)

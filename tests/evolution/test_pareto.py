@@ -33,6 +33,15 @@ def test_of_equal_points_the_first_is_not_dominated():
     assert front_ranks(points).tolist() == [0, 0, 0, 1, 2]
 
 
+def test_of_equal_networks_the_one_asked_first_stays_whatever_came_first():
+    for order in ((3, 1, 2), (1, 2, 3)):
+        front = Front()
+        assert [front.add(network(index)) for index in order] == [
+            index == min(order[: place + 1]) for place, index in enumerate(order)
+        ]
+        assert [e.index for e in front] == [1]
+
+
 def test_front_keeps_what_nothing_dominates():
     points = [(0.5, 100, 10), (0.6, 100, 10), (0.4, 50, 10), (0.3, 60, 9), (0.3, 60, 20)]
     found = [network(i, *p) for i, p in enumerate(points)]

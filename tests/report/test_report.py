@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from nas.report import pareto
 from nas.report.axes import axes_of
 from nas.report.course import course_picture
 from nas.report.labels import place_labels
@@ -120,6 +121,28 @@ def test_numbers_of_a_logarithmic_axis_stay_apart(tmp_path, decades):
         boxes = [t.label1.get_window_extent() for t in shown if t.label1.get_text()]
         assert len(boxes) > 1
         assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_shares_are_drawn_as_the_percentages_that_their_axes_say(monkeypatch, tmp_path):
+    """macro F1 and balanced accuracy were drawn from 0 to 1, under a label of percents."""
+    rows = [{"macro_f1": 0.5, "balanced_accuracy": 0.4, "front": True}]
+    figure = objectives_figure(rows, [("macro_f1", True), ("balanced_accuracy", True)], "a title")
+    (axes,) = figure.axes
+    assert axes.collections[0].get_offsets().tolist() == [[40, 50]]
+    assert axes.get_xlabel().endswith("(%)")
+    written = []
+    monkeypatch.setattr(pareto, "write_figure", lambda path, figure: written.append(figure))
+    network = {"id": "a", "index": 0, "status": "ok", "front": True,
+               "metrics": {"accuracy": 0.5, "macro_f1": 0.4}}  # fmt: skip
+    objectives = (("accuracy", True), ("macro_f1", True))
+    measure, others = axes_of(objectives, [network["metrics"]])
+    pareto_picture(tmp_path / "p.png", {
+        "space": "s", "data": "d", "best": "a", "networks": [network], "baseline": None,
+        "references": [], "measure": measure, "axes": others,
+    })  # fmt: skip
+    marks = [c.get_offsets().tolist() for c in written[0].axes[0].collections]
+    assert [[40, 50]] in marks
+    assert not any(mark for mark in marks if mark not in ([], [[40, 50]]))
 
 
 def test_where_less_is_better_the_boundary_lies_on_the_points():
