@@ -31,7 +31,7 @@ from nas.search.archive import Evaluation
 from nas.search.driver import make_optimizer
 from nas.search.machine import CANDIDATES, sampled, training_precision
 from nas.search.profile import static_metrics
-from nas.search.settings import Settings
+from nas.search.settings import MEASURED, Settings
 from nas.search.workers import evaluations_of, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
@@ -190,7 +190,8 @@ def simulate_search(
     space: SearchSpace, settings: Settings, calibration: Calibration, count: int
 ) -> tuple[list[Genome], float]:
     """What the optimizer proposes for made-up accuracies, and the seconds of one proposal."""
-    known = partial(static_metrics, fps_model=calibration.model)
+    known = partial(static_metrics, fps_model=calibration.model, more=settings.footprint)
+    measured = ["accuracy", *(name for name in settings.wanted if name in MEASURED)]
     optimizer = make_optimizer(space, settings, (), known)
     accuracy = _made_up_accuracy(space, settings.seed)
     proposed: list[Genome] = []
@@ -201,7 +202,9 @@ def simulate_search(
             genome = optimizer.ask()
             thinking += time.perf_counter() - started
             proposed.append(genome)
-            optimizer.tell(genome, {"accuracy": accuracy(genome)})
+            share = accuracy(genome)  # of every other metric of a training, too
+            found = {name: 1 - share if name == "loss" else share for name in measured}
+            optimizer.tell(genome, found)
     except SpaceExhausted:
         pass
     return proposed, thinking / len(proposed)

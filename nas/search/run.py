@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from nas.arch.footprint import FOOTPRINT
 from nas.arch.genome import Genome
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError, as_path, expect
@@ -265,8 +264,7 @@ def profile_of(run: RunDirectory, parts: Parts) -> HardwareProfile | None:
 def static_of(profile: HardwareProfile | None, settings: Settings) -> StaticMetrics:
     """What is known of a genome before a measurement."""
     model = profile.calibration.model if profile else None
-    named = {*settings.wanted, *settings.fitness.names}
-    return partial(static_metrics, fps_model=model, more=sorted(FOOTPRINT.keys() & named))
+    return partial(static_metrics, fps_model=model, more=settings.footprint)
 
 
 def evaluating(

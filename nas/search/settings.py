@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
-from nas.arch.footprint import COSTS
+from nas.arch.footprint import COSTS, FOOTPRINT
 from nas.common.environment import usable_cores
 from nas.common.errors import UserError, one_of
 from nas.common.files import read_yaml
@@ -42,6 +42,7 @@ from nas.training.recipe import Recipe
 from nas.training.task import Fidelity
 
 STATIC = (*COSTS, "fps")  # metrics that are known before a training
+MEASURED = (*SHARES, "loss")  # metrics that a training gives
 EVALUATIONS = 40  # where neither their number nor a time is given
 Time = Annotated[float, Seconds(0.001, 1e9)]
 
@@ -106,6 +107,11 @@ class Settings:
         """Metrics that objectives and constraints are about, and the fitness where it decides."""
         named = [*(o.name for o in self.objectives), *(c.name for c in self.constraints)]
         return [*named, *(self.fitness.names if self.single_objective else ())]
+
+    @property
+    def footprint(self) -> list[str]:
+        """Metrics of arch.footprint that it is about, beyond the costs that are always known."""
+        return sorted(FOOTPRINT.keys() & {*self.wanted, *self.fitness.names})
 
     @property
     def single_objective(self) -> bool:
@@ -218,8 +224,8 @@ def _check_metrics(settings: Settings) -> None:
     }
     for where, names in named.items():
         for name in names:
-            if name not in (*SHARES, *STATIC):
-                raise one_of(where, name, (*SHARES, *STATIC), "metric")
+            if name not in (*MEASURED, *STATIC):
+                raise one_of(where, name, (*MEASURED, *STATIC), "metric")
 
 
 def fixed_changes(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:

@@ -12,6 +12,7 @@ from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.data import search_data
 from nas.deploy.latency import FEATURES, Calibration, FpsModel
+from nas.evolution.objectives import Constraint, Objective
 from nas.plan import main
 from nas.search import planning
 from nas.search.planning import Speed, Timing, measure, plan, simulate_search, steps
@@ -95,6 +96,14 @@ def test_a_rehearsal_proposes_smaller_networks_than_random_ones(quick, algorithm
     assert 0 < thinking < 5
     macs = [np.mean([cost(g).macs for g in group]) for group in (proposed, random)]
     assert macs[0] < macs[1]
+
+
+@pytest.mark.parametrize("second", ["macro_f1", "loss", "peak_memory"])
+def test_a_rehearsal_has_every_metric_that_a_search_may_be_about(quick, second):
+    """It knew accuracy and the costs alone: a plan of another search ended after its timings."""
+    objectives = (Objective(second), Objective("params"))
+    wanted = settings(objectives=objectives, constraints=(Constraint("int8_size", at_most=1e6),))
+    assert len(simulate_search(quick, wanted, CALIBRATION, 12)[0]) == 12
 
 
 def test_measured_for_real(quick, faces, one_mode):

@@ -97,6 +97,12 @@ def test_a_further_time_of_a_run_decides_alone():
     assert evaluations("--workers", "2") == 7
 
 
+def test_what_a_training_measures_may_be_an_objective():
+    """The cross entropy too; it was refused as unknown."""
+    for name in ("accuracy", "macro_f1", "balanced_accuracy", "loss"):
+        assert given("--set", f"objectives=[{{name: {name}}}, {{name: macs}}]").wanted[0] == name
+
+
 def test_any_key_can_be_set():
     found = given("--set", "population=30", "recipe.batch_size=7", "--set", "fidelity.epochs=9",
                   "objectives=[{name: accuracy, direction: maximize}, {name: macs}]")  # fmt: skip
