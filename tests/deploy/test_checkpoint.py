@@ -1,5 +1,6 @@
 """Weights as safetensors: written, read back, refused when foreign."""
 
+import dataclasses
 import json
 import os
 
@@ -10,7 +11,7 @@ from conftest import shaken
 from safetensors.torch import save_file
 
 from nas.common.errors import UserError
-from nas.deploy.checkpoint import load_weights, open_trained, save_weights
+from nas.deploy.checkpoint import TrainedModel, load_weights, open_trained, save_weights
 
 
 def test_weights_round_trip(quick, faces, tmp_path):
@@ -47,6 +48,15 @@ def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):
     lying = {"genome": proposed.to_json(), "classes": '["one"]', "training_data": "x"}
     save_file({"weight": torch.zeros(2)}, path, metadata=lying)
     with pytest.raises(UserError, match="classes: expected two or more"):
+        open_trained(path)
+
+
+def test_an_input_that_is_not_the_genomes_is_refused(quick, faces, tmp_path):
+    genome = quick.sample(np.random.default_rng(0)).genome
+    model, path = shaken(genome), tmp_path / "model.safetensors"
+    info = dataclasses.replace(TrainedModel.on(faces, genome, model).info, height=40)
+    save_file(model.state_dict(), path, metadata=info.to_metadata())
+    with pytest.raises(UserError, match="classes or input are not those of its genome"):
         open_trained(path)
 
 

@@ -52,6 +52,16 @@ def test_children_of_two_parents_count_as_crossover(family, quick):
     assert row["mean"] == pytest.approx(0.2)
 
 
+def test_where_less_is_better_a_fall_is_what_paid(family, quick):
+    up, down = (
+        {row["change"]: row["mean"] for row in genealogy.trace(
+            family, family[2], [], quick, "accuracy", maximize)["paid"]}
+        for maximize in (True, False)
+    )  # fmt: skip
+    assert up.keys() == down.keys() != set()
+    assert all(down[change] == -gain for change, gain in up.items())
+
+
 def test_a_run_without_parents_has_no_line(proposed, quick):
     found = genealogy.trace([evaluation(proposed)], evaluation(proposed), [], quick)
     assert found == {"line": [], "paid": []}
