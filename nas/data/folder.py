@@ -45,27 +45,19 @@ def prepare_folder(
     Without split folders: 80/10/10 within each class. A subject, or copies of one image where
     names tell no subject, are never in two splits.
     """
-    with open_files(source) as files:
-        return prepare_files(files, name, size, colour, skip_broken)
-
-
-def prepare_files(
-    source: Source, name: str, size: int | None = None, colour: bool | None = None,
-    skip_broken: bool = False,
-) -> Dataset:  # fmt: skip
-    """`prepare_folder` for files that are listed already."""
     if size is not None and not SMALLEST <= size <= MAX_SIDE:
         raise UserError(f"size: expected {SMALLEST} to {MAX_SIDE}, got {size}")
-    labelled = label_pictures(source)
-    size, channels = _size_and_channels(labelled.pictures, size, colour)
-    pictures, images = _read(source, labelled, size, channels, skip_broken)
+    with open_files(source) as files:
+        labelled = label_pictures(files)
+        size, channels = _size_and_channels(labelled.pictures, size, colour)
+        pictures, images = _read(files, labelled, size, channels, skip_broken)
     classes = tuple(sorted({picture.label for picture in pictures}))
     labels = np.array([classes.index(picture.label) for picture in pictures], np.uint8)
     subjects = [subject_of(picture.file.parts[-1]) for picture in pictures]
     groups = _groups(subjects, duplicate_groups(images))
     parts, splits = _parts(pictures, labels, groups, source)
     provenance = {
-        "source": source.path.resolve().name,
+        "source": source.resolve().name,
         "layout": labelled.layout,
         "splits": splits,
         "groups": len(np.unique(groups)),
@@ -75,9 +67,9 @@ def prepare_files(
         "synthetic": False,
     }
     dataset = Dataset(name, images, labels, parts.astype(np.uint8), classes, provenance)
-    check(dataset, str(source.path))
+    check(dataset, str(source))
     notes = [*labelled.notes, *_doubts(dataset)]
-    provenance |= Intake.of(len(pictures), source.left_out, notes).to_provenance()
+    provenance |= Intake.of(len(pictures), files.left_out, notes).to_provenance()
     return dataset
 
 
@@ -149,7 +141,7 @@ def _groups(subjects: Sequence[str | None], copies: Indices) -> Indices:
 
 
 def _parts(
-    pictures: Sequence[Picture], labels: Bytes, groups: Indices, source: Source
+    pictures: Sequence[Picture], labels: Bytes, groups: Indices, source: Path
 ) -> tuple[Indices, str]:
     """The split of each picture, and how it came about."""
     if pictures[0].split is None:
@@ -169,7 +161,7 @@ def _parts(
     for index, name in enumerate(SPLITS):
         if not (parts == index).any():
             raise UserError(
-                f"{source.path}: {name} split is empty: found {len(np.unique(groups))} separate "
+                f"{source}: {name} split is empty: found {len(np.unique(groups))} separate "
                 "groups of pictures (a subject or a picture each), too few to fill three splits"
             )
     return parts, how

@@ -17,7 +17,7 @@ from nas.common.expressions import CLASSES
 from nas.common.images import MAX_FILE
 from nas.data.dataset import DATA, SYNTHETIC, Dataset, load, save
 from nas.data.files import Source, open_files
-from nas.data.folder import prepare_files
+from nas.data.folder import prepare_folder
 from nas.data.intake import Intake
 from nas.data.synthetic import SIDE, synthetic_faces
 
@@ -85,8 +85,7 @@ def _open(name_or_path: str | None) -> Dataset:
             log.info("data: %s, not the folder %s: that is ./%s", prepared, source, source)
         return load(prepared)
     if source.is_dir() or source.suffix.lower() == ".zip":
-        with open_files(source) as files:
-            return _prepared_once(files)
+        return _prepared_once(source)
     raise _not_found(name_or_path)
 
 
@@ -106,19 +105,20 @@ def _not_found(name_or_path: str) -> UserError:
     )
 
 
-def _prepared_once(source: Source) -> Dataset:
-    name = f"{_name_of(source.path)}-{content_key(source)}"
+def _prepared_once(source: Path) -> Dataset:
+    with open_files(source) as files:
+        name = f"{_name_of(source)}-{content_key(files)}"
     path = DATA / f"{name}.npz"
     if path.is_file():
         dataset = load(path)
-        log.info("data: %s, prepared before as %s", source.path, path)
+        log.info("data: %s, prepared before as %s", source, path)
     else:
-        dataset = prepare_files(source, name)
+        dataset = prepare_folder(source, name)
         try:
             save(dataset, path)
-            log.info("data: %s, prepared as %s", source.path, path)
+            log.info("data: %s, prepared as %s", source, path)
         except UserError as error:  # a folder that cannot be written keeps nobody from working
-            log.warning("data: %s is not kept: %s", source.path, error)
+            log.warning("data: %s is not kept: %s", source, error)
     channels, height, width = dataset.shape
     tone = "colour" if channels == 3 else "grey"
     log.info("data: %d classes, %s, %dx%d", len(dataset.classes), tone, height, width)
