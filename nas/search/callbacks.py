@@ -19,6 +19,10 @@ from nas.search.study import FILE, Study
 LEAST = 10.0  # s between two pages
 PATIENCE = 50  # pages take a fiftieth of the time at most
 
+# Of libraries that may not be there.
+TensorBoard = lazy_function("nas.search.tensorboard:TensorBoard")
+MLflow = lazy_function("nas.search.mlflow:MLflow")
+
 log = logging.getLogger(__name__)
 
 
@@ -72,10 +76,6 @@ class LivePages(Callback):
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-
-
-TensorBoard = lazy_function("nas.search.tensorboard:TensorBoard")
-MLflow = lazy_function("nas.search.mlflow:MLflow")
 
 
 def watchers(mlflow: str | None = None, port: int | None = None) -> list[Callback]:

@@ -12,7 +12,9 @@ from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 
 from nas.arch.lowering import cost
-from nas.search.callbacks import LivePages, OptunaStudy, ReportPage
+from nas.common.errors import UserError
+from nas.search import callbacks
+from nas.search.callbacks import LivePages, OptunaStudy, ReportPage, watchers
 from nas.search.driver import Callback
 from nas.search.progress import ProgressView, sparkline
 from nas.search.run import search
@@ -129,7 +131,6 @@ def test_tensorboard(quick, tmp_path):
 def test_mlflow(quick, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)  # where it keeps artifacts
-    from nas.common.errors import UserError
     from nas.search.mlflow import MLflow
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -149,3 +150,11 @@ def test_mlflow(quick, tmp_path, monkeypatch):
     assert stored.info.status == "FINISHED"
     with pytest.raises(UserError, match="--mlflow"):
         MLflow("nonsense://x")
+
+
+def test_who_watches_without_what_need_not_be_installed(monkeypatch):
+    monkeypatch.setattr(callbacks, "find_spec", lambda name: None)
+    assert [type(each) for each in watchers()] == [ReportPage, OptunaStudy]
+    assert [type(each) for each in watchers(port=0)][2:] == [LivePages]
+    with pytest.raises(UserError, match="MLflow is not installed; pip install"):
+        watchers(mlflow="sqlite:///x.db")
