@@ -34,12 +34,12 @@ FIELDS = ["name", "genome", "seed", "params", "macs", "public", "public_flip", "
 def networks(folder: Path) -> dict[str, tuple[str, Genome]]:
     """What was trained to the end: id -> name and genome, from the log."""
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    return {
-        row["id"]: (row["job"].removeprefix("final ").rpartition(" ")[0],
-                    Genome.from_dict(row["genome"], row["job"]))
-        for row in rows
-        if row.get("job", "").startswith("final ")
-    }  # fmt: skip
+    found: dict[str, tuple[str, Genome]] = {}
+    for row in rows:
+        if row.get("job", "").startswith("final "):
+            name = row["job"].removeprefix("final ").rpartition(" ")[0]  # of the first seed
+            found.setdefault(row["id"], (name, Genome.from_dict(row["genome"], row["job"])))
+    return found
 
 
 def load_finals(folder: Path) -> dict[str, tuple[Genome, dict[str, torch.Tensor]]]:
@@ -75,14 +75,14 @@ def main() -> None:
     if file.exists():
         with open(file, newline="") as stream:
             done = {(row["genome"], row["seed"]) for row in csv.DictReader(stream)}
-    known = networks(args.results)
+    known, copies = networks(args.results), copies_of_train(dataset)
     for key in sorted(finals, key=lambda key: (cost(finals[key][0]).macs, key)):
         genome_id, seed = key.split("/")
         if (genome_id, seed) in done:
             continue
         name, (genome, state) = known[genome_id][0], finals[key]
         row = {"name": name, "genome": genome_id, "seed": seed, "params": cost(genome).params,
-               "macs": cost(genome).macs, **_scores(genome, state, dataset)}  # fmt: skip
+               "macs": cost(genome).macs, **_scores(genome, state, dataset, copies)}  # fmt: skip
         new = not file.exists()
         with open(file, "a", newline="") as stream:
             writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
@@ -92,8 +92,10 @@ def main() -> None:
         print(row, flush=True)
 
 
-def _scores(genome: Genome, state: dict[str, torch.Tensor], dataset: Dataset) -> dict[str, Any]:
-    model, copies = model_of(genome, state), copies_of_train(dataset)
+def _scores(
+    genome: Genome, state: dict[str, torch.Tensor], dataset: Dataset, copies: np.ndarray
+) -> dict[str, Any]:
+    model = model_of(genome, state)
     found: dict[str, Any] = {}
     for split, name in (("validation", "public"), ("test", "private")):
         rows = dataset.indices(split)

@@ -1,11 +1,11 @@
 """The found networks' stored weights as folders that nas.export reads, and nas.retrain --initial.
 
-    python experiments/discovery/weights.py --data fer2013 --out FOLDER
+    python experiments/discovery/weights.py h100 --data fer2013 --out FOLDER
     python -m nas.export --model FOLDER/ID --data fer2013
 
 Writes FOLDER/ID/model.safetensors, genome.json and what a model card says (report.json), for each
-network in finals_found.safetensors, of the seed that is best on PublicTest (mirrored). The stored
-weights are float16. Nothing is chosen by the PrivateTest figures of the card.
+network in h100/finals_found.safetensors, of the seed that is best on PublicTest (mirrored). The
+stored weights are float16. Nothing is chosen by the PrivateTest figures of the card.
 """
 
 from __future__ import annotations
@@ -34,12 +34,18 @@ from nas.deploy.latency import measure_fps
 from nas.report.metrics import classification_report, summarise
 from nas.training.predict import Subset, logits
 
-HERE = Path(__file__).parent / "h200"
-EPOCHS = 41
+HERE = Path(__file__).parent
+RECIPES = {"h200": {"batch_size": 256, "epochs": 41}, "h100": {"batch_size": 128, "epochs": 50}}
 
 
 def report(
-    genome: Genome, model: nn.Module, dataset: Dataset, scores: pd.DataFrame, seed: int, out: Path
+    genome: Genome,
+    model: nn.Module,
+    dataset: Dataset,
+    scores: pd.DataFrame,
+    run: dict[str, Any],
+    recipe: dict[str, Any],
+    out: Path,
 ) -> dict[str, Any]:
     """What a model card says. scores: the rows of scores.csv for this network."""
 
@@ -51,15 +57,15 @@ def report(
 
     parity = export_onnx(genome, model, dataset, Subset.of(dataset, "validation"),
                          out / "model.onnx")  # fmt: skip
-    recipe = STUDENT.to_dict() | {"epochs": EPOCHS}
     return {
         "genome": genome.id, "cost": asdict(cost(genome)), "fps": measure_fps([genome])[0],
         "data": {
             "name": dataset.name, "fingerprint": dataset.fingerprint, "counts": dataset.counts(),
             "provenance": dataset.provenance, "duplicates": duplicate_report(dataset),
         },
-        "recipe": recipe, "teachers": ["experiments/discovery/h200/soft_labels.safetensors"],
-        "seed": seed, "epochs_trained": EPOCHS, "best_epoch": EPOCHS,
+        "recipe": STUDENT.to_dict() | recipe,
+        "teachers": ["experiments/discovery/h200/soft_labels.safetensors"],
+        "seed": run["seed"], "epochs_trained": run["epochs"], "best_epoch": run["epochs"],
         "choice": "the last (on a GPU); the validation split chose among the seeds",
         "validation": scored("validation"), "test": scored("test"),
         "test_with_views": {"views": "flip", **scored("test", "flip")},
@@ -71,23 +77,27 @@ def report(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("run", choices=RECIPES, help="folder beside this file")
     parser.add_argument("--data", default="fer2013")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     dataset = open_dataset(args.data)
-    stored = load_file(HERE / "finals_found.safetensors")
-    scores = pd.read_csv(HERE / "scores.csv")
+    here = HERE / args.run
+    stored = load_file(here / "finals_found.safetensors")
+    scores = pd.read_csv(here / "scores.csv")
+    rows = [json.loads(line) for line in (here / "results.jsonl").read_text().splitlines()]
+    runs = {(r["id"], r["seed"]): r for r in rows if r.get("job", "").startswith("final ")}
     for name in sorted({key.split("/")[0] for key in stored}):
-        rows = scores[scores["genome"] == name]
-        seed = int(rows.loc[rows["public_flip"].idxmax(), "seed"])
+        seeds = scores[scores["genome"] == name]
+        seed = int(seeds.loc[seeds["public_flip"].idxmax(), "seed"])
         prefix = f"{name}/{seed}/"
         state = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
-        genome = Genome.load(HERE / f"{name}.json")
+        genome = Genome.load(here / f"{name}.json")
         model = model_of(genome, state)
         folder = make_folder(args.out / name)
         save_weights(genome, model, dataset, folder / "model.safetensors")
         replace_file(folder / "genome.json", genome.to_json() + "\n")
-        found = report(genome, model, dataset, rows, seed, folder)
+        found = report(genome, model, dataset, seeds, runs[name, seed], RECIPES[args.run], folder)
         replace_file(folder / "report.json", json.dumps(found, indent=1) + "\n")
         print(f"{folder}: seed {seed}")
 
