@@ -71,9 +71,13 @@ def one_of(where: str, found: object, allowed: Iterable[object], what: str = "va
 
 
 def first_line(error: BaseException) -> str:
-    """What a library complains of, in one line; the exception's name where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """What a library complains of, in one line; the exception's name where it says nothing.
+
+    A first line that ends in a colon is a heading, and is told with the line below it. At most
+    300 characters: PyTorch lists every tensor that it misses.
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:300]
 
 
 def told(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ QUANTILES = (0.0, 0.5, 1.0)  # of the seeds: the worst, the median, the best
 EVERY_RUN = ("started", "command", "calibration.seconds")  # differ between any two
 FILES = ("config.yaml", "space.yaml", "environment.json", "initial.json", "machine.json")
 Row = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class _Run:
 
 def comparison(directories: Sequence[RunDirectory]) -> Row:
     """Plain data of the runs for nas.report: fronts, hypervolume, attainment, tests, settings."""
-    runs = [_open(directory) for directory in directories]
+    runs = [_open(directory) for directory in _different(directories)]
     groups: dict[tuple[tuple[str, str], ...], list[_Run]] = defaultdict(list)
     for run in runs:
         groups[run.way].append(run)
@@ -93,6 +95,15 @@ def comparison(directories: Sequence[RunDirectory]) -> Row:
         "tests": _tests(rows, names),
         "settings": _differences(runs),
     }
+
+
+def _different(directories: Sequence[RunDirectory]) -> list[RunDirectory]:
+    """Each run once: twice, as by `experiments/*` with its `latest`, it would be two seeds."""
+    found: dict[Path, RunDirectory] = {}
+    for directory in directories:
+        if found.setdefault(directory.path.resolve(), directory) is not directory:
+            log.info("%s: named more than once, taken once", directory.path)
+    return list(found.values())
 
 
 def _open(directory: RunDirectory) -> _Run:

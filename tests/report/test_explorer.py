@@ -202,6 +202,21 @@ def test_a_long_name_of_an_axis_stays_in_its_chart(shown):
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.parametrize("largest", [3200, 4400, 60_000, 5_000_000])
+def test_an_axis_has_numbers_however_short_it_is(shown, largest):
+    networks = [network(0), network(1)]
+    for one, params in zip(networks, (3100, largest), strict=True):
+        one["metrics"]["params"] = params
+    browser = shown(overview(networks))
+    numbers = browser.execute_script(
+        "return [...document.querySelectorAll('#front-params .axes text:not(.axis)')]"
+        ".filter((text) => text.getAttribute('text-anchor') === 'middle')"
+        ".map((text) => text.textContent)"
+    )
+    assert len(numbers) > 1
+    assert len(set(numbers)) == len(numbers)
+
+
 def test_a_page_that_opens_draws_each_chart_once(browser, shown):
     count = ("const scale = CanvasRenderingContext2D.prototype.scale; window.drawn = 0;"
              "CanvasRenderingContext2D.prototype.scale = function (...by) {"

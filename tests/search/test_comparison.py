@@ -66,10 +66,15 @@ def test_attainment_never_falls_with_more_parameters(found):
         assert all(row["low"] <= row["median"] <= row["high"] for row in rows)
 
 
-def test_a_run_against_itself_differs_in_nothing():
-    twice = comparison(runs("random-0", "random-0"))
-    assert twice["settings"] == []
-    assert twice["groups"] == ["all runs"]
+def test_a_run_that_is_named_twice_is_one_seed(tmp_path, caplog):
+    """experiments/* names the newest run by `latest` too."""
+    (one,) = runs("random-0")
+    (tmp_path / "latest").symlink_to(one.path)
+    caplog.set_level("INFO", "nas")
+    twice = comparison([one, RunDirectory.open(tmp_path / "latest"), *runs("random-1")])
+    assert [row["seed"] for row in twice["runs"]] == [0, 1]
+    (told,) = [r.getMessage() for r in caplog.records]
+    assert told == f"{one.path}: named more than once, taken once"
 
 
 def test_the_page_holds_them_all(found):

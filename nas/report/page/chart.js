@@ -87,7 +87,8 @@ function ticks(low, high, log) {
     const found = [];
     for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
       for (const s of steps) found.push(s * 10 ** e);
-    return found.filter((v) => v >= low && v <= high);
+    const inside = found.filter((v) => v >= low && v <= high);
+    if (inside.length > 1) return inside; // so short a stretch, such as 3,100 to 4,400, is divided evenly
   }
   const raw = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(raw));
