@@ -3,7 +3,7 @@
 FOLDER holds results.jsonl of gpu.py and scores.csv of score.py. Prints the hypervolume of
 accuracy and parameters by the short trainings, after every BATCH networks, and by the long ones
 (PrivateTest, mirrored, means over seeds); then differences of means over seeds of some pairs, with
-Welch's 95 % interval.
+Welch's 95 % interval, and how the short training ranks both fronts (Spearman).
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ FIGURES = ("private", "private_flip", "private_new_flip", "macro_f1_flip")
 def main(folder: Path) -> None:
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     scores = pd.read_csv(folder / "scores.csv")
+    short: dict[str, float] = {}
     for kind, algorithm in ALGORITHMS.items():
         searched = [row for row in rows if row.get("job", "").rpartition(" ")[0] == algorithm]
+        short |= {row["id"]: row["accuracy"] for row in searched}
         points = [(row["params"], row["accuracy"]) for row in searched]
         volumes = [
             f"{n}: {hypervolume(points[:n], LARGEST):.3f}"
@@ -45,6 +47,9 @@ def main(folder: Path) -> None:
         long = finals[["params", "private_flip"]].mean() / [1, 100]
         volume = hypervolume(long.itertuples(index=False, name=None), LARGEST)
         print(f"{kind}: after long training {volume:.3f}, {len(long)} networks")
+    long = scores[scores["genome"].isin(short)].groupby("genome")["private"].mean()
+    rank = stats.spearmanr([short[genome] for genome in long.index], long).statistic
+    print(f"Spearman of short and long training: {rank:.2f} ({len(long)} networks)")
     for one, other in PAIRS:
         cells = [difference(scores, one, other, figure) for figure in FIGURES]
         print(f"{one} - {other}: {'; '.join(cells)}")
