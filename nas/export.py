@@ -51,7 +51,7 @@ def _parser() -> Parser:
 def _text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['genome']}, {found['params']:,} parameters; int8 calibrated on "
-        f"{found['calibration_images']} Training images of {found['data']}, scored on "
+        f"{found['calibration_images']} training images of {found['data']}, scored on "
         f"{found['validation_images']:,} validation images"
     ]
     lines.append(table(found["files"], [

@@ -98,7 +98,7 @@ def evaluate(
     """Figures of every model, and of their averaged probabilities where there are several.
 
     split: ALL takes every image. Each on the whole split, and again without the exact copies of
-    Training images where the split has some. Plain data: see report.metrics.classification_report.
+    training images where the split has some. Plain data: see report.metrics.classification_report.
     """
     classes = shared_classes(models, dataset)
     ours = [canonical(name) for name in dataset.classes]

@@ -127,7 +127,7 @@ def export_trained(
 ) -> dict[str, Any]:
     """Write the files into `out`, check, score and time each; plain data.
 
-    dataset: its Training images calibrate the int8 ranges, its validation images score. Accuracy
+    dataset: its training images calibrate the int8 ranges, its validation images score. Accuracy
     is of single views, fps of batch 1 on one thread; the files take turns in the timing.
     """
     p = trained.info
