@@ -87,7 +87,9 @@ def _realtime(args: argparse.Namespace) -> tuple[Row, Text]:
     network = Path(args.network)
     for name in ("model.onnx", "model.safetensors"):
         if not (network / name).is_file():
-            raise UserError(f"{network / name}: no such file; --network is a retrained folder")
+            raise UserError(
+                f"--network: {network / name}: no such file; expected a retrained folder"
+            )
     from nas.bench.realtime import measure
 
     return measure([Path(clip) for clip in args.clip], network, args.repeats), _realtime_text
@@ -117,7 +119,8 @@ def _parser() -> Parser:
     scale.add_value("--workers", Int(1, 10_000_000), "simulated workers", (2, 8, 64, 512),
                     nargs="*")  # fmt: skip
     add("--times", default="experiments/fer2013/search/evaluations.jsonl", metavar="JSONL",
-        help="a search whose evaluation times are used")  # fmt: skip
+        help="of the run whose evaluation times are used (default %(default)s, of the "
+        "repository)")  # fmt: skip
     add("--out", metavar="JSON", help="write the figures there")
     scale.add_json("them")
     realtime = commands.add_parser("realtime", help="the demo, the plain loop and package fer")
@@ -125,7 +128,8 @@ def _parser() -> Parser:
     add("--clip", required=True, nargs="+", metavar="VIDEO",
         help="speed on the first, scaled to 640x480; quality on all")  # fmt: skip
     add("--network", default="experiments/fer2013/retrain/found", metavar="FOLDER",
-        help="a retrained network: model.onnx and model.safetensors")  # fmt: skip
+        help="a retrained one, with model.onnx and model.safetensors (default %(default)s, of the "
+        "repository)")  # fmt: skip
     realtime.add_value("--repeats", Int(1, 100), "rounds of each", 3)
     add("--out", metavar="FILE", help="write the result as JSON there")
     realtime.add_json()

@@ -98,7 +98,9 @@ def throughput(space_file: Path, workers: int, seconds: Sequence[float]) -> dict
 
 
 def measured_seconds(path: Path) -> list[float]:
-    """The evaluation times of a search. UserError when it has none."""
+    """The evaluation times of a search. UserError when there is no such file, or none in it."""
+    if not path.is_file():
+        raise UserError(f"--times: {path}: no such file; expected a run's evaluations.jsonl")
     found = [e.seconds for e in Archive(path) if e.ok and e.seconds > 0]
     if not found:
         raise UserError(f"{path}: no evaluation whose time was measured")

@@ -70,7 +70,7 @@ def test_the_benchmark_compares_and_writes(clip, one_process, tmp_path, capsys):
 def test_mistakes(clip, tmp_path, capsys):
     cases = [
         (["--clip", clip, "--repeats", "0"], "--repeats: must be in"),
-        (["--clip", clip, "--network", tmp_path], "--network is a retrained folder"),
+        (["--clip", clip, "--network", tmp_path], "expected a retrained folder"),
         (["--clip", tmp_path / "no.mp4", "--network", NETWORK], "no such file"),
         (["--clip", ROOT / "experiments/fer2013/frame.png", "--network", NETWORK], "is no video"),
     ]

@@ -271,3 +271,9 @@ def test_an_archive_without_its_space_is_refused(tmp_path):
     (tmp_path / "evaluations.jsonl").write_text("")
     with pytest.raises(UserError, match=r"space\.yaml"):
         Table.load(tmp_path / "evaluations.jsonl")
+
+
+def test_a_file_of_times_that_is_not_there_is_named(tmp_path, capsys):
+    """Elsewhere than in the repository the default is not there; it was said to hold no times."""
+    assert exit_code(main, ["scale", "--times", str(tmp_path / "no.jsonl")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --times: {tmp_path / 'no.jsonl'}: no such")
