@@ -124,12 +124,12 @@ def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -
 
 
 @contextmanager
-def resumable(so: str = "") -> Iterator[None]:
-    """Whatever ends the block from outside is told with how the command goes on."""
+def resumable(so: str = "", by: str = "the same command") -> Iterator[None]:
+    """Whatever ends the block from outside is told with how the work goes on, and by what."""
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"; the same command goes on{so}") from None
+        raise KeyboardInterrupt(f"; {by} goes on{so}") from None
 
 
 def _thread_ended(args: threading.ExceptHookArgs) -> None:

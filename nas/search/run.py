@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nas.arch.genome import Genome
+from nas.common.cli import resumable
 from nas.common.deadline import OutOfTime, beginning_within, ending_after
 from nas.common.errors import UserError, as_path, expect
 from nas.common.files import read_json
@@ -125,7 +126,7 @@ def search(
             run.write("machine.json", profile.to_json())
     if progress:
         callbacks = [*callbacks, ProgressView(started)]
-    with run:
+    with run, resumable(by=f"python -m nas.search --resume {run.path}"):
         outcome = _search(run, parts, initial, callbacks, started, fresh=resume is None)
     return Run(run, outcome)
 

@@ -156,6 +156,23 @@ def test_a_time_budget_binds_from_the_first_second(arguments, made, tmp_path):
     assert "time is up: 1 evaluations" in found.stdout
 
 
+@pytest.mark.parametrize("stage", ["measure_machine", "start_workers"])
+def test_ctrl_c_before_the_first_network_says_how_it_goes_on(
+    arguments, tmp_path, capsys, monkeypatch, stage
+):
+    """Ray takes its time to start; the run's folder is there already, and was not named."""
+
+    def interrupted(*args, **more):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(nas.search.run, stage, interrupted)
+    assert exit_code(main, [*arguments, "--run-dir", str(tmp_path / "run")]) == 130
+    command = f"python -m nas.search --resume {tmp_path / 'run'}"
+    assert capsys.readouterr().err.endswith(f"interrupted; {command} goes on\n")
+    monkeypatch.undo()
+    assert exit_code(main, ["--resume", str(tmp_path / "run"), "--evaluations", "1"]) == 0
+
+
 HOURS = 36_000.0
 
 
