@@ -65,7 +65,7 @@ def test_the_same_seed_the_same_accuracy(evaluator):
     assert any(evaluator(task(seed=seed)) != first for seed in range(1, 5))
 
 
-def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
+def test_fidelity_is_how_much_training_it_gets(evaluator, faces, monkeypatch):
     seen, held = [], set()
 
     def train(genome, fit, held_out, recipe, **_):
@@ -76,13 +76,13 @@ def test_fidelity_is_how_much_training_it_gets(evaluator, monkeypatch):
     monkeypatch.setattr("nas.training.evaluator.train", train)
     for fidelity in (Fidelity(3, 1.0), Fidelity(5, 0.5), Fidelity(5, 0.5), Fidelity(1, 0.001)):
         run_task(evaluator, Task(0, TINY, fidelity, 0))
-    whole = len(evaluator.fit)
+    fit_rows, held_out_rows = search_split(faces)
+    whole = len(fit_rows)
     half = round(whole / 2)
     assert [s[:2] for s in seen] == [(3, whole), (5, half), (5, half), (1, 16)]
     assert seen[1][2] == seen[2][2]  # the same part for every genome
-    assert set(seen[1][2]) < set(seen[0][2])
-    assert held == set(evaluator.held_out.rows.tolist())
-    assert held.isdisjoint(seen[0][2])
+    assert set(seen[1][2]) < set(seen[0][2]) == set(fit_rows)
+    assert held == set(held_out_rows)
 
 
 def test_a_task_that_fails_is_an_evaluation(evaluator):

@@ -74,31 +74,35 @@ def test_orthogonalised_singular_values_are_near_one():
 
 
 def test_a_muon_step_by_hand():
-    """One matrix: momentum of the first step is a twentieth of the gradient; the update's scale."""
+    """Two steps of one matrix: the momentum, its Nesterov form, and the update's scale."""
     model = build(WIDE)
     state = flatten(model, matrices=True)
     recipe = Recipe(optimizer="muon", lr=0.1, momentum=0.95, weight_decay=0.5, clip_grad_norm=0.0)
     optimizer = Optimizer(state, recipe)
     weight, gradient = state.matrices[0]
-    gradient.copy_(torch.randn(gradient.shape))
-    before = weight.clone()
-    mixed = torch.lerp(gradient, 0.05 * gradient, 0.95)
     rows, columns = weight.shape[1:]
-    expected = before * (1 - 0.1 * 0.5)
-    expected -= 0.1 * max(1.0, rows / columns) ** 0.5 * orthogonalise(mixed)
-    optimizer.step()
+    expected, momentum = weight.clone(), torch.zeros_like(weight)
+    for _ in range(2):
+        gradient.copy_(torch.randn(gradient.shape))
+        momentum = 0.95 * momentum + 0.05 * gradient
+        mixed = 0.05 * gradient + 0.95 * momentum
+        expected *= 1 - 0.1 * 0.5
+        expected -= 0.1 * max(1.0, rows / columns) ** 0.5 * orthogonalise(mixed)
+        optimizer.step()
     torch.testing.assert_close(weight, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_clipping_is_of_all_gradients_together():
+@pytest.mark.parametrize(("length", "step"), [(7.0, 0.5), (0.25, 0.25)])
+def test_clipping_is_of_all_gradients_together(length, step):
     model = build(WIDE)
     state = flatten(model)
     optimizer = Optimizer(state, Recipe(optimizer="sgd", lr=1.0, momentum=0.0, weight_decay=0.0,
                                         clip_grad_norm=0.5))  # fmt: skip
     state.gradients.normal_()
+    state.gradients.mul_(length / state.gradients.norm())
     before = state.values.clone()
     optimizer.step()
-    assert float((state.values - before).norm()) == pytest.approx(0.5, rel=1e-4)
+    assert float((state.values - before).norm()) == pytest.approx(step, rel=1e-4)
 
 
 def test_groups_keep_their_proportion_of_the_rate():

@@ -100,6 +100,23 @@ def test_early_stopping_ends_and_keeps_the_best(data):
     assert kept == pytest.approx(max(accuracies))
 
 
+def test_plateau_waits_as_torchs_does(data):
+    recipe = dataclasses.replace(BASE, schedule="plateau", plateau_patience=2, plateau_factor=0.5)
+    run = Training(TINY, data[0], recipe, 0, Precision())
+    sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    torchs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        sgd, "max", factor=0.5, patience=2, threshold=0.0
+    )
+    rng, factors = np.random.default_rng(0), []
+    for accuracy in rng.integers(0, 8, 40) / 8:
+        run.epoch += 1
+        run.note(accuracy, keep=False)
+        torchs.step(accuracy)
+        factors.append((run.plateau_factor, sgd.param_groups[0]["lr"]))
+    assert all(ours == theirs for ours, theirs in factors)
+    assert len(set(factors)) > 5
+
+
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
 def test_interrupted_and_resumed_is_uninterrupted(data, tmp_path, schedule):
     recipe = dataclasses.replace(
