@@ -85,11 +85,13 @@ def test_a_student_learns_from_the_teacher_alone(network, labels):
     wrong = dataclasses.replace(fit, labels=torch.zeros_like(fit.labels))
     recipe = dataclasses.replace(BASE, epochs=2, distill=1.0)
 
-    def loss(part, teacher):
+    def loss(part, teacher, recipe=recipe):
         return Training(TINY, part, recipe, 0, Precision(), teacher=teacher).train_epoch()
 
     other = dataclasses.replace(labels, probabilities=labels.probabilities.flip(2))
     assert loss(fit, labels) == loss(wrong, labels) != loss(fit, other)
+    erased = dataclasses.replace(recipe, augment=Augment(erase=1.0))  # the student's own
+    assert loss(fit, labels, erased) != loss(fit, labels)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.25])
