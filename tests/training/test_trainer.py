@@ -221,6 +221,16 @@ def test_averaged_sgd_gives_the_mean_of_its_weights_after_the_first_epoch(data):
     assert not torch.allclose(mean, run.model.state_dict()[name], atol=1e-4)
 
 
+def test_what_is_scored_is_what_is_returned(data):
+    """The averaged weights."""
+    recipe = dataclasses.replace(BASE, epochs=2, ema_decay=0.99)
+    result = train(TINY, *data, recipe, seed=0)
+    found = score(result.model, TINY, data[1], Precision())
+    read = {f"validation_{name}": value for name, value in found.items()}
+    assert read.items() <= result.history[-1].items()
+    assert 0.1 < result.history[0]["train_loss"] < 1.5 * np.log(3)  # a mean over images
+
+
 def test_average_of_weights_by_hand(data):
     fit, held_out = data
     one = dataclasses.replace(fit, rows=fit.rows[:16])  # one step an epoch
