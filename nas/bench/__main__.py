@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ NAMES = ("random", "regularized-evolution", "nsga2", "nsga2+gp", "deap-nsga2", "
 SINGLE_NAMES = ("random", "regularized-evolution", "ga", "ga+gp")
 Row = dict[str, Any]
 Text = Callable[[Row], str]
+Measurement = tuple[Callable[[], Row], Text]  # to be called where all else is in order
 
 
 def main(argv: list[str]) -> int:
@@ -32,9 +34,10 @@ def main(argv: list[str]) -> int:
     if args.command == "search":
         return _search(args)
     out = Path(args.out) if args.out else None
+    measure, text = (_scale if args.command == "scale" else _realtime)(args)
     if out:
         check_writable(out)  # told before the minutes of measuring
-    found, text = (_scale if args.command == "scale" else _realtime)(args)
+    found = measure()
     if out:
         replace_file(out, json.dumps(found, indent=1) + "\n")
     show(found, args.json, lambda: text(found))
@@ -57,15 +60,19 @@ def _search(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scale(args: argparse.Namespace) -> tuple[Row, Text]:
+def _scale(args: argparse.Namespace) -> Measurement:
     from nas.bench.scale import driver_cost, measured_seconds, throughput
 
     space, seconds = SEARCH_SPACES.find(args.space, "--space"), measured_seconds(Path(args.times))
     SearchSpace.load(space)  # refused here, not in the process that measures
-    return {
-        "driver": [driver_cost(space, n) for n in args.sizes],
-        "workers": [throughput(space, n, seconds) for n in args.workers],
-    }, _scale_text  # fmt: skip
+
+    def measured() -> Row:
+        return {
+            "driver": [driver_cost(space, n) for n in args.sizes],
+            "workers": [throughput(space, n, seconds) for n in args.workers],
+        }
+
+    return measured, _scale_text
 
 
 def _scale_text(found: Row) -> str:
@@ -83,7 +90,7 @@ def _scale_text(found: Row) -> str:
     return f"{driver}\n{workers}"
 
 
-def _realtime(args: argparse.Namespace) -> tuple[Row, Text]:
+def _realtime(args: argparse.Namespace) -> Measurement:
     network = Path(args.network)
     for name in ("model.onnx", "model.safetensors"):
         if not (network / name).is_file():
@@ -92,7 +99,8 @@ def _realtime(args: argparse.Namespace) -> tuple[Row, Text]:
             )
     from nas.bench.realtime import measure
 
-    return measure([Path(clip) for clip in args.clip], network, args.repeats), _realtime_text
+    clips = [Path(clip) for clip in args.clip]
+    return partial(measure, clips, network, args.repeats), _realtime_text
 
 
 def _parser() -> Parser:
