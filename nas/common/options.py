@@ -11,13 +11,16 @@ import dataclasses
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 from nas.common.errors import UserError, did_you_mean
 from nas.common.files import parse_yaml
 from nas.common.schema import Choice, Flag, Float, Int, Seconds, hints, read, replaced
 
-Settings = TypeVar("Settings")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 def setting(default: Any, help: str = "", *, metavar: str = "", fixed: bool = False) -> Any:
@@ -131,7 +134,7 @@ def with_key(settings: Settings, text: str) -> Settings:
 
 def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Settings:
     """With plain values by the names of options (`epochs`) or of the YAML (`fidelity.epochs`)."""
-    plain = dataclasses.asdict(settings)  # type: ignore[call-overload]
+    plain = dataclasses.asdict(settings)
     paths = {option.dest: option.path for option in options_of(type(settings))}
     for name, value in values.items():
         *above, last = paths.get(name) or name.split(".")

@@ -55,7 +55,7 @@ def read_number(file: File, source: Source, codes: tuple[str, ...]) -> str:
             number = float(array.item())
         else:
             number = float(read_list(file, source))
-        return dict(enumerate(codes))[number]  # type: ignore[index]  # 1.0 is the key 1
+        return {float(i): code for i, code in enumerate(codes)}[number]
     except UserError:
         raise
     except Exception:  # numpy's header has many kinds

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from nas.common.errors import UserError, one_of
 from nas.common.schema import LARGEST, Choice, Float, Text, read
 from nas.report.axes import LABELS, SHARES
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Metrics = Mapping[str, float]
 ALGORITHMS = ("nsga2+gp", "nsga2", "ga+gp", "ga", "random")  # see optimizer.py
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 MOST = 4  # objectives
 DIRECTIONS = ("minimize", "maximize")
 LARGE = (*SHARES, "fps")  # of which more is better; of others less, unless the user says more
@@ -113,7 +116,7 @@ def read_all(kind: type[T], given: Sequence[T | Mapping[str, Any]], where: str) 
 
     UserError names the key that does not fit.
     """
-    plain = (asdict(g) if isinstance(g, kind) else g for g in given)  # type: ignore[call-overload]
+    plain = (asdict(g) if isinstance(g, kind) else g for g in given)
     return tuple(read(kind, each, where) for each in plain)
 
 

@@ -194,15 +194,21 @@ def test_numbers_of_numpy_and_torch_are_taken(tmp_path):
     assert run.archive.evaluations[0].metrics["score"] == 0.5
 
 
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
+def interrupted_at(call):
+    """An evaluator that is interrupted once, and the genomes that it was called with."""
     calls = []
 
     def evaluator(genome):
         calls.append(genome.id)
-        if len(calls) == 4:
+        if len(calls) == call:
             raise KeyboardInterrupt
         return {"score": 1.0 * len(calls), "joules": 1}
 
+    return evaluator, calls
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
+    evaluator, calls = interrupted_at(4)
     run = begin(tmp_path / "run", evaluator)
     assert run.outcome.stopped == "interrupted"
     assert len(run.archive) == 3
@@ -220,14 +226,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
 
 def test_a_further_time_alone_decides_how_far_a_run_goes_on(tmp_path):
     """It ended at once, as finished: its old number of evaluations went on to count."""
-    calls = []
-
-    def evaluator(genome):
-        calls.append(genome.id)
-        if len(calls) == 6:
-            raise KeyboardInterrupt
-        return {"score": 1.0 * len(calls), "joules": 1}
-
+    evaluator, _ = interrupted_at(6)
     run = begin(tmp_path / "run", evaluator, evaluations=3)
     longer = nas.search(resume=run, evaluator=evaluator, time_budget="1h")
     assert (longer.outcome.stopped, len(longer.archive)) == ("interrupted", 5)
