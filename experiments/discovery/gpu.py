@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
+import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -131,63 +133,71 @@ class Job:
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class Together:
-    """Trainings side by side, step by step in turns, each on its own stream."""
+def side_by_side(runs: Sequence[tuple[Training, torch.cuda.Stream | None]]) -> float:
+    """An epoch of each, step by step in turns, each on its own stream; seconds."""
+    started = time.perf_counter()
+    steps = [(run.epoch_steps(), own) for run, own in runs]
+    for _ in range(max(run.steps_per_epoch for run, _ in runs)):
+        for each, own in steps:
+            with torch.cuda.stream(own):
+                next(each, None)
+    wait()
+    return time.perf_counter() - started
 
-    def __init__(self, out: Path, log: Callable[[dict[str, Any]], None]) -> None:
-        self.out, self.log = out, log
 
-    def run(self, jobs: Sequence[Job], deadline: float, every: int = 10) -> dict[str, Training]:
-        """Train all to their end; past the deadline they stop at the epoch's end."""
-        runs = [(job, self._start(job), stream()) for job in jobs]
-        alive, started = list(runs), time.perf_counter()
-        diverged: set[str] = set()
-        wait()
-        curves: dict[str, dict[int, float]] = {job.name: {} for job in jobs}
-        while alive and time.perf_counter() < deadline:
-            steps = [(run.epoch_steps(), own) for _, run, own in alive]
-            for _ in range(max(run.steps_per_epoch for _, run, _ in alive)):
-                for each, own in steps:
-                    with torch.cuda.stream(own):
-                        next(each, None)
-            wait()
-            for job, run, _ in list(alive):
-                try:
-                    run.end_epoch()
-                except DivergedError as error:
-                    alive = [entry for entry in alive if entry[0] is not job]
-                    diverged.add(job.name)
-                    self.log({"job": job.name, "failed": str(error), **self._about(job)})
-                    continue
-                last = run.epoch == job.recipe.epochs
-                if last or run.epoch % every == 0:
-                    curves[job.name][run.epoch] = self._score(job, run)["accuracy"]
-                if last:
-                    alive = [entry for entry in alive if entry[0] is not job]
-        ended = [(job, run) for job, run, _ in runs if job.name not in diverged]
-        for job, run in ended:
-            found = self._score(job, run)
-            self.log({
+def start(job: Job) -> tuple[Training, torch.cuda.Stream | None]:
+    run = Training(job.genome, job.fit, job.recipe, job.seed, PRECISION, teacher=job.teacher)
+    return run, stream()
+
+
+def train(
+    jobs: Sequence[Job], log: Callable[[dict[str, Any]], None], deadline: float, every: int = 10
+) -> dict[str, Training]:
+    """Train all to their end, side by side; past the deadline they stop at the epoch's end."""
+    runs = {job.name: start(job) for job in jobs}
+    alive, started = list(jobs), time.perf_counter()
+    curves: dict[str, dict[int, float]] = {job.name: {} for job in jobs}
+    wait()
+    while alive and time.perf_counter() < deadline:
+        side_by_side([runs[job.name] for job in alive])
+        for job in list(alive):
+            run, _ = runs[job.name]
+            try:
+                run.end_epoch()
+            except DivergedError as error:
+                alive.remove(job)
+                del runs[job.name]
+                log({"job": job.name, "failed": str(error), **about(job)})
+                continue
+            last = run.epoch == job.recipe.epochs
+            if last or run.epoch % every == 0:
+                curves[job.name][run.epoch] = judged(job, run)["accuracy"]
+            if last:
+                alive.remove(job)
+    for job in jobs:
+        if job.name in runs:
+            run, _ = runs[job.name]
+            found = judged(job, run)
+            log({
                 "job": job.name, "epochs": run.epoch, "accuracy": found["accuracy"],
                 "loss": found["loss"], "macro_f1": found["macro_f1"],
                 "single": score(run.averaged, job.genome, job.held_out, PRECISION)["accuracy"],
                 "curve": curves[job.name], "group_seconds": time.perf_counter() - started,
-                "group": len(jobs), **self._about(job),
+                "group": len(jobs), **about(job),
             })  # fmt: skip
-        return {job.name: run for job, run in ended}
+    return {name: run for name, (run, _) in runs.items()}
 
-    def _start(self, job: Job) -> Training:
-        return Training(job.genome, job.fit, job.recipe, job.seed, PRECISION, teacher=job.teacher)
 
-    def _score(self, job: Job, run: Training) -> dict[str, float]:
-        return score(run.averaged, job.genome, job.held_out, PRECISION, job.recipe.views)
+def judged(job: Job, run: Training) -> dict[str, float]:
+    return score(run.averaged, job.genome, job.held_out, PRECISION, job.recipe.views)
 
-    def _about(self, job: Job) -> dict[str, Any]:
-        found = cost(job.genome)
-        return {
-            "id": job.genome.id, "seed": job.seed, **dataclasses.asdict(found), **job.facts,
-            "optimizer": job.recipe.optimizer, "lr": job.recipe.lr, "of": job.recipe.epochs,
-        }  # fmt: skip
+
+def about(job: Job) -> dict[str, Any]:
+    found = cost(job.genome)
+    return {
+        "id": job.genome.id, "seed": job.seed, **dataclasses.asdict(found), **job.facts,
+        "optimizer": job.recipe.optimizer, "lr": job.recipe.lr, "of": job.recipe.epochs,
+    }  # fmt: skip
 
 
 def check_recording(data: Data, log: Callable[[dict[str, Any]], None]) -> None:
@@ -235,7 +245,6 @@ def probe(data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds:
         "found": Genome.load("experiments/fer2013/retrain/short-60/genome.json"),
         "teacher": TEACHERS["wide"],
     }
-    together = Together(out, log)
     for name, genome in networks.items():
         for count, layout, batch in (
             (1, True, 128), (6, True, 128), (6, False, 128), (12, True, 128), (6, True, 256)
@@ -260,7 +269,7 @@ def probe(data: Data, out: Path, log: Callable[[dict[str, Any]], None], seconds:
             for o, lr in rates
         ]  # fmt: skip
         if time.perf_counter() < end:
-            together.run(jobs, end)
+            train(jobs, log, end)
 
 
 def _speed(
@@ -273,22 +282,13 @@ def _speed(
         (Training(genome, data.train, recipe, seed, precision), stream()) for seed in range(count)
     ]
     wait()
-    marks = []
-    for _ in range(2):
-        marks.append(time.perf_counter())
-        steps = [(run.epoch_steps(), own) for run, own in runs]
-        for _ in range(runs[0][0].steps_per_epoch):
-            for each, own in steps:
-                with torch.cuda.stream(own):
-                    next(each, None)
-        wait()
-        losses = [run.end_epoch() for run, _ in runs]
-    took = time.perf_counter() - marks[-1]
+    first, took = (side_by_side(runs) for _ in range(2))
+    losses = [run.end_epoch() / 2 for run, _ in runs]
     images = count * runs[0][0].steps_per_epoch * recipe.batch_size
     return {
         "seconds_an_epoch": took / count, "images_a_second": images / took,
         "tflops": 6 * cost(genome).macs * images / took / 1e12,
-        "first_epoch": marks[-1] - marks[0], "loss": losses[0],
+        "first_epoch": first, "loss": losses[0],
     }  # fmt: skip
 
 
@@ -320,7 +320,7 @@ def teachers(
         Job(f"teacher {name} {seed}", genome, recipe, seed, data.fit, data.held_out)
         for seed, (name, genome) in enumerate(TEACHERS.items())
     ]
-    runs = Together(out, log).run(jobs, end)
+    runs = train(jobs, log, end)
     for number, (name, run) in enumerate(runs.items()):
         half = {k: v.half().contiguous() for k, v in run.averaged.state_dict().items()
                 if v.is_floating_point()}  # fmt: skip
@@ -347,30 +347,36 @@ class Found:
 
 
 def search(
-    data: Data, labels: SoftLabels, out: Path, log: Callable[[dict[str, Any]], None],
-    space: SearchSpace, algorithm: str, recipe: Recipe, macs: float, more: Callable[[int], bool],
-    seed: int,
+    data: Data, labels: SoftLabels, log: Callable[[dict[str, Any]], None], space: SearchSpace,
+    recipe: Recipe, limits: Sequence[Constraint], batches: int, deadline: float, algorithm: str,
+    seed: int, initial: Sequence[Genome] = (), known: Sequence[Found] = (),
 ) -> list[Found]:  # fmt: skip
     """Our optimizer, asked for BATCH networks at a time; scored on held-out Training images.
 
-    macs: no network has more. more: from the number of batches done, whether there is another.
+    limits: of parameters and MACs. known: of an earlier search with the same short trainings; they
+    are learned from first, and returned too.
     """
     optimizer = Optimizer(
         space, OBJECTIVES, algorithm=algorithm, seed=seed, static_metrics=static,
-        constraints=[Constraint("macs", at_most=macs)],
+        constraints=limits, initial=initial,
     )  # fmt: skip
-    together, batches, found = Together(out, log), 0, list[Found]()
-    while more(batches):
-        batches += 1
+    for each in known:
+        optimizer.tell(each.genome, each.metrics, foreign=True)
+    found = list(known)
+    for _ in range(batches):
+        if time.perf_counter() > deadline:
+            break
         began = time.perf_counter()
-        asked = [Found(len(found) + k, optimizer.ask(), {}) for k in range(BATCH)]
+        proposals = [optimizer.propose() for _ in range(BATCH)]
+        asked = [Found(len(found) + k, p.genome, {}) for k, p in enumerate(proposals)]
         log({"asked": BATCH, "seconds": time.perf_counter() - began})
         jobs = [
             Job(f"{algorithm} {each.index}", each.genome, recipe, 0, data.fit, data.held_out,
-                labels, {"genome": each.genome.to_dict(), "index": each.index})
-            for each in asked
+                labels, {"genome": each.genome.to_dict(), "index": each.index,
+                         "parents": [parent.genome.id for parent in proposal.parents]})
+            for each, proposal in zip(asked, proposals, strict=True)
         ]  # fmt: skip
-        runs = together.run(jobs, time.perf_counter() + 60, every=2)
+        runs = train(jobs, log, math.inf, every=2)
         for each, job in zip(asked, jobs, strict=True):
             run = runs.get(job.name)
             measured = run and score(run.averaged, each.genome, data.held_out, PRECISION)
@@ -389,11 +395,25 @@ def static(genome: Genome) -> dict[str, float]:
     return dataclasses.asdict(cost(genome))
 
 
-def best_under_limits(space: SearchSpace, found: Sequence[Found]) -> dict[int, Genome]:
+def earlier(file: Path, recipe: Recipe) -> list[Found]:
+    """The networks of an earlier search's log whose short trainings were like these."""
+    rows = [row for row in map(json.loads, file.read_text().splitlines()) if "index" in row]
+    rows = [row for row in rows if "accuracy" in row and row["epochs"] == recipe.epochs]
+    genomes = {row["id"]: (Genome.from_dict(row["genome"]), row) for row in rows}
+    return [
+        Found(index, genome, static(genome) | {k: row[k] for k in ("accuracy", "loss", "macro_f1")})
+        for index, (genome, row) in enumerate(genomes.values())
+    ]
+
+
+def best_under_limits(
+    space: SearchSpace, found: Sequence[Found], params: float
+) -> dict[float, Genome]:
     """Of the front that the search returns, the best believed one under each limit."""
+    limits = sorted({params, *(limit for limit in LIMITS if limit < params)})
     front = denoised_front(space, found, ("params", "macs"), OBJECTIVES)
-    best: dict[int, Genome] = {}
-    for limit in LIMITS:
+    best: dict[float, Genome] = {}
+    for limit in limits:
         small = [m for m in front if m.metrics["params"] <= limit]
         if small:
             best[limit] = max(small, key=lambda m: m.metrics["accuracy"]).measured.genome
@@ -402,62 +422,105 @@ def best_under_limits(space: SearchSpace, found: Sequence[Found]) -> dict[int, G
 
 def finals(
     data: Data, labels: SoftLabels, networks: dict[str, Genome], recipe: Recipe, out: Path,
-    log: Callable[[dict[str, Any]], None], deadline: float, seeds: Sequence[int] = (0, 1, 2),
+    log: Callable[[dict[str, Any]], None], deadline: float, seeds: Sequence[int],
 ) -> None:  # fmt: skip
-    """Long trainings on all of Training, seed by seed; a seed that would end late is not begun."""
+    """Long trainings on all of Training, as many epochs as the time allows, the same for all."""
     distinct = {genome.id: (name, genome) for name, genome in reversed(networks.items())}
     log({"finals": {name: genome.id for name, genome in networks.items()}})
+    jobs = [
+        Job(f"final {name} s{seed}", genome, recipe, seed, data.train, data.validation,
+            labels if recipe.distill else None, {"genome": genome.to_dict()})
+        for seed in seeds for name, genome in distinct.values()
+    ]  # fmt: skip
+    epochs = affordable(jobs, deadline, log)
+    jobs = [
+        dataclasses.replace(job, recipe=dataclasses.replace(recipe, epochs=epochs)) for job in jobs
+    ]
     weights: dict[str, torch.Tensor] = {}
-    took = 0.0
-    for seed in seeds:
-        began = time.perf_counter()
-        if began + took > deadline:
-            log({"seed": seed, "left out": f"a seed takes {took:.0f} s"})
-            break
-        jobs = [
-            Job(f"final {name} s{seed}", genome, recipe, seed, data.train, data.validation,
-                labels if recipe.distill else None, {"genome": genome.to_dict()})
-            for name, genome in distinct.values()
-        ]  # fmt: skip
-        for job_name, run in Together(out, log).run(jobs, deadline + 60, every=20).items():
-            for key, value in run.averaged.state_dict().items():
-                small = value.half() if key.endswith("weight") else value
-                weights[f"{run.genome.id}/{run.seed}/{key}"] = small.detach().clone().contiguous()
-            log({"kept": job_name})
-        _save_parts(weights, out)
-        took = time.perf_counter() - began
+    for run in train(jobs, log, deadline + 60, every=20).values():
+        for key, value in run.averaged.state_dict().items():
+            small = value.half() if key.endswith("weight") else value
+            weights[f"{run.genome.id}/{run.seed}/{key}"] = small.detach().clone().contiguous()
+    _save_parts(weights, out)
+
+
+def affordable(jobs: Sequence[Job], deadline: float, log: Callable[[dict[str, Any]], None]) -> int:
+    """Epochs that all jobs side by side have time for, at most their recipes'."""
+    runs = [start(job) for job in jobs]
+    wait()
+    seconds = [side_by_side(runs) for _ in range(2)][-1]
+    left = deadline - time.perf_counter() - SPARE
+    found = max(1, min(jobs[0].recipe.epochs, int(left / (seconds * SLACK))))
+    log({"networks": len(jobs), "seconds_an_epoch": seconds, "epochs": found})
+    return found
+
+
+SPARE = 15  # seconds: first steps, scores, weights
+SLACK = 1.03  # epochs with a score
 
 
 def tune(
-    data: Data, labels: SoftLabels, networks: dict[str, Genome], recipe: Recipe, out: Path,
-    log: Callable[[dict[str, Any]], None], deadline: float, seeds: Sequence[int],
-) -> None:  # fmt: skip
-    """One thing of the long recipe changed at a time; chosen on PublicTest."""
-    recipes = {name: dataclasses.replace(recipe, **change) for name, change in VARIANTS.items()}
-    jobs = [
-        Job(f"{name} {network} s{seed}", genome, changed, seed, data.train, data.validation,
-            labels if changed.distill else None, {"variant": name, "batch": changed.batch_size})
-        for name, changed in recipes.items() for network, genome in networks.items()
-        for seed in seeds
-    ]  # fmt: skip
-    for start in range(0, len(jobs), BATCH):
-        if time.perf_counter() < deadline:
-            Together(out, log).run(jobs[start : start + BATCH], deadline, every=10)
+    data: Data, labels: SoftLabels, networks: dict[str, Genome], recipe: Recipe,
+    log: Callable[[dict[str, Any]], None], deadline: float,
+) -> Recipe:  # fmt: skip
+    """One thing of the long recipe changed at a time, then what gained together; the best of all.
+
+    Trained on the search's fit rows and scored on the rest of Training with PublicTest: those are
+    1.8 times the images of PublicTest alone. `again` is the recipe as it is with another seed.
+    """
+    rest = data.held_out.at(torch.cat([data.held_out.rows, data.validation.rows]))
+
+    def gains(variants: dict[str, dict[str, Any]]) -> dict[str, float]:
+        jobs = [
+            Job(f"{name}: {network}", genome, changed, int(name == "again"), data.fit, rest,
+                labels if changed.distill else None, {"variant": name})
+            for name, changes in variants.items()
+            for changed in [dataclasses.replace(recipe, **changes)]
+            for network, genome in networks.items()
+        ]  # fmt: skip
+        runs = train(jobs, log, deadline, every=10)
+        scores = dict.fromkeys(variants, 0.0)
+        for job in jobs:
+            if job.name in runs:
+                scores[job.facts["variant"]] += judged(job, runs[job.name])["accuracy"]
+        scores = {name: total / len(networks) for name, total in scores.items()}
+        log({"scores": {name: round(value, 5) for name, value in scores.items()}})
+        return scores
+
+    single = VARIANTS | {"twice as long": {"epochs": 2 * recipe.epochs}}
+    scores = gains(single)
+    base = (scores["as it is"] + scores["again"]) / 2
+    changes = dict(VARIANTS)
+    together, combined = dict[str, Any](), list[dict[str, Any]]()
+    for name in sorted(changes, key=lambda name: -scores[name]):
+        change = changes[name]
+        if scores[name] > base and change and not together.keys() & change.keys():
+            together |= change
+            combined.append(dict(together))
+    several = {f"best {n}": change for n, change in enumerate(combined, 1) if 2 <= n <= 4}
+    if several and time.perf_counter() < deadline:
+        changes |= several
+        scores |= gains(several)
+    best = max(changes, key=lambda name: scores[name])
+    log({"chosen": best, "gain": scores[best] - base})
+    return dataclasses.replace(recipe, **changes[best])
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
+    "again": {},
     "no teacher": {"distill": 0.0, "label_smoothing": 0.1},
     "teacher 0.5": {"distill": 0.5},
+    "teacher 1": {"distill": 1.0},
+    "temperature 3": {"temperature": 3.0},
     "rate 0.025": {"lr": 0.025},
     "rate 0.1": {"lr": 0.1},
+    "decay 0.05": {"weight_decay": 0.05},
     "nesterov": {"optimizer": "nesterov", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4},
     "mixup": {"mixup_alpha": 0.2},
     "erasing": {"augment": dataclasses.replace(REPLAYED, erase=0.25)},
-    "teacher 1": {"distill": 1.0},
     "batch 64": {"batch_size": 64},
     "batch 256": {"batch_size": 256},
-    "100 epochs": {"epochs": 100},
 }
 
 
@@ -470,29 +533,29 @@ def _save_parts(weights: dict[str, torch.Tensor], out: Path, parts: int = 3) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    packer = commands.add_parser("pack")
-    packer.add_argument("--data", default="fer2013")
-    packer.add_argument("--out", type=Path, required=True)
-    for name in ("probe", "run", "finals", "tune"):
-        each = commands.add_parser(name)
-        each.add_argument("folder", type=Path)
-        each.add_argument("out", type=Path)
-        each.add_argument("--seconds", type=float, default=540)
-        each.add_argument("--teacher-epochs", type=int, default=34)
-        each.add_argument("--search-epochs", type=int, default=4)
-        each.add_argument("--final-epochs", type=int, default=50)
-        each.add_argument("--batch", type=int, default=128, help="images")
-        each.add_argument("--labels", type=Path, help="soft labels; none: train teachers first")
-        each.add_argument("--space", default="fer", help="a file's name under search_spaces/")
-        each.add_argument("--macs", type=float, default=20e6, help="no network has more")
-        each.add_argument("--search-seconds", type=float, default=100)
-        each.add_argument("--genomes", type=Path, nargs="*", default=[], help="of finals, tune")
-        each.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of finals, tune")
-        each.add_argument("--device", default="cuda")
+    parser.add_argument("stages", help="pack, probe, or some of tune,search,random,finals")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--data", default="fer2013", help="of pack")
+    parser.add_argument("--seconds", type=float, default=540)
+    parser.add_argument("--labels", type=Path, help="soft labels; none: train teachers first")
+    parser.add_argument("--teacher-epochs", type=int, default=34)
+    parser.add_argument("--recipe", type=Path, help="what tune chose: recipe.json")
+    parser.add_argument("--batch", type=int, default=128, help="images, without --recipe")
+    parser.add_argument("--final-epochs", type=int, default=50, help="at most; of tune too")
+    parser.add_argument("--genomes", type=Path, nargs="*", default=[], help="of finals, tune")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of finals")
+    parser.add_argument("--space", default="fer", help="a file's name under search_spaces/")
+    parser.add_argument("--search-epochs", type=int, default=4)
+    parser.add_argument("--search-networks", type=int, default=36)
+    parser.add_argument("--macs", type=float, default=20e6, help="no network has more")
+    parser.add_argument("--params", type=float, default=LIMITS[-1], help="no network has more")
+    parser.add_argument("--initial", type=Path, nargs="*", default=[], help="genomes to begin with")
+    parser.add_argument("--known", type=Path, help="results.jsonl of an earlier search")
+    parser.add_argument("--device", default="cuda")
     args = parser.parse_args()
-    if args.command == "pack":
-        pack(args.data, args.out)
+    if args.stages == "pack":
+        pack(args.data, args.folder)
         return
     started = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -511,7 +574,7 @@ def main() -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     log({"device": device, "torch": torch.__version__,
          "train": len(data.train), "fit": len(data.fit)})  # fmt: skip
-    if args.command == "probe":
+    if args.stages == "probe":
         probe(data, args.out, log, args.seconds)
         return
     deadline = started + args.seconds
@@ -521,27 +584,41 @@ def main() -> None:
     else:
         labels = teachers(data, args.out, log, 0.28 * args.seconds, args.teacher_epochs)
     student = dataclasses.replace(STUDENT, batch_size=args.batch, epochs=args.final_epochs)
+    short = dataclasses.replace(student, epochs=args.search_epochs, views="single", ema_decay=0.99)
+    if args.recipe:
+        student = Recipe().changed(
+            json.loads(args.recipe.read_text()) | {"epochs": args.final_epochs}
+        )
     networks = {
         path.parent.name if path.stem == "genome" else path.stem: Genome.load(path)
         for path in args.genomes
     }
-    if args.command == "run":
-        space = SearchSpace.load(Path(f"search_spaces/{args.space}.yaml"))
-        short = dataclasses.replace(
-            student, epochs=args.search_epochs, views="single", ema_decay=0.99
-        )
-        common = (data, labels, args.out, log, space)
-        end = time.perf_counter() + args.search_seconds
-        found = {"search": search(*common, "nsga2+gp", short, args.macs,
-                                  lambda _: time.perf_counter() < end, 2)}  # fmt: skip
-        batches = -(-len(found["search"]) // BATCH)  # as many networks for the baseline
-        found["random"] = search(*common, "random", short, args.macs, lambda n: n < batches, 3)
-        networks["proposed"] = Genome.load(Path("search_spaces/references/proposed.json"))
-        for kind, each_found in found.items():
-            best = best_under_limits(space, each_found)
-            networks |= {f"{kind} {limit}": genome for limit, genome in best.items()}
-    stage = tune if args.command == "tune" else finals
-    stage(data, labels, networks, student, args.out, log, deadline, args.seeds)
+    space = SearchSpace.load(Path(f"search_spaces/{args.space}.yaml"))
+    limits = [Constraint("macs", at_most=args.macs), Constraint("params", at_most=args.params)]
+    batches = -(-args.search_networks // BATCH)
+    short_search = functools.partial(
+        search, data, labels, log, space, short, limits, batches, deadline
+    )
+    searched: dict[str, list[Found]] = {}
+    for stage in args.stages.split(","):
+        if stage == "tune":
+            student = tune(data, labels, networks, student, log, deadline)
+            (args.out / "recipe.json").write_text(json.dumps(student.to_dict()) + "\n")
+        elif stage == "search":
+            initial = [Genome.load(path) for path in args.initial]
+            known = earlier(args.known, short) if args.known else []
+            searched[stage] = short_search("nsga2+gp", 2, initial, known)
+        elif stage == "random":
+            searched[stage] = short_search("random", 3)
+        else:
+            finals(data, labels, networks, student, args.out, log, deadline, args.seeds)
+        if stage in searched:
+            best = best_under_limits(space, searched[stage], args.params)
+            for limit, genome in best.items():
+                name = f"{stage} {limit:.0f}"
+                networks[name] = genome
+                path = args.out / f"{stage}-{limit:.0f}.json"
+                path.write_text(genome.to_json(name=name) + "\n")
     log({"done": True})
 
 
