@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import Parser, exit_code, resumable, show
+from nas.common.cli import Parser, exit_code, note, resumable, show
+from nas.common.errors import first_line, most_often
 from nas.common.lazy import callable_module
 from nas.common.schema import Float, Int
 from nas.report.ablation import ablation_table
@@ -26,11 +28,15 @@ def main(argv: list[str]) -> int:
             command=["python", "-m", "nas.ablate", *argv],
         )  # fmt: skip
     show(found, args.json, lambda: _text(found))
-    return 0
+    if any(row["value"] for row in found["rows"]):
+        return 0
+    note(f"every training failed, {most_often([f['error'] for f in found['failures']])}; all are "
+         f"in {Path(found['picture']).with_name('evaluations.jsonl')}")  # fmt: skip
+    return 1
 
 
 def _text(found: dict[str, Any]) -> str:
-    failed = [f"failed: {f['id']}, seed {f['seed']}: {f['error'].splitlines()[0]}"
+    failed = [f"failed: {f['id']}, seed {f['seed']}: {first_line(f['error'])}"
               for f in found["failures"]]  # fmt: skip
     return "\n".join([ablation_table(found), *failed, "", f"picture: {found['picture']}"])
 

@@ -11,7 +11,8 @@ from typing import Any
 from nas import data
 from nas.arch.genome import find_genome
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import TIME, Parser, exit_code, resumable, show
+from nas.common.cli import TIME, Parser, exit_code, note, resumable, show
+from nas.common.errors import most_often
 from nas.common.files import EXPERIMENTS
 from nas.common.schema import Int
 from nas.report.table import table
@@ -43,15 +44,19 @@ def main(argv: list[str]) -> int:
     retrain += ["--data", given] if given else []
     retrain += ["--out", str(_free(out / "retrain"))]
     follows = f"Next:\n  python -m nas.retrain {shlex.join(retrain)}"
-    if not (out / "best_recipe.yaml").exists():
-        follows = "no trial is complete, so there is no best recipe; the same command goes on"
-    study_file = out / "study.db"
+    study_file, failed = out / "study.db", [row["error"] for row in found if row["error"]]
+    complete = (out / "best_recipe.yaml").exists()
+    if not complete:
+        why = f": {most_often(failed)}; all are in {out / 'trials.csv'}" if failed else ""
+        follows = f"no trial is complete{why}; the same command goes on"
     text = (
         f"{_table(found, bool(args.grid))}\n\n"
         f"study: {study_file} (optuna-dashboard sqlite:///{study_file})\n{follows}"
     )
     show({"study": str(study_file), "trials": found}, args.json, lambda: text)
-    return 0
+    if not complete and args.json:  # else the text has said it
+        note(follows)
+    return 0 if complete else 1
 
 
 def _free(folder: Path) -> Path:

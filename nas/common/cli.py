@@ -97,8 +97,9 @@ def show(found: Any, as_json: bool, text: Callable[[], str]) -> None:
 def exit_code(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
     """Run a command line and end in one way, whatever happens.
 
-    0, or what `main` returns; 2: the user's mistake, in one line; 1: the system's (disk full, no
-    permission), in one line; 130: a signal (Ctrl-C, SIGTERM, a closed terminal).
+    0, or what `main` returns (1: nothing succeeded, or not all that was asked for); 2: the user's
+    mistake, in one line; 1: the system's (disk full, no permission), in one line; 130: a signal
+    (Ctrl-C, SIGTERM, a closed terminal).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show

@@ -7,7 +7,8 @@ import importlib
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def one_of(where: str, found: object, allowed: Iterable[object], what: str = "va
     )
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
     """What a library complains of, in one line; the exception's name where it says nothing.
 
     A first line that ends in a colon is a heading, and is told with the line below it. At most
@@ -78,6 +79,12 @@ def first_line(error: BaseException) -> str:
     """
     lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:300]
+
+
+def most_often(errors: Sequence[str]) -> str:
+    """What most of these errors say, in their first line: `3 of 4 with RuntimeError: no board`."""
+    ((line, count),) = Counter(map(first_line, errors)).most_common(1)
+    return f"{count} of {len(errors)} with {line}"
 
 
 def told(error: BaseException) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 from nas import data
 from nas.arch.lowering import cost, describe
 from nas.arch.plugins import add_plugin_option
-from nas.common.cli import INTERRUPTED, Parser, exit_code, say, show
+from nas.common.cli import INTERRUPTED, Parser, exit_code, note, say, show
 from nas.common.deadline import beginning_within
-from nas.common.errors import UserError
+from nas.common.errors import UserError, first_line
 from nas.common.resources import SEARCH_SPACES
 from nas.common.web import PORT
 from nas.report.front import front_table, majority_line, plain_row
@@ -57,11 +57,20 @@ def main(argv: list[str]) -> int:
     assert outcome is not None
     rows, axes = overview.front_rows(found.directory, found.archive)
     show(_plain(found, outcome, rows), args.json, lambda: _text(found, outcome, rows, axes))
-    return INTERRUPTED if outcome.stopped == "interrupted" else 0
+    if outcome.stopped == "interrupted":
+        return INTERRUPTED
+    if any(e.status != "failed" for e in found.archive):
+        return 0
+    if args.json:  # else the text has said it
+        note(f"no front: {found.archive.why_no_front()}")
+    return 1
 
 
 def _parser() -> Parser:
-    parser = Parser("nas.search", "Search a space for networks that are accurate, small and fast.")
+    parser = Parser(
+        "nas.search", "Search a space for networks that are accurate, small and fast. Exit code 1: "
+        "no network was measured.",
+    )  # fmt: skip
     add = parser.add_argument
     add("--space", metavar="NAME|YAML", help=f"{', '.join(SEARCH_SPACES.names())}, or a file")
     add_settings(parser)
@@ -137,7 +146,7 @@ def _text(run: Run, outcome: Outcome, rows: Sequence[Row], axes: Sequence[Row]) 
         f"{outcome.total.seconds:.0f} s, set-up included{now}; driver overhead "
         f"{outcome.overhead:.1%}"
     ]
-    lines += [f"failed: {e.id}: {e.error.splitlines()[0]}" for e in failures[:3]]
+    lines += [f"failed: {e.id}: {first_line(e.error)}" for e in failures[:3]]
     again = f"  python -m nas.search --resume {run.path}"
     if run.settings.evaluator is not None:
         again += f" --evaluator {shlex.quote(run.settings.evaluator)}"

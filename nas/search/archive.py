@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nas.arch.genome import Genome
-from nas.common.errors import UserError, shown
+from nas.common.errors import UserError, most_often, shown
 from nas.common.files import LineFile, lines_of, open_regular
 from nas.common.schema import Choice, Map, Number, Text, hints, read
 from nas.evolution.objectives import ABOVE_0, Constraint
@@ -156,8 +156,9 @@ class Archive:
             return f"none of {len(done)} networks keeps {' and '.join(map(str, limits))} at once"
         if outside := sum(e.ok for e in self):
             return f"networks that ended: {outside}, all from outside of the space"
-        if self.by_index and all(e.status == "failed" for e in self):
-            return "every evaluation failed"
+        failed = [e.error for e in self if e.status == "failed"]
+        if failed and len(failed) == len(self):
+            return f"every evaluation failed, {most_often(failed)}; all are in {self.path}"
         return "no evaluation has ended"
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.common.cli import note
+from nas.common.errors import first_line
 from nas.report.axes import SHARES
 from nas.search.archive import Evaluation
 from nas.search.driver import Callback, Search
@@ -164,7 +165,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def _evaluated(e: Evaluation, search: Search) -> str:
     if e.status == "failed":
-        return f"{e.id} failed: {(e.error.splitlines() or [''])[0][:60]}"
+        return f"{e.id} failed: {first_line(e.error)[:60]}"
     return f"{_about(e, search)}, {e.seconds:.0f} s"
 
 

@@ -208,6 +208,7 @@ def rows(study: optuna.Study, goal: StudyConfig) -> list[dict[str, Any]]:
             "best_epoch": trial.user_attrs.get("best_epoch"),
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             "state": "failed" if "failed" in trial.user_attrs else trial.state.name.lower(),
+            "error": trial.user_attrs.get("failed"),
         })  # fmt: skip
     return sorted(found, key=lambda row: -1.0 if row["accuracy"] is None else -1 - row["accuracy"])
 

@@ -147,6 +147,21 @@ def test_what_fails_is_told_and_not_tried_for_ever(own_run, monkeypatch):
         assert found["rows"][2]["gain"]["count"] == 1
 
 
+def test_an_ablation_in_which_all_failed_says_of_what(own_run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "broken.py").write_text("def gauge(genome): raise OSError('no board\\nport 3')")
+    monkeypatch.chdir(tmp_path)
+    argv = ["--genome", str(own_run.path / "best.json"), "--seeds", "1", "--out", "ablation",
+            "--evaluator", "broken:gauge"]  # fmt: skip
+    assert exit_code(main, argv) == 1
+    out, err = capsys.readouterr()
+    count = out.count("failed: ")
+    assert count == len((tmp_path / "ablation/evaluations.jsonl").read_text().splitlines()) > 2
+    assert err.splitlines()[-1] == (
+        f"every training failed, {count} of {count} with OSError: no board; all are in "
+        "ablation/evaluations.jsonl"
+    )
+
+
 @pytest.mark.slow
 def test_the_command_measures_by_an_evaluator_on_two_workers(
     own_run, tmp_path, capsys, monkeypatch

@@ -201,7 +201,7 @@ def test_a_budget_binds_while_the_machine_is_measured_and_workers_start(
     run, started = tmp_path / "run", time.monotonic()
     timers = time_is_up(nas.search.run, stage)
     argv = [*arguments, "--seed-genomes", "none", "--run-dir", str(run)]
-    assert main([*argv, "--time-budget", f"{HOURS}s"]) == 0
+    assert main([*argv, "--time-budget", f"{HOURS}s"]) == 1  # nothing was measured
     (left,) = timers
     # The last 30 s are the front's; the budget began with this process.
     assert HOURS - 30 - (time.monotonic() - STARTED) < left < HOURS - 30 - (started - STARTED)
@@ -424,6 +424,30 @@ def test_a_limit_that_nothing_keeps_is_told_with_what_was_found(tmp_path, monkey
         "3; go on with:",
         "  python -m nas.search --resume run --evaluator gauge:measure --evaluations 4",
     ]
+
+
+def test_a_search_whose_networks_all_failed_says_of_what(tmp_path, monkeypatch, capsys):
+    (tmp_path / "boards.py").write_text(
+        "calls = []\n"
+        "def gauge(genome):\n"
+        "    calls.append(genome)\n"
+        "    raise KeyError('x') if len(calls) == 2 else OSError('no board\\nport 3')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    argv = ["--space", "quick", "--evaluator", "boards:gauge", "--evaluations", "3",
+            "--run-dir", "run", "--set", "objectives=[{name: score}, {name: joules}]"]  # fmt: skip
+    said = (
+        "no front: every evaluation failed, 2 of 3 with OSError: no board; all are in "
+        "run/evaluations.jsonl"
+    )
+    assert exit_code(main, [*argv, "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["evaluations"] == 3
+    assert err.splitlines()[-1] == said
+    assert exit_code(main, ["--resume", "run", "--evaluator", "boards:gauge"]) == 1
+    assert said.replace("no front", "no front and no best.json") in capsys.readouterr().out
+    assert lines_in(tmp_path / "run/evaluations.jsonl") == 3
 
 
 def test_a_network_from_outside_of_the_space_is_no_front(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Tuning on a real SQLite study with tiny trainings."""
 
 import dataclasses
+import json
 import signal
 
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import TINY
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
+from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.training import tuning
 from nas.training.optim import learning_rate
@@ -99,8 +101,29 @@ def test_a_time_budget_stops_the_trial_that_runs(goal, tmp_path, monkeypatch, fa
     path.write_text(TINY.to_json())
     argv = ["--genome", str(path), "--data", str(faces_file), "--out", str(tmp_path / "b"),
             "--epochs", "10000", "--time-budget", "1s"]  # fmt: skip
-    assert main(argv) == 0  # over before it began: this process is older
-    assert "no trial is complete" in capsys.readouterr().out
+    assert main(argv) == 1  # over before it began: this process is older
+    assert "no trial is complete; the same command goes on" in capsys.readouterr().out
+
+
+def test_a_tuning_whose_trials_all_failed_says_of_what(tmp_path, monkeypatch, faces_file, capsys):
+    def diverges(*args, **more):
+        raise DivergedError("the loss is nan\nat epoch 1")
+
+    monkeypatch.setattr(tuning, "train", diverges)
+    path = tmp_path / "g.json"
+    path.write_text(TINY.to_json())
+    argv = ["--genome", str(path), "--data", str(faces_file), "--out", str(tmp_path / "study"),
+            "--trials", "2"]  # fmt: skip
+    said = (
+        "no trial is complete: 2 of 2 with the loss is nan; all are in "
+        f"{tmp_path / 'study/trials.csv'}; the same command goes on"
+    )
+    for as_json in ([], ["--json"]):
+        assert exit_code(main, [*argv, *as_json]) == 1
+        out, err = capsys.readouterr()
+        assert (err if as_json else out).splitlines()[-1] == said
+    assert {row["error"] for row in json.loads(out)["trials"]} == {"the loss is nan"}
+    assert (tmp_path / "study/trials.csv").read_text().count("the loss is nan") == 2
 
 
 def test_another_goal_is_refused(goal, tmp_path):
