@@ -27,8 +27,9 @@ def main(argv: list[str]) -> int:
         args.hours = settings.time_budget / 3600
     if args.hours and args.evaluations is None:
         settings = dataclasses.replace(settings, evaluations=None)  # as many as the hours hold
-    from nas.search import planning
+    from nas.search import planning, profile
 
+    profile.given_profile(settings)
     space = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     dataset = data.open_dataset(settings.data)
     space = settings.space(space, dataset.form)

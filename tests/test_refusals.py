@@ -67,6 +67,7 @@ def given(tmp_path_factory, faces_file):
         ("fps --space quick --out {g}/blocked/fps.json", "cannot create"),
         ("fps --space quick --out {g}", "it is a folder"),
         ("plan --space nowhere", "no search space"),
+        ("plan --space quick --data {d} --fps-model {g}/odd.json", "no calibration"),
         ("data prepare toy --from nowhere", "no such file"),
         ("realtime --source nowhere.mp4 --headless --out new/x.mp4", "nowhere.mp4"),
         ("bench scale --space nowhere --out new/x.json", "no search space"),

@@ -46,10 +46,9 @@ def main(argv: list[str]) -> int:
         from nas.search import callbacks, overview, run
 
         watchers = callbacks.watchers(args.mlflow, args.serve)
-    seeds = [] if args.seed_genomes == ["none"] else args.seed_genomes
     found = run.search(
         args.space, settings=settings, evaluator=settings.evaluator if args.evaluator else None,
-        seed_genomes=seeds, machine=args.machine, run_dir=args.run_dir, resume=args.resume,
+        seed_genomes=_seeds(args), machine=args.machine, run_dir=args.run_dir, resume=args.resume,
         callbacks=watchers, progress=not args.json,
         command=["python", "-m", "nas.search", *argv], started=STARTED,
     )  # fmt: skip
@@ -101,16 +100,24 @@ def _settings(args: argparse.Namespace) -> Settings:
     return settings
 
 
+def _seeds(args: argparse.Namespace) -> list[str] | None:
+    return [] if args.seed_genomes == ["none"] else args.seed_genomes
+
+
 def _dry_run(args: argparse.Namespace) -> int:
-    """The space as the search would have it, without torch."""
+    """The space as the search would have it, and the files that it would read; without torch."""
     if args.resume:
         raise UserError("--resume: not with --dry-run, which is of a new search")
+    from nas.search import profile, seeds
+
     settings = _settings(args)
     given = SearchSpace.load(SEARCH_SPACES.find(args.space, "--space"))
     if settings.evaluator is not None:
         chosen_function(settings.evaluator, args.evaluator)
     form = None if settings.evaluator is not None else data.form_of(settings.data)
     space = settings.space(given, form)
+    profile.given_profile(settings, args.machine and Path(args.machine))
+    seeds.first_genomes(_seeds(args), space)
     rng = np.random.default_rng(settings.seed)
     feasible = sum(space.violation(draw(space, rng).genome) == 0 for _ in range(1000))
     genome = space.sample(rng).genome

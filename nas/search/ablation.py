@@ -27,8 +27,8 @@ from nas.report.metrics import mean_interval
 from nas.report.plots import ablation_figure, write_figure
 from nas.search.archive import Archive, Evaluation
 from nas.search.evaluate import EvaluatorFunction, completed, evaluator_name
-from nas.search.machine import check_fps_model
 from nas.search.overview import run_axes
+from nas.search.profile import given_profile
 from nas.search.run import Parts, evaluating, findable, prepared, profile_of, static_of
 from nas.search.settings import Settings, checked
 from nas.search.store import RunDirectory, run_of
@@ -223,7 +223,7 @@ def _folder(
     """The folder anew, or as it was left. UserError when it is of another ablation."""
     settings, genomes = parts.settings, [row.genome for row in compared[:2]]
     if not (out / "config.yaml").exists():
-        check_fps_model(settings)
+        given_profile(settings)
         return RunDirectory.create(out, settings, parts.space, genomes, command, parts.fingerprint)
     run = RunDirectory.open(out)
     before = findable(run.settings())

@@ -42,12 +42,6 @@ FRONT_RUNS = 7 * 21  # classifications that measure_fps makes of a network
 log = logging.getLogger(__name__)
 
 
-def check_fps_model(settings: Settings) -> None:
-    """UserError where measure_machine could not read it: before a folder is made."""
-    if settings.fps_model is not None:
-        read_calibration(Path(settings.fps_model))
-
-
 def measure_machine(run: RunDirectory, settings: Settings, space: SearchSpace) -> HardwareProfile:
     """Fps model, fastest training mode and device; read back from the run where it has them."""
     path = run.file("machine.json")

@@ -14,7 +14,8 @@ from nas.arch.genome import Genome
 from nas.arch.lowering import cost
 from nas.common.files import read_json
 from nas.common.schema import Flag, Text, read
-from nas.deploy.latency import Calibration, FpsModel
+from nas.deploy.latency import Calibration, FpsModel, read_calibration
+from nas.search.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class HardwareProfile:
 def load_machine(path: Path) -> HardwareProfile:
     """A machine.json. UserError when it is none."""
     return read(HardwareProfile, read_json(path), str(path))
+
+
+def given_profile(settings: Settings, machine: Path | None = None) -> HardwareProfile | None:
+    """What `machine` holds, where it is given. UserError where it, or the fps model, is none: both
+    are read before a folder is made.
+    """
+    if settings.fps_model is not None:
+        read_calibration(Path(settings.fps_model).absolute())
+    return load_machine(machine) if machine else None
 
 
 def static_metrics(

@@ -35,8 +35,8 @@ from nas.search.evaluate import (
     chosen_function,
     evaluator_name,
 )
-from nas.search.machine import check_fps_model, measure_front, measure_machine
-from nas.search.profile import HardwareProfile, load_machine, static_metrics
+from nas.search.machine import measure_front, measure_machine
+from nas.search.profile import HardwareProfile, given_profile, static_metrics
 from nas.search.progress import ProgressView
 from nas.search.results import Run
 from nas.search.seeds import first_genomes
@@ -115,8 +115,9 @@ def search(
         found = space if isinstance(space, SearchSpace) else SearchSpace.load(space)
         wanted = checked(_with(settings or Settings(), options, evaluator))
         parts = prepared(findable(wanted), found, evaluator, started)
-        profile = load_machine(as_path(machine, "search: machine")) if machine else None
-        check_fps_model(parts.settings)
+        profile = given_profile(
+            parts.settings, as_path(machine, "search: machine") if machine else None
+        )
         initial = first_genomes(seed_genomes, parts.space)
         folder = None if run_dir is None else as_path(run_dir, "search: run_dir")
         run = RunDirectory.create(

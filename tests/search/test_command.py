@@ -325,6 +325,22 @@ def test_a_dry_run_is_of_the_space_that_would_be_searched(tmp_path, capsys):
     assert "evaluator: json:nothing: Attribute" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [["--fps-model", "nofile.json"], ["--fps-model", "README.md"], ["--machine", "nofile.json"],
+     ["--machine", "search_spaces/references/vggnet.json"], ["--seed-genomes", "nofile"],
+     ["--seed-genomes", "vggnet", "README.md"]],
+)  # fmt: skip
+def test_a_dry_run_refuses_the_files_that_a_search_would(wrong, faces_file, tmp_path, capsys):
+    argv = ["--space", QUICK, "--data", str(faces_file), "--run-dir", str(tmp_path / "run"), *wrong]
+    said = []
+    for more in ([], ["--dry-run"]):
+        assert exit_code(main, [*argv, *more]) == 2
+        said.append(capsys.readouterr().err.splitlines()[-1])
+    assert said[0] == said[1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_dry_run_loads_no_torch():
     code = (
         "import sys; from nas.search.__main__ import main; "
