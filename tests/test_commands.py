@@ -23,10 +23,13 @@ def python(code, *arguments, cwd=ROOT):
     )  # fmt: skip
 
 
-def loaded(command, *arguments, cwd=ROOT):
-    """The libraries that a command has loaded when it ends, and its seconds of processor time."""
+def loaded(command, *arguments, cwd=ROOT, before=""):
+    """The libraries that a command has loaded when it ends, and its seconds of processor time.
+
+    before: code that runs first.
+    """
     found = python(
-        "import json, runpy, sys, time\n"
+        f"import json, runpy, sys, time\n{before}\n"
         "try:\n"
         "    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
         "except SystemExit as end:\n"
@@ -70,6 +73,23 @@ def test_inspecting_a_run_needs_no_learning_libraries(run):
     names, _, said = loaded("inspect", str(run))
     assert "accuracy %" in said
     assert names & HEAVY == {"matplotlib", "onnxruntime", "scipy"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--csv"], ["--max", "params=100000"], ["--serve", "0"]])
+def test_what_draws_no_picture_loads_no_matplotlib(run, options):
+    """Of a page that is served, one visit."""
+    visited = "import nas.common.web as web; web.serve = lambda server: server.served.get('/')"
+    names, _, _ = loaded("inspect", str(run), *options, before=visited)
+    assert names & HEAVY == {"onnxruntime", "scipy"}
+
+
+@pytest.mark.slow
+def test_several_runs_are_compared_without_matplotlib(run, tmp_path):
+    shutil.copytree(run, tmp_path / "again")
+    page = ["--out", str(tmp_path / "page.html")]
+    names, _, _ = loaded("inspect", str(run), str(tmp_path / "again"), *page)
+    assert names & HEAVY == {"onnxruntime", "scipy"}
 
 
 @pytest.mark.slow

@@ -11,10 +11,9 @@ from typing import Any
 
 from nas.common.errors import UserError
 from nas.common.files import replace_file
+from nas.common.lazy import lazy_function
 from nas.common.web import Server
 from nas.report.explorer import as_json, comparison_page, explorer_page
-from nas.report.paper import write_paper
-from nas.report.pareto import pareto_picture
 from nas.search.archive import Archive
 from nas.search.comparison import comparison
 from nas.search.overview import overview
@@ -25,6 +24,9 @@ PATIENCE = 20  # readings may take a twentieth of the time, whatever the size of
 SLOW = ("population", "surrogate")  # parts that are made anew more seldom still
 HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has its own beside
 Row = dict[str, Any]
+# With matplotlib, which a page does without.
+write_paper = lazy_function("nas.report.paper:write_paper")
+pareto_picture = lazy_function("nas.report.pareto:pareto_picture")
 
 log = logging.getLogger(__name__)
 
