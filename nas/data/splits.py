@@ -96,19 +96,24 @@ def search_split(dataset: Dataset) -> tuple[Indices, Indices]:
     return fit, held_out
 
 
-def copies_of_train(dataset: Dataset) -> npt.NDArray[np.bool_]:
-    """Which images (N,) have the very bytes of one of the train split; its own are among them."""
+def copies_of_train(dataset: Dataset, trained_on: Indices | None = None) -> npt.NDArray[np.bool_]:
+    """Which images (N,) have the very bytes of one that was trained on; these are among them.
+
+    trained_on: rows; None: the train split.
+    """
     groups = duplicate_groups(dataset.images)
-    return np.isin(groups, groups[dataset.indices("train")])
+    rows = dataset.indices("train") if trained_on is None else trained_on
+    return np.isin(groups, groups[rows])
 
 
-def rows_without_copies(dataset: Dataset, split: str) -> Indices:
-    """Rows of a split without those that are exact copies of an image of the train split.
+def rows_without_copies(dataset: Dataset, split: str, trained_on: Indices | None = None) -> Indices:
+    """Rows of a split without those that are exact copies of an image that was trained on.
 
-    Of FER2013's PublicTest and PrivateTest, what a model has not seen in training.
+    Of FER2013's PublicTest and PrivateTest, what a model has not seen in training. trained_on:
+    rows; None: the train split.
     """
     rows = dataset.indices(split)
-    return rows[~copies_of_train(dataset)[rows]]
+    return rows[~copies_of_train(dataset, trained_on)[rows]]
 
 
 def duplicate_report(dataset: Dataset) -> dict[str, Any]:

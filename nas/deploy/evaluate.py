@@ -30,7 +30,9 @@ from nas.common.resources import ONNX, WEIGHTS, find_model
 from nas.data import Dataset, check_name, copies_of_train, open_dataset
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.preprocessing import ModelInfo
+from nas.deploy.reports import REPORT
 from nas.deploy.runtime import open_model as open_onnx
+from nas.deploy.teach import trained_on
 from nas.report.metrics import classification_report
 from nas.report.plots import confusion_figure, write_figure
 from nas.training.predict import EVALUATION_BATCH, views_of
@@ -50,13 +52,14 @@ LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 an
 class Classifier:
     """A network to score. forward: normalised pixels (N, C, height, width) -> logits (N, classes).
 
-    cost: None where the file does not tell.
+    cost: None where the file does not tell. splits: of its data set that it was trained on.
     """
 
     name: str
     info: ModelInfo
     forward: Callable[[Tensor], Tensor]
     cost: Cost | None = None
+    splits: tuple[str, ...] = ("train",)
 
 
 def score(
@@ -72,6 +75,10 @@ def score(
         check_writable(out / EVALUATION)
     if split in CAUTIONS:
         log.warning("%s", CAUTIONS[split])
+    for model in opened:
+        if split != "train" and split in model.splits and dataset.name == model.info.training_data:
+            log.warning("%s: was trained on the %s images, too: its figures say nothing of new "
+                        "ones", model.name, split)  # fmt: skip
     found = evaluate(opened, dataset, split, views)
     if out:
         _write(out, found)
@@ -115,7 +122,8 @@ def evaluate(
     if len(models) > 1:
         together = np.mean([p for *_, p in scored], axis=0)
         scored.append((ENSEMBLE, _total(models), together))
-    fresh = ~copies_of_train(dataset)[rows]
+    seen = [dataset.indices(name) for name in {name for m in models for name in m.splits}]
+    fresh = ~copies_of_train(dataset, np.concatenate(seen))[rows]
     subsets = {"all": np.ones(len(rows), bool)}
     if split != ALL and fresh.any() and not fresh.all():
         subsets["without copies"] = fresh
@@ -208,7 +216,7 @@ def _open_weights(path: Path) -> Classifier:
             y: Tensor = found.model(x)
         return y
 
-    return Classifier(str(path), found.info, forward, cost(found.genome))
+    return Classifier(str(path), found.info, forward, cost(found.genome), _splits_of(path))
 
 
 def _open_onnx(path: Path) -> Classifier:
@@ -220,7 +228,8 @@ def _open_onnx(path: Path) -> Classifier:
     def forward(x: Tensor) -> Tensor:
         return torch.from_numpy(opened.run(x.numpy()))
 
-    return Classifier(str(path), opened.info, forward, _cost_of_onnx(path, opened.info))
+    known = _cost_of_onnx(path, opened.info)
+    return Classifier(str(path), opened.info, forward, known, _splits_of(path))
 
 
 def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
@@ -230,6 +239,12 @@ def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
     if beside.is_file() and (genome := Genome.load(beside)).id == info.genome_id:
         return cost(genome)
     return None
+
+
+def _splits_of(path: Path) -> tuple[str, ...]:
+    """What a network was trained on, as far as a report beside it tells."""
+    told = (path.parent / REPORT).is_file() and trained_on(path)
+    return ("train", "validation") if told == "train+validation" else ("train",)
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:

@@ -169,7 +169,7 @@ def _machine_file(weights: Path, run: str | Path | None) -> Path | None:
     """Where the fps model lies: in the run given, or RUN of RUN/retrain/ID/model.safetensors."""
     if run:
         return Path(run) / "machine.json"
-    beside = weights.parent.parent.parent / "machine.json"
+    beside = weights.absolute().parent.parent.parent / "machine.json"
     return beside if beside.is_file() else None
 
 

@@ -200,7 +200,8 @@ def _figures(setup: Setup, model: nn.Module, split: str) -> dict[str, Any]:
         classification_report(labels, probabilities[each].astype(np.float64), dataset.classes)
         for each in ("single", views)
     )
-    fresh = np.isin(dataset.indices(split), rows_without_copies(dataset, split))
+    trained_on = setup.subsets["fit"].rows.cpu().numpy()
+    fresh = np.isin(dataset.indices(split), rows_without_copies(dataset, split, trained_on))
     views_and_copies = {}
     for each in ("single", "flip"):
         right = probabilities[each].argmax(1) == labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -58,11 +59,10 @@ class Pictures:
 
     def _target(self, source: str) -> Path:
         """a.jpg -> a.png; where that is taken, as by an a.png beside it, a.jpg.png."""
-        name = Path(source).name
-        stem = Path(source).stem
-        if self._names.setdefault(stem, name) != name:
-            stem = name
-        return self.path / f"{stem}.png"
+        name, stem = Path(source).name, Path(source).stem
+        stems = chain((stem, name), (f"{name}.{number}" for number in count(2)))
+        free = next(s for s in stems if self._names.setdefault(s, name) == name)
+        return self.path / f"{free}.png"
 
     def close(self) -> None:
         pass

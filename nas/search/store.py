@@ -268,6 +268,8 @@ def run_of(file: Path) -> RunDirectory | None:
     UserError where a link in it, such as `retrain`, leads out of it.
     """
     folders = [file.parent]
+    if len(file.parents) < 3:  # `cd RUN/retrain` hides what tells it
+        file = file.absolute()
     if file.parent.parent.name == "retrain":
         folders.append(file.parents[2])
     found = [folder for folder in folders if (folder / "config.yaml").is_file()]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas.common.errors import UserError
 from nas.common.images import decode, is_picture, picture_format, read_picture
@@ -103,6 +105,28 @@ def test_a_chunk_that_claims_gigabytes_costs_none():
     assert len(errors) == 2, done.stderr
     assert all("here: a broken PNG" in error for error in errors)
     assert int(megabytes) < 50
+
+
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_stands_upright_as_its_exif_says(kind, colour):
+    """Of a phone held upright: the sensor's left is the picture's top."""
+    lying = np.zeros((40, 60, 3), np.uint8)
+    lying[:, 30:] = 250
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = io.BytesIO()
+    Image.fromarray(lying).save(raw, kind, exif=exif)
+    found = decode(raw.getvalue(), "here", colour)
+    assert found.shape[:2] == (60, 40)
+    assert found[:25].max() < 10
+    assert found[35:].min() > 240
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bits_become_8(suffix):
+    raw = cv2.imencode(suffix, PICTURE.astype(np.uint16) * 257)[1].tobytes()
+    np.testing.assert_array_equal(decode(raw, "here"), PICTURE)
 
 
 def test_bounds(tmp_path, monkeypatch):

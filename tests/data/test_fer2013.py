@@ -115,12 +115,29 @@ def test_fer2013_image_layout(tmp_path):
             archive.write(path, path.relative_to(tmp_path))
     packed = prepare_fer2013(tmp_path / "archive.zip", check_counts=False)
     assert packed.fingerprint == data.fingerprint
+    images = data.images[data.indices("validation")]
+    for path in sorted((tmp_path / "test").rglob("*.jpg")):  # names decide nothing
+        path.rename(path.with_name(f"{9 - int(path.stem)}.jpg"))
     (tmp_path / "archive.zip").unlink()
+    renamed = prepare_fer2013(tmp_path, check_counts=False)
+    renamed_images = renamed.images[renamed.indices("validation")]
+    assert sorted(x.tobytes() for x in renamed_images) == sorted(x.tobytes() for x in images)
     with pytest.raises(UserError, match="train/angry: found 3 images"):
         prepare_fer2013(tmp_path)
     write_images(tmp_path / "test" / "hapy", ["a.png"], side=48)
     with pytest.raises(UserError, match=r"'hapy' is no class.*did you mean 'happy'"):
         prepare_fer2013(tmp_path, check_counts=False)
+
+
+def test_fer2013_image_layout_is_counted_by_both_test_splits_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.data.fer2013.COUNTS", ((2,) * 7, (1,) * 7, (3,) * 7))
+    for k, name in enumerate(CLASSES):
+        write_images(tmp_path / "train" / name, ["0.png", "1.png"], seed=k, side=48)
+        write_images(tmp_path / "test" / name, [f"{i}.png" for i in range(4)], seed=k, side=48)
+    assert np.bincount(prepare_fer2013(tmp_path).split).tolist() == [14, 14, 14]
+    (tmp_path / "test/happy/3.png").unlink()
+    with pytest.raises(UserError, match="test/happy: found"):
+        prepare_fer2013(tmp_path)
 
 
 def test_fer2013_image_layout_wrong_size(tmp_path):

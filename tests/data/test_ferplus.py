@@ -46,6 +46,7 @@ def test_votes_become_soft_labels(dataset, tmp_path, name):
     ("rows", "header", "message"),
     [
         (ROWS[:2], HEADER, "found 2 rows; the data set has 3"),
+        ([*ROWS, ROWS[2]], HEADER, "found more rows; the data set has 3"),
         ([ROWS[1], ROWS[0], ROWS[2]], HEADER, ":2: Usage: found 'PublicTest'; the image is of"),
         (ROWS, HEADER.replace("fear", "fright"), "no column 'fear'"),
         ([ROWS[0].replace("4", "-4"), *ROWS[1:]], HEADER, ":2: found '-4' votes"),
@@ -78,6 +79,10 @@ def test_votes_for_something_else_leave_the_label(dataset, tmp_path):
     soft = with_votes(dataset, written(tmp_path / "v.csv", rows)).soft_labels()
     assert soft[0].tolist() == [1, 0, 0, 0, 0, 0, 0]  # one said sad, nine no face; labelled angry
     assert soft[1].tolist() == [0, 0, 0, 1, 0, 0, 0]
+    rows = ["Training,a.png,0,0,0,5,0,0,0,0,5,0", "PublicTest,b.png,0,0,0,0,0,1,0,0,0,0", ROWS[2]]
+    soft = with_votes(dataset, written(tmp_path / "v.csv", rows)).soft_labels()
+    assert soft[0].tolist() == [1, 0, 0, 0, 0, 0, 0]  # half are no more than half
+    assert soft[1].tolist() == [0, 1, 0, 0, 0, 0, 0]  # a single vote is one
 
 
 def test_the_label_is_what_most_chose(dataset, tmp_path):

@@ -291,6 +291,13 @@ def test_affectnet_by_its_lists(affectnet):
     assert {data.counts()["test"][name] for name in data.classes} == {5}
 
 
+def test_a_box_is_x_y_width_and_height(affectnet):
+    training = affectnet / "lists/training.csv"
+    training.write_text(training.read_text().replace("0/0.png,30,5,48,48", "0/0.png,30,5,48,40"))
+    found = {picture.file.name: picture.box for picture in labelled(affectnet)[0].pictures}
+    assert found["Manually_Annotated_Images/0/0.png"] == (30, 5, 48, 40)
+
+
 def test_of_two_pictures_of_one_name_the_second_is_told_to_be_left_out(affectnet):
     again = affectnet / "Other_Images/0"
     again.mkdir(parents=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from drawn import make
 
-from nas.data.pictures import contact_sheet, is_colour, square, write_contact_sheet
+from nas.data.files import File
+from nas.data.pictures import contact_sheet, is_colour, read_pixels, square, write_contact_sheet
 
 
 def test_the_contact_sheet_has_a_row_of_each_class_under_its_name(tmp_path):
@@ -42,6 +43,26 @@ def test_square_takes_the_middle():
     found = square(wide, 10)
     assert found.shape == (3, 10, 10)
     assert (found == np.array([200, 100, 50])[:, None, None]).all()
+
+
+def test_a_smaller_square_is_the_mean_of_its_pixels():
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[::4] = 200
+    assert (square(stripes, 16) == 50).all()
+    assert (square(stripes[:4, :4], 4)[0] == stripes[:4, :4]).all()
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [((3, 1, 4, 2), slice(1, 3), slice(3, 7)), ((-2, -1, 6, 4), slice(0, 3), slice(0, 4)),
+     ((7, 4, 9, 9), slice(4, 6), slice(7, 10))],
+)  # fmt: skip
+def test_of_a_picture_with_a_box_the_box_is_taken(box, rows, columns):
+    """x, y, width, height; what lies outside is not there."""
+    picture = np.arange(60, dtype=np.uint8).reshape(6, 10)
+    raw = cv2.imencode(".png", picture)[1].tobytes()
+    found = read_pixels(File(("a.png",), lambda limit: raw[:limit]), False, box)
+    np.testing.assert_array_equal(found, picture[rows, columns])
 
 
 @pytest.mark.parametrize(("saturation", "expected"), [(0, False), (2, False), (40, True)])

@@ -50,6 +50,15 @@ def test_a_changed_picture_is_another_data_set(here):
     assert load(DATA / f"{before.name}.npz").fingerprint == before.fingerprint
 
 
+def test_a_renamed_class_is_another_data_set(here):
+    """Of the same pictures in the same order."""
+    before = open_dataset("My leaves")
+    (here / "oak").rename(here / "pine")
+    after = open_dataset("My leaves")
+    assert after.name != before.name
+    assert after.classes == ("ash", "pine")
+
+
 def test_a_zip_of_the_folder_holds_the_same_pictures(here):
     with zipfile.ZipFile("leaves.zip", "w") as archive:
         for path in sorted(here.rglob("*.png")):

@@ -17,6 +17,13 @@ def test_search_split_is_fixed_stratified_and_inside_train():
     np.testing.assert_array_equal(search_split(data)[1], held)
 
 
+@pytest.mark.parametrize(("train", "held_out"), [(1500, 375), (3000, 600), (9000, 900)])
+def test_search_split_holds_out_600_or_a_tenth_of_more(train, held_out):
+    data = make(train * 5 // 3, side=2)
+    assert len(data.indices("train")) == train
+    assert len(search_split(data)[1]) == pytest.approx(held_out, abs=2)
+
+
 def test_search_split_keeps_copies_together():
     data = make(300)
     data.images[:150] = data.images[np.arange(150) // 3]  # triples under three labels
@@ -38,6 +45,21 @@ def test_stratified_parts_shares():
     parts = stratified_parts(labels, np.arange(250), (0.8, 0.1, 0.1))
     np.testing.assert_array_equal(np.bincount(parts[labels == 0]), [160, 20, 20])
     np.testing.assert_array_equal(np.bincount(parts[labels == 1]), [40, 5, 5])
+
+
+def test_stratified_parts_weigh_a_rare_class_as_a_common_one():
+    """Subjects with 5 to 15 pictures of a common class, a quarter of them with one of a rare."""
+    rng = np.random.default_rng(8)
+    common = np.repeat(np.arange(40), rng.integers(5, 16, 40))
+    labels = np.repeat([0, 1], [len(common), 10])
+    parts = stratified_parts(labels, np.concatenate([common, np.arange(10)]), (0.8, 0.2))
+    assert np.bincount(parts[labels == 1]).tolist() == [8, 2]
+
+
+def test_stratified_parts_deal_out_large_groups_first():
+    groups = np.array([*range(60), *[60] * 40])
+    parts = stratified_parts(np.zeros(100, int), groups, (0.8, 0.1, 0.1))
+    assert np.bincount(parts).tolist() == [80, 10, 10]
 
 
 def test_duplicate_report():
@@ -62,6 +84,7 @@ def test_search_data_is_the_train_part_alone():
     np.testing.assert_array_equal(found.images[found.fit], data.images[fit])
     np.testing.assert_array_equal(found.labels[found.held_out], data.labels[held_out])
     assert len(found.images) == len(data.indices("train"))
+    np.testing.assert_array_equal(found.images, data.images[found.origin])
 
 
 def test_rows_without_copies():
@@ -71,6 +94,16 @@ def test_rows_without_copies():
     data.images[45] = data.images[44]  # copies within test stay
     assert rows_without_copies(data, "validation").tolist() == list(range(31, 40))
     assert rows_without_copies(data, "test").tolist() == [40, *range(43, 50)]
+
+
+def test_copies_are_of_whatever_was_trained_on():
+    data = make(50)  # 30 train, 10, 10
+    data.images[40] = data.images[0]
+    data.images[41] = data.images[31]
+    both, part = np.arange(40), np.arange(1, 30)
+    assert rows_without_copies(data, "test", both).tolist() == list(range(42, 50))
+    assert rows_without_copies(data, "validation", both).tolist() == []
+    assert rows_without_copies(data, "test", part).tolist() == list(range(40, 50))
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,12 @@ def test_without_the_copies_of_training_images():
     assert [(r["subset"], r["n"]) for r in found] == [("all", 3), ("without copies", 2)]
     assert found[0]["accuracy"] == pytest.approx(2 / 3)
     assert found[1]["accuracy"] == 0.5
+    both = dataclasses.replace(constant("n", "ab", [1.0, 0.0]), splits=("train", "validation"))
+    images = np.concatenate([images, images[[4, 0]], images[:1] + 1])
+    data = small([0, 1, 0, 0, 1, 1, 0, 0], ("a", "b"), images, split=[0, 0, 1, 1, 1, 2, 2, 2])
+    for models, n in (([both], 1), ([constant("m", "ab", [1.0, 0.0])], 2)):
+        (_, new) = evaluate(models, data, "test")["results"]
+        assert (new["subset"], new["n"]) == ("without copies", n)
 
 
 def test_all_images_whatever_their_split(tmp_path, capsys):

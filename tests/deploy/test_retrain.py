@@ -20,6 +20,7 @@ from nas.data import load as load_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, save_weights
 from nas.deploy.preprocessing import ModelInfo
+from nas.evaluate import main as evaluate
 from nas.realtime.recognizer import Recognizer
 from nas.retrain import main
 from nas.search.retrain import retrain
@@ -213,7 +214,7 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, tmp_path, changes, mes
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys):
+def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys, caplog):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("epochs: 1\nfit_on: train+validation\ndistill: 0.5\nviews: ten_crop\n")
     folder = tmp_path / "tuned"
@@ -224,6 +225,7 @@ def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys
     assert found["initial"] == str(out / "model.safetensors")
     assert found["test_with_views"]["views"] == "ten_crop"
     assert found["recipe"]["train_on"] == "train+validation"
+    assert found["views_and_copies"]["validation"]["single"]["without_copies"] is None
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| validation (trained on) |" in card
     assert "| test, ten_crop views |" in card
@@ -235,6 +237,10 @@ def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "the validation images were trained on" in printed
     assert "test, ten_crop" in printed
+    assert evaluate(["--model", str(folder), "--data", arguments[3]]) == 0
+    assert "was trained on the validation images, too" in caplog.text
+    assert evaluate(["--model", str(folder), "--data", arguments[3], "--split", "train"]) == 0
+    assert caplog.text.count("was trained on") == 1
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,10 @@ def test_pictures_go_where_they_should(tmp_path):
     folder = tmp_path / "v1.2"  # a folder with a suffix
     folder.mkdir()
     sink = Pictures(folder, frozenset())
-    for source in ("a.jpg", "a.png", "日本.jpg"):
+    for source in ("a.jpg", "a.png", "a.png.jpg", "日本.jpg"):
         sink.write(Frame(source, 0, 0.0, PIXELS), [], PIXELS)
-    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "a.png.png", "日本.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "a.png", "a.png.jpg.png", "a.png.png", "日本.png",
+    ]  # fmt: skip
     with pytest.raises(UserError, match="cannot write"):
         write_picture(folder / "too.jpg", np.zeros((1, 70_000, 3), np.uint8))

@@ -44,6 +44,7 @@ def test_a_class_that_does_not_occur_is_no_error():
     assert found["per_class"]["c"] == {"precision": 0.0, "recall": None, "f1": None, "support": 0}
     assert found["macro_f1"] == 1.0  # of the two that occur
     assert found["weighted_f1"] == 1.0
+    assert found["macro_precision"] == found["macro_recall"] == 1.0
 
 
 def test_interval_of_fer2013():
@@ -57,6 +58,9 @@ def test_calibration_error_by_hand():
     # 10 at confidence 0.9 of which 6 are right, 10 at 0.5 of which 5 are: 0.5 * 0.3 + 0.5 * 0.
     right = np.array([1] * 6 + [0] * 4 + [1] * 5 + [0] * 5)
     assert calibration_error(right, np.repeat([0.9, 0.5], 10)) == pytest.approx(0.15)
+    # 6 of 10 at 0.9, 9 of 10 at 0.6: too sure and too unsure do not make up for one another.
+    right = np.array([1] * 6 + [0] * 4 + [1] * 9 + [0])
+    assert calibration_error(right, np.repeat([0.9, 0.6], 10)) == pytest.approx(0.3)
 
 
 def test_bad_input_is_refused():

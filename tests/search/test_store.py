@@ -8,7 +8,7 @@ import pytest
 
 from nas.common.errors import UserError
 from nas.search.settings import Settings
-from nas.search.store import RunDirectory, run_of
+from nas.search.store import RunDirectory, data_of, default_out, run_of
 from nas.space.space import SearchSpace
 
 QUICK = SearchSpace.load("quick")
@@ -135,6 +135,18 @@ def test_a_pipe_in_the_run_is_refused(tmp_path):
         run.initial()
     with pytest.raises(UserError, match="not a run directory"):
         RunDirectory.open(run.path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("retrain/abc", "genome.json"), ("retrain", "abc/genome.json")]
+)
+def test_a_network_is_of_its_run_whatever_folder_one_is_in(tmp_path, monkeypatch, folder, name):
+    """Else it would be trained on other data."""
+    run = RunDirectory.create(tmp_path / "run", Settings(data="mine"), QUICK)
+    run.file("retrain/abc").mkdir(parents=True)
+    monkeypatch.chdir(run.file(folder))
+    assert data_of(Path(name)) == "mine"
+    assert default_out(Path(name), "other") == run.file("retrain/other")
 
 
 def test_a_link_out_of_the_run_is_refused(tmp_path):
