@@ -51,11 +51,11 @@ def teach_from(
     allowed = ("fit",) if part == "fit" else ("train", "fit")
     for path, trained in networks:
         trained.check_fit(dataset, str(path))
-        if trained.genome.input.height != dataset.images.shape[2]:
-            raise UserError(
-                f"{path}: takes {trained.genome.input.height} pixels; expected the data set's own "
-                f"{dataset.images.shape[2]}"
+        if trained.genome.input.shape != dataset.shape:
+            taken, own = (
+                "x".join(map(str, s)) for s in (trained.genome.input.shape, dataset.shape)
             )
+            raise UserError(f"{path}: takes {taken} pixels; expected the data set's own {own}")
         part_of_it = trained_on(path)
         if part_of_it not in allowed:
             raise UserError(

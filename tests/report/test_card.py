@@ -80,3 +80,23 @@ def test_the_seed_that_ships_is_named_with_the_figures_that_chose_it(fruit):
     card = model_card(fruit)
     assert "those of seed 3, which ships: chosen on validation." in card
     assert f"| validation, flip views | {fruit['validation']['n']:,} | 62.50 |" in card
+
+
+def test_the_int8_file_has_its_own_figures(fruit):
+    files = [
+        {"file": "model.onnx", "bytes": 9000, "accuracy": 0.7, "same_labels": 1.0, "fps": 1500.0},
+        {"file": "model.int8.onnx", "bytes": 3000, "accuracy": 0.69, "same_labels": 0.96,
+         "fps": 2500.0},
+    ]  # fmt: skip
+    card = model_card(fruit, {"files": files, "calibration_images": 512})
+    assert (
+        "- `model.int8.onnx`: int8, 3,000 bytes instead of 9,000; calibrated on 512 training "
+        "images. Validation accuracy 69.00 % (float32 70.00 %), 96.0% of labels as torch gives "
+        "them; 2,500 frames a second (float32 1,500) on the machine that exported it.\n"
+    ) in card
+
+
+def test_the_weakest_class_is_the_one_that_is_missed_most(fruit):
+    for name, precision, recall in (("apple", 0.2, 0.9), ("plum", 0.8, 0.3)):
+        fruit["test"]["per_class"][name] |= {"precision": precision, "recall": recall}
+    assert "Weakest class: plum, recall 30.0 % on the test split." in model_card(fruit)

@@ -31,6 +31,12 @@ def test_shares_are_told_in_percent():
     assert text.splitlines()[2:] == ["   12.35  10.0..25.6", "       -  -"]
 
 
+def test_a_confusion_has_percents_of_the_true_class():
+    (axes,) = confusion_figure([[6, 2], [3, 1]], ("yes", "no"), "a title").axes
+    assert [text.get_text() for text in axes.texts] == ["75%\n6", "25%\n2", "75%\n3", "25%\n1"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+
+
 def test_an_empty_table_has_its_headers():
     assert table([], [("n", "count", ".0f")]).splitlines()[0] == "count"
 
