@@ -70,7 +70,7 @@ class Table:
         self.cost_name = cost or costs[0]
         if self.cost_name not in costs:
             raise one_of(f"{name}: --cost", self.cost_name, costs, "cost")
-        self.choices = [sorted(frame[c].unique(), key=_order) for c in genes]
+        self.choices = [sorted(_filled(frame[c], f"{name}: {c}"), key=_order) for c in genes]
         few = min(SPARSE_ROWS, math.prod(map(len, self.choices)) / 100)
         self.sparse = sparse or len(frame) <= few
         codes = [
@@ -101,13 +101,16 @@ class Table:
         """
         if path.suffix == ".jsonl":
             return cls(path.parent.name or "archive", archive_frame(path), cost, sparse=True)
-        try:
-            frame = pd.read_csv(io.BytesIO(read_bytes(path, MAX_BYTES, "a smaller table")))
+        content = io.BytesIO(read_bytes(path, MAX_BYTES, "a smaller table"))
+        try:  # NA and None are words; in parts, a number would be a word in one of them alone
+            frame = pd.read_csv(content, keep_default_na=False, low_memory=False)
         except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise UserError(f"{path}: not a CSV table: {error}") from None
         if not 2 <= len(frame) <= MAX_ROWS:
             raise UserError(f"{path}: {len(frame)} rows; allowed 2 to {MAX_ROWS}")
-        return cls(path.name.split(".")[0], frame, cost)
+        table = cls(str(path), frame, cost)
+        table.name = path.name.split(".")[0]
+        return table
 
     def noise_free(self) -> Table:
         """The same, searched by test_accuracy, which a mean over seeds makes nearly exact."""
@@ -264,6 +267,15 @@ def _order(value: Any) -> tuple[int, float, str]:
         return (0, float(value), "")
     except ValueError:
         return (1, 0.0, str(value))
+
+
+def _filled(column: pd.Series, where: str) -> list[Any]:
+    """Its different values. UserError where a cell is empty."""
+    empty = column.astype(str).str.strip() == ""
+    if empty.any():
+        row = int(empty.to_numpy().argmax()) + 2
+        raise UserError(f"{where}: row {row}: empty; expected a number or a word")
+    return list(column.unique())
 
 
 def _finite(column: pd.Series, where: str) -> npt.NDArray[np.float64]:

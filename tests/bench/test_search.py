@@ -192,6 +192,32 @@ def test_mistakes(frame, tmp_path, capsys):
         Table("bad", frame.drop(columns="test_accuracy"))
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_gene_is_refused_by_its_place(frame, tmp_path, capsys, empty):
+    for column in ("gene:g2", "gene:depth"):
+        given = frame.assign(**{"gene:depth": np.arange(len(frame)) % 2}).astype(object)
+        given.loc[5, column] = empty
+        path = tmp_path / "hand.csv"
+        given.to_csv(path, index=False)
+        assert exit_code(main, ["search", "--table", str(path)]) == 2
+        said = capsys.readouterr().err
+        assert said == f"error: {path}: {column}: row 7: empty; expected a number or a word\n"
+
+
+def test_words_for_nothing_are_choices_too(frame, tmp_path):
+    given = frame.assign(**{"gene:g0": frame["gene:g0"].replace({"op0": "None", "op1": "NA"})})
+    given.to_csv(tmp_path / "hand.csv", index=False)
+    assert Table.load(tmp_path / "hand.csv").choices[0] == ["NA", "None", "op2", "op3"]
+
+
+def test_a_number_among_words_is_one_choice_however_long_the_table(tmp_path):
+    n = 500_000  # pandas reads so many rows in parts
+    rows = "".join(f"{i},{'skip' if i == n - 1 else 3},{i % 7 + 1},5,2\n" for i in range(n))
+    path = tmp_path / "long.csv"
+    path.write_text(f"gene:a,gene:b,val_accuracy,test_accuracy,cost:c\n{rows}")
+    assert Table.load(path).choices[1] == ["3", "skip"]
+
+
 def test_scale_measures_the_driver(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scale, "STEPS", 20)
     monkeypatch.setattr(scale, "LEAST", 40)
