@@ -197,6 +197,11 @@ class Optimizer:
             self.screen.tell(genotype, found)
         return True
 
+    def pass_over(self, genome: Any) -> None:
+        """Take note of a genome that was neither measured nor failed: it is not asked for again."""
+        self._told.add(genome.id)
+        self._pending.pop(genome.id, None)
+
     def _complete(
         self, genome: Any, metrics: Mapping[str, float] | None
     ) -> dict[str, float] | None:

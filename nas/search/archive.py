@@ -132,10 +132,13 @@ class Archive:
         return self._admit(evaluation)
 
     def results(self) -> list[Evaluation]:
-        """The front; where nothing was finished, that of what was stopped."""
+        """The front; where nothing was finished, that of the space's networks that were stopped."""
         if len(self.front):
             return list(self.front)
-        stopped = [replace(e, status="ok") for e in self if e.status == "stopped"]
+        stopped = [
+            replace(e, status="ok")
+            for e in self if e.status == "stopped" and e.index not in self._outside
+        ]  # fmt: skip
         return [
             self.by_index[e.index]
             for e in pareto_front(stopped, self.front.objectives, self.front.constraints)
@@ -154,8 +157,8 @@ class Archive:
                 )
         if done:
             return f"none of {len(done)} networks keeps {' and '.join(map(str, limits))} at once"
-        if outside := sum(e.ok for e in self):
-            return f"networks that ended: {outside}, all from outside of the space"
+        if outside := sum(e.status != "failed" for e in self if e.index in self._outside):
+            return f"networks that were measured: {outside}, all from outside of the space"
         failed = [e.error for e in self if e.status == "failed"]
         if failed and len(failed) == len(self):
             return f"every evaluation failed, {most_often(failed)}; all are in {self.path}"

@@ -107,7 +107,8 @@ def _different(directories: Sequence[RunDirectory]) -> list[RunDirectory]:
 
 
 def _open(directory: RunDirectory) -> _Run:
-    settings, space, archive = directory.settings(), directory.space(), directory.archive()
+    settings, space = directory.settings(), directory.space()
+    archive = directory.archive(space.contains)
     # As JSON has them: an older file, with other names or another spelling, says the same.
     config = {**json.loads(json.dumps(asdict(settings))), **_gone(directory)}
     plain = {"config.yaml": config, "space.yaml": parse_yaml(space.to_yaml(), "space.yaml")}

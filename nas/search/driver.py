@@ -293,6 +293,9 @@ class Search:
 
     def _tell(self, evaluation: Evaluation) -> None:
         self._told += 1
+        if evaluation.status == "stopped":  # no failure; but of fewer epochs than the others
+            self.optimizer.pass_over(evaluation.genome)
+            return
         metrics = evaluation.metrics if evaluation.ok else None
         self.optimizer.tell(evaluation.genome, metrics, foreign=True)
 

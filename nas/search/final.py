@@ -70,7 +70,7 @@ def search_accuracies(run: RunDirectory) -> dict[str, float]:
 
 def front_genomes(run: RunDirectory, top: int | None = None) -> list[Genome]:
     """The networks on a run's front, best believed accuracy first; the first `top` of them."""
-    members = run.front(run.archive())
+    members = run.front(run.archive(run.space().contains))
     members.sort(key=lambda member: -member.metrics.get("accuracy", 0.0))
     return [member.measured.genome for member in members][:top]
 

@@ -264,7 +264,7 @@ def _networks(
 
 def _baseline(run: RunDirectory, ours: Sequence[Evaluation], box: Box | None, metric: str) -> Row:
     """The random search that ours is measured against, and how its budget compares."""
-    archive, settings = run.archive(), run.settings()
+    archive, settings = run.archive(run.space().contains), run.settings()
     evaluations = archive.evaluations
     return {
         "run": str(run.path),

@@ -14,6 +14,9 @@ from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import OBJECTIVES, Constraint
 from nas.evolution.pareto import Front, pareto_front
 from nas.search.archive import Archive
+from nas.search.comparison import comparison
+from nas.search.final import front_genomes
+from nas.search.overview import overview
 from nas.search.settings import STATIC, Settings
 from nas.search.store import RunDirectory
 
@@ -111,6 +114,25 @@ def test_the_archive_has_the_front(proposed, quick, rng, tmp_path):
     archive.close()
     again = Archive(tmp_path / "evaluations.jsonl", quick.contains)
     assert [e.index for e in again.results()] == [2] == [e.index for e in archive.front]
+
+
+def test_what_was_stopped_outside_of_the_space_is_no_result(proposed, quick, rng, tmp_path):
+    """Nor anywhere else that a run's front is read."""
+    run = RunDirectory.create(tmp_path / "run", Settings(), quick)
+    archive = run.archive(quick.contains)
+    archive.append(evaluation(proposed, 0, 0.9, status="stopped"))
+    assert archive.results() == front_genomes(run) == []
+    why = "networks that were measured: 1, all from outside of the space"
+    assert archive.why_no_front() == why
+    inside = quick.sample(rng).genome
+    archive.append(evaluation(inside, 1, 0.3, status="stopped"))
+    archive.close()
+    assert [e.index for e in archive.results()] == [1]
+    assert front_genomes(run) == [inside]
+    baseline = overview(run, run, deep=False)["baseline"]
+    assert [row["id"] for row in baseline["front"]] == [inside.id]
+    (row,) = comparison([run])["runs"]
+    assert [network["id"] for network in row["front"]] == [inside.id]
 
 
 def test_what_was_stopped_keeps_the_constraints_too(quick, rng, tmp_path):

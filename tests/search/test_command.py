@@ -473,7 +473,7 @@ def test_a_network_from_outside_of_the_space_is_no_front(tmp_path, monkeypatch, 
     argv = ["--space", "fer_tiny", "--evaluator", "gauge:measure", "--evaluations", "1"]
     wanted = ["--seed-genomes", "proposed", "--set", "objectives=[{name: score}, {name: joules}]"]
     assert exit_code(main, [*argv, "--run-dir", "run", *wanted]) == 0
-    why = "networks that ended: 1, all from outside of the space"
+    why = "networks that were measured: 1, all from outside of the space"
     assert f"no front and no best.json: {why}; go on" in capsys.readouterr().out
     for command in (inspect.main, fps.main):
         assert exit_code(command, ["run"] if command is inspect.main else ["--run", "run"]) == 2

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import time
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from fakes import FakeEvaluator, OutOfOrder
@@ -281,6 +283,27 @@ def test_a_genome_from_outside_is_measured_but_not_on_the_front(tmp_path, quick,
     found.loop(in_process(FakeEvaluator()))
     assert found.archive.evaluations[0].id == proposed.id
     assert proposed.id not in {e.id for e in found.archive.front}
+
+
+def test_a_stopped_network_is_no_failure_to_the_surrogate(tmp_path, quick, rng):
+    """Its time was up: a resumed search neither asks for it again nor takes it for the worst."""
+    settings = Settings(evaluations=20, algorithm="nsga2+gp")
+    whole = search(tmp_path / "whole", quick, settings)
+    whole.loop(in_process(FakeEvaluator()), time.monotonic() + 60)
+    last = whole.archive.evaluations[-1]
+    forecasts = []
+    for name, ends in (("without", []), ("stopped", [replace(last, status="stopped")])):
+        run = RunDirectory.create(tmp_path / name, settings, quick)
+        with closing(run.archive(quick.contains)) as archive:
+            for evaluation in [*whole.archive.evaluations[:-1], *ends]:
+                archive.append(evaluation)
+        resumed = search(run.path, quick, settings)
+        predictor = resumed.optimizer.screen.predictor
+        predictor.fit()
+        forecasts.append(predictor.forecasts([quick.genotype(last.genome)]))
+    assert forecasts[0] == forecasts[1]
+    with pytest.raises(UserError, match="was told before"):
+        resumed.optimizer.tell(last.genome, None)
 
 
 def test_settings_round_trip(start):
