@@ -133,7 +133,7 @@ def _training_data(report: Report) -> str:
             "distance to their answers (soft labels)"
         )
     chosen = report.get("choice", "chosen on the validation split")
-    if _validation_trained_on(report):
+    if validation_trained_on(report):
         chosen = "the last: the validation images were trained on, so they could not choose"
     lines.append(
         f"- trained {report['epochs_trained']} epochs, seed {report['seed']}; the weights are "
@@ -147,7 +147,7 @@ def _results(report: Report) -> str:
         "| split | images | accuracy % | 95 % interval | macro F1 % | weighted F1 % |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    validation = "validation (trained on)" if _validation_trained_on(report) else "validation"
+    validation = "validation (trained on)" if validation_trained_on(report) else "validation"
     rows = {validation: report["validation"], "test": report["test"]}
     rows |= {f"{name}, {views['views']} views": views for name, views in several_views(report)}
     for split, found in rows.items():
@@ -166,7 +166,7 @@ def _results(report: Report) -> str:
         lines.append(f"| {name} | {figures} | {found['support']} |")
     spread = report["seeds"]["test"]["accuracy"]
     if spread["std"] is not None:
-        how = "the first" if _validation_trained_on(report) else "chosen on validation"
+        how = "the first" if validation_trained_on(report) else "chosen on validation"
         lines += ["", f"Over {len(report['seeds']['list'])} seeds: test accuracy "
                   f"{100 * spread['mean']:.2f} % +- {100 * spread['std']:.2f} (sample standard "
                   f"deviation). The figures above are those of seed {report['seed']}, which ships: "
@@ -185,8 +185,10 @@ def several_views(report: Report) -> list[tuple[str, dict[str, Any]]]:
     return [(split, {"n": report[split]["n"], **views}) for split, views in found if views]
 
 
-def _validation_trained_on(report: Report) -> bool:
-    return bool(current_names("Recipe", report["recipe"])["train_on"] == "train+validation")
+def validation_trained_on(report: Report) -> bool:
+    """Whether its validation figures are of images that were trained on."""
+    recipe = current_names("Recipe", report.get("recipe", {}))
+    return bool(recipe.get("train_on") == "train+validation")
 
 
 def _limits(report: Report) -> str:

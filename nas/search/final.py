@@ -192,17 +192,18 @@ def _written(
         ),
         key=lambda row: row["params"],
     )
-    known = [row for row in rows if row["search_accuracy"] is not None]
-    ranks = {
-        split: rank_correlation(
-            [row["search_accuracy"] for row in known], [row[f"{split}_mean"] for row in known]
-        )
-        for split in ("validation", "test")
-    }
+    ranks = {split: _ranks(rows, f"{split}_mean") for split in ("validation", "test")}
     replace_file(folder / TABLE, csv_text(FIELDS, rows))
     if rows:
         write_figure(folder / PICTURE, final_figure(rows, ranks["test"]))
     return Final(rows, failed, ranks)
+
+
+def _ranks(rows: Sequence[Row], figure: str) -> float | None:
+    """Spearman's, of search accuracy with a figure, where both are known."""
+    pairs = [(row["search_accuracy"], row[figure]) for row in rows]
+    known = [pair for pair in pairs if None not in pair]
+    return rank_correlation([one for one, _ in known], [other for _, other in known])
 
 
 def _row(path: Path) -> Row:

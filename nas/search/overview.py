@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -34,6 +35,7 @@ from nas.space.space import SearchSpace
 from nas.training.history import FILE, read_history
 
 Row = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 def overview(
@@ -298,7 +300,9 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
                     "seeds": len(report["seeds"]["list"]), "epochs": int(report["epochs_trained"]),
                     "curve": _curve(path.parent),
                 }  # fmt: skip
-            if name in searched:
+            if name in searched and row["final"] is None:
+                log.info("%s: its validation images were trained on: no final accuracy", path)
+            elif name in searched:
                 rows.append(row)
     one, other = [r["search"] for r in rows], [r["final"] for r in rows]
     return {"networks": rows, "rank_correlation": analysis.rank_correlation(one, other)}

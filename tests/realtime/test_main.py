@@ -62,6 +62,7 @@ def test_a_video_becomes_a_video_and_tables(model, video, tmp_path, squares, cap
     assert float(last["timestamp_s"]) == pytest.approx(1.1)
     objects = [json.loads(line) for line in lines.read_text().splitlines()]
     assert [o["frame"] for o in objects] == list(range(12))
+    assert [o["timestamp_s"] for o in objects] == pytest.approx([k / 10 for k in range(12)])
     for face, row in zip(objects[-1]["faces"], rows[-2:], strict=True):
         assert (str(face["track"]), face["label"]) == (row["track"], row["label"])
         assert face["box"] == [int(row[side]) for side in "xywh"]

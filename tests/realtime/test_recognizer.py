@@ -54,6 +54,28 @@ def test_a_colour_model_sees_blue_green_and_red_of_the_crop(faces, tmp_path):
         np.testing.assert_allclose(face.probabilities, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("given", "margin"), [(None, 0.1), (0.0, 0.0), (0.5, 0.5)])
+def test_the_margin_is_the_models_own_unless_given(faces, tmp_path, given, margin):
+    cut = dataclasses.replace(faces, provenance={"margin": 0.1})
+    write_onnx(TrainedModel.on(cut, TINY, shaken(TINY)), tmp_path / "model.onnx")
+    box = (40, 30, 60, 60)
+    recognizer = Recognizer(tmp_path / "model.onnx", margin=given, detector=lambda *_: [box])
+    grey = np.random.default_rng(0).integers(0, 256, (120, 160), dtype=np.uint8)
+    expected = softmax(recognizer.network(crop_face(grey, box, margin, 48, 48)[None, None])[0])
+    np.testing.assert_allclose(recognizer(grey)[0].probabilities, expected, atol=1e-6)
+
+
+def test_the_smallest_face_is_asked_of_the_detector(model):
+    """In pictures and in streams, where a smaller one is scaled up for the detector."""
+    frame = draw_squares([(20, 30, 60), (100, 10, 24)], (320, 240))
+    for smallest, count in ((None, 1), (20, 2)):
+        recognizer = Recognizer(model, detector=SquareDetector(), smallest=smallest)
+        stream = recognizer.stream()
+        for _ in range(6):
+            found = stream(frame, seconds=0.0)
+        assert len(recognizer(frame)) == len(found) == count
+
+
 def test_a_whole_picture_is_its_central_square(model):
     """Of whatever the network tells apart; the detector is not asked."""
     recognizer = Recognizer(model, detector=None, threshold=0.0)

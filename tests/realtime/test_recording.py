@@ -52,6 +52,11 @@ def test_gaps_are_bridged_and_a_varying_pace_is_kept(tmp_path):
     assert frames[-1].seconds == pytest.approx(1.5, abs=0.01)
 
 
+def test_a_long_gap_is_cut_short(tmp_path):
+    """A camera that was away for an hour fills no disk with its last picture."""
+    assert len(record(tmp_path / "out.mkv", [0.0, 3600.0, 3600.1], fps=10)) == 302
+
+
 def test_a_nearly_full_disk_ends_a_recording_that_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "CHECK", 0.0)
     monkeypatch.setattr(recording, "RESERVE", 1 << 60)

@@ -24,6 +24,8 @@ def test_alternating_frames_keep_one_label():
     assert set(labels) == {"neutral"}
     assert (smoother.before, smoother.after) == (59, 0)
     assert smoother.seconds == pytest.approx(59 * STEP)
+    assert smoother.changes == pytest.approx((30, 0))  # a second
+    assert Smoother(CLASSES).changes is None
 
 
 def test_a_real_change_comes_through_within_half_a_second():
@@ -46,6 +48,7 @@ def test_uncertain_below_the_threshold_and_steady_there():
     labels = run(smoother, [p(0.35, 0.33)] * 5 + around)
     assert labels[:5] == [UNCERTAIN] * 5
     assert smoother.after <= 1  # it may become happy, and does not fall back at once
+    assert set(run(Smoother(CLASSES, 0.6), [p(0.5, 0.45)] * 9)) == {UNCERTAIN}
     assert run(Smoother(CLASSES, 0.5), [p(0.8)] * 5 + [p(0.34, 0.33)] * 60)[-1] == UNCERTAIN
 
 
@@ -55,7 +58,8 @@ def test_every_face_has_its_own_memory():
         assert smoother(1, p(0.9), STEP * k)[0] == "happy"
         assert smoother(2, p(0.1), STEP * k)[0] == "neutral"
     smoother.forget_all_but({2})
-    assert smoother(1, p(0.1), 1.0)[0] == "neutral"  # a new face, without a past
+    assert smoother(1, p(0.1), STEP * 10)[0] == "neutral"  # a new face, without a past
+    assert smoother(2, p(0.9), STEP * 10)[0] == "neutral"  # one odd frame of a known face
 
 
 def test_the_weight_follows_time_not_frames():

@@ -8,7 +8,7 @@ from conftest import ROOT, SquareDetector, draw_squares
 from nas.realtime.boxes import iou
 from nas.realtime.detector import HaarDetector
 from nas.realtime.stream_detector import StreamDetector, smallest_face
-from nas.realtime.tracker import Tracker, merged
+from nas.realtime.tracker import Track, Tracker, look_for, merged, patch_of
 
 STEP = 1 / 30
 SIDE = 50
@@ -47,6 +47,19 @@ def test_two_faces_that_cross_keep_their_ids(frames, lower):
     assert len(found[0]) == len(found[-1]) == 2
     assert nearest(found[0], 20) == nearest(found[-1], 240)
     assert nearest(found[0], 240) == nearest(found[-1], 20)
+
+
+@pytest.mark.parametrize("side", [24, 48, 96])
+def test_a_patch_is_found_where_it_moved_in_pixels(side):
+    """Also of a face larger or smaller than the patch that remembers it."""
+    texture = np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8)
+    scene = cv2.resize(texture, None, fx=side / 12, fy=side / 12)
+    x, y = 2 * side, side
+    patch = patch_of(scene, (x, y, side, side))
+    moved = np.roll(scene, (side // 4, -side // 6), (0, 1))
+    shift, score = look_for(moved, Track(np.array([x + side / 2, y + side / 2]), side, patch))
+    np.testing.assert_allclose(shift, (-side // 6, side // 4), atol=side / 24)
+    assert score > 0.9
 
 
 def test_a_photographed_face_crosses_its_mirror_image():

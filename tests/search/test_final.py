@@ -1,6 +1,7 @@
 """A run's front fully trained: a process each, kept when done, a table with a picture."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -190,6 +191,20 @@ def test_the_table_has_intervals_and_ranks(reports, tmp_path, faces_file):
     assert last["test_flip_mean"] == pytest.approx(0.51)
     assert found.rows[0]["test_flip_mean"] is None
     assert drawn(tmp_path / "front.png")
+
+
+def test_accuracy_on_images_that_were_trained_on_is_no_figure(reports, tmp_path, faces_file):
+    """It would be the best of all, and rank the networks by what they know by heart."""
+    recipe = dataclasses.replace(SHORT.recipe, train_on="train+validation")
+    for genome in reports:
+        trained_otherwise(tmp_path / genome.id / "report.json", recipe=recipe.to_dict())
+    searched = {g.id: a for g, a in zip(reports, (0.3, 0.31, 0.35, 0.33), strict=True)}
+    training = dataclasses.replace(SHORT, recipe=recipe)
+    found = retrain_all(reports, str(faces_file), tmp_path, training, [], searched=searched)
+    assert found.ranks == {"validation": None, "test": pytest.approx(0.8)}
+    for row in found.rows:
+        assert {row[f] for f in FIELDS if f.startswith("validation")} == {None}
+        assert row["test_mean"] > 0
 
 
 def test_an_interval_of_two_seeds_stays_within_what_can_be(reports, tmp_path, argv, capsys):

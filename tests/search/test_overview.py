@@ -46,6 +46,22 @@ def test_an_old_run_is_told_whole(found):
     assert {g["gene"]: g["value"] for g in found["genes"]}["head.hidden"] == "none"
 
 
+def test_a_network_that_knows_the_validation_images_has_no_final_accuracy(
+    fer2013, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    run = RunDirectory(shutil.copytree(fer2013.path, tmp_path / "run"))
+    (run.path / "retrain").mkdir(exist_ok=True)
+    shutil.copytree(fer2013.path.parent / "retrain/found", run.path / "retrain/known")
+    path = run.path / "retrain/known/report.json"
+    report = json.loads(path.read_text())
+    assert [r["folder"] for r in overview(run, deep=False)["retrained"]["networks"]] == ["known"]
+    report["recipe"] |= {"fit_on": "train+validation"}  # as version 0.1 wrote it
+    path.write_text(json.dumps(report))
+    assert overview(run, deep=False)["retrained"]["networks"] == []
+    assert f"{path}: its validation images were trained on" in caplog.text
+
+
 @pytest.mark.parametrize(
     "seeds", [{}, {"list": [0, 1], "validation": {"accuracy": {"std": 0.1}}}, {"list": [0, 1]}]
 )
