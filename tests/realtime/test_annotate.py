@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from nas.common.text import label
 from nas.data import CLASSES
 from nas.realtime.annotate import annotate, font_size, place
 from nas.realtime.boxes import shared_area
@@ -47,9 +48,9 @@ def test_labels_do_not_cover_each_other(top):
     boxes = [(100 + 70 * k, top, 60, 60) for k in range(4)]
     taken = list(boxes)
     for box in boxes:
-        label = place(picture, box, (110, 20), taken)
-        assert not any(shared_area(label, other) for other in taken)
-        taken.append(label)
+        own = place(picture, box, (110, 20), taken)
+        assert not any(shared_area(own, other) for other in taken)
+        taken.append(own)
 
 
 def test_labels_scale_with_the_picture():
@@ -98,3 +99,56 @@ def test_labels_of_a_crowd_are_smaller_and_whole():
     assert (abs(ink / np.median(ink) - 1) < 0.25).all()
     alone = annotate(frame, faces[:1], CLASSES)
     assert coloured(alone, GREEN).sum() > 1.5 * coloured(out, GREEN).sum() / 24  # larger
+
+
+def test_a_frame_is_as_wide_and_high_as_its_face():
+    out = annotate(
+        np.zeros((480, 640, 3), np.uint8), [Face((200, 150, 60, 90), "happy", HAPPY)], CLASSES
+    )
+    edges = coloured(out, GREEN)
+    for x, y in ((200, 150), (260, 150), (200, 240), (260, 240)):
+        assert edges[y, x]
+    assert edges[150:241, 260].all()
+    assert edges[240, 200:261].all()
+
+
+def bars(out, right):
+    """From top to bottom right of a column: length of each bar, and whether it is green."""
+    green, grey = (coloured(out[:, right:], colour) for colour in (GREEN, GREY))
+    start = int(green.any(0).argmax())
+    found = []
+    for row in range(len(out)):
+        line = (green | grey)[row, start:]
+        if line[0]:
+            length = int(line.argmin())
+            if not (green | grey)[row - 1, start]:
+                found.append((length, bool(green[row, start])))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "shown"),
+    [
+        ((0.05, 0.15, 0.1, 0.5, 0.2), [0, 1, 2, 3, 4]),
+        ((0.01, 0.3, 0.02, 0.2, 0.03, 0.15, 0.12, 0.08, 0.05, 0.04), [1, 3, 4, 5, 6, 7, 8, 9]),
+    ],
+)
+def test_bars_are_as_long_as_their_classes_are_probable(probabilities, shown):
+    """Eight at most, in the order of the classes; the strongest is green."""
+    classes = tuple(f"c{k}" for k in range(len(probabilities)))
+    strongest = int(np.argmax(probabilities))
+    face = Face((100, 100, 120, 120), classes[strongest], probabilities)
+    found = bars(annotate(np.zeros((960, 1280, 3), np.uint8), [face], classes), 230)
+    longest = max(length for length, _ in found)
+    share = [probabilities[k] / max(probabilities) for k in shown]
+    assert [length / longest for length, _ in found] == pytest.approx(share, abs=0.08)
+    assert [green for _, green in found] == [k == strongest for k in shown]
+
+
+def test_a_label_names_the_class_and_its_percent():
+    picture, box = np.zeros((480, 640, 3), np.uint8), (200, 150, 80, 80)
+    out = annotate(picture, [Face(box, "happy", HAPPY, track=7)], CLASSES)
+    text = label("7 happy 82%", font_size(picture), (30, 30, 30), GREEN)
+    height, width, _ = text.shape
+    x, y, _, _ = place(picture, box, (width, height), [box])
+    np.testing.assert_array_equal(out[y : y + height, x : x + width], text)

@@ -3,6 +3,7 @@
 import http.server
 import os
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -34,8 +35,13 @@ def test_a_camera_that_vanishes_is_retried_and_then_ends(cameras, caplog):
     cameras(3, 0, 2)
     source = open_source("0")
     assert source.live
+    began = time.perf_counter()
     frames = list(source.frames)
+    took = time.perf_counter() - began
     assert [f.index for f in frames] == [0, 1, 2, 3, 4]
+    seconds = [f.seconds for f in frames]
+    assert 0 <= seconds[0] <= seconds[-1] <= took
+    assert seconds == sorted(seconds)
     assert FakeCamera.opened == 3 + live.RETRIES
     errors = caplog.text
     assert "camera 0: no frame; trying again (1/5)" in errors

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 
+import cv2
 import numpy as np
 import pytest
 from clips import index_first, numbered, with_times, write_clip
@@ -14,6 +15,7 @@ from conftest import ROOT
 
 from nas.common.errors import UserError
 from nas.realtime.sources import open_source
+from nas.realtime.video import open_remote_video
 
 # Its 30 frames a second stand in the file as 512 units of time each.
 UNIT = 512
@@ -36,9 +38,35 @@ def test_times_are_those_of_the_container(clip):
 
 def test_times_grow_where_the_container_has_none(clip):
     clip.write_bytes(with_times(clip.read_bytes(), [(30, UNIT), (30, 0)]))
-    seconds = [frame.seconds for frame in open_source(str(clip)).frames]
+    source = open_source(str(clip))
+    seconds = [frame.seconds for frame in source.frames]
     assert len(seconds) == 60
     assert (np.diff(seconds) > 0).all()
+    np.testing.assert_allclose(np.diff(seconds)[31:], 1 / source.fps)
+
+
+class Late:
+    """A capture of three frames whose clock stands at five seconds when it begins."""
+
+    def __init__(self):
+        self.stamps, self.now = iter((5000.0, 5100.0, 5300.0)), 0.0
+
+    def get(self, what):
+        known = {cv2.CAP_PROP_FPS: 10.0, cv2.CAP_PROP_FRAME_COUNT: 3.0}
+        return known.get(what, self.now)
+
+    def read(self):
+        self.now = next(self.stamps, None)
+        return self.now is not None, np.zeros((48, 64, 3), np.uint8)
+
+    def release(self):
+        pass
+
+
+def test_times_begin_at_0_whatever_the_containers_clock():
+    source = open_remote_video(Late(), "late")
+    assert [frame.seconds for frame in source.frames] == pytest.approx([0.0, 0.1, 0.3])
+    assert source.problems == []
 
 
 @pytest.mark.parametrize(
