@@ -9,7 +9,7 @@ from typing import Any
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, say, show
 from nas.common.errors import quoted
-from nas.data import SPLITS
+from nas.data.dataset import ALL, SPLITS
 from nas.report.table import percents, table
 from nas.training.recipe import VIEWS
 
@@ -35,7 +35,7 @@ def _parser() -> Parser:
         help="a retrained folder, model.safetensors, model.onnx, or the name of a shipped one; "
         "several make an ensemble")  # fmt: skip
     add("--data", metavar="NAME|FOLDER", help="images (default: those of their training)")
-    add("--split", choices=(*SPLITS, "all"), default="validation",
+    add("--split", choices=(*SPLITS, ALL), default="validation",
         help="of the images; all: of pictures that no network was trained on. FER2013: validation "
         "is PublicTest, test is PrivateTest (default validation)")  # fmt: skip
     add("--views", choices=VIEWS, default="single", help="of each image, averaged (default single)")
@@ -54,7 +54,8 @@ def _text(found: dict[str, Any]) -> str:
         }
         for result in found["results"]
     ]
-    lines = [f"{found['data']} {found['split']}, views: {found['views']}"]
+    taken = f"{rows[0]['n']:,} of {found['data_images']:,} images"
+    lines = [f"{found['data']} {found['split']}: {taken}, views: {found['views']}"]
     if found["classes_dropped"]:
         lines.append(
             f"not shared, left out: {quoted(found['classes_dropped'])} "

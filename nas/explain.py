@@ -9,6 +9,7 @@ from typing import Any
 from nas.arch.plugins import add_plugin_option
 from nas.common.cli import Parser, exit_code, show
 from nas.common.schema import Int
+from nas.data.dataset import ALL, SPLITS
 from nas.report.table import table
 
 METHODS = ("gradient", "gradcam")
@@ -30,7 +31,12 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--model", required=True, metavar="FOLDER|FILE", help="a retrained folder or its weights")
     add("--data", metavar="NAME|FOLDER", help="default: what it was trained on")
-    add("--split", choices=("train", "validation"), default="validation", help="of its images")
+    add(
+        "--split",
+        choices=(*SPLITS, ALL),
+        default="validation",
+        help="of its images; all: of pictures that no network was trained on (default validation)",
+    )
     add("--method", choices=METHODS, default="gradient", help="default gradient (SmoothGrad)")
     parser.add_value("--per-class", Int(1, 50), "right and wrong answers", 8)
     add("--out", required=True, metavar="DIR", help="pictures and explain.json")
@@ -40,7 +46,8 @@ def _parser() -> Parser:
 
 
 def _text(summary: dict[str, Any]) -> str:
-    lines = [table(summary["classes"], [
+    taken = f"{summary['images']:,} of {summary['data_images']:,} images"
+    lines = [f"{summary['data']} {summary['split']}: {taken}", table(summary["classes"], [
         ("class", "class", ""), ("right", "right shown", "d"), ("wrong", "wrong shown", "d"),
         ("picture", "picture", ""),
     ])]  # fmt: skip

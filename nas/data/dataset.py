@@ -26,6 +26,7 @@ Indices = npt.NDArray[np.int64]
 DATA = Path("data")  # where prepared data sets live, by name
 SYNTHETIC = "synthetic"  # the name of the one that code draws
 SPLITS = ("train", "validation", "test")
+ALL = "all"  # images, whatever their split
 USAGES = {"Training": 0, "PublicTest": 1, "PrivateTest": 2}  # of FER2013 -> index into SPLITS
 MAX_SIDE = 1024
 MAX_CLASSES = 256  # labels are uint8
@@ -60,7 +61,9 @@ class Dataset:
         return len(self.images)
 
     def indices(self, split_name: str) -> Indices:
-        """Rows of one split, ascending, int64."""
+        """Rows of one split, or of ALL, ascending, int64."""
+        if split_name == ALL:
+            return np.arange(len(self), dtype=np.int64)
         if split_name not in SPLITS:
             raise one_of(self.name, split_name, SPLITS, "split")
         return np.flatnonzero(self.split == SPLITS.index(split_name)).astype(np.int64)

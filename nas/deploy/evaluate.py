@@ -28,6 +28,7 @@ from nas.common.files import check_writable, replace_file
 from nas.common.pixels import normalise
 from nas.common.resources import ONNX, WEIGHTS, find_model
 from nas.data import Dataset, check_name, copies_of_train, open_dataset
+from nas.data.dataset import ALL
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.preprocessing import ModelInfo
 from nas.deploy.reports import REPORT
@@ -40,7 +41,6 @@ from nas.training.predict import EVALUATION_BATCH, views_of
 log = logging.getLogger(__name__)
 ENSEMBLE = "ensemble"
 EVALUATION = "evaluation.json"
-ALL = "all"  # images, whatever their split
 CAUTIONS = {  # of a split, told before its figures are there
     "test": "the test split: whoever chooses a model by these figures has none left to report",
     ALL: "all images: of its own data a network knows many, and the test split is among them",
@@ -73,8 +73,7 @@ def score(
     dataset = open_dataset(data or training_data(opened))
     if out:
         check_writable(out / EVALUATION)
-    if split in CAUTIONS:
-        log.warning("%s", CAUTIONS[split])
+    caution(split)
     for model in opened:
         if split != "train" and split in model.splits and dataset.name == model.info.training_data:
             log.warning("%s: was trained on the %s images, too: its figures say nothing of new "
@@ -83,6 +82,12 @@ def score(
     if out:
         _write(out, found)
     return found
+
+
+def caution(split: str) -> None:
+    """Warns of what a look at this split means."""
+    if split in CAUTIONS:
+        log.warning("%s", CAUTIONS[split])
 
 
 def training_data(models: Sequence[Classifier]) -> str:
@@ -109,7 +114,7 @@ def evaluate(
     """
     classes = shared_classes(models, dataset)
     ours = [canonical(name) for name in dataset.classes]
-    rows = np.arange(len(dataset)) if split == ALL else dataset.indices(split)
+    rows = dataset.indices(split)
     known = np.isin(dataset.labels[rows], [ours.index(c) for c in classes])
     dropped = int((~known).sum())
     rows = rows[known]
@@ -136,6 +141,7 @@ def evaluate(
     return {
         "data": dataset.name,
         "split": split,
+        "data_images": len(dataset),
         "views": views,
         "classes": list(classes),
         "images_dropped": dropped,

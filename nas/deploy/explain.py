@@ -21,6 +21,7 @@ from nas.common.errors import UserError
 from nas.common.files import make_folder, replace_file
 from nas.common.pixels import normalise
 from nas.deploy.checkpoint import open_with_data
+from nas.deploy.evaluate import caution
 from nas.report.plots import saliency_png
 from nas.training.predict import Subset, logits, views_of
 
@@ -37,12 +38,15 @@ def explain(
 
     name: of a trained network, or its folder or file. data: None is what it was trained on. Shown
     are the most confident right answers and the most confident wrong ones of a class's images; a
-    map explains the answer that was given.
+    map explains the answer that was given. split: ALL takes every image.
     """
     _, trained, dataset = open_with_data(name, data, "--model")
+    subset, rows = Subset.of(dataset, split), dataset.indices(split)
+    if not len(rows):
+        raise UserError(f"data set {dataset.name}, split {split}: no images")
+    caution(split)
     make_folder(out)
     genome, model = trained.genome, trained.model
-    subset, rows = Subset.of(dataset, split), dataset.indices(split)
     probabilities = torch.softmax(logits(model, genome, subset), 1).numpy()
     size = genome.input
     images = normalise(subset.images[subset.rows].float())
@@ -80,7 +84,8 @@ def explain(
         deletion(model, x[check], target, maps_of(check)) if len(check) else (None, None)
     )
     summary = {
-        "genome": genome.id, "data": dataset.name, "split": split, "method": method,
+        "genome": genome.id, "data": dataset.name, "split": split, "images": len(rows),
+        "data_images": len(dataset), "method": method,
         "classes": classes, "overview": str(out / "overview.png"),
         "deletion": {"share": DELETED, "images": len(check), "salient": salient,
                      "random": by_chance},

@@ -156,6 +156,7 @@ def test_command_line(folder, faces_file, tmp_path, capsys):
     assert main([*argv, "--views", "flip", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "ensemble" in printed
+    assert "validation: 70 of 350 images, views: flip\n" in printed
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert main([*argv, "--views", "flip", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == written

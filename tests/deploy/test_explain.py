@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import TINY, shaken
 
 from nas.arch.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.data import load as load_data
-from nas.data import save
+from nas.data import open_dataset, save
 from nas.deploy.checkpoint import open_trained, save_weights
 from nas.deploy.explain import deletion, feature_layer, saliency
 from nas.explain import main
@@ -110,6 +111,35 @@ def test_command_line(weights, faces_file, tmp_path, method, capsys):
         assert min(cv2.imread(entry["picture"]).shape[:2]) > 100
     assert cv2.imread(found["overview"]).std() > 10
     assert json.loads((tmp_path / "explain.json").read_text()) == found
+
+
+def test_which_images_of_a_folder_are_taken_is_told(faces, tmp_path, capsys, monkeypatch):
+    """A folder of pictures is dealt into splits; all of them are explained where that is asked."""
+    for row in faces.indices("test"):  # ten of each class
+        path = tmp_path / "pictures" / faces.classes[faces.labels[row]] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), faces.images[row, 0])
+    monkeypatch.chdir(tmp_path)
+    save_weights(TINY, shaken(TINY), open_dataset("pictures"), tmp_path / "w.safetensors")
+    argv = ["--model", "w.safetensors", "--data", "pictures", "--per-class", "50", "--out", "out"]
+    shown = {}
+    for split in ("validation", "all"):
+        assert exit_code(main, [*argv, "--split", split]) == 0
+        said = capsys.readouterr()
+        found = json.loads((tmp_path / "out/explain.json").read_text())
+        shown[split] = sum(entry["right"] + entry["wrong"] for entry in found["classes"])
+        assert said.out.startswith(f"{found['data']} {split}: {shown[split]} of 70 images\n")
+        assert found["images"] == shown[split]
+        assert ("of its own data a network knows many" in said.err) == (split == "all")
+    assert 0 < shown["validation"] < shown["all"] == 70
+
+
+def test_a_split_without_images_is_refused(weights, faces, tmp_path, capsys):
+    save(dataclasses.replace(faces, split=np.zeros_like(faces.split)), tmp_path / "t.npz")
+    argv = ["--model", str(weights), "--data", str(tmp_path / "t.npz")]
+    assert exit_code(main, [*argv, "--out", str(tmp_path / "out")]) == 2
+    assert "split validation: no images" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("method", ["gradient", "gradcam"])
