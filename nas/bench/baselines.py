@@ -20,6 +20,7 @@ from deap import base, tools
 
 from nas.bench.table import Rows, Table, TableGenome, front_rows
 from nas.common.lazy import lazy_function
+from nas.common.quiet import errors_alone
 from nas.evolution.denoise import denoised_front
 from nas.evolution.objectives import Fitness, Objective
 from nas.evolution.optimizer import Optimizer, SpaceExhausted
@@ -129,6 +130,7 @@ def ours(algorithm: str, table: Table, budget: int, seed: int) -> list[int]:
 
 def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
     """DEAP's textbook loop: tournament on crowding, uniform crossover, one gene in d changed."""
+    before = random.getstate()
     random.seed(seed)  # DEAP's operators draw from the global generator
     fitness = type("TextbookFitness", (base.Fitness,), {"weights": (1.0, -1.0)})
 
@@ -160,6 +162,8 @@ def deap_nsga2(table: Table, budget: int, seed: int) -> list[int]:
             parents = tools.selNSGA2(parents + offspring, POPULATION)
     except BudgetSpent:
         return list(look.rows)
+    finally:
+        random.setstate(before)
 
 
 def optuna_nsga2(table: Table, budget: int, seed: int) -> list[int]:
@@ -173,8 +177,8 @@ def optuna_tpe(table: Table, budget: int, seed: int) -> list[int]:
     return _with_optuna(table, budget, optuna.samplers.TPESampler(seed=seed))
 
 
+@errors_alone("optuna")
 def _with_optuna(table: Table, budget: int, sampler: optuna.samplers.BaseSampler) -> list[int]:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     look = Counter(table, budget)
 

@@ -14,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from nas.common.quiet import errors_alone
 from nas.evolution.objectives import Objective
 from nas.search.archive import Evaluation
 from nas.space.encoding import Encoder
@@ -39,12 +40,12 @@ class Study:
             for name, column in zip(encoder.names, encoder.columns, strict=True)
         }
         path.unlink(missing_ok=True)  # it may be a stranger's: nothing in it is read
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
-            study_name=path.parent.name or "search",
-            directions=["maximize" if o.maximize else "minimize" for o in objectives],
-        )
+        with errors_alone("optuna"):
+            self.study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(path))),
+                study_name=path.parent.name or "search",
+                directions=["maximize" if o.maximize else "minimize" for o in objectives],
+            )
         with warnings.catch_warnings():  # an experimental call, as all dashboards need it
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self.study.set_metric_names([o.name for o in objectives])

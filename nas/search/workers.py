@@ -79,6 +79,7 @@ class InProcess:
     capacity = 1
 
     def __init__(self, make: MakeEvaluator, *arguments: Any, threads: int | None = None) -> None:
+        self._threads = torch.get_num_threads()  # of whoever calls a search from Python
         _limit_threads(threads or usable_cores())
         self.evaluator = make(*arguments)
         self.tasks: deque[Task] = deque()
@@ -91,6 +92,7 @@ class InProcess:
 
     def close(self) -> None:
         self.tasks.clear()
+        torch.set_num_threads(self._threads)
 
 
 class RayWorkers:

@@ -30,6 +30,7 @@ from nas.common.aliases import attribute
 from nas.common.deadline import OutOfTime, ending_after
 from nas.common.errors import UserError, first_line
 from nas.common.files import make_folder, replace_file
+from nas.common.quiet import errors_alone
 from nas.common.schema import read
 from nas.data import Dataset, search_split
 from nas.training.precision import fastest_precision, torch_device
@@ -87,6 +88,7 @@ class StudyConfig:
         }
 
 
+@errors_alone("optuna")
 def tune(
     goal: StudyConfig, folder: Path, trials: int, *, seconds: float | None = None
 ) -> optuna.Study:
@@ -126,7 +128,6 @@ def tune(
 
 def open_study(goal: StudyConfig, folder: Path) -> optuna.Study:
     """The study in folder/study.db. UserError when it belongs to another goal."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     make_folder(folder)
     path = folder / "study.db"
     try:

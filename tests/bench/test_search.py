@@ -3,8 +3,10 @@
 import itertools
 import json
 import math
+import random
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from conftest import ROOT
@@ -88,6 +90,18 @@ def test_every_optimiser_spends_its_budget_on_different_networks(table, name):
     assert len(rows) == 60 or (name.startswith("optuna") and 30 <= len(rows) <= 60)
     assert rows == STRATEGIES[name].run(table, 60, 1)
     assert rows != STRATEGIES[name].run(table, 60, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_callers_log_and_random_numbers_stay_theirs(table, name, capfd):
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    STRATEGIES[name].run(table, 30, 1)
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert random.random() == expected
+    assert capfd.readouterr().err == ""
 
 
 def test_what_learns_beats_random_search(table):

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+import torch
 from fakes import FakeEvaluator, OutOfOrder
 
 from nas.common.errors import UserError
@@ -304,6 +305,18 @@ def test_a_stopped_network_is_no_failure_to_the_surrogate(tmp_path, quick, rng):
     assert forecasts[0] == forecasts[1]
     with pytest.raises(UserError, match="was told before"):
         resumed.optimizer.tell(last.genome, None)
+
+
+def test_the_callers_threads_stay_theirs():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        workers = in_process(FakeEvaluator())
+        assert torch.get_num_threads() == 2
+        workers.close()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_settings_round_trip(start):

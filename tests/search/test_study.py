@@ -49,6 +49,13 @@ def test_failures_and_strangers_networks_are_in_it(tmp_path, quick, proposed):
     assert second.user_attrs["error"] == "no memory"
 
 
+def test_the_callers_log_level_stays_theirs(tmp_path, quick, capfd):
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    Study(tmp_path / "optuna.log", quick, OBJECTIVES)
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert capfd.readouterr().err == ""
+
+
 def test_what_lay_there_is_not_read(tmp_path, quick):
     (tmp_path / "optuna.log").write_text("no journal\n")
     Study(tmp_path / "optuna.log", quick, OBJECTIVES)

@@ -31,8 +31,11 @@ def goal(faces):
     return StudyConfig(TINY, faces, Recipe(epochs=20), 2)
 
 
-def test_study_csv_and_winner(goal, tmp_path):
+def test_study_csv_and_winner(goal, tmp_path, capfd):
+    optuna.logging.set_verbosity(optuna.logging.INFO)
     tune(goal, tmp_path, 3)
+    assert "A new study created" not in capfd.readouterr().err
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO  # as its caller had it
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert len(study.trials) == 3
     first = study.trials[0].params  # the base recipe
