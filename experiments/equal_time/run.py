@@ -47,6 +47,7 @@ from nas.search.workers import evaluations_of, start_workers
 from nas.space.genotype import Genotype
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
+from nas.training.predict import Precision
 from nas.training.task import Fidelity, Task
 
 OUT = Path("experiments/equal_time")
@@ -109,7 +110,8 @@ def search(way: str, path: Path, settings: Settings, space: SearchSpace, data: A
         known = partial(static_metrics, fps_model=machine.calibration.model)
         kind = Generational if way == "nsga2" else Search
         found = kind(run, settings, space, initial, (), known)
-        arguments = (data, settings.recipe, machine.precision, machine.device)
+        precision = Precision(machine.bf16, machine.channels_last)
+        arguments = (data, settings.recipe, precision, machine.device)
         workers = start_workers(settings, TrainingEvaluator, arguments)
         try:
             outcome = found.loop(workers, time.monotonic() + (settings.time_budget or 0.0))
@@ -213,7 +215,8 @@ def train_fronts(args: argparse.Namespace) -> None:
     machine = load_machine(OUT / "machine.json")
     data = search_data(open_dataset(args.data))
     settings = Settings(workers=args.workers)
-    arguments = (data, settings.recipe, machine.precision, machine.device)
+    precision = Precision(machine.bf16, machine.channels_last)
+    arguments = (data, settings.recipe, precision, machine.device)
     workers = start_workers(settings, TrainingEvaluator, arguments)
     left = [genome for name, genome in wanted.items() if name not in done]
     print(f"{len(wanted)} networks on the fronts, {len(left)} to train", flush=True)

@@ -21,6 +21,7 @@ from nas.data import open_dataset, search_data
 from nas.search.workers import RayWorkers, Workers, evaluations_of
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
+from nas.training.predict import Precision
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity, Task
 
@@ -43,7 +44,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     genomes = [space.sample(rng).genome for _ in range(args.genomes)]
     tasks = [Task(i, g, Fidelity(1, 1.0), 0) for i, g in enumerate(genomes)]
-    arguments = (data, Recipe(), (True, True))
+    arguments = (data, Recipe(), Precision(True, True))
     settings = {
         "one worker, one thread": (1, 1),
         "one worker, two threads": (1, 2),

@@ -29,6 +29,7 @@ from nas.search.settings import Settings
 from nas.search.store import RunDirectory
 from nas.space.space import SearchSpace
 from nas.training.precision import fastest_precision, torch_device
+from nas.training.predict import Precision
 
 CANDIDATES = 4  # sampled genomes for each one timed
 MODE_GENOMES = 6  # sampled genomes that decide the training mode
@@ -56,18 +57,18 @@ def measure_machine(run: RunDirectory, settings: Settings, space: SearchSpace) -
         calibration = calibrate_here(space, settings.seed, genomes)
     else:
         calibration = read_calibration(Path(settings.fps_model))
-    device, bf16, channels_last = training_precision(settings, space)
-    machine = HardwareProfile(calibration, bf16, channels_last, device)
+    device, fastest = training_precision(settings, space)
+    machine = HardwareProfile(calibration, fastest.bf16, fastest.channels_last, device)
     run.write("machine.json", machine.to_json())
     log.info(
-        "training mode on %s: %s%s", device, "bf16" if bf16 else "float32",
-        ", channels-last" if channels_last else "",
+        "training mode on %s: %s%s", device, "bf16" if fastest.bf16 else "float32",
+        ", channels-last" if fastest.channels_last else "",
     )  # fmt: skip
     return machine
 
 
-def training_precision(settings: Settings, space: SearchSpace) -> tuple[str, bool, bool]:
-    """Device, and whether bfloat16 and channels-last are the fastest there."""
+def training_precision(settings: Settings, space: SearchSpace) -> tuple[str, Precision]:
+    """Device, and the precision that is the fastest there."""
     device = torch_device(settings.device)
     threads = torch.get_num_threads()
     # As each worker will have.
@@ -80,7 +81,7 @@ def training_precision(settings: Settings, space: SearchSpace) -> tuple[str, boo
         fastest = fastest_precision(device, sampled, settings.recipe.batch_size)
     finally:
         torch.set_num_threads(threads)
-    return str(device), fastest.bf16, fastest.channels_last
+    return str(device), fastest
 
 
 def calibrate_here(space: SearchSpace, seed: int, genomes: int) -> Calibration:

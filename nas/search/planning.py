@@ -126,7 +126,7 @@ def measure(space: SearchSpace, settings: Settings, dataset: Dataset, genomes: i
     check_input(dataset, f"space {space.name}", space.classes, *space.shape)
     data, started = search_data(dataset), time.perf_counter()
     calibration = calibrate(sampled(space, settings.seed, CANDIDATES * CALIBRATED), CALIBRATED)
-    device, *precision = training_precision(settings, space)
+    device, precision = training_precision(settings, space)
     arguments = (data, settings.recipe, precision, device)
     with closing(start_workers(settings, MeasuredEvaluator, arguments)) as workers:
         more = calibration.seconds * (settings.calibration_genomes / CALIBRATED - 1)

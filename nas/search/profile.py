@@ -30,10 +30,6 @@ class HardwareProfile:
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
-    @property
-    def precision(self) -> tuple[bool, bool]:
-        return self.bf16, self.channels_last
-
 
 def load_machine(path: Path) -> HardwareProfile:
     """A machine.json. UserError when it is none."""

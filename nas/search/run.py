@@ -53,6 +53,7 @@ from nas.search.workers import Workers, start_workers
 from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.precision import torch_device
+from nas.training.predict import Precision
 from nas.training.teacher import stored_teacher
 
 LAST_SHARE, LAST_SECONDS = 0.1, 30.0  # of a time budget, kept for the front's frame rates
@@ -278,7 +279,8 @@ def evaluating(
     if not isinstance(by, SearchData):
         return start_workers(settings, FunctionEvaluator, (by,), deadline, alone)
     assert profile is not None
-    arguments = (by, settings.recipe, profile.precision, settings.device)
+    precision = Precision(profile.bf16, profile.channels_last)
+    arguments = (by, settings.recipe, precision, settings.device)
     return start_workers(settings, TrainingEvaluator, arguments, deadline, alone)
 
 

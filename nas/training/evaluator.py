@@ -24,16 +24,16 @@ NEAR = 2.0  # times its longest training: the end of the search's time is so nea
 class TrainingEvaluator:
     """Trains for a short while on the fit rows and scores the held-out rows.
 
-    precision: (bf16, channels_last), measured once by the driver. device: of torch; auto is the GPU
+    precision: measured once by the driver. device: of torch; auto is the GPU
     where this process sees one, since workers of one search may sit on unlike machines.
     learning_curve: (epochs, metrics) of the training that runs, wherever it was scored on its way.
     """
 
     def __init__(
-        self, data: SearchData, recipe: Recipe, precision: tuple[bool, bool], device: str = "auto"
+        self, data: SearchData, recipe: Recipe, precision: Precision, device: str = "auto"
     ) -> None:
         place = torch_device(device)
-        self.recipe, self.precision = recipe, Precision(*precision)
+        self.recipe, self.precision = recipe, precision
         self.learning_curve: list[tuple[int, dict[str, float]]] = []
         self._longest = 0.0  # seconds of a training
         # A copy: arrays that come from Ray's store are read-only.

@@ -19,6 +19,7 @@ from nas.search.planning import Speed, Timing, measure, plan, simulate_search, s
 from nas.search.settings import Settings
 from nas.search.workers import again
 from nas.training.evaluator import TrainingEvaluator
+from nas.training.predict import Precision
 from nas.training.task import Fidelity, Task
 
 pytestmark = pytest.mark.slow
@@ -38,13 +39,13 @@ def settings(**more):
 def one_mode(monkeypatch):
     """Timing every training mode takes long, and is tested elsewhere; few steps do here."""
     monkeypatch.setattr(planning, "STEPS", (2, 6))
-    monkeypatch.setattr(planning, "training_precision", lambda *_: ("cpu", False, True))
+    monkeypatch.setattr(planning, "training_precision", lambda *_: ("cpu", Precision(False, True)))
 
 
 def test_steps_are_those_of_the_evaluator(quick, faces, monkeypatch):
     """The planner and the evaluator must cut the training part alike."""
     data, chosen = search_data(faces), settings()
-    evaluator = TrainingEvaluator(data, chosen.recipe, (False, False))
+    evaluator = TrainingEvaluator(data, chosen.recipe, Precision())
     seen = []
 
     def train(genome, fit, held_out, recipe, **_):

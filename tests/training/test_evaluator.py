@@ -7,6 +7,7 @@ from conftest import TINY
 from nas.data import search_split
 from nas.search.evaluate import failed, run_task
 from nas.training.evaluator import SearchData, TrainingEvaluator
+from nas.training.predict import Precision
 from nas.training.recipe import Recipe
 from nas.training.task import Fidelity, Task
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 def made(faces):
     fit, held_out = search_split(faces)
     data = SearchData(faces.images, faces.labels, fit, held_out, np.arange(len(faces)))
-    return TrainingEvaluator(data, Recipe(batch_size=16), (False, True))
+    return TrainingEvaluator(data, Recipe(batch_size=16), Precision(channels_last=True))
 
 
 @pytest.fixture(scope="module")
