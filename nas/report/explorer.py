@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from nas.common.files import read_text
 from nas.report import colours
 
 PAGE = Path(__file__).parent / "page"
@@ -41,15 +42,15 @@ def as_json(value: object) -> str:
 
 @cache
 def _template(name: str) -> Template:
-    script = "\n".join((PAGE / part).read_text() for part in SCRIPTS[name])
-    style = Template((PAGE / "explorer.css").read_text()).substitute(
+    script = "\n".join(read_text(PAGE / part) for part in SCRIPTS[name])
+    style = Template(read_text(PAGE / "explorer.css")).substitute(
         COLOURS=_variables(colours.LIGHT), DARK=_variables(colours.DARK)
     )
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
-    page = Template((PAGE / name).read_text())
+    page = Template(read_text(PAGE / name))
     parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script}
     escaped = {name: part.replace("$", "$$") for name, part in parts.items()}
     return Template(page.substitute(escaped, DATA="$DATA"))

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from conftest import shaken
+from conftest import TINY, shaken
 from safetensors.torch import save_file
 
 from nas.common.errors import UserError
@@ -23,6 +23,28 @@ def test_weights_round_trip(quick, faces, tmp_path):
     assert (found.info.classes, found.info.training_data) == (faces.classes, "synthetic")
     loaded = found.model.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+
+
+def test_what_is_opened_answers_as_it_does_after_training(faces, tmp_path):
+    """Without dropout, by the statistics of its training."""
+    model, path = shaken(TINY), tmp_path / "model.safetensors"
+    save_weights(TINY, model, faces, path)
+    x = torch.randn(4, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(open_trained(path).model(x), model(x), rtol=0, atol=0)
+
+
+def test_the_same_classes_in_another_order_do_not_fit(faces, tmp_path):
+    """Every answer would be taken for another."""
+    path = tmp_path / "model.safetensors"
+    save_weights(TINY, shaken(TINY), faces, path)
+    trained = open_trained(path)
+    trained.check_fit(faces, "here")
+    turned = dataclasses.replace(faces, classes=(*faces.classes[1:], faces.classes[0]))
+    with pytest.raises(
+        UserError, match=r"here: classes 'angry', .* data set synthetic has classes"
+    ):
+        trained.check_fit(turned, "here")
 
 
 def test_foreign_weights_are_refused(quick, proposed, faces, tmp_path):

@@ -181,3 +181,33 @@ def test_mistakes(folder, faces_file, faces, tmp_path, capsys):
     for argv, message in cases:
         assert exit_code(main, ["--data", str(faces_file), *argv]) == 2
         assert message in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_pixels_are_scaled_as_the_model_says():
+    model = constant("m", "ab", [0.0, 0.0])
+    info = dataclasses.replace(model.info, mean=100.0, std=50.0)
+    brightness = dataclasses.replace(
+        model, info=info, forward=lambda x: torch.stack([x.mean((1, 2, 3)), 0 * x[:, 0, 0, 0]], 1)
+    )
+    data = small([0, 0], ("a", "b"), np.full((2, 1, 48, 48), 200, np.uint8))
+    (found,) = evaluate([brightness], data, "validation")["results"]
+    assert found["nll"] == pytest.approx(np.log1p(np.exp(-2)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 48), (48, 24)])
+def test_a_model_that_would_see_a_part_of_a_face_is_refused(height, width):
+    model = constant("m", "ab", [1.0, 0.0])
+    model = dataclasses.replace(
+        model, info=dataclasses.replace(model.info, height=height, width=width)
+    )
+    with pytest.raises(UserError, match=f"takes {height}x{width} pixels.* less than a face"):
+        evaluate([model], small([0, 1], ("a", "b")), "validation")
+
+
+def test_an_ensemble_costs_what_all_of_its_networks_cost():
+    one, other = (constant(name, "ab", [1.0, 0.0]) for name in "mn")
+    known = [dataclasses.replace(m, cost=cost(TINY)) for m in (one, other)]
+    for models, params in ((known, 2 * cost(TINY).params), ([known[0], other], None)):
+        *_, together = evaluate(models, small([0, 1], ("a", "b")), "validation")["results"]
+        assert (together["model"], together["params"]) == ("ensemble", params)
+        assert together["macs"] == (params and 2 * cost(TINY).macs)

@@ -1,11 +1,14 @@
 """The page of a search in a real browser: choose a network, see its drawing."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from pages import EVIL, network, overview
 
-from nas.report.explorer import as_json, explorer_page
+from nas.report.explorer import as_json, comparison_page, explorer_page
 
 
 def texts(browser, selector):
@@ -133,6 +136,16 @@ def test_the_data_block_cannot_be_left():
     assert json.loads(as_json({"name": EVIL})) == {"name": EVIL}
     with pytest.raises(ValueError, match="not JSON compliant"):
         as_json({"accuracy": float("nan")})
+
+
+def test_the_page_is_the_same_in_every_locale():
+    code = (
+        "import sys\nfrom nas.report.explorer import comparison_page, explorer_page\n"
+        "sys.stdout.buffer.write((explorer_page({}) + comparison_page({})).encode())\n"
+    )
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True)
+    assert done.stdout.decode() == explorer_page({}) + comparison_page({}), done.stderr.decode()
 
 
 def test_the_page_asks_the_network_for_nothing():
