@@ -53,6 +53,9 @@ def test_the_benchmark_compares_and_writes(clip, one_process, tmp_path, capsys):
     rows = {(row["system"], row["cores"]): row for row in found["rows"]}
     assert set(rows) == {("ours", 2), ("plain", 2), ("ours", 1), ("plain", 1)}
     assert rows["plain", 2]["times_plain"] == 1
+    for (_, cores), row in rows.items():
+        ratio = row["median_fps"] / rows["plain", cores]["median_fps"]
+        assert row["times_plain"] == pytest.approx(ratio)
     assert all(row["faces"] >= 7 and row["median_fps"] > 0 for row in rows.values())
     steps = {"decode", "detect", "classify", "smooth", "draw"}
     assert set(rows["ours", 2]["ms_per_frame"]) >= steps

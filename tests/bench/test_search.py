@@ -104,6 +104,13 @@ def test_the_callers_log_and_random_numbers_stay_theirs(table, name, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_search_is_told_nothing_of_the_test_column(frame, table):
+    for row in (0, 7):
+        accuracy, cost = frame.loc[row, ["val_accuracy", "cost:params"]]
+        assert table.metrics(row) == {"accuracy": pytest.approx(accuracy / 100), "cost": cost}
+        assert table.static_metrics(table.genome(row)) == {"cost": cost}
+
+
 def test_what_learns_beats_random_search(table):
     def scored(name):
         return [score(table, STRATEGIES[name].run(table, 60, seed)) for seed in range(10)]
@@ -122,7 +129,12 @@ def test_scores(table):
     found = score(table, order[-40:])  # rises to the best
     assert found["regret"] == 0
     assert found["evaluations_to_best"] == 40
-    assert found["evaluations_to_0.5"] <= 40
+    best = table.accuracy.max()
+    for points in (0.1, 0.5):
+        close = int((table.accuracy < best - points).sum()) - (len(table) - 40)
+        assert found[f"evaluations_to_{points}"] == close + 1
+    falling = score(table, order[::-1][:40])
+    assert (falling["regret"], falling["evaluations_to_best"]) == (0, 1)
     worst = score(table, order[:5])
     assert worst["regret"] > 5
     assert math.isinf(worst["evaluations_to_best"])
@@ -280,6 +292,10 @@ def test_a_run_is_replayed_as_a_table(capsys):
     path = ROOT / "experiments/fer2013/search/evaluations.jsonl"
     table = Table.load(path, "params")
     assert len(table) > 100
+    measured = [e.metrics for e in Archive(path) if e.ok]
+    assert table.accuracy.max() == pytest.approx(100 * max(m["accuracy"] for m in measured))
+    milliseconds = Table.load(path, "ms").cost
+    assert milliseconds.max() == pytest.approx(1000 / min(m["fps"] for m in measured))
     rng = np.random.default_rng(0)
     for _ in range(50):
         a, b = table.sample(rng), table.sample(rng)

@@ -101,13 +101,23 @@ def test_command_line(weights, faces_file, tmp_path, method, capsys):
     found = json.loads(capsys.readouterr().out)
     dataset = load_data(faces_file)
     rows = set(dataset.indices("validation").tolist())
+    x = (torch.tensor(dataset.images).float() - 127.5) / 63.75
+    with torch.no_grad():
+        sure = torch.softmax(open_trained(weights).model(x), 1).max(1).values.numpy()
+    validation = dataset.split == 1
     for entry in found["classes"]:
         for kind in ("right", "wrong"):
             assert entry[kind] == len(entry["images"][kind]) <= 3
+            told = [image["probability"] for image in entry["images"][kind]]
+            assert told == sorted(told, reverse=True)  # the surest first
+            assert told == pytest.approx([sure[i["row"]] for i in entry["images"][kind]], abs=1e-5)
             for image in entry["images"][kind]:
                 assert image["row"] in rows
                 assert dataset.classes[dataset.labels[image["row"]]] == entry["class"]
                 assert (image["answer"] == entry["class"]) == (kind == "right")
+        mine = validation & (dataset.labels == dataset.classes.index(entry["class"]))
+        shown = entry["images"]["right"] + entry["images"]["wrong"]
+        assert max(i["probability"] for i in shown) == pytest.approx(sure[mine].max(), abs=1e-5)
         assert min(cv2.imread(entry["picture"]).shape[:2]) > 100
     assert cv2.imread(found["overview"]).std() > 10
     assert json.loads((tmp_path / "explain.json").read_text()) == found
