@@ -26,6 +26,7 @@ from nas.search.archive import Archive
 from nas.search.store import RunDirectory
 
 Row = dict[str, Any]
+SHOWN = 8  # ids in a message
 
 OPTIONS = (
     "baseline", "max", "paper", "serve", "csv", "optuna", "genome", "references", "out", "json",
@@ -125,10 +126,15 @@ def _parser() -> Parser:
 
 def _genome(run: RunDirectory, args: argparse.Namespace) -> int:
     archive = run.archive()
-    found = [e for e in archive if args.genome and e.id.startswith(args.genome)]
+    found = {e.id: e.genome for e in archive if args.genome and e.id.startswith(args.genome)}
     if not found:
         raise UserError(f"{run.path}: no genome with id {args.genome!r} among {len(archive)}")
-    say(found[0].genome.to_json() if args.json else describe(found[0].genome))
+    if len(found) > 1:
+        named = ", ".join(sorted(found)[:SHOWN])
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise UserError(f"--genome {args.genome}: begins the ids {named}{more}; expected one")
+    (genome,) = found.values()
+    say(genome.to_json() if args.json else describe(genome))
     return 0
 
 
@@ -236,13 +242,14 @@ def _references(args: argparse.Namespace) -> int:
         genome, beside = read_genome(REFERENCES.path(name))
         total, published = cost(genome), beside.get("published", {})
         rows.append({
-            "name": name, "id": genome.id, "params": total.params, "macs": total.macs / 1e6,
+            "name": name, "id": genome.id, "params": total.params, "macs": total.macs,
             "published": published.get("fer2013_private"), "notes": beside.get("notes", ""),
         })  # fmt: skip
     columns = [("name", "name", ""), ("id", "id", ""), ("params", "params", ",.0f"),
-               ("macs", "MMACs", ",.1f"), ("published", "published %", ".2f")]  # fmt: skip
+               ("mmacs", "MMACs", ",.1f"), ("published", "published %", ".2f")]  # fmt: skip
+    shown = [{**row, "mmacs": row["macs"] / 1e6} for row in rows]
     notes = [f"\n{row['name']}: {row['notes']}" for row in rows]  # too long for a column
-    show(rows, args.json, lambda: "\n".join([table(rows, columns), *notes]))
+    show(rows, args.json, lambda: "\n".join([table(shown, columns), *notes]))
     return 0
 
 

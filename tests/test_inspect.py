@@ -1,5 +1,6 @@
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
@@ -152,14 +153,27 @@ def test_a_genome_as_text(run, proposed, capsys):
     assert "no genome with id ''" in capsys.readouterr().err
 
 
-def test_the_references(monkeypatch, capsys):
+def test_a_beginning_of_several_ids_is_told(run, capsys):
+    """One of them would be taken for the genome that is meant."""
+    ids = sorted(e.id for e in run.archive())  # 21 of 16 first digits
+    first = next(a[0] for a, b in itertools.pairwise(ids) if a[0] == b[0])
+    named = ", ".join(name for name in ids if name[0] == first)
+    assert exit_code(main, [str(run.path), "--genome", first]) == 2
+    assert f"--genome {first}: begins the ids {named}; expected one" in capsys.readouterr().err
+
+
+def test_the_references(proposed, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert main(["--references", "--json"]) == 0
-    found = {row["name"]: row["params"] for row in json.loads(capsys.readouterr().out)}
+    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert set(found) == {p.stem for p in REFERENCES}
-    assert found["proposed"] == 784_263
+    total = cost(proposed)
+    assert (found["proposed"]["params"], found["proposed"]["macs"]) == (784_263, total.macs)
     assert main(["--references"]) == 0
-    assert "29,890,759" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "29,890,759" in printed
+    (line,) = (line for line in printed.splitlines() if line.startswith("proposed "))
+    assert line.split()[3] == f"{total.macs / 1e6:,.1f}"  # under MMACs
 
 
 def test_a_genome_file(capsys):
