@@ -18,14 +18,15 @@ from nas.common.errors import UserError
 from nas.common.files import locked
 from nas.data import load as load_data
 from nas.deploy import retrain as retraining
-from nas.deploy.checkpoint import load_weights, save_weights
+from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.preprocessing import ModelInfo
 from nas.evaluate import main as evaluate
 from nas.realtime.recognizer import Recognizer
 from nas.retrain import main
 from nas.search.retrain import retrain
 from nas.search.store import default_out, shared_data
-from nas.training.predict import DivergedError
+from nas.training.history import read_history
+from nas.training.predict import DivergedError, Subset, logits
 from nas.training.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,7 @@ def test_files(out):
     assert Genome.load(out / "genome.json") == TINY
 
 
-def test_the_report_is_consistent(report):
+def test_the_report_is_consistent(out, report):
     for split in ("validation", "test"):
         found = report[split]
         confusion = np.array(found["confusion"])
@@ -84,6 +85,43 @@ def test_the_report_is_consistent(report):
     assert report["genome"] == TINY.id
     assert report["epochs_trained"] == 2
     assert report["onnx_parity"]["max_difference"] < 1e-3
+    rows = read_history(out / f"seed{report['seed']}")
+    for name in ("seconds", "cpu_seconds"):
+        assert report[f"training_{name}"] == pytest.approx(sum(row[name] for row in rows))
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (1, 0)])
+def test_figures_are_those_of_the_weights_that_ship(faces, tmp_path, seeds):
+    """Whichever of the seeds is the best one."""
+    recipe = Recipe(epochs=2, lr=0.01, views="flip")
+    report = retraining.retrain_on(TINY, faces, recipe, tmp_path / "out", seeds=seeds)
+    logged = {
+        seed: max(row["validation_accuracy"] for row in read_history(tmp_path / f"out/seed{seed}"))
+        for seed in seeds
+    }
+    assert report["seed"] == report["seeds"]["shipped"] == max(logged, key=logged.__getitem__)
+    model = open_trained(tmp_path / "out/model.safetensors").model
+    for split in ("validation", "test"):
+        part, views = Subset.of(faces, split), report["views_and_copies"][split]
+        labels = part.labels[part.rows]
+        single, flip = (
+            float((logits(model, TINY, part, views=view).argmax(1) == labels).float().mean())
+            for view in ("single", "flip")
+        )
+        assert report[split]["accuracy"] == views["single"]["all"]["accuracy"]
+        assert report[split]["accuracy"] == pytest.approx(single)
+        assert views["flip"]["all"]["accuracy"] == pytest.approx(flip)
+        assert report[f"{split}_with_views"]["accuracy"] == pytest.approx(flip)
+    assert logged[report["seed"]] == pytest.approx(report["validation_with_views"]["accuracy"])
+
+
+def test_of_a_training_on_the_validation_images_the_last_epoch_ships(faces, tmp_path):
+    """They cannot choose; else the first would be taken, since nothing is learnt."""
+    recipe = Recipe(epochs=3, lr=1e-7, train_on="train+validation")
+    report = retraining.retrain_on(TINY, faces, recipe, tmp_path / "out", seeds=[0])
+    accuracies = [row["validation_accuracy"] for row in read_history(tmp_path / "out/seed0")]
+    assert accuracies.index(max(accuracies)) < 2
+    assert report["best_epoch"] == 3
 
 
 def test_seeds_give_mean_and_spread(report):
