@@ -128,17 +128,18 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
         if precision == "fp32":
             raise UserError(f"{path}: is int8; --precision fp32 wants the float32 model")
         return _checked(open_model(path))
-    if precision == "int8":
-        return _checked(open_model(int8))
     full = _checked(open_model(path))
-    if precision == "fp32" or not int8.is_file():
+    if precision == "fp32" or (precision == "auto" and not int8.is_file()):
         return full
     small, p = open_model(int8), full.info
     q = small.info
     if (q.classes, q.genome_id) != (p.classes, p.genome_id):
         raise UserError(f"{int8}: is of another network than {path.name}; expected its int8 form")
-    probes = small.probes or Probes.of(full, *p.shape, INT8_LIMIT)
-    found = small.check(probes)
+    # By what the float32 file answers: its own probes are right with the weights of before, too.
+    limit = small.probes.limit if small.probes else INT8_LIMIT
+    found = small.check(Probes.of(full, *p.shape, limit))
+    if precision == "int8":
+        return _right(small, found)
     if found is not None and not found.ok:
         log.warning("%s; using %s", found, path.name)
         return full
@@ -148,7 +149,10 @@ def choose_model(path: Path, precision: Precision = "auto") -> OnnxModel:
 
 
 def _checked(model: OnnxModel) -> OnnxModel:
-    found = model.check()
+    return _right(model, model.check())
+
+
+def _right(model: OnnxModel, found: Check | None) -> OnnxModel:
     if found is not None and not found.ok:
         raise UserError(f"{found}; expected another file, such as the float32 model")
     return model

@@ -74,6 +74,41 @@ def test_noise_shows_in_the_held_out_error(pool, monkeypatch):
     assert found.rank_correlation < 0.8
 
 
+def test_the_held_out_error_is_of_networks_that_the_fit_has_not_seen(pool, monkeypatch):
+    """Ten coefficients explain some of twelve times of chance: a median of 0.25, not 0.37."""
+    errors = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        monkeypatch.setattr(latency, "measure", lambda gs, r=rng: r.lognormal(0, 0.5, len(gs)))
+        errors.append(calibrate(pool, 12).held_out_error)
+    assert np.mean(errors) > 0.31
+
+
+def test_errors_are_shares_of_the_time(pool, monkeypatch):
+    """Of a machine that is a thousand times as slow the same."""
+    found = []
+    for factor in (1, 1000):
+        rng = np.random.default_rng(0)
+        monkeypatch.setattr(
+            latency, "measure", lambda gs, f=factor, r=rng: f * r.lognormal(0, 0.5, len(gs))
+        )
+        found.append(calibrate(pool, 30).held_out_error)
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+def test_an_activation_that_is_a_part_of_its_convolution_costs_nothing():
+    """ONNX Runtime fuses ReLU, and hard swish not."""
+    plain, other = (
+        dict(zip(FEATURES, features(Genome(
+            Input(), 7, (Stage((Conv(8, 3, 2, activation=name),)),), Head()
+        )), strict=True))
+        for name in ("relu", "hardswish")
+    )  # fmt: skip
+    assert other["other_layers"] == plain["other_layers"] + 1
+    elements = 2 * 8 * 24 * 24 / 1e6  # read and written
+    assert other["elementwise_elements"] == pytest.approx(plain["elementwise_elements"] + elements)
+
+
 def test_measured_on_this_machine(proposed, quick, pool):
     small = quick.sample(np.random.default_rng(0)).genome
     fps = measure_fps([proposed, small])

@@ -115,6 +115,19 @@ def test_a_wrong_file_without_probes_is_found_by_the_float32_one(pair, monkeypat
     assert "using model.onnx" in caplog.text
 
 
+def test_int8_of_the_same_network_trained_otherwise_is_not_used(pair, faces, monkeypatch, caplog):
+    """model.onnx was written anew, and the int8 file is of the weights of before."""
+    float32, int8 = pair
+    monkeypatch.setattr(runtime, "time_in_turns", lambda *_, **__: [2.0, 1.0])
+    assert choose_model(float32).path == int8
+    write_onnx(TrainedModel.on(faces, TINY, shaken(TINY, seed=1)), float32)
+    assert open_model(int8).check().ok
+    assert choose_model(float32).path == float32
+    assert f"{int8}: on this machine its logits are off by" in caplog.text
+    with pytest.raises(UserError, match=r"off by .* expected another file"):
+        choose_model(float32, "int8")
+
+
 def test_int8_of_another_network_is_refused(pair):
     pair[1].write_bytes((SHIPPED / "model.int8.onnx").read_bytes())
     with pytest.raises(UserError, match="is of another network"):
