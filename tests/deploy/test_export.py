@@ -1,5 +1,6 @@
 """Exported files: the same answers from torch, float32 and int8; what the command says of them."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -13,6 +14,7 @@ from onnx import numpy_helper
 
 from nas import export as command
 from nas.arch.genome import Conv, Genome, Head, Input, Inverted, Stage
+from nas.arch.onnx import to_onnx
 from nas.common.cli import exit_code
 from nas.data import save
 from nas.deploy.checkpoint import open_trained, save_weights
@@ -122,6 +124,45 @@ def test_int8_ranges_are_those_of_training_images(network, faces, tmp_path):
     info = open_model(tmp_path / "model.int8.onnx").info
     pixels = info.normalise(images[faces.split == 0])
     assert constants[first.input[1]] == pytest.approx(np.ptp(pixels) / 255, rel=1e-3)
+
+
+def test_int8_ranges_are_those_of_images_from_everywhere(network, faces, tmp_path, monkeypatch):
+    """Data sets are sorted by class: the first images would be of one."""
+    monkeypatch.setattr("nas.deploy.export.CALIBRATION_IMAGES", 64)
+    images = faces.images.copy()
+    images[:105] //= 50  # the first half of the training images is dark
+    dark = dataclasses.replace(faces, images=images)
+    found = export_trained(open_trained(network), dark, tmp_path)
+    assert found["calibration_images"] == 64
+    proto = onnx.load(tmp_path / "model.int8.onnx")
+    constants = {init.name: numpy_helper.to_array(init) for init in proto.graph.initializer}
+    first = next(n for n in proto.graph.node if "image" in n.input)
+    info = open_model(tmp_path / "model.int8.onnx").info
+    assert constants[first.input[1]] > 0.8 * np.ptp(info.normalise(images[105:210])) / 255
+
+
+def test_frames_a_second_are_those_of_each_file(network, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.deploy.export.time_in_turns", lambda *_, **__: [2.0, 0.5])
+    found = export_trained(open_trained(network), faces, tmp_path)
+    assert [file["fps"] for file in found["files"]] == [500.0, 2000.0]
+    assert found["calibration_images"] == 210  # all that there are
+    assert found["validation_images"] == 70
+
+
+@pytest.mark.parametrize(("factor", "right"), [(1.0, True), (1.01, False)])
+def test_a_file_that_answers_otherwise_than_torch_is_told(
+    network, faces, part, tmp_path, monkeypatch, factor, right
+):
+    """By a hundredth in its last layer, of which rounding explains a thousandth."""
+
+    def nearly(genome, weights, metadata):
+        last = list(weights)[-2]
+        return to_onnx(genome, {**weights, last: weights[last] * np.float32(factor)}, metadata)
+
+    monkeypatch.setattr("nas.deploy.export.to_onnx", nearly)
+    expected = contextlib.nullcontext() if right else pytest.raises(RuntimeError, match="differs")
+    with expected:
+        export_onnx(SMALL, open_trained(network).model, faces, part, tmp_path / "model.onnx")
 
 
 def test_any_batch(exported, faces):
