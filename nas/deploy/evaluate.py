@@ -31,9 +31,9 @@ from nas.data import Dataset, check_name, copies_of_train, open_dataset
 from nas.data.dataset import ALL
 from nas.deploy.checkpoint import open_trained
 from nas.deploy.preprocessing import ModelInfo
-from nas.deploy.reports import REPORT
+from nas.deploy.reports import REPORT, retrained
 from nas.deploy.runtime import open_model as open_onnx
-from nas.deploy.teach import trained_on
+from nas.report.card import validation_trained_on
 from nas.report.metrics import classification_report
 from nas.report.plots import confusion_figure, write_figure
 from nas.training.predict import EVALUATION_BATCH, views_of
@@ -52,7 +52,8 @@ LARGEST_CROP = 4 / 3  # sides of image and input: crops leave margins out (48 an
 class Classifier:
     """A network to score. forward: normalised pixels (N, C, height, width) -> logits (N, classes).
 
-    cost: None where the file does not tell. splits: of its data set that it was trained on.
+    cost: None where the file does not tell. splits, fingerprint: of its data set, what it was
+    trained on, and which it was, where a report beside the file tells.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Classifier:
     forward: Callable[[Tensor], Tensor]
     cost: Cost | None = None
     splits: tuple[str, ...] = ("train",)
+    fingerprint: str | None = None
 
 
 def score(
@@ -75,9 +77,8 @@ def score(
         check_writable(out / EVALUATION)
     caution(split)
     for model in opened:
-        if split != "train" and split in model.splits and dataset.name == model.info.training_data:
-            log.warning("%s: was trained on the %s images, too: its figures say nothing of new "
-                        "ones", model.name, split)  # fmt: skip
+        if dataset.name == model.info.training_data:
+            _caution_of(model, dataset, split)
     found = evaluate(opened, dataset, split, views)
     if out:
         _write(out, found)
@@ -88,6 +89,19 @@ def caution(split: str) -> None:
     """Warns of what a look at this split means."""
     if split in CAUTIONS:
         log.warning("%s", CAUTIONS[split])
+
+
+def _caution_of(model: Classifier, dataset: Dataset, split: str) -> None:
+    """Warns where a network has seen, or may have seen, images of the split in its training."""
+    if model.fingerprint not in (None, dataset.fingerprint):
+        log.warning(
+            "%s: was trained on another data set of the name %s (fingerprint %s, now %s): it may "
+            "know images of this split", model.name, dataset.name, model.fingerprint,
+            dataset.fingerprint,
+        )  # fmt: skip
+    elif split != "train" and split in model.splits:
+        log.warning("%s: was trained on the %s images, too: its figures say nothing of new ones",
+                    model.name, split)  # fmt: skip
 
 
 def training_data(models: Sequence[Classifier]) -> str:
@@ -222,7 +236,7 @@ def _open_weights(path: Path) -> Classifier:
             y: Tensor = found.model(x)
         return y
 
-    return Classifier(str(path), found.info, forward, cost(found.genome), _splits_of(path))
+    return Classifier(str(path), found.info, forward, cost(found.genome), **_training_of(path))
 
 
 def _open_onnx(path: Path) -> Classifier:
@@ -235,7 +249,7 @@ def _open_onnx(path: Path) -> Classifier:
         return torch.from_numpy(opened.run(x.numpy()))
 
     known = _cost_of_onnx(path, opened.info)
-    return Classifier(str(path), opened.info, forward, known, _splits_of(path))
+    return Classifier(str(path), opened.info, forward, known, **_training_of(path))
 
 
 def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
@@ -247,10 +261,13 @@ def _cost_of_onnx(path: Path, info: ModelInfo) -> Cost | None:
     return None
 
 
-def _splits_of(path: Path) -> tuple[str, ...]:
-    """What a network was trained on, as far as a report beside it tells."""
-    told = (path.parent / REPORT).is_file() and trained_on(path)
-    return ("train", "validation") if told == "train+validation" else ("train",)
+def _training_of(path: Path) -> dict[str, Any]:
+    """Fields of Classifier that a report beside the file tells."""
+    if not (path.parent / REPORT).is_file():
+        return {}
+    with retrained(path.parent / REPORT) as report:
+        splits = ("train", "validation") if validation_trained_on(report) else ("train",)
+        return {"splits": splits, "fingerprint": report.get("data", {}).get("fingerprint")}
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from nas.common.cli import exit_code
 from nas.common.errors import UserError
 from nas.common.files import locked
 from nas.data import load as load_data
+from nas.data import save as save_data
 from nas.deploy import retrain as retraining
 from nas.deploy.checkpoint import load_weights, open_trained, save_weights
 from nas.deploy.preprocessing import ModelInfo
@@ -279,6 +280,13 @@ def test_fine_tuned_distilled_and_on_all_images(arguments, out, tmp_path, capsys
     assert "was trained on the validation images, too" in caplog.text
     assert evaluate(["--model", str(folder), "--data", arguments[3], "--split", "train"]) == 0
     assert caplog.text.count("was trained on") == 1
+    faces = load_data(Path(arguments[3]))
+    turned = dataclasses.replace(faces, split=(faces.split + 1) % 3)
+    path = save_data(turned, tmp_path / "faces.npz")
+    assert evaluate(["--model", str(folder), "--data", str(path)]) == 0
+    assert f"another data set of the name {faces.name} (fingerprint {faces.fingerprint}, now " in (
+        caplog.text
+    )
 
 
 @pytest.mark.parametrize(
