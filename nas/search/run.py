@@ -54,7 +54,7 @@ from nas.space.space import SearchSpace
 from nas.training.evaluator import TrainingEvaluator
 from nas.training.precision import torch_device
 from nas.training.predict import Precision
-from nas.training.teacher import stored_teacher
+from nas.training.teacher import teacher_of_a_part
 
 LAST_SHARE, LAST_SECONDS = 0.1, 30.0  # of a time budget, kept for the front's frame rates
 
@@ -194,7 +194,7 @@ def prepared(
     with beginning_within(settings.time_budget, started, "the data set was prepared"):
         dataset = open_dataset(settings.data)
     torch_device(settings.device)  # the workers open it themselves, and the teacher
-    stored_teacher(settings.recipe, dataset.fingerprint)
+    teacher_of_a_part(settings.recipe, dataset.fingerprint)
     space = settings.space(space, dataset.form)
     return Parts(settings, space, search_data(dataset), dataset.fingerprint)
 

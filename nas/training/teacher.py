@@ -190,6 +190,20 @@ def stored_teacher(recipe: Recipe, fingerprint: str | None = None) -> SoftLabels
     return found
 
 
+def teacher_of_a_part(recipe: Recipe, fingerprint: str) -> SoftLabels | None:
+    """`stored_teacher` for a training that is scored on what a search holds out of train.
+
+    Warns where the teacher's networks may have been trained on all of train, and on what is scored.
+    """
+    found = stored_teacher(recipe, fingerprint)
+    if found is not None and found.origin.get("part") == "train":
+        log.warning(
+            "%s: its networks may know the images that are held out here, which raises the "
+            "accuracy; nas.teach --part fit makes one of networks that do not", recipe.teacher,
+        )  # fmt: skip
+    return found
+
+
 @torch.no_grad()
 def teach(
     models: Sequence[nn.Module],

@@ -36,7 +36,7 @@ from nas.data import Dataset, search_split
 from nas.training.precision import fastest_precision, torch_device
 from nas.training.predict import Precision, Subset
 from nas.training.recipe import OPTIMIZERS, SCHEDULES, Augment, Recipe
-from nas.training.teacher import SoftLabels, stored_teacher
+from nas.training.teacher import SoftLabels, teacher_of_a_part
 from nas.training.trainer import train
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def tune(
     every setting of it is one trial, and `trials` is ignored.
     """
     goal = dataclasses.replace(goal, device=str(torch_device(goal.device)))
-    teacher = stored_teacher(goal.base, goal.dataset.fingerprint)  # before a folder is made
+    teacher = teacher_of_a_part(goal.base, goal.dataset.fingerprint)  # before a folder is made
     study = open_study(goal, folder)
     _queue(study, goal)
     total = len(GRIDS[goal.grid]) if goal.grid else trials

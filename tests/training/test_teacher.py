@@ -15,7 +15,13 @@ from nas.training.augment import move
 from nas.training.predict import Precision
 from nas.training.recipe import Augment, Recipe
 from nas.training.state import Training
-from nas.training.teacher import FORMAT, SoftLabels, stored_teacher, teach
+from nas.training.teacher import (
+    FORMAT,
+    SoftLabels,
+    stored_teacher,
+    teach,
+    teacher_of_a_part,
+)
 from nas.training.trainer import train
 
 CLASSES = TINY.num_classes
@@ -178,3 +184,13 @@ def test_a_teacher_of_other_classes_or_data_is_refused(labels, tmp_path):
     assert stored_teacher(recipe) is not None
     with pytest.raises(UserError, match="made of data set 'other'"):
         stored_teacher(recipe, "bb")
+
+
+@pytest.mark.parametrize(("part", "warnings"), [("train", 1), ("fit", 0)])
+def test_a_teacher_that_saw_what_is_held_out_is_told(labels, tmp_path, caplog, part, warnings):
+    path = tmp_path / "t.safetensors"
+    dataclasses.replace(labels, origin={"fingerprint": "aa", "part": part}).save(path)
+    found = teacher_of_a_part(Recipe(teacher=str(path), distill=0.5), "aa")
+    assert torch.equal(found.probabilities, labels.probabilities)
+    assert caplog.text.count("may know the images that are held out here") == warnings
+    assert teacher_of_a_part(Recipe(), "aa") is None
