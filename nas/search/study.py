@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas.common.quiet import errors_alone
@@ -39,10 +39,14 @@ class Study:
             name: CategoricalDistribution(tuple(map(str, column.choices)))
             for name, column in zip(encoder.names, encoder.columns, strict=True)
         }
-        path.unlink(missing_ok=True)  # it may be a stranger's: nothing in it is read
+        # It may be a stranger's: nothing in it is read. The lock may be of a process that was
+        # killed; the default one is a link, whose age Optuna cannot tell in a relative folder.
+        for left in (path, path.with_name(f"{path.name}.lock")):
+            left.unlink(missing_ok=True)
+        backend = JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
         with errors_alone("optuna"):
             self.study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path))),
+                storage=JournalStorage(backend),
                 study_name=path.parent.name or "search",
                 directions=["maximize" if o.maximize else "minimize" for o in objectives],
             )

@@ -1,5 +1,7 @@
 """A run as Optuna reads it."""
 
+from pathlib import Path
+
 import optuna
 import pytest
 from conftest import ROOT
@@ -54,6 +56,17 @@ def test_the_callers_log_level_stays_theirs(tmp_path, quick, capfd):
     Study(tmp_path / "optuna.log", quick, OBJECTIVES)
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
     assert capfd.readouterr().err == ""
+
+
+def test_the_lock_of_a_killed_search_is_not_waited_for(tmp_path, quick, monkeypatch):
+    """Optuna waited for ever: in a relative folder the link that was its lock leads nowhere."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("run/optuna.log")
+    path.parent.mkdir()
+    path.with_name("optuna.log.lock").symlink_to(path)
+    Study(path, quick, OBJECTIVES)
+    assert opened(path).trials == []
+    assert not [found for found in path.parent.iterdir() if found.is_symlink()]
 
 
 def test_what_lay_there_is_not_read(tmp_path, quick):
