@@ -150,6 +150,12 @@ def test_size_and_colour_are_those_of_the_pictures_unless_given(tmp_path):
     assert prepare_folder(tmp_path / "grey", "x").shape == (1, 48, 48)
 
 
+@pytest.mark.parametrize(("own", "side"), [(7, 48), (8, 8), (96, 96), (97, 48)])
+def test_squares_of_8_to_96_pixels_keep_their_size(tmp_path, own, side):
+    two_classes(tmp_path, n=12, side=own)
+    assert prepare_folder(tmp_path, "x").shape == (1, side, side)
+
+
 def test_a_few_colour_pictures_among_grey_ones_stay_grey(tmp_path):
     two_classes(tmp_path, side=20)
     picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)

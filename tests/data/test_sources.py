@@ -53,10 +53,10 @@ def test_a_changed_picture_is_another_data_set(here):
 def test_a_renamed_class_is_another_data_set(here):
     """Of the same pictures in the same order."""
     before = open_dataset("My leaves")
-    (here / "oak").rename(here / "pine")
+    (here / "oak").rename(here / "elm")
     after = open_dataset("My leaves")
     assert after.name != before.name
-    assert after.classes == ("ash", "pine")
+    assert after.classes == ("ash", "elm")
 
 
 def test_a_zip_of_the_folder_holds_the_same_pictures(here):
