@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from itertools import chain, count
 from pathlib import Path
 
 import cv2
@@ -53,9 +54,11 @@ class Window:
 
 
 def snapshot(folder: Path, frame: Frame, picture: Pixels) -> Path:
-    """Save the annotated frame in the folder; the path it got."""
+    """Save the annotated frame in the folder, beside what is there; the path it got."""
     make_folder(folder)
     name = re.sub(r"[^A-Za-z0-9]+", "_", Path(frame.source).stem).strip("_")
-    path = folder / f"{name}_{frame.index:06d}.png"
+    stem = f"{name}_{frame.index:06d}"  # a camera's frames begin at 0 again another day
+    paths = (folder / f"{stem}{more}.png" for more in chain([""], (f"_{n}" for n in count(2))))
+    path = next(path for path in paths if not path.exists())
     write_picture(path, picture)
     return path
