@@ -80,6 +80,8 @@ def _source(path: Path, files: Iterator[File]) -> Source:
             left_out["hidden"].append(file.name)
         else:
             shown.append(file)
+    for names in left_out.values():
+        names.sort()  # the system lists files in an order of its own
     return Source(path, tuple(sorted(shown, key=lambda file: file.parts)), left_out)
 
 

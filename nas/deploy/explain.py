@@ -6,6 +6,7 @@ Pictures show right and wrong answers of every class.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def explain(
             "images": {kind: [{k: v for k, v in item.items() if k not in ("image", "map")}
                               for item in items] for kind, items in shown.items()},
         })  # fmt: skip
-    saliency_png(out / "overview.png", dict(overview), f"{method}: four right, four wrong answers")
+    whole = out / f"{_overview(dataset.classes)}.png"
+    saliency_png(whole, dict(overview), f"{method}: four right, four wrong answers")
     check = np.flatnonzero(answers == labels)[:CHECKED]
     target = torch.tensor(answers[check])
     salient, by_chance = (
@@ -86,12 +88,20 @@ def explain(
     summary = {
         "genome": genome.id, "data": dataset.name, "split": split, "images": len(rows),
         "data_images": len(dataset), "method": method,
-        "classes": classes, "overview": str(out / "overview.png"),
+        "classes": classes, "overview": str(whole),
         "deletion": {"share": DELETED, "images": len(check), "salient": salient,
                      "random": by_chance},
     }  # fmt: skip
     replace_file(out / "explain.json", json.dumps(summary, indent=1))
     return summary
+
+
+def _overview(classes: Sequence[str]) -> str:
+    """The name of the picture of all classes, which is none of theirs."""
+    name = "overview"
+    while name in classes:
+        name += "_"
+    return name
 
 
 def saliency(genome: Genome, model: nn.Module, x: Tensor, target: Tensor, method: str) -> Tensor:

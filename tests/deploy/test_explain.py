@@ -165,6 +165,18 @@ def test_no_right_answer_is_explained_too(weights, faces, tmp_path, method, caps
     assert {entry["right"] for entry in found["classes"]} == {0}
 
 
+def test_a_class_called_overview_keeps_its_picture(weights, faces, tmp_path, capsys):
+    named = dataclasses.replace(faces, classes=("overview", *faces.classes[1:]))
+    trained = open_trained(weights)
+    save_weights(trained.genome, trained.model, named, tmp_path / "model.safetensors")
+    argv = ["--model", str(tmp_path), "--data", str(save(named, tmp_path / "named.npz"))]
+    assert main([*argv, "--out", str(tmp_path / "out"), "--per-class", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    pictures = [found["overview"], *(entry["picture"] for entry in found["classes"])]
+    assert len({*pictures}) == 8
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+
+
 def test_mistakes(weights, faces_file, tmp_path, capsys):
     argv = ["--data", str(faces_file), "--out", str(tmp_path)]
     assert exit_code(main, ["--model", str(tmp_path), *argv]) == 2
