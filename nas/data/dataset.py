@@ -7,7 +7,7 @@ import json
 import math
 import re
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -67,6 +67,14 @@ class Dataset:
         if split_name not in SPLITS:
             raise one_of(self.name, split_name, SPLITS, "split")
         return np.flatnonzero(self.split == SPLITS.index(split_name)).astype(np.int64)
+
+    def in_order(self, classes: tuple[str, ...]) -> Dataset:
+        """With the same classes in this order; of others it is left as it is."""
+        if classes == self.classes or sorted(classes) != sorted(self.classes):
+            return self
+        places = np.array([classes.index(name) for name in self.classes], self.labels.dtype)
+        votes = self.votes if self.votes is None else self.votes[:, np.argsort(places)]
+        return replace(self, classes=classes, labels=places[self.labels], votes=votes)
 
     def soft_labels(self) -> npt.NDArray[np.float32]:
         """Shares of the votes (N, classes); the hard label where no vote is for any class."""

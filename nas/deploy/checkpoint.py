@@ -94,6 +94,7 @@ def open_with_data(
     path = find_model(model, where, WEIGHTS)
     trained = open_trained(path)
     dataset = open_dataset(check_name(trained.info.training_data) if data is None else data)
+    dataset = dataset.in_order(trained.info.classes)  # a folder's classes are in that of letters
     trained.check_fit(dataset, str(path))
     return path, trained, dataset
 

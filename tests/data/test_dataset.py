@@ -37,6 +37,17 @@ def test_indices():
         data.indices("tset")
 
 
+def test_classes_in_another_order():
+    votes = np.array([[9, 1, 0], [0, 8, 2], [3, 0, 7]], np.uint8)
+    data = replace(make(3), labels=np.arange(3, dtype=np.uint8), classes=("b", "c", "a"),
+                   votes=votes)  # fmt: skip
+    found = data.in_order(("a", "b", "c"))
+    assert [found.classes[label] for label in found.labels] == ["b", "c", "a"]
+    assert found.labels.dtype == np.uint8
+    np.testing.assert_array_equal(found.votes, [[0, 9, 1], [2, 0, 8], [7, 3, 0]])
+    assert data.in_order(("a", "b", "d")) is data
+
+
 def test_fingerprint_covers_contents():
     data = make()
     pixel = data.images.copy()

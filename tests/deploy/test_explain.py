@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, shaken
 
 from nas.arch.genome import Conv, Genome, Head, Input, Pool, Stage
 from nas.common.cli import exit_code
@@ -123,15 +122,19 @@ def test_command_line(weights, faces_file, tmp_path, method, capsys):
     assert json.loads((tmp_path / "explain.json").read_text()) == found
 
 
-def test_which_images_of_a_folder_are_taken_is_told(faces, tmp_path, capsys, monkeypatch):
-    """A folder of pictures is dealt into splits; all of them are explained where that is asked."""
+def test_which_images_of_a_folder_are_taken_is_told(weights, faces, tmp_path, capsys, monkeypatch):
+    """A folder of pictures is dealt into splits; all of them are explained where that is asked.
+
+    Its classes are in the order of letters, the network's are not.
+    """
     for row in faces.indices("test"):  # ten of each class
         path = tmp_path / "pictures" / faces.classes[faces.labels[row]] / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), faces.images[row, 0])
     monkeypatch.chdir(tmp_path)
-    save_weights(TINY, shaken(TINY), open_dataset("pictures"), tmp_path / "w.safetensors")
-    argv = ["--model", "w.safetensors", "--data", "pictures", "--per-class", "50", "--out", "out"]
+    data = open_dataset("pictures")
+    assert data.classes == tuple(sorted(faces.classes)) != faces.classes
+    argv = ["--model", str(weights), "--data", "pictures", "--per-class", "50", "--out", "out"]
     shown = {}
     for split in ("validation", "all"):
         assert exit_code(main, [*argv, "--split", split]) == 0
@@ -140,6 +143,10 @@ def test_which_images_of_a_folder_are_taken_is_told(faces, tmp_path, capsys, mon
         shown[split] = sum(entry["right"] + entry["wrong"] for entry in found["classes"])
         assert said.out.startswith(f"{found['data']} {split}: {shown[split]} of 70 images\n")
         assert found["images"] == shown[split]
+        assert {
+            image["row"]: entry["class"] for entry in found["classes"]
+            for image in entry["images"]["right"] + entry["images"]["wrong"]
+        } == {row: data.classes[data.labels[row]] for row in data.indices(split)}  # fmt: skip
         assert ("of its own data a network knows many" in said.err) == (split == "all")
     assert 0 < shown["validation"] < shown["all"] == 70
 
