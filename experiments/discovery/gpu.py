@@ -461,12 +461,13 @@ SLACK = 1.03  # epochs with a score
 
 def tune(
     data: Data, labels: SoftLabels, networks: dict[str, Genome], recipe: Recipe,
-    log: Callable[[dict[str, Any]], None], deadline: float,
+    log: Callable[[dict[str, Any]], None], deadline: float, names: Sequence[str] = (),
 ) -> Recipe:  # fmt: skip
     """One thing of the long recipe changed at a time, then what gained together; the best of all.
 
     Trained on the search's fit rows and scored on the rest of Training with PublicTest: those are
     1.8 times the images of PublicTest alone. `again` is the recipe as it is with another seed.
+    names: variants, without combinations; none: all.
     """
     rest = data.held_out.at(torch.cat([data.held_out.rows, data.validation.rows]))
 
@@ -487,8 +488,10 @@ def tune(
         log({"scores": {name: round(value, 5) for name, value in scores.items()}})
         return scores
 
-    single = VARIANTS | {"twice as long": {"epochs": 2 * recipe.epochs}}
-    scores = gains(single)
+    if names:
+        gains({name: (VARIANTS | DEFAULTS)[name] for name in names})
+        return recipe
+    scores = gains(VARIANTS | {"twice as long": {"epochs": 2 * recipe.epochs}})
     base = (scores["as it is"] + scores["again"]) / 2
     changes = dict(VARIANTS)
     together, combined = dict[str, Any](), list[dict[str, Any]]()
@@ -522,6 +525,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch 64": {"batch_size": 64},
     "batch 256": {"batch_size": 256},
 }
+UNTAUGHT = VARIANTS["no teacher"]
+SHARP = {"optimizer": "nesterov", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
+# For networks without a teacher: nas.retrain's default up to version 0.2, and towards Muon.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "mixup and erasing": UNTAUGHT | SHARP | {
+        "mixup_alpha": 0.2, "augment": VARIANTS["erasing"]["augment"], "ema_decay": 0.999,
+    },
+    "neither": UNTAUGHT | SHARP,
+    "muon": UNTAUGHT,
+}  # fmt: skip
 
 
 def _save_parts(weights: dict[str, torch.Tensor], out: Path, parts: int = 3) -> None:
@@ -544,6 +557,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128, help="images, without --recipe")
     parser.add_argument("--final-epochs", type=int, default=50, help="at most; of tune too")
     parser.add_argument("--genomes", type=Path, nargs="*", default=[], help="of finals, tune")
+    parser.add_argument("--variants", nargs="*", choices=[*VARIANTS, *DEFAULTS], help="of tune")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of finals")
     parser.add_argument("--space", default="fer", help="a file's name under search_spaces/")
     parser.add_argument("--search-epochs", type=int, default=4)
@@ -602,7 +616,7 @@ def main() -> None:
     searched: dict[str, list[Found]] = {}
     for stage in args.stages.split(","):
         if stage == "tune":
-            student = tune(data, labels, networks, student, log, deadline)
+            student = tune(data, labels, networks, student, log, deadline, args.variants)
             (args.out / "recipe.json").write_text(json.dumps(student.to_dict()) + "\n")
         elif stage == "search":
             initial = [Genome.load(path) for path in args.initial]
