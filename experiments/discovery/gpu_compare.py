@@ -2,8 +2,9 @@
 
 FOLDER holds results.jsonl of gpu.py and scores.csv of score.py. Prints the hypervolume of
 accuracy and parameters by the short trainings, after every BATCH networks, and by the long ones
-(PrivateTest, mirrored, means over seeds); then differences of means over seeds of some pairs, with
-Welch's 95 % interval, and how the short training ranks both fronts (Spearman).
+(PrivateTest, mirrored, means over seeds), how the short training ranks both fronts (Spearman), and
+differences of means over seeds of some pairs, with Welch's 95 % interval. With tune.jsonl: each
+recipe's points above or below the mean of the recipe as it is and with another seed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from compare import hypervolume
@@ -23,14 +25,28 @@ PAIRS = (
     ("8f89add136d5", "3fccb0f2dfab"), ("8f89add136d5", "6d477981d688"),
     ("ce4e1911607e", "31818e3f98b0"), ("ce4e1911607e", "3fccb0f2dfab"),
     ("6e9ab9f93879", "adff1704dcc2"), ("6e9ab9f93879", "6bbf2d1921ab"),
-    ("119ea4392b94", "6bbf2d1921ab"),
+    ("119ea4392b94", "6bbf2d1921ab"), ("16d74f9d25d1", "3fccb0f2dfab"),
+    ("16d74f9d25d1", "8f89add136d5"),
 )  # fmt: skip
-FIGURES = ("private", "private_flip", "private_new_flip", "macro_f1_flip")
+FIGURES = ("public_flip", "private", "private_flip", "private_new_flip", "macro_f1_flip")
 
 
 def main(folder: Path) -> None:
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     scores = pd.read_csv(folder / "scores.csv")
+    tuned = folder / "tune.jsonl"
+    if tuned.exists():
+        print(recipes([json.loads(line) for line in tuned.read_text().splitlines()]))
+    if any(row.get("job", "").startswith("random ") for row in rows):
+        compare_searches(rows, scores)
+    for one, other in PAIRS:
+        if {one, other} <= set(scores["genome"]):
+            cells = [difference(scores, one, other, figure) for figure in FIGURES]
+            print(f"{one} - {other}: {'; '.join(cells)}")
+
+
+def compare_searches(rows: list[dict[str, Any]], scores: pd.DataFrame) -> None:
+    """Hypervolumes of both, and how the short training ranks their networks."""
     short: dict[str, float] = {}
     for kind, algorithm in ALGORITHMS.items():
         searched = [row for row in rows if row.get("job", "").rpartition(" ")[0] == algorithm]
@@ -50,9 +66,15 @@ def main(folder: Path) -> None:
     long = scores[scores["genome"].isin(short)].groupby("genome")["private"].mean()
     rank = stats.spearmanr([short[genome] for genome in long.index], long).statistic
     print(f"Spearman of short and long training: {rank:.2f} ({len(long)} networks)")
-    for one, other in PAIRS:
-        cells = [difference(scores, one, other, figure) for figure in FIGURES]
-        print(f"{one} - {other}: {'; '.join(cells)}")
+
+
+def recipes(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Points gained by each variant, for each network and in the mean."""
+    tuned = pd.DataFrame(row for row in rows if "variant" in row)
+    table = 100 * tuned.pivot(index="variant", columns="id", values="accuracy")
+    gains = table - table.loc[["as it is", "again"]].mean()
+    gains["mean"] = gains.mean(axis=1)
+    return gains.sort_values("mean", ascending=False).round(1)
 
 
 def difference(scores: pd.DataFrame, one: str, other: str, figure: str) -> str:

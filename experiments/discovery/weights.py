@@ -1,10 +1,10 @@
 """The found networks' stored weights as folders that nas.export reads, and nas.retrain --initial.
 
-    python experiments/discovery/weights.py h100 --data fer2013 --out FOLDER
+    python experiments/discovery/weights.py further --data fer2013 --out FOLDER
     python -m nas.export --model FOLDER/ID --data fer2013
 
 Writes FOLDER/ID/model.safetensors, genome.json and what a model card says (report.json), for each
-network in h100/finals_found.safetensors, of the seed that is best on PublicTest (mirrored). The
+network in further/finals_found.safetensors, of the seed that is best on PublicTest (mirrored). The
 stored weights are float16. Nothing is chosen by the PrivateTest figures of the card.
 """
 
@@ -35,7 +35,10 @@ from nas.report.metrics import classification_report, summarise
 from nas.training.predict import Subset, logits
 
 HERE = Path(__file__).parent
-RECIPES = {"h200": {"batch_size": 256, "epochs": 41}, "h100": {"batch_size": 128, "epochs": 50}}
+RECIPES = {
+    "h200": {"batch_size": 256, "epochs": 41}, "h100": {"batch_size": 128, "epochs": 50},
+    "further": {"batch_size": 128, "epochs": 101},
+}  # fmt: skip
 
 
 def report(
