@@ -16,6 +16,7 @@ from nas.realtime.options import Options
 from nas.realtime.pipeline import run
 from nas.realtime.recognizer import Recognizer
 from nas.realtime.sinks import open_sinks
+from nas.realtime.smoothing import UNCERTAIN
 from nas.realtime.sources import open_source
 from nas.realtime.summary import Summary
 from nas.realtime.window import Window
@@ -57,6 +58,11 @@ def cautions(model: ModelInfo, drawn: bool) -> list[str]:
             f"the model tells apart {', '.join(model.classes[:SHOWN])}{more} (data: "
             f"{model.training_data}); this demo finds faces, and shows it nothing else; from "
             "Python: nas.Recognizer(model).whole(picture)"
+        )
+    if UNCERTAIN in model.classes:
+        found.append(
+            f"the model has a class {UNCERTAIN!r}, as faces are called whose strongest class is "
+            "below --threshold; the probabilities tell them apart"
         )
     if drawn and (letters := unknown_letters(model.classes)):
         found.append(

@@ -298,7 +298,7 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
                     "id": name, "folder": path.parent.name, "search": searched.get(name),
                     "final": final["mean"], "low": final["low"], "high": final["high"],
                     "seeds": len(report["seeds"]["list"]), "epochs": int(report["epochs_trained"]),
-                    "curve": _curve(path.parent),
+                    "curve": _curve(path.parent / f"seed{int(report['seeds']['list'][0])}"),
                 }  # fmt: skip
             if name in searched and row["final"] is None:
                 log.info("%s: its validation images were trained on: no final accuracy", path)
@@ -309,8 +309,7 @@ def _retrained(run: RunDirectory, evaluations: Sequence[Evaluation]) -> Row:
 
 
 def _curve(folder: Path) -> list[list[float]]:
-    """[epoch, validation accuracy] of a retraining's first seed; [] where its folder has none."""
-    paths = sorted(folder.glob(f"seed*/{FILE}"))
-    rows = read_history(paths[0].parent) if paths else []
+    """[epoch, validation accuracy] of a retraining's seed; [] where its folder has none."""
+    rows = read_history(folder) if (folder / FILE).exists() else []
     return [[row["epoch"], row["validation_accuracy"]] for row in rows
             if "validation_accuracy" in row]  # fmt: skip

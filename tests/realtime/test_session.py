@@ -23,3 +23,8 @@ def test_letters_that_cannot_be_drawn_are_named():
     (line,) = of("happy", "嬉しい")
     assert "the font has no '嬉しい'" in line
     assert cautions(ModelInfo(1, 48, 48, ("happy", "嬉しい")), drawn=False) == []
+
+
+def test_a_class_that_is_called_as_what_is_below_the_threshold_is_told():
+    (line,) = of("happy", "uncertain")
+    assert "has a class 'uncertain', as faces are called whose strongest class is below" in line

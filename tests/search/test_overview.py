@@ -62,6 +62,22 @@ def test_a_network_that_knows_the_validation_images_has_no_final_accuracy(
     assert f"{path}: its validation images were trained on" in caplog.text
 
 
+def test_the_curve_is_of_the_first_seed(fer2013, tmp_path):
+    """Which is not that of the folder whose name comes first."""
+    run = RunDirectory(shutil.copytree(fer2013.path, tmp_path / "run"))
+    folder = run.path / "retrain/known"
+    shutil.copytree(fer2013.path.parent / "retrain/found", folder)
+    (folder / "seed0").rename(folder / "seed9")
+    (folder / "seed10").mkdir()
+    (folder / "seed10/metrics.jsonl").write_text('{"epoch": 1, "validation_accuracy": 0.5}\n')
+    report = json.loads((folder / "report.json").read_text())
+    for seeds, epochs in (([9, 10], 60), ([10, 9], 1), ([8], 0)):
+        report["seeds"]["list"] = seeds
+        (folder / "report.json").write_text(json.dumps(report))
+        (row,) = overview(run, deep=False)["retrained"]["networks"]
+        assert len(row["curve"]) == epochs
+
+
 @pytest.mark.parametrize(
     "seeds", [{}, {"list": [0, 1], "validation": {"accuracy": {"std": 0.1}}}, {"list": [0, 1]}]
 )
