@@ -28,7 +28,7 @@ from nas.search.retrain import retrain
 from nas.search.store import default_out, shared_data
 from nas.training.history import read_history
 from nas.training.predict import DivergedError, Subset, logits
-from nas.training.recipe import Recipe
+from nas.training.recipe import Augment, Recipe
 
 pytestmark = pytest.mark.slow
 
@@ -94,14 +94,18 @@ def test_the_report_is_consistent(out, report):
 @pytest.mark.parametrize("seeds", [(0, 1), (1, 0)])
 def test_figures_are_those_of_the_weights_that_ship(faces, tmp_path, seeds):
     """Whichever of the seeds is the best one."""
-    recipe = Recipe(epochs=2, lr=0.01, views="flip")
+    images = faces.images.copy()
+    images[faces.indices("test")[:9]] = images[faces.indices("train")[0]]  # copies
+    faces = dataclasses.replace(faces, images=images)
+    calm = Augment(flip=0.0, probability=0.0)
+    recipe = Recipe(epochs=6, lr=0.02, batch_size=16, views="flip", augment=calm)
     report = retraining.retrain_on(TINY, faces, recipe, tmp_path / "out", seeds=seeds)
     logged = {
         seed: max(row["validation_accuracy"] for row in read_history(tmp_path / f"out/seed{seed}"))
         for seed in seeds
     }
     assert report["seed"] == report["seeds"]["shipped"] == max(logged, key=logged.__getitem__)
-    model = open_trained(tmp_path / "out/model.safetensors").model
+    model, differ = open_trained(tmp_path / "out/model.safetensors").model, []
     for split in ("validation", "test"):
         part, views = Subset.of(faces, split), report["views_and_copies"][split]
         labels = part.labels[part.rows]
@@ -113,7 +117,18 @@ def test_figures_are_those_of_the_weights_that_ship(faces, tmp_path, seeds):
         assert report[split]["accuracy"] == pytest.approx(single)
         assert views["flip"]["all"]["accuracy"] == pytest.approx(flip)
         assert report[f"{split}_with_views"]["accuracy"] == pytest.approx(flip)
+        new = part.rows.numpy()[9 * (split == "test") :]
+        answers = logits(model, TINY, part.at(new)).argmax(1)
+        without = views["single"]["without_copies"]
+        assert without["n"] == len(new)
+        assert without["accuracy"] == pytest.approx(
+            float((answers == part.labels[new]).float().mean())
+        )
+        differ.append(single != flip)
+    assert any(differ)
     assert logged[report["seed"]] == pytest.approx(report["validation_with_views"]["accuracy"])
+    mean = report["seeds"]["validation"]["accuracy_flip"]["mean"]
+    assert mean == pytest.approx(np.mean([*logged.values()]))
 
 
 def test_of_a_training_on_the_validation_images_the_last_epoch_ships(faces, tmp_path):
