@@ -15,10 +15,10 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from gpu import Data
 from score import load_finals, model_of
 
-from nas.data import open_dataset
-from nas.training.predict import Precision, Subset
+from nas.training.predict import Precision
 from nas.training.teacher import SoftLabels, teach
 
 
@@ -35,10 +35,10 @@ def joined(first: SoftLabels, second: SoftLabels) -> SoftLabels:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("packed", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--labels", type=Path, required=True, help="of the first round")
     parser.add_argument("--genomes", nargs="+", help="ids of those that join; none: all")
-    parser.add_argument("--data", default="fer2013")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> None:
         if not args.genomes or genome.id in args.genomes
     }
     first = SoftLabels.load(args.labels)
-    fit = Subset.of(open_dataset(args.data), "train", args.device).at(first.rows)
+    fit = Data(args.packed, args.device).train.at(first.rows)
     models = [model_of(genome, state).to(args.device) for genome, state in finals.values()]
     second = teach(
         models, fit, variants=len(first.probabilities), augment=first.augment, seed=first.seed,
