@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--data", default="fer2013")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     dataset = open_dataset(args.data)
     finals = load_finals(args.results)
     truth = {s: np.asarray(dataset.labels)[dataset.indices(s)] for s in ("validation", "test")}
