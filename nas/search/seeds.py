@@ -43,7 +43,8 @@ def first_genomes(given: Sequence[str | Path] | None, space: SearchSpace) -> lis
             _why(genome, space),
             f"the search begins with what the space has nearest to it, {relative.id}" if relative
             else "the space has nothing near it that keeps its limits",
-            "it is trained itself too, for comparison" if trained else "it is not trained itself",
+            f"{beside['name']} is trained itself too, for comparison" if trained
+            else f"{beside['name']} itself is not trained",
         )  # fmt: skip
     return genomes
 

@@ -105,7 +105,7 @@ function fronts() {
   data.axes.forEach((axis, i) => charts.fronts[i].draw(frontSeries(ok, axis, published)));
   byId("bars").textContent = believed()
     ? `The front and best.json are chosen by the ${data.measure.name} that the search believes: a network's measurement, pulled towards what like networks measured. Bars on the front: that value, less and plus one standard deviation. Marks: what was measured.`
-    : "No bars: each network was trained once, and what the search believes of it is known when the search has ended, by this version or a later one.";
+    : "No bars: each network was trained once, and what the search believes of it is known when the search has ended, by this version or a later one, with enough networks to compare.";
   charts.table.show(shown);
 }
 
