@@ -123,7 +123,8 @@ def _read(
                 log.warning("cannot be read: %s", why)
         raise UserError(
             f"{source.path}: {len(broken)} of {len(labelled.pictures)} pictures cannot be read "
-            f"(nas.data prepare --skip-broken leaves them out): {named}"
+            f"(python -m nas.data prepare NAME --from {source.path} --skip-broken leaves them out; "
+            f"then --data NAME): {named}"
         )
     for name, why in broken.items():
         log.warning("left out: %s", why)

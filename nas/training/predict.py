@@ -75,7 +75,10 @@ def views_of(images: Tensor, height: int, width: int, views: str) -> list[Tensor
     """
     full_h, full_w = images.shape[2:]
     if full_h < height or full_w < width:
-        raise UserError(f"images of {full_h}x{full_w} are smaller than the input {height}x{width}")
+        raise UserError(
+            f"images of {full_h}x{full_w} are smaller than the input {height}x{width}: prepare "
+            f"them anew with --size {max(height, width)}"
+        )
     if views != "ten_crop":
         x = centre_crop(images, height, width)
         return [x] if views == "single" else [x, x.flip(3)]

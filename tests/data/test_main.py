@@ -83,7 +83,9 @@ def test_prepare_says_what_was_taken_and_left_out(tmp_path, monkeypatch, capsys)
     (tmp_path / "leaves" / "oak" / "notes.txt").write_text("hello")
     prepare = ("prepare", "leaves", "--from", "leaves")
     assert run(*prepare) == 2
-    assert "1 of 41 pictures cannot be read" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "1 of 41 pictures cannot be read" in err
+    assert "prepare NAME --from leaves --skip-broken leaves them out; then --data NAME" in err
     assert run(*prepare, "--skip-broken", "--size", "16", "--colour") == 0
     out, err = capsys.readouterr()
     assert "images: 40 of 3x16x16 (channels x height x width)" in out
