@@ -33,6 +33,7 @@ TYPICAL = 100  # random genomes; their median prediction is typical
 MAX_FAILED = 100  # the last failures are learned from
 FAR = 3.0  # times as far above the median loss as the least lies below it: it is left out of a line
 LEAST_SHARE = 1e-4  # of a static metric's largest value; below it, all are alike
+ALIKE = 1e-9  # deviation of a static metric's logarithm, up to which it tells nothing
 
 
 @runtime_checkable
@@ -166,7 +167,9 @@ class Predictor:
         x = np.stack([self._vectors[row] for row in rows])
         static = x[:, len(self.space.groups) :]
         self._low = np.maximum(static.min(0), LEAST_SHARE * static.max(0))
-        self._log_range = np.maximum(np.log(static.max(0) / self._low), 1e-9)
+        logarithms = np.log(np.maximum(static, self._low))
+        spread = logarithms.std(0)
+        self._mean, self._spread = logarithms.mean(0), np.where(spread > ALIKE, spread, 1.0)
         failed = [vector for told, vector in self._failed if told < before][-MAX_FAILED:]
         scaled = self._scaled(np.vstack([x, *failed]))
         first = max(self.space.groups, default=-1) + 1
@@ -194,10 +197,13 @@ class Predictor:
         return np.concatenate([self.space.encode(genotype), [*static.values()]])
 
     def _scaled(self, x: Array) -> Array:
-        """The logarithms of the static metrics within about 0..1, as the genes are."""
+        """The genes, and the logarithms of the static metrics with mean 0 and deviation 1 over what
+        is learned from (Rasmussen and Williams 2006, 2.5): a cost sums up all genes, and from few
+        networks it says more than one of them.
+        """
         genes, static = np.split(x, [len(self.space.groups)], axis=1)
-        logarithms = np.log(np.maximum(static, self._low) / self._low)
-        return np.column_stack([genes, logarithms / self._log_range])
+        logarithms = np.log(np.maximum(static, self._low))
+        return np.column_stack([genes, (logarithms - self._mean) / self._spread])
 
 
 def readings(name: str, found: Sequence[Metrics]) -> Array:

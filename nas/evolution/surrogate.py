@@ -1,7 +1,8 @@
 """A predictor of one metric that screens children before any is trained: a Gaussian process.
 
 Notation and shapes
-    x      (N, D)  measured networks as vectors within about 0..1: genes, then costs
+    x      (N, D)  measured networks as vectors: genes within about 0..1, then the logarithms of
+                   costs, standardised
     x*     (n, D)  networks to predict
     groups (D,)    for each column the number of its group, of G
     y      (N,)    the metric after `OutcomeTransform`: standardised, more is better
