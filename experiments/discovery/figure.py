@@ -1,7 +1,7 @@
 """Final networks against published ones: python experiments/discovery/figure.py [SCORES.csv ...]
 
-Writes front.png and a drawing of each network that ships beside this file, and prints the table of
-README.md: mean over seeds, and Student's 95 % interval of the mean where there are several.
+Prints the rows of README.md's table: mean over seeds, and Student's 95 % interval of the mean where
+there are several. Of all scores it also writes front.png and a drawing of each network that ships.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
                  linewidths=1.6, zorder=4, label="published, as reported")  # fmt: skip
     logarithmic(axes)
     axes.set_xlabel("parameters")
-    axes.set_ylabel("PrivateTest accuracy, mirrored (%)")
+    axes.set_ylabel("PrivateTest accuracy (%), ours mirrored")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9,
                   title="bars: 95 % intervals over seeds", title_fontsize=9)  # fmt: skip
@@ -90,9 +90,10 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 def main(files: list[str]) -> None:
     found = files or sorted(str(path) for path in HERE.glob("*/scores.csv"))
     table = summary(pd.concat([pd.read_csv(path) for path in found]))
-    draw(table, HERE / "front.png")
-    for name, file in SHIPPED.items():
-        (HERE / f"{name}.svg").write_text(svg(Genome.load(HERE / file)))
+    if not files:
+        draw(table, HERE / "front.png")
+        for name, file in SHIPPED.items():
+            (HERE / f"{name}.svg").write_text(svg(Genome.load(HERE / file)))
     print("| network | parameters | million MACs | seeds | public | private, single | private | "
           "private without copies | macro F1 |")  # fmt: skip
     print("| --- " * 9 + "|")
