@@ -6,13 +6,14 @@ import argparse
 import io
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
-from nas.common.errors import UserError, shown
+from nas.common.errors import UserError, did_you_mean, shown
 from nas.common.options import metavar_of, value, written
 from nas.common.schema import SEED, Int, Seconds
 from nas.common.signals import ending_signals
@@ -51,6 +52,9 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--json", action="store_true", help=f"print {result} as JSON")
 
     def error(self, message: str) -> NoReturn:
+        left = message.removeprefix("unrecognized arguments: ")
+        if left != message:
+            message += did_you_mean(re.split("[ =]", left)[0], self._option_string_actions)
         raise UserError(f"{message}; see {self.prog} --help")
 
 

@@ -25,7 +25,9 @@ from nas.common.schema import Int
         ),
         (["--seeds", "two"], "argument --seeds: must be a number, got 'two'; see"),
         (["--seeds"], "argument --seeds: expected one argument; see"),
-        (["--sedes", "2"], "unrecognized arguments: --sedes 2; see"),
+        (["--sedes", "2"], r"unrecognized arguments: --sedes 2 \(did you mean '--seeds'\?\); see"),
+        (["--sedes=2"], r"unrecognized arguments: --sedes=2 \(did you mean '--seeds'\?\); see"),
+        (["face.jpg"], "unrecognized arguments: face.jpg; see"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, message, capsys):
