@@ -15,7 +15,6 @@ ALLOWED = {
     "search/planning.py": "/proc",
     "common/files.py": "the one way itself",
     "report/plots.py": "writes where `replacing` says, or into memory",
-    "report/explorer.py": "files of the package",
     "realtime/web.py": "files of the package, and OpenCV's cascade",
     "deploy/checkpoint.py": "a library that reads a path which check_file has looked at",
     "data/dataset.py": "writes where `replacing` says",
