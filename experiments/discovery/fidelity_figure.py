@@ -100,9 +100,11 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         axes.errorbar(rows["rank"], np.arange(len(rows)) + shift, xerr=ends, fmt="o", color=FRONT,
                       capsize=3, fillstyle="none" if shift < 0 else "full",
                       label=f"by held-out {shown}")  # fmt: skip
-    labels = [f"{row.arm}\n{row.seconds:.0f} s a network" for row in arms.itertuples()]
+    labels = [
+        f"{row.arm}, {row.networks} networks\n{row.seconds:.0f} s each" for row in arms.itertuples()
+    ]
     axes.set_yticks(range(len(arms)), labels)
-    axes.set_xlabel(f"rank correlation with the long training, {arms['networks'].iloc[0]} networks")
+    axes.set_xlabel("rank correlation with the long training")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path, dpi=120)
