@@ -43,12 +43,13 @@ class Resources:
         return self.folder / f"{name}{self.suffix}"
 
     def find(
-        self, given: str | os.PathLike[str], option: str = "", inside: Sequence[str] = ()
-    ) -> Path:
+        self, given: str | os.PathLike[str], option: str = "", inside: Sequence[str] = (),
+        offered: bool = True,
+    ) -> Path:  # fmt: skip
         """The file of that name, the path given, or the first of `inside` in the folder given.
 
         A name goes before a path of the same letters; `./name` is always a path. UserError lists
-        the names there are, or the folders below that hold such a file.
+        the names there are, if they are offered, or the folders below that hold such a file.
         """
         expect(given, (str, os.PathLike), option or self.what, "a name or a path")
         names, path = self.names(), Path(given)
@@ -68,9 +69,10 @@ class Resources:
             )
         if path.exists():
             return path
+        or_name = f", or a name of {', '.join(names)}{did_you_mean(str(path), names)}"
         raise UserError(
-            f"{where}no {self.what} {shown(os.fspath(given))}: no such file; expected one, or a "
-            f"name of {', '.join(names)}{did_you_mean(str(path), names)}"
+            f"{where}no {self.what} {shown(os.fspath(given))}: no such file; expected one"
+            f"{or_name if offered else ''}"
         )
 
 
@@ -103,7 +105,8 @@ def find_model(given: str | os.PathLike[str], option: str, *forms: str) -> Path:
 
     UserError says which form is needed, and where it lies, if it does.
     """
-    path = MODELS.find(given, option, [f"model{form}" for form in forms])
+    inside = [f"model{form}" for form in forms]
+    path = MODELS.find(given, option, inside, offered=ONNX in forms)  # what ships is ONNX
     if path.suffix not in WRITERS or path.suffix in forms:
         return path
     (needed,) = forms

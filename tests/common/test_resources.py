@@ -126,6 +126,13 @@ def test_a_run_given_as_a_network_lists_its_networks(run):
     )
 
 
+def test_names_are_offered_where_what_ships_would_do():
+    with pytest.raises(UserError, match=r"no model 'bets': .*; expected one, or a name of best,"):
+        find_model("bets", "--model", WEIGHTS, ONNX)
+    with pytest.raises(UserError, match=r"no model 'bets': no such file; expected one$"):
+        find_model("bets", "--model", WEIGHTS)
+
+
 def test_a_path_with_a_dot_is_no_name(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     for folder, file in (("best", "model.onnx"), ("proposed", "best.json")):
