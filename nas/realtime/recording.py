@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from nas.common.errors import UserError
 from nas.common.files import make_folder
@@ -49,7 +50,7 @@ class Video:
             self._size = (picture.shape[1], picture.shape[0])
             self._writer = self._open()
         if picture.shape[1::-1] != self._size:  # a live source may come back in another size
-            picture = cv2.resize(picture, self._size)  # type: ignore[assignment]
+            picture = np.asarray(cv2.resize(picture, self._size), np.uint8)
         due = round(frame.seconds * self.fps) + 1 - self._past
         self._past += max(due, 0)
         for _ in range(min(due, MAX_REPEATS)):

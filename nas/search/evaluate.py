@@ -82,14 +82,14 @@ def load_function(name: str) -> Callable[..., Any]:
     if os.getcwd() not in sys.path:  # a console script does not look there
         sys.path.append(os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found: object = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # what a module's own code raises, too
         raise UserError(
             f"evaluator: {name}: {told(error)}; expected package.module:function"
         ) from None
     if not callable(found):
         raise UserError(f"evaluator: {name}: not a function")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def evaluator_name(evaluator: EvaluatorFunction | str, where: str) -> str:
