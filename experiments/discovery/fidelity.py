@@ -1,6 +1,6 @@
 """Does a short training predict the long one? A table of networks, each trained both ways.
 
-    python experiments/discovery/gpu.py pack --data fer2013 --out PACKED
+    python experiments/discovery/gpu.py pack PACKED --data fer2013
     python experiments/discovery/fidelity.py PACKED OUT --spaces fer_tiny --macs 4e6
     python experiments/discovery/fidelity.py PACKED OUT --device cuda --bf16 --together 12
     python experiments/discovery/fidelity_figure.py OUT

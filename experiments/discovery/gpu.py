@@ -1,6 +1,6 @@
 """Minutes of a GPU for days of a CPU: teachers, a search and long trainings in one process.
 
-    python experiments/discovery/gpu.py pack --data fer2013 --out gpu_data      # here: 51 MB
+    python experiments/discovery/gpu.py pack gpu_data --data fer2013      # here: 51 MB
     bash experiments/discovery/gpu.sh gpu_data RESULTS                          # on the GPU machine
 
 Networks of one group train side by side, each on a CUDA stream of its own, their steps recorded as
@@ -571,6 +571,11 @@ def main() -> None:
     if args.stages == "pack":
         pack(args.data, args.folder)
         return
+    stages = args.stages.split(",")
+    if args.out is None or not {*stages} <= {"probe", "tune", "search", "random", "finals"}:
+        parser.error(
+            f"stages {args.stages}, OUT {args.out}; expected pack FOLDER, or STAGES FOLDER OUT"
+        )
     started = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
 
@@ -614,7 +619,7 @@ def main() -> None:
         search, data, labels, log, space, short, limits, batches, deadline
     )
     searched: dict[str, list[Found]] = {}
-    for stage in args.stages.split(","):
+    for stage in stages:
         if stage == "tune":
             student = tune(data, labels, networks, student, log, deadline, args.variants)
             (args.out / "recipe.json").write_text(json.dumps(student.to_dict()) + "\n")
@@ -624,7 +629,7 @@ def main() -> None:
             searched[stage] = short_search("nsga2+gp", 2, initial, known)
         elif stage == "random":
             searched[stage] = short_search("random", 3)
-        else:
+        elif stage == "finals":
             finals(data, labels, networks, student, args.out, log, deadline, args.seeds)
         if stage in searched:
             best = best_under_limits(space, searched[stage], args.params)
