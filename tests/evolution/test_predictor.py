@@ -90,7 +90,7 @@ class Toy:
         return np.array(genotype.genes)
 
     def sample(self, rng):
-        return Network(tuple(map(float, rng.integers(0, 2, 12))), float(np.exp(rng.normal())))
+        return Network(tuple(map(float, rng.integers(0, 2, 12))), float(np.exp(0.1 * rng.normal())))
 
 
 def told(rng, networks, unit=1.0):
@@ -98,7 +98,7 @@ def told(rng, networks, unit=1.0):
         Toy(), lambda g: {"cost": g.cost * unit}, {"accuracy": True}, [Objective("accuracy")]
     )
     for network in networks:
-        accuracy = 0.5 + 0.1 * np.tanh(np.log(network.cost)) + 0.005 * rng.normal()
+        accuracy = 0.5 + 0.1 * np.tanh(10 * np.log(network.cost)) + 0.005 * rng.normal()
         predictor.tell(network, {"accuracy": accuracy})
     predictor.fit()
     return predictor
